@@ -1,0 +1,29 @@
+"""The README's Python runs, and its commands are the ones that `.ci/run` runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a block may write a file
+    blocks = list(re.finditer(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL))
+    assert len(blocks) >= 3
+    namespace: dict[str, object] = {}
+    for block in blocks:
+        line = README[: block.start()].count("\n") + 1
+        exec(compile("\n" * line + block[1], str(ROOT / "README.md"), "exec"), namespace)
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", README))))
+def test_relative_links_lead_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
+
+
+@pytest.mark.parametrize("command", re.findall(r'^pip install ".*$', README, re.MULTILINE))
+def test_the_commands_are_run_by_ci(command: str) -> None:
+    assert f"readme '{command}'" in (ROOT / ".ci" / "run").read_text()

@@ -1,0 +1,158 @@
+"""The layers hold: who imports whom, what is public, how long a file may grow."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import convlite as cl
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "convlite"
+MODULES = sorted(SOURCE.rglob("*.py"))
+MAX_LINES = 600
+
+# Module -> the modules of convlite that it may import. The compiled `_kernels` import none of them.
+MAY_IMPORT: dict[str, set[str]] = {
+    "_cpu": set(),
+    "_philox": set(),
+    "_threads": {"_kernels"},
+    "_dispatch": {"_kernels", "_threads"},
+    "arguments": set(),
+    "activations": {"arguments"},
+    "geometry": {"arguments"},
+    "plan": {"geometry"},
+    "pack": {"arguments", "geometry", "plan", "_dispatch", "_kernels"},
+    "ops": {"arguments", "geometry", "plan", "pack", "activations", "_dispatch", "_threads", "_kernels"},
+    "pooling": {"arguments", "activations", "geometry"},
+    "images": {"arguments", "activations", "geometry"},
+    "pointwise": {"arguments", "activations", "geometry"},
+    "reference": {"arguments"},
+    "initializers": {"_philox", "arguments"},
+    "layers": {"ops", "pooling", "images", "pointwise", "initializers", "pack", "activations", "arguments"},
+    "convert": {"layers", "arguments"},
+}
+TOP = {"__init__", "__main__", "cli", "demo"}  # the face of the package: these may import everything
+
+
+def module_of(path: Path) -> str:
+    """The first component below convlite: layers/conv.py belongs to layers."""
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> list[tuple[str, bool]]:
+    """The absolute dotted names that a file imports, each with whether this happens at import time."""
+    package = ["convlite", *path.relative_to(SOURCE).parts[:-1]]
+    found: list[tuple[str, bool]] = []
+
+    def visit(node: ast.AST, at_import: bool) -> None:
+        if isinstance(node, ast.Import):
+            found.extend((alias.name, at_import) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            prefix = ".".join([*base, *([node.module] if node.module else [])])
+            if prefix == "convlite":  # from . import geometry, pack
+                found.extend((f"convlite.{alias.name}", at_import) for alias in node.names)
+            else:
+                found.append((prefix, at_import))
+        lazy = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            visit(child, at_import and not lazy)
+
+    visit(ast.parse(path.read_text()), True)
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_down(path: Path) -> None:
+    module = module_of(path)
+    if module in TOP:
+        return
+    assert module in MAY_IMPORT, f"{module} has no row in MAY_IMPORT: say which layers it stands on"
+    below = {name.split(".")[1] for name, _ in imported(path) if name.startswith("convlite.")} - {module}
+    assert below <= MAY_IMPORT[module], f"{module} must not import {sorted(below - MAY_IMPORT[module])}"
+
+
+def test_the_table_of_imports_has_no_cycle_and_no_ghost() -> None:
+    present = {module_of(path) for path in MODULES}
+    assert set(MAY_IMPORT) <= present, f"no such module: {sorted(set(MAY_IMPORT) - present)}"
+    settled = {"_kernels"}
+    while ready := {name for name, below in MAY_IMPORT.items() if below <= settled} - settled:
+        settled |= ready
+    assert settled >= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_numpy_is_the_only_third_party_import(path: Path) -> None:
+    # Optional packages (safetensors, and the demo's) are imported inside the functions that need them.
+    allowed = {"convlite", "numpy", *sys.stdlib_module_names}
+    at_import = {name.split(".")[0] for name, now in imported(path) if now}
+    assert at_import <= allowed, f"imports {sorted(at_import - allowed)} when it is loaded"
+
+
+def test_importing_convlite_loads_numpy_and_nothing_else() -> None:
+    script = """
+import sys, numpy
+before = set(sys.modules)
+import convlite
+names = {name.split(".")[0] for name in set(sys.modules) - before}
+print(*sorted(names - sys.stdlib_module_names))
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["convlite"]
+    assert run.stderr == ""
+
+
+def test_public_names_exist_and_are_unique() -> None:
+    assert len(cl.__all__) == len(set(cl.__all__))
+    assert [name for name in cl.__all__ if not hasattr(cl, name)] == []
+
+
+@pytest.mark.parametrize("name", cl.__all__)
+def test_public_names_are_documented(name: str) -> None:
+    value = getattr(cl, name)
+    if not (inspect.isroutine(value) or inspect.isclass(value) or inspect.ismodule(value)):
+        return
+    assert value.__doc__, f"convlite.{name} has no docstring"
+    if inspect.isroutine(value):
+        assert "Examples" in value.__doc__, f"convlite.{name} has no Examples section"
+        assert ">>> " in value.__doc__, f"convlite.{name} has no example that runs"
+
+
+@pytest.mark.parametrize("name", [name for name in cl.__all__ if inspect.ismodule(getattr(cl, name))])
+def test_public_modules_document_their_functions(name: str) -> None:
+    module = getattr(cl, name)
+    for public in getattr(module, "__all__", ()):
+        value = getattr(module, public)
+        if inspect.isroutine(value) or inspect.isclass(value):
+            assert value.__doc__, f"convlite.{name}.{public} has no docstring"
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.pyi")), ids=lambda path: path.name)
+def test_stubs_agree_with_what_is_there(path: Path) -> None:
+    dotted = "convlite." + ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+    module = importlib.import_module(dotted.removesuffix(".__init__"))
+    declared = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            declared.add(node.name)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            declared.add(node.target.id)
+    declared = {name for name in declared if not name.startswith("_")}
+    present = getattr(module, "__all__", None) or [name for name in dir(module) if not name.startswith("_")]
+    modules = {name for name in present if inspect.ismodule(getattr(module, name))}
+    assert declared == set(present) - modules
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "examples", "bench", ".ci"])
+def test_no_file_outgrows_one_sitting(folder: str) -> None:
+    generated = SOURCE / "kernels" / "_kernels.c"
+    kinds = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ""}
+    for path in (ROOT / folder).rglob("*"):
+        if path.is_file() and path.suffix in kinds and path != generated:
+            lines = len(path.read_text().splitlines())
+            assert lines <= MAX_LINES, f"{path.relative_to(ROOT)} has {lines} lines"
