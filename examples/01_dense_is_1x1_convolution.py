@@ -1,15 +1,17 @@
 """A dense layer is a 1x1 convolution: the same numbers, with the image still an image.
 
 Reproduces document 000, "1x1 Convolution Quiz" (tf.layers.dense rewritten as tf.layers.conv2d, two
-outputs). Its answer is kernel_size = 1, stride = 1. `custom_init` draws TensorFlow's own numbers:
-tf.random_normal(shape, seed=0).
+outputs). Its answer is kernel_size = 1, stride = 1.
 """
 
 import numpy as np
 
 import convlite as cl
 
-custom_init = cl.initializers.RandomNormal(stddev=1.0, seed=0)
+
+def custom_init(shape: tuple[int, ...], dtype: type = np.float32, seed: int = 0) -> np.ndarray:
+    """The document's initializer: tf.random_normal(shape, dtype=dtype, seed=seed)."""
+    return cl.initializers.random_normal(shape, dtype=dtype, seed=seed)
 
 
 def conv_1x1(x: np.ndarray, num_outputs: int) -> np.ndarray:

@@ -11,7 +11,10 @@ import convlite as cl
 
 X = np.array([-1.2621602, -0.8084781, -0.19993122, -0.69554037], np.float32).reshape(1, 2, 2, 1)
 
-custom_init = cl.initializers.RandomNormal(stddev=1.0, seed=0)
+
+def custom_init(shape: tuple[int, ...], dtype: type = np.float32, seed: int = 0) -> np.ndarray:
+    """The document's initializer: tf.random_normal(shape, dtype=dtype, seed=seed)."""
+    return cl.initializers.random_normal(shape, dtype=dtype, seed=seed)
 
 
 def main() -> None:

@@ -9,24 +9,22 @@ first unseeded operation is 0.
 import numpy as np
 
 import convlite as cl
+from convlite.initializers import Graph, Initializer, XavierUniform
 
 
-def xavier() -> cl.initializers.GlorotUniform:
-    """tf.set_random_seed(42), then the first initializer of the graph."""
-    return cl.initializers.GlorotUniform(seed=0, graph_seed=42)
-
-
-def functional(x: np.ndarray, filters: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+def functional(
+    x: np.ndarray, initializer: Initializer, filters: int, size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The question's way: variables by hand, then conv2d, bias_add, relu."""
-    kernel = xavier()((size, size, x.shape[-1], filters))
+    kernel = initializer((size, size, x.shape[-1], filters))
     biases = np.zeros(filters, np.float32)
     conv = cl.conv2d(x, kernel, strides=[1, 1, 1, 1], padding="SAME")
     return kernel, cl.relu(cl.bias_add(conv, biases))
 
 
-def layer(x: np.ndarray, filters: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+def layer(x: np.ndarray, initializer: Initializer, filters: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The answer's way: a layer that makes its own variables."""
-    conv = cl.layers.Conv2D(filters, size, padding="same", activation="relu", kernel_initializer=xavier())
+    conv = cl.layers.Conv2D(filters, size, padding="same", activation="relu", kernel_initializer=initializer)
     out = conv(x)
     kernel, _biases = conv.get_weights()
     return kernel, out
@@ -34,8 +32,10 @@ def layer(x: np.ndarray, filters: int, size: int) -> tuple[np.ndarray, np.ndarra
 
 def main() -> None:
     x = np.ones((1, 64, 64, 32), np.float32)
-    kernel_nn, out_nn = functional(x, filters=32, size=3)
-    kernel_layer, out_layer = layer(x, filters=32, size=3)
+    with Graph(seed=42):  # tf.Graph().as_default(), tf.set_random_seed(42)
+        kernel_nn, out_nn = functional(x, XavierUniform(), filters=32, size=3)
+    with Graph(seed=42):  # an isolated context for each, as in the document
+        kernel_layer, out_layer = layer(x, XavierUniform(), filters=32, size=3)
 
     same = np.array_equal(kernel_layer, kernel_nn)
     print("kernels are", "exactly the same" if same else "not the same!")

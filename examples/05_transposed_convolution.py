@@ -16,7 +16,10 @@ import numpy as np
 
 import convlite as cl
 
-custom_init = cl.initializers.RandomNormal(stddev=1.0, seed=0)
+
+def custom_init(shape: tuple[int, ...], dtype: type = np.float32, seed: int = 0) -> np.ndarray:
+    """The document's initializer: tf.random_normal(shape, dtype=dtype, seed=seed)."""
+    return cl.initializers.random_normal(shape, dtype=dtype, seed=seed)
 
 
 def table() -> None:
