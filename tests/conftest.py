@@ -44,7 +44,7 @@ def dtype(request: pytest.FixtureRequest) -> np.dtype:
 @pytest.fixture(params=[1, 2, 3])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """Thread counts: one, two, and one that does not divide the work; more than one needs OpenMP."""
+    if request.param > 1 and not _dispatch.config()["openmp"]:
+        pytest.skip(f"this build has no OpenMP; {request.param} threads are asked for")
     with cl.num_threads(request.param):
-        if cl.get_num_threads() != request.param:
-            pytest.skip(f"this build runs on {cl.get_num_threads()} thread, {request.param} are asked for")
         yield request.param
