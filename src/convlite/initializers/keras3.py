@@ -1,0 +1,110 @@
+"""Keras 3's initializers, with the numbers of its stateless streams.
+
+The same classes as in `convlite.initializers`, but seed s names the stream of tf.random.stateless_* with
+the seed pair (s mod 2**31 - 2, 0), as in keras.initializers of Keras 3.15 on the TensorFlow backend. tf_keras
+2.21 gives the same float32 values. There is no graph seed. As in Keras, an initializer made without a seed
+picks one and repeats its values.
+
+>>> RandomNormal(stddev=1.0, seed=0)(2)
+array([-1.697034 , -0.4813767], dtype=float32)
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import _philox
+from . import _tensorflow1 as tf1
+from ._tensorflow1 import Constant, Identity, Initializer, Ones, Zeros
+
+__all__ = [
+    "Initializer",
+    "Zeros", "Ones", "Constant", "Identity",
+    "RandomUniform", "RandomNormal", "TruncatedNormal",
+    "VarianceScaling", "GlorotUniform", "GlorotNormal", "XavierUniform", "XavierNormal",
+    "HeUniform", "HeNormal", "LecunUniform", "LecunNormal",
+    "Orthogonal",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Stateless:
+    """What Keras 3 does otherwise than TensorFlow 1; stands before the TensorFlow 1 class among the bases."""
+
+    seed: int | None = None
+    graph_seed: int | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()  # type: ignore[misc]  # the TensorFlow 1 class checks its arguments
+        if self.seed is None:
+            object.__setattr__(self, "seed", random.SystemRandom().randint(1, 10**9))
+
+    def _stream(self) -> _philox.Stream:
+        assert self.seed is not None
+        return _philox.Stream.stateless(self.seed % (2**31 - 2))
+
+    def _limits(self, low: float, high: float) -> tuple[float, float]:
+        # Keras converts Python floats to float32 before it casts them to the dtype asked for.
+        return float(np.float32(low)), float(np.float32(high))
+
+
+@dataclass(frozen=True)
+class RandomUniform(_Stateless, tf1.RandomUniform):
+    """Uniform values in [minval, maxval)."""
+
+
+@dataclass(frozen=True)
+class RandomNormal(_Stateless, tf1.RandomNormal):
+    """Normal values."""
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(_Stateless, tf1.TruncatedNormal):
+    """Normal values less than two standard deviations from the mean."""
+
+
+@dataclass(frozen=True)
+class VarianceScaling(_Stateless, tf1.VarianceScaling):
+    """Values of variance scale / n, where n is fan_in, fan_out or their mean, fan_avg, and at least 1."""
+
+
+@dataclass(frozen=True)
+class GlorotUniform(_Stateless, tf1.GlorotUniform):
+    """Uniform values of variance 1 / fan_avg; XavierUniform is the same class."""
+
+
+@dataclass(frozen=True)
+class GlorotNormal(_Stateless, tf1.GlorotNormal):
+    """Truncated normal values of variance 1 / fan_avg; XavierNormal is the same class."""
+
+
+@dataclass(frozen=True)
+class HeUniform(_Stateless, tf1.HeUniform):
+    """Uniform values of variance 2 / fan_in."""
+
+
+@dataclass(frozen=True)
+class HeNormal(_Stateless, tf1.HeNormal):
+    """Truncated normal values of variance 2 / fan_in."""
+
+
+@dataclass(frozen=True)
+class LecunUniform(_Stateless, tf1.LecunUniform):
+    """Uniform values of variance 1 / fan_in."""
+
+
+@dataclass(frozen=True)
+class LecunNormal(_Stateless, tf1.LecunNormal):
+    """Truncated normal values of variance 1 / fan_in."""
+
+
+@dataclass(frozen=True)
+class Orthogonal(_Stateless, tf1.Orthogonal):
+    """`gain` times a matrix with orthonormal columns, or rows if it is wide."""
+
+
+XavierUniform = GlorotUniform
+XavierNormal = GlorotNormal
