@@ -1,0 +1,85 @@
+"""convlite: run convolutional networks from NumPy.
+
+NHWC arrays in, NumPy arrays out; float32 and float64. Start with `conv2d`, `conv2d_transpose`, `depthwise_conv2d` and `dense`;
+`layers` builds networks of them, `convert` brings weights from other frameworks, `reference` is the definition in plain NumPy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+__version__ = (Path(__file__).parent / "VERSION").read_text(encoding="ascii").strip()
+
+from . import activations
+from ._dispatch import show_config
+from ._threads import get_num_threads, num_threads, set_num_threads
+from .images import pad2d, resize2d, upsample2d
+from .ops import (
+    activate,
+    conv1d,
+    conv1d_transpose,
+    conv2d,
+    conv2d_output_shape,
+    conv2d_transpose,
+    conv2d_transpose_output_shape,
+    dense,
+    depthwise_conv2d,
+    same_padding,
+)
+from .pack import PackedKernel
+from .pointwise import (
+    batch_norm,
+    bias_add,
+    elu,
+    flatten,
+    gelu,
+    hard_sigmoid,
+    hard_swish,
+    leaky_relu,
+    prelu,
+    relu,
+    relu6,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    tanh,
+)
+from .pooling import avg_pool2d, global_avg_pool2d, global_max_pool2d, max_pool2d
+
+if TYPE_CHECKING:
+    from . import convert, initializers, layers, reference
+    from .explain import explain
+
+__all__ = [
+    # the operations
+    "conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d", "conv1d_transpose", "PackedKernel",
+    # sizes
+    "conv2d_output_shape", "conv2d_transpose_output_shape", "same_padding", "explain",
+    # what networks need around them
+    "max_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "resize2d", "upsample2d", "pad2d",
+    "activate", "relu", "relu6", "leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu", "hard_swish", "hard_sigmoid", "softplus",
+    "softmax", "prelu", "bias_add", "batch_norm", "flatten",
+    # networks
+    "layers", "activations", "initializers", "convert", "reference",
+    # the machine
+    "num_threads", "set_num_threads", "get_num_threads", "show_config", "__version__",
+]  # fmt: skip
+
+_LAZY = {"layers": "layers", "initializers": "initializers", "convert": "convert", "reference": "reference", "explain": "explain"}
+
+
+def __getattr__(name: str) -> Any:
+    """Modules that a script may not need are imported when they are first asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'convlite' has no attribute {name!r}")
+    module = importlib.import_module(f".{_LAZY[name]}", __name__)
+    value = module.explain if name == "explain" else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

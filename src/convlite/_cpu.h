@@ -1,0 +1,39 @@
+/* What the CPU *and the operating system* support. Compiled with baseline flags only, so that asking is always safe. */
+#ifndef CONVLITE_CPU_H
+#define CONVLITE_CPU_H
+
+#if defined(__x86_64__) || defined(_M_X64)
+#if defined(_MSC_VER)
+#include <intrin.h>
+static void cpu_id(int leaf, int sub, int r[4]) { __cpuidex(r, leaf, sub); }
+static unsigned long long cpu_xcr0(void) { return _xgetbv(0); }
+#else
+#include <cpuid.h>
+static void cpu_id(int leaf, int sub, int r[4]) {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    __get_cpuid_count((unsigned)leaf, (unsigned)sub, &a, &b, &c, &d);
+    r[0] = (int)a, r[1] = (int)b, r[2] = (int)c, r[3] = (int)d;
+}
+static unsigned long long cpu_xcr0(void) {
+    unsigned a, d;
+    __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return ((unsigned long long)d << 32) | a;
+}
+#endif
+
+/* 0: the platform's floor; 1: AVX2 and FMA; 2: AVX-512F as well. Bits: Intel SDM, volume 2, CPUID; volume 1, 13.3 for XCR0. */
+static int cpu_level(void) {
+    int leaf1[4] = {0}, leaf7[4] = {0};
+    cpu_id(1, 0, leaf1);
+    const int osxsave = (leaf1[2] >> 27) & 1, fma = (leaf1[2] >> 12) & 1;
+    if (!osxsave || !fma) return 0;
+    cpu_id(7, 0, leaf7);
+    const unsigned long long saved = cpu_xcr0();
+    if (!((leaf7[1] >> 5) & 1) || (saved & 0x06) != 0x06) return 0;
+    if (!((leaf7[1] >> 16) & 1) || (saved & 0xe6) != 0xe6) return 1;
+    return 2;
+}
+#else
+static int cpu_level(void) { return 0; }
+#endif
+#endif

@@ -1,0 +1,247 @@
+"""One table of activations: name -> (kernel code, parameters, NumPy formula).
+
+A kernel code names a case of kernels/isa/epilogue.h, fused into the kernels; an activation without one ("softmax", any callable)
+is applied to the finished output. Defaults behind a name agree with Keras 3 and tf.nn (TensorFlow 2):
+
+    relu, relu6            max(x, 0), min(max(x, 0), 6)
+    leaky_relu             slope 0.2 below zero (PyTorch: 0.01)
+    elu                    alpha 1
+    sigmoid, tanh, silu    as everywhere; "swish" is silu
+    gelu                   with erf (PyTorch's default, Keras's approximate=False); "gelu_tanh" is the approximation
+    hard_sigmoid           relu6(x + 3)/6 (Keras 3, PyTorch; Keras 2 and ONNX: clip(0.2*x + 0.5, 0, 1))
+    hard_swish             x*relu6(x + 3)/6
+    softplus               log(1 + exp(x))
+    softmax                over the last axis
+
+NaN gives NaN everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .arguments import Array, as_operand
+
+# Codes of kernels/isa/table.h (compared by a test).
+CODES = {
+    "none": 0,
+    "clip": 1,
+    "leaky": 2,
+    "prelu": 3,
+    "hard_sigmoid": 4,
+    "hard_swish": 5,
+    "elu": 6,
+    "sigmoid": 7,
+    "tanh": 8,
+    "silu": 9,
+    "gelu": 10,
+    "gelu_tanh": 11,
+    "softplus": 12,
+}
+
+
+class Fused(NamedTuple):
+    """What the kernels need: a code, two numbers, and the slopes of prelu."""
+
+    code: int
+    a: float = 0.0
+    b: float = 0.0
+    alpha: Array | None = None
+
+
+NONE = Fused(CODES["none"])
+
+
+class Activation:
+    """An activation with parameters; call it on an array, or give it as `activation=`."""
+
+    def fused(self) -> Fused:
+        """The form that kernels apply."""
+        raise NotImplementedError
+
+    def __call__(self, x: Any) -> Array:
+        """The activation of an array of any shape, as a new array."""
+        from .ops import activate
+
+        return activate(x, self)
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number; got {value!r} ({type(value).__name__})")
+    return float(value)
+
+
+@dataclass(frozen=True)
+class ReLU(Activation):
+    """min(max(x, 0), max_value).
+
+    >>> ReLU(6.0)(np.array([-1.0, 3.0, 9.0]))
+    array([0., 3., 6.])
+    """
+
+    max_value: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_value is not None and not _number(self.max_value, "max_value") >= 0:
+            raise ValueError(f"max_value must be at least 0; got {self.max_value}")
+
+    def fused(self) -> Fused:
+        """The form that kernels apply."""
+        return Fused(CODES["clip"], 0.0, math.inf if self.max_value is None else float(self.max_value))
+
+
+@dataclass(frozen=True)
+class LeakyReLU(Activation):
+    """x where x >= 0, alpha*x below; 0.2 as in TensorFlow and Keras 3, PyTorch's default is 0.01.
+
+    >>> LeakyReLU(0.1)(np.array([-1.0, 3.0]))
+    array([-0.1,  3. ])
+    """
+
+    alpha: float = 0.2
+
+    def __post_init__(self) -> None:
+        _number(self.alpha, "alpha")
+
+    def fused(self) -> Fused:
+        """The form that kernels apply."""
+        return Fused(CODES["leaky"], float(self.alpha))
+
+
+@dataclass(frozen=True)
+class ELU(Activation):
+    """x where x > 0, alpha*(exp(x) - 1) below.
+
+    >>> ELU()(np.array([-np.inf, 2.0]))
+    array([-1.,  2.])
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        _number(self.alpha, "alpha")
+
+    def fused(self) -> Fused:
+        """The form that kernels apply."""
+        return Fused(CODES["elu"], float(self.alpha))
+
+
+class PReLU(Activation):
+    """x where x >= 0, alpha[c]*x below: a learnt slope for each channel, or one for all (He et al., 2015, arXiv:1502.01852).
+
+    >>> PReLU(np.array([0.5, 0.25]))(np.array([[-4.0, -4.0], [1.0, 2.0]]))
+    array([[-2., -1.],
+           [ 1.,  2.]])
+    """
+
+    def __init__(self, alpha: Any) -> None:
+        values = np.array(as_operand(alpha, "alpha"))
+        if values.ndim and values.shape[:-1] != (1,) * (values.ndim - 1):
+            raise ValueError(f"alpha must have one slope per channel, shape (C,) or (1, 1, C); got {values.shape}")
+        self.alpha = values.reshape(-1)
+        self.alpha.setflags(write=False)
+
+    def __repr__(self) -> str:
+        return f"PReLU(<{self.alpha.size} slopes>)"
+
+    def fused(self) -> Fused:
+        """The form that kernels apply."""
+        return Fused(CODES["prelu"], alpha=self.alpha)
+
+
+class _Named(Activation):
+    def __init__(self, name: str, fused: Fused) -> None:
+        self.name, self._fused = name, fused
+
+    def __repr__(self) -> str:
+        return f"<activation {self.name!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return get, (self.name,)
+
+    def fused(self) -> Fused:
+        """The form that kernels apply."""
+        return self._fused
+
+
+def softmax(x: Array) -> Array:
+    """exp(x - max) / sum over the last axis; NaN where the row holds one.
+
+    >>> softmax(np.array([[0.0, 0.0]]))
+    array([[0.5, 0.5]])
+    """
+    if x.shape[-1] == 0:
+        return x.copy()
+    with np.errstate(invalid="ignore"):  # inf - inf is NaN, as it should be
+        e = np.exp(x - x.max(axis=-1, keepdims=True))
+    e /= e.sum(axis=-1, keepdims=True)
+    return e
+
+
+_NAMED: dict[str, Activation] = {
+    name: _Named(name, fused)
+    for name, fused in {
+        "linear": NONE,
+        "relu": ReLU().fused(),
+        "relu6": ReLU(6.0).fused(),
+        "leaky_relu": LeakyReLU().fused(),
+        "elu": ELU().fused(),
+        "sigmoid": Fused(CODES["sigmoid"]),
+        "tanh": Fused(CODES["tanh"]),
+        "silu": Fused(CODES["silu"]),
+        "swish": Fused(CODES["silu"]),
+        "gelu": Fused(CODES["gelu"]),
+        "gelu_tanh": Fused(CODES["gelu_tanh"]),
+        "hard_swish": Fused(CODES["hard_swish"]),
+        "hard_sigmoid": Fused(CODES["hard_sigmoid"]),
+        "softplus": Fused(CODES["softplus"]),
+    }.items()
+}
+
+NAMES: tuple[str, ...] = (*_NAMED, "softmax")
+Spec = str | Activation | Callable[[Array], Any] | None
+
+
+def get(spec: Spec) -> Activation | Callable[[Array], Any] | None:
+    """The activation that a name, an object or a callable stands for; None stays None.
+
+    >>> get("relu")
+    <activation 'relu'>
+    """
+    if spec is None or isinstance(spec, Activation):
+        return spec
+    if isinstance(spec, str):
+        if spec == "softmax":
+            return softmax
+        if spec not in _NAMED:
+            raise ValueError(f"activation {spec!r} is unknown; there are {', '.join(NAMES)}, objects such as LeakyReLU(0.1), and any callable")
+        return _NAMED[spec]
+    if isinstance(spec, type) or not callable(spec):
+        raise TypeError(f"activation must be None, a name, an object or a callable; got {spec!r}")
+    return spec
+
+
+def resolve(spec: Spec, channels: int, dtype: np.dtype[Any]) -> tuple[Fused, Callable[[Array], Any] | None]:
+    """(what the kernel applies, what is applied to its output afterwards)."""
+    if spec is None:
+        return NONE, None
+    activation = get(spec)
+    if not isinstance(activation, Activation):
+        return NONE, activation
+    fused = activation.fused()
+    if fused.alpha is None:
+        return fused, None
+    alpha = fused.alpha
+    if alpha.dtype != dtype:
+        raise TypeError(f"activation's alpha is {alpha.dtype} but the operands are {dtype}; write alpha.astype(np.{dtype})")
+    if alpha.size == 1:
+        alpha = np.repeat(alpha, channels)
+    if alpha.size != channels:
+        raise ValueError(f"activation's alpha has {alpha.size} slopes but the output has {channels} channels")
+    return fused._replace(alpha=alpha), None

@@ -1,0 +1,288 @@
+"""What callers may write, turned into what the package works with: every check of an argument and every error text.
+
+An error names the argument, the rule, what was received and, where it is known, the likely fix.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+Array = NDArray[Any]
+Pair = tuple[int, int]
+PadMode = Literal["valid", "same", "same_lower"]
+Pads = tuple[Pair, Pair]
+Pad = PadMode | Pair  # along one axis
+Padding = PadMode | Pads
+
+FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
+_LIMIT = 2**31  # of a stride, a dilation, a pad: larger ones are mistakes
+_MAX_BYTES = 2**63 - 1
+
+
+# ---- integers --------------------------------------------------------------------------------------------------
+
+
+def as_int(value: object, name: str, *, minimum: int = 0) -> int:
+    """An int in [minimum, 2**31); bools, floats and strings are refused.
+
+    >>> as_int(3, "groups", minimum=1)
+    3
+    """
+    if type(value) is not int:
+        if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+            raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__})")
+        try:
+            value = value.__index__()
+        except TypeError:
+            raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__})") from None
+    number = cast(int, value)
+    if not minimum <= number < _LIMIT:
+        bound = f"at least {minimum}" if number < minimum else "below 2**31"
+        raise ValueError(f"{name} must be {bound}; got {number}")
+    return number
+
+
+def as_size(value: object, name: str) -> int:
+    """A positive int."""
+    return as_int(value, name, minimum=1)
+
+
+def _items(value: object, name: str, forms: str) -> list[object]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        raise TypeError(f"{name} must be {forms}; got {value!r} ({type(value).__name__})")
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        raise TypeError(f"{name} must be {forms}; got {value!r}")
+    return list(value)
+
+
+def as_pair(value: object, name: str, *, minimum: int = 1) -> Pair:
+    """(h, w) from an int, a pair, or TensorFlow's [1, h, w, 1].
+
+    >>> as_pair(2, "strides"), as_pair((1, 2), "strides"), as_pair([1, 2, 3, 1], "strides")
+    ((2, 2), (1, 2), (2, 3))
+    """
+    if type(value) is int or not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, (str, bytes)):
+        if isinstance(value, (str, bytes)) or (value is not None and not hasattr(value, "__index__")) or value is None:
+            raise TypeError(f"{name} must be an int, (h, w) or [1, h, w, 1]; got {value!r} ({type(value).__name__})")
+        number = as_int(value, name, minimum=minimum)
+        return number, number
+    items = _items(value, name, "an int, (h, w) or [1, h, w, 1]")
+    if len(items) == 4:
+        outer = (as_int(items[0], f"{name}[0]"), as_int(items[3], f"{name}[3]"))
+        if outer != (1, 1):
+            raise ValueError(
+                f"{name} as four numbers is [1, h, w, 1] (NHWC); got {value!r}. Strides over batch or channels do not exist"
+            )
+        items = items[1:3]
+    if len(items) != 2:
+        raise ValueError(f"{name} must be an int, (h, w) or [1, h, w, 1]; got {len(items)} values: {value!r}")
+    return as_int(items[0], f"{name}[0]", minimum=minimum), as_int(items[1], f"{name}[1]", minimum=minimum)
+
+
+def as_single(value: object, name: str, *, minimum: int = 1) -> int:
+    """One int from an int, (w,) or TensorFlow's [1, w, 1]: the 1-D form of as_pair."""
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
+        items = _items(value, name, "an int, (w,) or [1, w, 1]")
+        if len(items) == 3:
+            if (as_int(items[0], f"{name}[0]"), as_int(items[2], f"{name}[2]")) != (1, 1):
+                raise ValueError(f"{name} as three numbers is [1, w, 1] (NWC); got {value!r}")
+            items = items[1:2]
+        if len(items) != 1:
+            raise ValueError(f"{name} must be an int, (w,) or [1, w, 1]; got {len(items)} values: {value!r}")
+        value = items[0]
+    return as_int(value, name, minimum=minimum)
+
+
+# ---- padding ---------------------------------------------------------------------------------------------------
+
+_PAD_FORMS = (
+    '"valid", "same", "same_lower", an int, (ph, pw), ((top, bottom), (left, right)) or [[0, 0], [t, b], [l, r], [0, 0]]'
+)
+
+
+def _pad_mode(value: str, name: str) -> PadMode:
+    mode = value.lower()
+    if mode not in ("valid", "same", "same_lower"):
+        hint = '; ONNX\'s SAME_UPPER is "same" here' if mode == "same_upper" else ""
+        raise ValueError(f"{name} must be {_PAD_FORMS}; got {value!r}{hint}")
+    return cast(PadMode, mode)
+
+
+def _before_after(value: object, name: str) -> Pair:
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
+        items = _items(value, name, "(before, after)")
+        if len(items) != 2:
+            raise ValueError(f"{name} must be (before, after); got {value!r}")
+        return as_int(items[0], f"{name}[0]"), as_int(items[1], f"{name}[1]")
+    both = as_int(value, name)
+    return both, both
+
+
+def as_padding(value: object, name: str = "padding") -> Padding:
+    """A padding in one of two forms: a mode's name, or ((top, bottom), (left, right)).
+
+    >>> as_padding("SAME"), as_padding(1), as_padding((1, 2)), as_padding([[0, 0], [1, 2], [3, 4], [0, 0]])
+    ('same', ((1, 1), (1, 1)), ((1, 1), (2, 2)), ((1, 2), (3, 4)))
+    """
+    if isinstance(value, str):
+        return _pad_mode(value, name)
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, bytes):
+        items = _items(value, name, _PAD_FORMS)
+        if len(items) == 4:
+            ends = [_before_after(items[0], f"{name}[0]"), _before_after(items[3], f"{name}[3]")]
+            if ends != [(0, 0), (0, 0)]:
+                raise ValueError(f"{name} as four pairs is [[0, 0], [t, b], [l, r], [0, 0]] (NHWC); got {value!r}")
+            items = items[1:3]
+        if len(items) != 2:
+            raise ValueError(f"{name} must be {_PAD_FORMS}; got {value!r}")
+        return _before_after(items[0], f"{name}[0]"), _before_after(items[1], f"{name}[1]")
+    if value is None or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be {_PAD_FORMS}; got {value!r} ({type(value).__name__})")
+    both = as_int(value, name)
+    return (both, both), (both, both)
+
+
+def as_padding_1d(value: object, name: str = "padding") -> Padding:
+    """The 1-D form: a mode's name, an int, (p,), (before, after), or [[0, 0], [before, after], [0, 0]]."""
+    if isinstance(value, str):
+        return _pad_mode(value, name)
+    forms = '"valid", "same", "same_lower", an int, (before, after) or [[0, 0], [before, after], [0, 0]]'
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, bytes):
+        items = _items(value, name, forms)
+        if len(items) == 3:
+            if [_before_after(items[0], f"{name}[0]"), _before_after(items[2], f"{name}[2]")] != [(0, 0), (0, 0)]:
+                raise ValueError(f"{name} as three pairs is [[0, 0], [before, after], [0, 0]] (NWC); got {value!r}")
+            return (0, 0), _before_after(items[1], f"{name}[1]")
+        if len(items) == 1:
+            return (0, 0), _before_after(items[0], f"{name}[0]")
+        if len(items) != 2:
+            raise ValueError(f"{name} must be {forms}; got {value!r}")
+        return (0, 0), (as_int(items[0], f"{name}[0]"), as_int(items[1], f"{name}[1]"))
+    if value is None or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be {forms}; got {value!r} ({type(value).__name__})")
+    both = as_int(value, name)
+    return (0, 0), (both, both)
+
+
+# ---- arrays ----------------------------------------------------------------------------------------------------
+
+
+def as_operand(value: ArrayLike, name: str, ndim: int | None = None, dtype: DTypeLike | None = None) -> Array:
+    """A C-contiguous, aligned, native float32 or float64 array: the value itself where it is one, else a copy.
+
+    `dtype` is the dtype of the call's first operand: another one is refused. `ndim` is the exact rank.
+    """
+    if type(value) is np.ndarray and (value.dtype is FLOAT32 or value.dtype is FLOAT64) and value.flags.c_contiguous and value.flags.aligned:
+        array = value
+    else:
+        array = _convert(value, name)
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimensions{_RANKS.get((name, ndim), '')}; got shape {array.shape}")
+    if dtype is not None and array.dtype != dtype:
+        raise TypeError(
+            f"{name} is {array.dtype} but the first operand is {np.dtype(dtype)}: convlite casts nothing silently; "
+            f"write {name}.astype(np.{np.dtype(dtype)})"
+        )
+    return array
+
+
+_RANKS = {
+    ("x", 4): " (N, H, W, C)",
+    ("x", 3): " (N, W, C)",
+    ("kernel", 4): " (kh, kw, in, out)",
+    ("kernel", 3): " (kw, in, out)",
+    ("kernel", 2): " (in, out)",
+}
+
+
+def _convert(value: ArrayLike, name: str) -> Array:
+    if value is None:
+        raise TypeError(f"{name} must be an array of float32 or float64; got None")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: {error}") from None
+    if array.dtype not in (FLOAT32, FLOAT64):
+        kind = array.dtype.kind
+        fix = f"; write {name}.astype(np.float32)" if kind in "iufb" else ""
+        if kind == "c":
+            fix = f"; take {name}.real or {name}.imag"
+        raise TypeError(f"{name} must be float32 or float64; got {array.dtype}{fix}")
+    native = array.dtype.newbyteorder("=")
+    if array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
+        return array
+    return np.array(array, dtype=native, order="C", copy=True)
+
+
+def check_out(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[object]) -> Array:
+    """The array to write into: a new one, or `out` if it fits and overlaps no input."""
+    if out is None:
+        if math.prod(shape) * dtype.itemsize > _MAX_BYTES:
+            raise MemoryError(f"an output of shape {shape} and dtype {dtype} does not fit into memory")
+        try:
+            return np.empty(shape, dtype)
+        except (ValueError, MemoryError) as error:
+            raise MemoryError(f"no memory for an output of shape {shape} and dtype {dtype}: {error}") from None
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
+    if out.dtype != dtype or not out.dtype.isnative:
+        raise TypeError(f"out must be {dtype}, as the operands are; got {out.dtype}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}; got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable; got a read-only array")
+    if not (out.flags.c_contiguous and out.flags.aligned):
+        raise ValueError("out must be C-contiguous and aligned; got a strided or unaligned array")
+    for value in inputs:
+        if isinstance(value, np.ndarray) and _overlap(out, value):
+            raise ValueError("out must not overlap an input; results are written while inputs are still read")
+    return out
+
+
+def _overlap(a: Array, b: Array) -> bool:
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return bool(np.shares_memory(a, b, max_work=10_000))
+    except RuntimeError:  # too hard to decide: take it that they do
+        return True
+
+
+# ---- channels and layouts --------------------------------------------------------------------------------------
+
+
+def check_groups(groups: object, cin: int, cout: int) -> int:
+    """A group count that divides both channel counts."""
+    number = as_size(groups, "groups")
+    for what, channels in (("x's", cin), ("output", cout)):
+        if channels % number:
+            raise ValueError(f"groups must divide the number of {what} channels; got groups={number} and {channels} channels")
+    return number
+
+
+def check_channels(received: int, expected: int, x: tuple[int, ...], kernel: tuple[int, ...], form: str, foreign: str) -> None:
+    """kernel's input channels against x's, with a word about layouts when a transposition would fit."""
+    if received == expected:
+        return
+    hint = ""
+    if len(kernel) == 4 and kernel[2] == kernel[3] and kernel[1] == expected:
+        hint = f"; {kernel} looks like PyTorch's {foreign}: see convlite.convert.from_torch"
+    elif len(x) == 4 and x[1] == received and x[1] < x[3]:
+        hint = f"; x of shape {x} looks like NCHW: write x.transpose(0, 2, 3, 1)"
+    raise ValueError(f"kernel has {received} input channels but x has {expected} (kernel is {form}, got {kernel}){hint}")
+
+
+def check_bias(bias: ArrayLike | None, channels: int, dtype: np.dtype[Any], name: str = "bias") -> Array | None:
+    """One number per output channel."""
+    if bias is None:
+        return None
+    array = as_operand(bias, name, dtype=dtype)
+    if array.shape != (channels,):
+        raise ValueError(f"{name} must have shape ({channels},), one value per output channel; got {array.shape}")
+    return array

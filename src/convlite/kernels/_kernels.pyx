@@ -1,0 +1,144 @@
+# cython: language_level=3, boundscheck=False, initializedcheck=False, freethreading_compatible=True
+"""The compiled core: loop nests over the micro-kernels of the chosen instruction set.
+
+One extension module, so that Cython's own code is compiled once; the loop nests are in the included files. Arrays come in
+through the buffer protocol as raw pointers: everything about them has been checked by the callers in Python, and here again
+their sizes in bytes. Nothing here knows what "same" or "transposed" means, and no line depends on the dtype: a Table does.
+"""
+
+cimport cython
+from cython.parallel cimport prange, threadid
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+
+cdef extern from "isa/table.h" nogil:
+    enum:
+        MAX_MR, MAX_NR, MAX_DEPTHWISE_MR
+        ACT_NONE, ACT_CLIP, ACT_LEAKY, ACT_PRELU, ACT_HARD_SIGMOID, ACT_HARD_SWISH, ACT_ELU, ACT_SIGMOID, ACT_TANH
+        ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_SOFTPLUS
+    ctypedef struct Activation:
+        int code
+        double a, b
+    ctypedef struct Tile:
+        const void *const *rows
+        const void *panel
+        void *const *out
+        int64_t out_offset, taps, kc, lanes
+        const void *bias
+        const void *alpha
+        Activation act
+        int accumulate, finish
+    ctypedef struct DepthwiseTile:
+        const void *const *rows
+        const void *weights
+        int64_t weights_step
+        void *const *out
+        int64_t taps, channels, multiplier
+        const void *bias
+        const void *alpha
+        Activation act
+        int accumulate, finish
+    ctypedef void (*TileKernel)(const Tile *) noexcept nogil
+    ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
+    ctypedef struct Table:
+        const char *isa
+        int itemsize, lanes, mr, nr, depthwise_mr, fma
+        TileKernel tile[3][15]
+        DepthwiseKernel depthwise
+        void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
+        double (*peak)(int64_t) noexcept nogil
+
+cdef extern from *:
+    """
+    #include "isa/table.h"
+    /* Only the files of isa/ that this platform can use are compiled: setup.py defines one macro for each. */
+    const Table *convlite_base(int bits);
+    #ifdef CONVLITE_HAVE_AVX2
+    const Table *convlite_avx2(int bits);
+    #else
+    static const Table *convlite_avx2(int bits) { (void)bits; return 0; }
+    #endif
+    #ifdef CONVLITE_HAVE_AVX512
+    const Table *convlite_avx512(int bits);
+    #else
+    static const Table *convlite_avx512(int bits) { (void)bits; return 0; }
+    #endif
+    """
+    const Table *convlite_base(int bits) nogil
+    const Table *convlite_avx2(int bits) nogil
+    const Table *convlite_avx512(int bits) nogil
+
+cdef extern from "../_cpu.h" nogil:
+    int cpu_level()
+
+cdef extern from "openmp.h" nogil:
+    int openmp_version()
+    int openmp_in_parallel()
+    int openmp_pause()
+
+
+include "buffers.pxi"
+include "gather.pxi"
+include "packing.pxi"
+include "elementwise.pxi"
+
+
+cdef const Table *table_of(str isa, int bits) except NULL:
+    cdef const Table *table = NULL
+    if isa == "base":
+        table = convlite_base(bits)
+    elif isa == "avx2" and cpu_level() >= 1:
+        table = convlite_avx2(bits)
+    elif isa == "avx512" and cpu_level() >= 2:
+        table = convlite_avx512(bits)
+    if table == NULL:
+        raise ValueError(f"no kernels for the instruction set {isa!r} on this machine")
+    return table
+
+
+def describe(str isa, int bits):
+    """The parameters of a table: a dict, or None where this machine or this build has no such instruction set."""
+    cdef const Table *table
+    try:
+        table = table_of(isa, bits)
+    except ValueError:
+        return None
+    return {
+        "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr, "fma": bool(table.fma),
+    }
+
+
+def activation_codes():
+    """The codes of isa/table.h by name, for the test that compares them with activations.py."""
+    return {
+        "none": ACT_NONE, "clip": ACT_CLIP, "leaky": ACT_LEAKY, "prelu": ACT_PRELU, "hard_sigmoid": ACT_HARD_SIGMOID,
+        "hard_swish": ACT_HARD_SWISH, "elu": ACT_ELU, "sigmoid": ACT_SIGMOID, "tanh": ACT_TANH, "silu": ACT_SILU,
+        "gelu": ACT_GELU, "gelu_tanh": ACT_GELU_TANH, "softplus": ACT_SOFTPLUS,
+    }
+
+
+def peak_flops(str isa, int bits, int64_t rounds, int threads=1):
+    """Run multiply-adds on registers only and return how many floating-point operations they were: time it to know the peak."""
+    cdef const Table *table = table_of(isa, bits)
+    cdef double flops = 0
+    cdef int i
+    for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+        flops += table.peak(rounds)
+    return flops
+
+
+def openmp():
+    """The OpenMP version that the core was built with as yyyymm, or 0 for a serial build."""
+    return openmp_version()
+
+
+def in_parallel():
+    """Whether the caller is inside an OpenMP region of another library."""
+    return bool(openmp_in_parallel())
+
+
+def pause_openmp():
+    """Free the calling thread's OpenMP pool (before fork); True when a forked child may use threads."""
+    return openmp_pause() == 0

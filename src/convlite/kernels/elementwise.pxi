@@ -1,0 +1,33 @@
+# Activations over whole arrays.
+
+
+def activate(str isa, int itemsize, x, out, int64_t rows, int64_t columns, alpha, int code, double a, double b, int threads):
+    """out[r, c] = act(x[r, c]); contiguous arrays, out may be x; alpha has `columns` slopes for "prelu"."""
+    cdef const Table *table = table_of(isa, 8 * itemsize)
+    cdef View views[3]
+    memset(views, 0, sizeof(views))
+    cdef const char *src
+    cdef char *dst
+    cdef const void *slopes
+    cdef Activation act
+    cdef int64_t piece, pieces, first, step
+    cdef int i
+    act.code, act.a, act.b = code, a, b
+    try:
+        src = <const char *> borrow(x, &views[0], rows * columns * itemsize, False, "x")
+        dst = <char *> borrow(out, &views[1], rows * columns * itemsize, True, "out")
+        slopes = borrow(alpha, &views[2], columns * itemsize, False, "alpha")
+        # pieces of whole rows, about 16 KiB each
+        step = max(1, 4096 // max(1, columns))
+        pieces = ceil_div(rows, step)
+        if threads <= 1 or pieces <= 1:
+            with nogil:
+                table.activate(src, dst, rows, columns, slopes, act)
+        else:
+            for piece in prange(pieces, nogil=True, num_threads=threads, schedule="static"):
+                first = piece * step
+                table.activate(src + first * columns * itemsize, dst + first * columns * itemsize, smaller(step, rows - first),
+                               columns, slopes, act)
+    finally:
+        for i in range(3):
+            PyBuffer_Release(&views[i])

@@ -1,0 +1,374 @@
+# The one loop nest: convolution, its transpose, depthwise and dense alike, as phases of gathered pixels.
+#
+# What it computes, for every pair of phases (one of the rows, one of the columns), image n, group g and output channel l:
+#
+#     for i < count_h: for j < count_w:
+#         s = 0
+#         for t over (taps of the row phase) x (taps of the column phase):
+#             (r, c) = (i*in_step_h + offset_h[t], j*in_step_w + offset_w[t])
+#             if inside(r, c): for k < kc: s = fma(x[n, r, c, g*kc + k], w[t, k, l], s)
+#         out[n, start_h + i*step_h, start_w + j*step_w, g*cout + l] = act(s + bias[l])
+#
+# How: the outputs of a phase pair form one flat list of pixels (tiles cross rows and images, so 7x7 maps lose nothing). A
+# tile is `mr` of them, a block is some tiles, and a task is (block, group, span of panels). A task writes down where each pixel
+# of its tiles finds each tap (rows[tap][pixel]; padding points at a row of zeros), then runs panel by panel, so that a
+# panel of weights stays in L2 while the tiles of the block pass over it. Sums too long for the table or for L2 are cut into
+# chunks of taps or channels; the micro-kernel continues them exactly.
+#
+# Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels
+# (the packing looks for them) `gather_exact` visits the taps inside the image one by one: slow, and right.
+
+
+cdef struct AxisPhase:
+    int64_t start, step, count, in_step
+    int64_t taps
+    int64_t before             # taps of the phases packed earlier: where this phase's weights start
+    int64_t *offsets           # [taps]
+    int64_t low, high          # i*in_step + offset is inside the input for every tap if low <= i*in_step < high
+
+cdef struct Block:
+    int row_phase, column_phase
+    int64_t first_tile, tiles  # tiles of this block
+    int64_t all_tiles          # of the phase pair
+
+cdef struct Job:
+    const Table *table
+    int64_t images, h, w, cin, ho, wo, cout     # whole arrays; cin and cout over all groups
+    int64_t groups, kc, width                   # channels read and written by one group
+    int64_t padded                              # width, rounded up to whole vectors
+    int64_t kernel_w, kernel_taps
+    int64_t mr, tap_chunk, k_chunk
+    int depthwise
+    AxisPhase *row
+    AxisPhase *column
+    Block *blocks
+    const char *zeros
+    # of one call
+    const char *x
+    const char *weights
+    char *out
+    const char *bias           # padded to `padded` for each group; depthwise: as given
+    const char *alpha
+    Activation act
+    int64_t spans, panels
+
+cdef inline int64_t ceil_div(int64_t a, int64_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+cdef inline int64_t smaller(int64_t a, int64_t b) noexcept nogil:
+    return a if a < b else b
+
+
+@cython.cdivision(True)
+cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0, int64_t taps, int64_t k0,
+                 const char **rows, char **out) noexcept nogil:
+    """Write down where the pixels of a block find their channels at taps tap0 .. tap0+taps, and where they are stored."""
+    cdef const AxisPhase *rp = &job.row[block.row_phase]
+    cdef const AxisPhase *cp = &job.column[block.column_phase]
+    cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
+    cdef int64_t tile, first, mr, i, t, a, b, flat, n, q, p, ih, iw, r, c
+    cdef int64_t pixel_step = job.cin * size, row_step = job.w * job.cin * size
+    cdef const char *here
+    cdef bint inside
+    flat = block.first_tile * pixels // block.all_tiles
+    p = flat % cp.count
+    q = flat // cp.count % rp.count
+    n = flat // cp.count // rp.count
+    for tile in range(block.first_tile, block.first_tile + block.tiles):
+        first = tile * pixels // block.all_tiles
+        mr = (tile + 1) * pixels // block.all_tiles - first
+        for i in range(mr):
+            ih = q * rp.in_step
+            iw = p * cp.in_step
+            out[i] = job.out + (((n * job.ho + rp.start + q * rp.step) * job.wo + cp.start + p * cp.step) * job.cout
+                                + group * job.width) * size
+            here = job.x + n * job.h * row_step + ih * row_step + iw * pixel_step + (group * job.kc + k0) * size
+            a = tap0 // cp.taps if cp.taps else 0
+            b = tap0 - a * cp.taps
+            if rp.low <= ih < rp.high and cp.low <= iw < cp.high:
+                for t in range(taps):
+                    rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step
+                    b += 1
+                    if b == cp.taps:
+                        b = 0
+                        a += 1
+            else:
+                for t in range(taps):
+                    r = ih + rp.offsets[a]
+                    c = iw + cp.offsets[b]
+                    inside = 0 <= r < job.h and 0 <= c < job.w
+                    rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step if inside else job.zeros
+                    b += 1
+                    if b == cp.taps:
+                        b = 0
+                        a += 1
+            p += 1
+            if p == cp.count:
+                p = 0
+                q += 1
+                if q == rp.count:
+                    q = 0
+                    n += 1
+        out += mr
+        rows += mr * taps
+
+
+@cython.cdivision(True)
+cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t span, int64_t tap0, int64_t taps, int64_t k0,
+                    int64_t kc, bint accumulate, bint finish, const char **rows, char **out) noexcept nogil:
+    """LOOP panels, LOOP tiles over one chunk of the sum."""
+    cdef const AxisPhase *rp = &job.row[block.row_phase]
+    cdef const AxisPhase *cp = &job.column[block.column_phase]
+    cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
+    cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
+    cdef int64_t wide = job.table.nr * job.table.lanes
+    cdef int64_t panel, tile, first, mr, lanes, nr
+    cdef const char *weights
+    cdef const char **tile_rows
+    cdef char **tile_out
+    cdef Tile call
+    cdef DepthwiseTile depthwise
+    if job.depthwise:
+        depthwise.weights = job.weights + (before + tap0) * job.kc * size
+        depthwise.weights_step = job.kernel_taps * job.kc
+        depthwise.taps, depthwise.channels, depthwise.multiplier = taps, job.kc, job.cout // job.kc
+        depthwise.bias, depthwise.alpha, depthwise.act = job.bias, job.alpha, job.act
+        depthwise.accumulate, depthwise.finish = accumulate, finish
+        for tile in range(block.first_tile, block.first_tile + block.tiles):
+            first = tile * pixels // block.all_tiles
+            mr = (tile + 1) * pixels // block.all_tiles - first
+            depthwise.rows = <const void **> rows
+            depthwise.out = <void **> out
+            job.table.depthwise(&depthwise, <int> mr)
+            rows += mr * taps
+            out += mr
+        return
+    call.taps, call.kc, call.act = taps, kc, job.act
+    call.accumulate, call.finish = accumulate, finish
+    weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
+    for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
+        lanes = smaller(wide, job.width - panel * wide)
+        nr = ceil_div(lanes, job.table.lanes)
+        call.panel = weights + (panel * wide * all_taps * job.kc + (tap0 * job.kc + k0) * nr * job.table.lanes) * size
+        call.lanes = lanes
+        call.out_offset = panel * wide
+        call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
+        call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
+        tile_rows, tile_out = rows, out
+        for tile in range(block.first_tile, block.first_tile + block.tiles):
+            first = tile * pixels // block.all_tiles
+            mr = (tile + 1) * pixels // block.all_tiles - first
+            call.rows = <const void **> tile_rows
+            call.out = <void **> tile_out
+            job.table.tile[nr][mr](&call)
+            tile_rows += mr * taps
+            tile_out += mr
+
+
+@cython.cdivision(True)
+cdef void gather_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
+    """LOOP tasks: one block of one group, over a span of panels."""
+    cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
+    cdef const Block *block = &job.blocks[task // job.spans // job.groups]
+    cdef int64_t all_taps = job.row[block.row_phase].taps * job.column[block.column_phase].taps
+    cdef int64_t tap0 = 0, taps, k0, kc
+    cdef char **out = <char **> scratch
+    cdef const char **rows = scratch + block.tiles * job.mr
+    while True:  # LOOP taps
+        taps = smaller(job.tap_chunk, all_taps - tap0)
+        k0 = 0
+        while True:  # LOOP channels
+            kc = smaller(job.k_chunk, job.kc - k0)
+            locate(job, block, group, tap0, taps, k0, rows, out)
+            run_tiles(job, block, group, span, tap0, taps, k0, kc, tap0 > 0 or k0 > 0,
+                      tap0 + taps >= all_taps and k0 + kc >= job.kc, rows, out)
+            k0 += kc
+            if k0 >= job.kc:
+                break
+        tap0 += taps
+        if tap0 >= all_taps:
+            break
+
+
+@cython.cdivision(True)
+cdef void gather_exact_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
+    """The same task without zeros for padding: pixel by pixel, tap by tap; for kernels that hold Inf or NaN."""
+    cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
+    cdef const Block *block = &job.blocks[task // job.spans // job.groups]
+    cdef const AxisPhase *rp = &job.row[block.row_phase]
+    cdef const AxisPhase *cp = &job.column[block.column_phase]
+    cdef int64_t pixels = job.images * rp.count * cp.count, all_taps = rp.taps * cp.taps, t, flat
+    cdef bint any_tap
+    cdef char **out = <char **> scratch
+    cdef const char **rows = scratch + 1
+    cdef Block one
+    one.row_phase, one.column_phase, one.tiles, one.all_tiles = block.row_phase, block.column_phase, 1, pixels
+    for flat in range(block.first_tile * pixels // block.all_tiles,
+                      (block.first_tile + block.tiles) * pixels // block.all_tiles):
+        one.first_tile = flat
+        any_tap = False
+        for t in range(all_taps):
+            locate(job, &one, group, t, 1, 0, rows, out)
+            if rows[0] != job.zeros:
+                run_tiles(job, &one, group, span, t, 1, 0, job.kc, any_tap, False, rows, out)
+                any_tap = True
+        locate(job, &one, group, 0, 0, 0, rows, out)
+        run_tiles(job, &one, group, span, 0, 0, 0, job.kc, any_tap, True, rows, out)
+
+
+cdef class Gather:
+    """A plan made ready to run: phases and blocks as C arrays. Immutable after construction, so threads may share it."""
+
+    cdef Job job
+    cdef int64_t block_count, scratch_bytes, x_bytes, weight_bytes, out_bytes, bias_bytes, packed_bias_bytes
+    cdef bint padding
+    cdef int64_t *offsets
+    cdef object plan
+
+    def __cinit__(self, plan):
+        cdef int64_t size, i, j, k, tiles, done, pixels, most_tiles = 1, most_taps = 0, total
+        geometry = plan.geometry
+        rows, columns = geometry.rows, geometry.columns
+        self.plan = plan
+        self.job.table = table_of(plan.isa, plan.bits)
+        size = self.job.table.itemsize
+        self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
+        self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
+        self.job.depthwise = plan.algorithm == "depthwise"
+        self.job.groups = 1 if self.job.depthwise else geometry.groups
+        self.job.kc = geometry.cin // self.job.groups
+        self.job.width = geometry.cout // self.job.groups
+        self.job.padded = ceil_div(self.job.width, self.job.table.lanes) * self.job.table.lanes
+        self.job.panels = ceil_div(self.job.width, self.job.table.nr * self.job.table.lanes)
+        self.job.kernel_w = columns.kernel
+        self.job.kernel_taps = rows.kernel * columns.kernel
+        self.job.mr, self.job.tap_chunk, self.job.k_chunk = plan.tile_pixels, plan.tap_chunk, plan.channel_chunk
+
+        # the axes
+        total = sum([len(p.offsets) for p in rows.phases]) + sum([len(p.offsets) for p in columns.phases])
+        self.offsets = <int64_t *> malloc((total + 1) * sizeof(int64_t))
+        self.job.row = <AxisPhase *> calloc(len(rows.phases) + 1, sizeof(AxisPhase))
+        self.job.column = <AxisPhase *> calloc(len(columns.phases) + 1, sizeof(AxisPhase))
+        self.job.zeros = <const char *> calloc(self.job.kc + 1, size)
+        if not (self.offsets and self.job.row and self.job.column and self.job.zeros):
+            raise MemoryError("no memory for a plan")
+        k = 0
+        k = self._fill_axis(rows, self.job.row, k)
+        k = self._fill_axis(columns, self.job.column, k)
+
+        # the blocks
+        self.block_count = 0
+        for i in range(len(rows.phases)):
+            for j in range(len(columns.phases)):
+                pixels = self.job.images * self.job.row[i].count * self.job.column[j].count
+                tiles = ceil_div(pixels, self.job.mr)
+                self.block_count += ceil_div(tiles, plan.block_tiles)
+        self.job.blocks = <Block *> calloc(self.block_count + 1, sizeof(Block))
+        if not self.job.blocks:
+            raise MemoryError("no memory for a plan")
+        k = 0
+        for i in range(len(rows.phases)):
+            for j in range(len(columns.phases)):
+                pixels = self.job.images * self.job.row[i].count * self.job.column[j].count
+                tiles = ceil_div(pixels, self.job.mr)
+                done = 0
+                while done < tiles:
+                    self.job.blocks[k].row_phase, self.job.blocks[k].column_phase = i, j
+                    self.job.blocks[k].first_tile, self.job.blocks[k].all_tiles = done, tiles
+                    self.job.blocks[k].tiles = smaller(plan.block_tiles, tiles - done)
+                    most_tiles = max(most_tiles, self.job.blocks[k].tiles)
+                    most_taps = max(most_taps, self.job.row[i].taps * self.job.column[j].taps)
+                    done += self.job.blocks[k].tiles
+                    k += 1
+        self.scratch_bytes = most_tiles * self.job.mr * (1 + min(most_taps, self.job.tap_chunk) + 1) * sizeof(void *)
+        self.x_bytes = self.job.images * self.job.h * self.job.w * self.job.cin * size
+        self.out_bytes = self.job.images * self.job.ho * self.job.wo * self.job.cout * size
+        self.bias_bytes = self.job.cout * size
+        self.packed_bias_bytes = self.job.groups * self.job.padded * size
+        self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
+                             else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
+        self.padding = plan.padding
+
+    cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k) except -1:
+        for phase in axis.phases:
+            ap.start, ap.step, ap.count, ap.in_step = phase.start, phase.step, phase.count, phase.in_step
+            ap.taps, ap.before, ap.offsets = len(phase.offsets), phase.before, self.offsets + k
+            for offset in phase.offsets:
+                self.offsets[k] = offset
+                k += 1
+            ap.low = -min(phase.offsets, default=0)
+            ap.high = axis.in_size - max(phase.offsets, default=0)
+            ap += 1
+        return k
+
+    def __dealloc__(self):
+        free(self.offsets)
+        free(self.job.row)
+        free(self.job.column)
+        free(self.job.blocks)
+        free(<void *> self.job.zeros)
+
+    cdef char *_pad(self, const char *values, char *into) noexcept:
+        """[groups][width] -> [groups][padded], so that the micro-kernel loads whole vectors."""
+        cdef int64_t g, size = self.job.table.itemsize, width = self.job.width * size, padded = self.job.padded * size
+        if values == NULL:
+            return NULL
+        if self.job.depthwise:
+            return <char *> values
+        for g in range(self.job.groups):
+            memcpy(into + g * padded, values + g * width, width)
+            memset(into + g * padded + width, 0, padded - width)
+        return into
+
+    def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads):
+        """out = act(operation(x, weights) + bias). Arrays are C-contiguous and of the plan's dtype and sizes; out overlaps none."""
+        cdef View views[5]
+        memset(views, 0, sizeof(views))
+        cdef Job job = self.job
+        cdef char *memory = NULL
+        cdef int64_t tasks, lane_bytes
+        cdef int i
+        cdef bint exact = self.padding and not finite
+        try:
+            job.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
+            job.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")
+            job.bias = <const char *> borrow(bias, &views[2], self.bias_bytes, False, "bias")
+            job.alpha = <const char *> borrow(alpha, &views[3], self.bias_bytes, False, "alpha")
+            job.out = <char *> borrow(out, &views[4], self.out_bytes, True, "out")
+            if self.out_bytes == 0:
+                return
+            job.act.code, job.act.a, job.act.b = code, a, b
+            # enough tasks for the threads: split by panels where there are few blocks
+            job.spans = 1
+            if threads > 1 and not job.depthwise and self.block_count * job.groups < 4 * threads:
+                job.spans = max(1, min(job.panels, ceil_div(4 * threads, self.block_count * job.groups)))
+            tasks = self.block_count * job.groups * job.spans
+            if tasks < threads:
+                threads = <int> tasks
+            lane_bytes = ceil_div(self.scratch_bytes, 64) * 64 + 64  # + a line, so that threads share none
+            memory = <char *> malloc(2 * self.packed_bias_bytes + threads * lane_bytes)
+            if memory == NULL:
+                raise MemoryError("no memory for scratch")
+            job.bias = self._pad(job.bias, memory)
+            job.alpha = self._pad(job.alpha, memory + self.packed_bias_bytes)
+            self._run(&job, memory + 2 * self.packed_bias_bytes, lane_bytes, tasks, exact, threads)
+        finally:
+            free(memory)
+            for i in range(5):
+                PyBuffer_Release(&views[i])
+
+    cdef void _run(self, Job *job, char *scratch, int64_t lane_bytes, int64_t tasks, bint exact, int threads) noexcept:
+        cdef int64_t task
+        if threads <= 1:
+            with nogil:
+                for task in range(tasks):
+                    if exact:
+                        gather_exact_task(job, task, <const char **> scratch)
+                    else:
+                        gather_task(job, task, <const char **> scratch)
+            return
+        for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+            if exact:
+                gather_exact_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
+            else:
+                gather_task(job, task, <const char **> (scratch + threadid() * lane_bytes))

@@ -1,0 +1,220 @@
+/* The vocabulary: what the kernels say about vectors, one block per instruction set, included once for float and once for double.
+
+   In:  REAL_BITS (32 or 64) and one of SIMD_AVX512, SIMD_AVX2, SIMD_SSE2, SIMD_NEON, SIMD_SCALAR.
+   Out: REAL, V, LANES, TILE_MR (pixels of the largest tile), VZERO, VLOAD (aligned or not), VSTORE, VSPLAT(scalar), VFMA(a, b, c) = a*b + c,
+        VADD, VMUL, VDIV, VMAX(a, b), VMIN(a, b), VSELECT_NEGATIVE(x, a, b) = x < 0 ? a : b, and as functions NAME(load_some), NAME(store_some)
+        for the first n < LANES elements: they touch no byte beyond.
+   VMAX and VMIN return b when either operand is NaN: put the data second and NaN travels through. */
+
+#undef REAL
+#undef V
+#undef LANES
+#undef TILE_MR
+#undef VZERO
+#undef VLOAD
+#undef VSTORE
+#undef VSPLAT
+#undef VFMA
+#undef VADD
+#undef VMUL
+#undef VDIV
+#undef VMAX
+#undef VMIN
+#undef VSELECT_NEGATIVE
+#undef HAS_FMA
+
+#if REAL_BITS == 32
+#define REAL float
+#else
+#define REAL double
+#endif
+
+#if defined(SIMD_AVX512) /* ---------------------------------------------------------------- AVX-512F, 32 registers */
+#include <immintrin.h>
+#define HAS_FMA 1
+#define TILE_MR 14 /* 14x2: 28 sums + 2 weights + 1 splat fit 32 registers */
+#if REAL_BITS == 32
+#define V __m512
+#define LANES 16
+#define VZERO() _mm512_setzero_ps()
+#define VLOAD(p) _mm512_loadu_ps(p)
+#define VSTORE(p, v) _mm512_storeu_ps(p, v)
+#define VSPLAT(s) _mm512_set1_ps(s)
+#define VFMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define VADD(a, b) _mm512_add_ps(a, b)
+#define VMUL(a, b) _mm512_mul_ps(a, b)
+#define VDIV(a, b) _mm512_div_ps(a, b)
+#define VMAX(a, b) _mm512_max_ps(a, b)
+#define VMIN(a, b) _mm512_min_ps(a, b)
+#define VSELECT_NEGATIVE(x, a, b) _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), a)
+static inline V NAME(load_some)(const REAL *p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), v); }
+#else
+#define V __m512d
+#define LANES 8
+#define VZERO() _mm512_setzero_pd()
+#define VLOAD(p) _mm512_loadu_pd(p)
+#define VSTORE(p, v) _mm512_storeu_pd(p, v)
+#define VSPLAT(s) _mm512_set1_pd(s)
+#define VFMA(a, b, c) _mm512_fmadd_pd(a, b, c)
+#define VADD(a, b) _mm512_add_pd(a, b)
+#define VMUL(a, b) _mm512_mul_pd(a, b)
+#define VDIV(a, b) _mm512_div_pd(a, b)
+#define VMAX(a, b) _mm512_max_pd(a, b)
+#define VMIN(a, b) _mm512_min_pd(a, b)
+#define VSELECT_NEGATIVE(x, a, b) _mm512_mask_mov_pd(b, _mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_LT_OQ), a)
+static inline V NAME(load_some)(const REAL *p, int64_t n) { return _mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p); }
+static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), v); }
+#endif
+
+#elif defined(SIMD_AVX2) /* ------------------------------------------------------------- AVX2 + FMA, 16 registers */
+#include <immintrin.h>
+#define HAS_FMA 1
+#define TILE_MR 6 /* 6x2: 12 sums + 2 weights + 1 splat of 16 registers */
+#if REAL_BITS == 32
+#define V __m256
+#define LANES 8
+#define VZERO() _mm256_setzero_ps()
+#define VLOAD(p) _mm256_loadu_ps(p)
+#define VSTORE(p, v) _mm256_storeu_ps(p, v)
+#define VSPLAT(s) _mm256_set1_ps(s)
+#define VFMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define VADD(a, b) _mm256_add_ps(a, b)
+#define VMUL(a, b) _mm256_mul_ps(a, b)
+#define VDIV(a, b) _mm256_div_ps(a, b)
+#define VMAX(a, b) _mm256_max_ps(a, b)
+#define VMIN(a, b) _mm256_min_ps(a, b)
+#define VSELECT_NEGATIVE(x, a, b) _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ))
+static inline __m256i NAME(first)(int64_t n) {
+    static const int32_t window[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+    return _mm256_loadu_si256((const __m256i *)(window + 8 - n));
+}
+static inline V NAME(load_some)(const REAL *p, int64_t n) { return _mm256_maskload_ps(p, NAME(first)(n)); }
+static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm256_maskstore_ps(p, NAME(first)(n), v); }
+#else
+#define V __m256d
+#define LANES 4
+#define VZERO() _mm256_setzero_pd()
+#define VLOAD(p) _mm256_loadu_pd(p)
+#define VSTORE(p, v) _mm256_storeu_pd(p, v)
+#define VSPLAT(s) _mm256_set1_pd(s)
+#define VFMA(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define VADD(a, b) _mm256_add_pd(a, b)
+#define VMUL(a, b) _mm256_mul_pd(a, b)
+#define VDIV(a, b) _mm256_div_pd(a, b)
+#define VMAX(a, b) _mm256_max_pd(a, b)
+#define VMIN(a, b) _mm256_min_pd(a, b)
+#define VSELECT_NEGATIVE(x, a, b) _mm256_blendv_pd(b, a, _mm256_cmp_pd(x, _mm256_setzero_pd(), _CMP_LT_OQ))
+static inline __m256i NAME(first)(int64_t n) {
+    static const int64_t window[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
+    return _mm256_loadu_si256((const __m256i *)(window + 4 - n));
+}
+static inline V NAME(load_some)(const REAL *p, int64_t n) { return _mm256_maskload_pd(p, NAME(first)(n)); }
+static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm256_maskstore_pd(p, NAME(first)(n), v); }
+#endif
+
+#elif defined(SIMD_SSE2) /* ------------------------------------------- SSE2, the floor of x86-64: no FMA, two roundings */
+#include <emmintrin.h>
+#define HAS_FMA 0
+#define TILE_MR 6
+#if REAL_BITS == 32
+#define V __m128
+#define LANES 4
+#define VZERO() _mm_setzero_ps()
+#define VLOAD(p) _mm_loadu_ps(p)
+#define VSTORE(p, v) _mm_storeu_ps(p, v)
+#define VSPLAT(s) _mm_set1_ps(s)
+#define VFMA(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
+#define VADD(a, b) _mm_add_ps(a, b)
+#define VMUL(a, b) _mm_mul_ps(a, b)
+#define VDIV(a, b) _mm_div_ps(a, b)
+#define VMAX(a, b) _mm_max_ps(a, b)
+#define VMIN(a, b) _mm_min_ps(a, b)
+static inline V NAME(select_negative)(V x, V a, V b) {
+    V m = _mm_cmplt_ps(x, _mm_setzero_ps());
+    return _mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, b));
+}
+#else
+#define V __m128d
+#define LANES 2
+#define VZERO() _mm_setzero_pd()
+#define VLOAD(p) _mm_loadu_pd(p)
+#define VSTORE(p, v) _mm_storeu_pd(p, v)
+#define VSPLAT(s) _mm_set1_pd(s)
+#define VFMA(a, b, c) _mm_add_pd(_mm_mul_pd(a, b), c)
+#define VADD(a, b) _mm_add_pd(a, b)
+#define VMUL(a, b) _mm_mul_pd(a, b)
+#define VDIV(a, b) _mm_div_pd(a, b)
+#define VMAX(a, b) _mm_max_pd(a, b)
+#define VMIN(a, b) _mm_min_pd(a, b)
+static inline V NAME(select_negative)(V x, V a, V b) {
+    V m = _mm_cmplt_pd(x, _mm_setzero_pd());
+    return _mm_or_pd(_mm_and_pd(m, a), _mm_andnot_pd(m, b));
+}
+#endif
+#define VSELECT_NEGATIVE(x, a, b) NAME(select_negative)(x, a, b)
+
+#elif defined(SIMD_NEON) /* ------------------------------------------------ NEON, the floor of arm64: FMA, 32 registers */
+#include <arm_neon.h>
+#define HAS_FMA 1
+#define TILE_MR 12 /* 12x2: 24 sums + 2 weights + splats of 32 registers */
+#if REAL_BITS == 32
+#define V float32x4_t
+#define LANES 4
+#define VZERO() vdupq_n_f32(0.0f)
+#define VLOAD(p) vld1q_f32(p)
+#define VSTORE(p, v) vst1q_f32(p, v)
+#define VSPLAT(s) vdupq_n_f32(s)
+#define VFMA(a, b, c) vfmaq_f32(c, a, b)
+#define VADD(a, b) vaddq_f32(a, b)
+#define VMUL(a, b) vmulq_f32(a, b)
+#define VDIV(a, b) vdivq_f32(a, b)
+#define VMAX(a, b) vmaxq_f32(a, b)
+#define VMIN(a, b) vminq_f32(a, b)
+#define VSELECT_NEGATIVE(x, a, b) vbslq_f32(vcltq_f32(x, vdupq_n_f32(0.0f)), a, b)
+#else
+#define V float64x2_t
+#define LANES 2
+#define VZERO() vdupq_n_f64(0.0)
+#define VLOAD(p) vld1q_f64(p)
+#define VSTORE(p, v) vst1q_f64(p, v)
+#define VSPLAT(s) vdupq_n_f64(s)
+#define VFMA(a, b, c) vfmaq_f64(c, a, b)
+#define VADD(a, b) vaddq_f64(a, b)
+#define VMUL(a, b) vmulq_f64(a, b)
+#define VDIV(a, b) vdivq_f64(a, b)
+#define VMAX(a, b) vmaxq_f64(a, b)
+#define VMIN(a, b) vminq_f64(a, b)
+#define VSELECT_NEGATIVE(x, a, b) vbslq_f64(vcltq_f64(x, vdupq_n_f64(0.0)), a, b)
+#endif
+
+#else /* ------------------------------------------------------------------- any other platform: one element at a time */
+#define HAS_FMA 0
+#define TILE_MR 4
+#define V REAL
+#define LANES 1
+#define VZERO() ((REAL)0)
+#define VLOAD(p) (*(p))
+#define VSTORE(p, v) (*(p) = (v))
+#define VSPLAT(s) (s)
+#define VFMA(a, b, c) ((a) * (b) + (c))
+#define VADD(a, b) ((a) + (b))
+#define VMUL(a, b) ((a) * (b))
+#define VDIV(a, b) ((a) / (b))
+#define VMAX(a, b) ((a) > (b) ? (a) : (b))
+#define VMIN(a, b) ((a) < (b) ? (a) : (b))
+#define VSELECT_NEGATIVE(x, a, b) ((x) < 0 ? (a) : (b))
+#endif
+
+#if !defined(SIMD_AVX512) && !defined(SIMD_AVX2)
+static inline V NAME(load_some)(const REAL *p, int64_t n) {
+    REAL lane[LANES] = {0};
+    for (int64_t i = 0; i < n; i++) lane[i] = p[i];
+    return VLOAD(lane);
+}
+static inline void NAME(store_some)(REAL *p, V v, int64_t n) {
+    REAL lane[LANES];
+    VSTORE(lane, v);
+    for (int64_t i = 0; i < n; i++) p[i] = lane[i];
+}
+#endif

@@ -1,0 +1,82 @@
+/* What an instruction set offers to the loop nests: one Table per (instruction set, dtype).
+
+   Every pointer is to elements of the table's dtype; the loop nests (Cython) handle them as bytes, so that they hold no dtype branch.
+   Glossary (the same letters in Python, Cython and C):
+     mr     pixels of a tile                     nr     vectors of a tile            lanes  elements of a vector
+     taps   kernel elements that a phase reads   kc     input channels per tap       panel  packed weights [taps][kc][nr*lanes]
+*/
+#ifndef CONVLITE_TABLE_H
+#define CONVLITE_TABLE_H
+#include <stdint.h>
+
+/* Codes of the activations: the order of convlite/activations.py, which a test compares. */
+enum {
+    ACT_NONE = 0,
+    ACT_CLIP = 1,         /* min(max(x, a), b); relu is a = 0, b = inf */
+    ACT_LEAKY = 2,        /* x < 0 ? a*x : x */
+    ACT_PRELU = 3,        /* x < 0 ? alpha[c]*x : x */
+    ACT_HARD_SIGMOID = 4, /* min(max(x + 3, 0), 6) / 6 */
+    ACT_HARD_SWISH = 5,   /* x * min(max(x + 3, 0), 6) / 6 */
+    ACT_FIRST_LIBM = 6,   /* from here on: the C library, element by element */
+    ACT_ELU = 6,          /* x > 0 ? x : a*expm1(x) */
+    ACT_SIGMOID = 7,      /* 1 / (1 + exp(-x)) */
+    ACT_TANH = 8,
+    ACT_SILU = 9,         /* x / (1 + exp(-x)) */
+    ACT_GELU = 10,        /* x/2 * (1 + erf(x / sqrt 2)) */
+    ACT_GELU_TANH = 11,   /* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */
+    ACT_SOFTPLUS = 12,    /* log(1 + exp(x)) */
+};
+
+typedef struct {
+    int code;
+    double a, b;
+} Activation;
+
+/* One tile: out[i][0:lanes] = act(bias + sum over taps t, channels k of rows[t][i][k] * panel[t][k][0:lanes]).
+
+   Without `finish` the raw sum is stored; with `accumulate` the sum continues from what is stored there. Storing and
+   reloading a float is exact, so a sum cut into pieces has the same bits as an uncut one. */
+typedef struct {
+    const void *const *rows; /* [taps][mr]: where each pixel of the tile finds its kc channels */
+    const void *panel;       /* [taps][kc][nr*LANES], 64-byte aligned, zero-padded; depthwise: see depthwise.h */
+    void *const *out;        /* [mr] */
+    int64_t out_offset;      /* elements added to each out[i] */
+    int64_t taps, kc;
+    int64_t lanes;           /* valid ones, 1 .. nr*LANES */
+    const void *bias;        /* [nr*LANES], or NULL */
+    const void *alpha;       /* [nr*LANES] slopes of ACT_PRELU */
+    Activation act;
+    int accumulate, finish;
+} Tile;
+
+typedef void (*TileKernel)(const Tile *);
+
+/* Depthwise tile: channel c of the input gives channels c*multiplier + m of the output. */
+typedef struct {
+    const void *const *rows; /* [taps][mr] */
+    const void *weights;     /* [multiplier][all taps][channels], unpadded */
+    int64_t weights_step;    /* elements from one m to the next: all taps * channels */
+    void *const *out;        /* [mr] */
+    int64_t taps, channels, multiplier;
+    const void *bias;        /* [channels*multiplier], or NULL */
+    const void *alpha;
+    Activation act;
+    int accumulate, finish;
+} DepthwiseTile;
+
+typedef void (*DepthwiseKernel)(const DepthwiseTile *, int mr);
+
+enum { MAX_MR = 14, MAX_NR = 2, MAX_DEPTHWISE_MR = 6 };
+
+typedef struct {
+    const char *isa;
+    int itemsize, lanes, mr, nr, depthwise_mr, fma;
+    TileKernel tile[MAX_NR + 1][MAX_MR + 1]; /* [nr][mr]; index 0 is unused */
+    DepthwiseKernel depthwise;
+    /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
+    void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
+    /* multiply-adds on registers only, `rounds` times: the machine's own peak, for the benchmarks; returns how many operations */
+    double (*peak)(int64_t rounds);
+} Table;
+
+#endif

@@ -1,0 +1,93 @@
+# Weights into panels. The layout (see README.md): for each phase, each group, each panel: [taps][kc][nr*lanes], zero-padded.
+
+
+ctypedef fused Word:
+    uint32_t
+    uint64_t
+
+
+cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t phases, const int64_t *phase_taps, int64_t groups,
+                     int64_t kc, int64_t width, int64_t k_step, int64_t l_step, int64_t group_step, int64_t lanes,
+                     int64_t nr) noexcept nogil:
+    """Panels of every phase and group; returns whether every weight is finite. `taps` are offsets of taps in src, in packed order."""
+    cdef int64_t wide = nr * lanes, phase, g, first, t, k, l, n, this
+    cdef Word exponent = <Word> 0x7f800000 if sizeof(Word) == 4 else <Word> 0x7ff0000000000000ULL
+    cdef Word value
+    cdef bint finite = True
+    cdef const Word *row
+    for phase in range(phases):
+        for g in range(groups):
+            first = 0
+            while first < width:
+                n = smaller(wide, width - first)
+                this = ceil_div(n, lanes) * lanes
+                for t in range(phase_taps[phase]):
+                    for k in range(kc):
+                        row = src + taps[t] + g * group_step + k * k_step + first * l_step
+                        for l in range(n):
+                            value = row[l * l_step]
+                            dst[l] = value
+                            finite = finite & ((value & exponent) != exponent)
+                        for l in range(n, this):
+                            dst[l] = 0
+                        dst += this
+                first += wide
+        taps += phase_taps[phase]
+    return finite
+
+
+cdef bint pack_depthwise_words(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t channels, int64_t multiplier,
+                               int64_t c_step, int64_t m_step) noexcept nogil:
+    """[multiplier][taps][channels], as isa/depthwise.h wants them; returns whether every weight is finite."""
+    cdef int64_t m, t, c
+    cdef Word exponent = <Word> 0x7f800000 if sizeof(Word) == 4 else <Word> 0x7ff0000000000000ULL
+    cdef Word value
+    cdef bint finite = True
+    for m in range(multiplier):
+        for t in range(count):
+            for c in range(channels):
+                value = src[taps[t] + c * c_step + m * m_step]
+                dst[0] = value
+                dst += 1
+                finite = finite & ((value & exponent) != exponent)
+    return finite
+
+
+def pack(kernel, packed, int itemsize, tap_offsets, phase_taps, int64_t groups, int64_t kc, int64_t width, int64_t k_step,
+         int64_t l_step, int64_t group_step, int64_t lanes, int64_t nr, bint depthwise):
+    """Fill `packed` from the contiguous `kernel`; steps and offsets are in elements. Returns whether every weight is finite."""
+    cdef View views[2]
+    memset(views, 0, sizeof(views))
+    cdef int64_t count = len(tap_offsets), phases = len(phase_taps), i, nbytes
+    cdef int64_t *steps = <int64_t *> malloc((count + phases + 1) * sizeof(int64_t))
+    cdef const void *src
+    cdef void *dst
+    cdef bint finite
+    if steps == NULL:
+        raise MemoryError("no memory for packing")
+    try:
+        for i in range(count):
+            steps[i] = tap_offsets[i]
+        for i in range(phases):
+            steps[count + i] = phase_taps[i]
+        nbytes = count * groups * kc * width * itemsize
+        src = borrow(kernel, &views[0], nbytes, False, "kernel")
+        if not depthwise:
+            nbytes = count * groups * kc * ceil_div(width, lanes) * lanes * itemsize
+        dst = borrow(packed, &views[1], nbytes, True, "packed")
+        with nogil:
+            if depthwise and itemsize == 4:
+                finite = pack_depthwise_words[uint32_t](<const uint32_t *> src, <uint32_t *> dst, steps, count, kc, width, k_step, l_step)
+            elif depthwise:
+                finite = pack_depthwise_words[uint64_t](<const uint64_t *> src, <uint64_t *> dst, steps, count, kc, width, k_step, l_step)
+            elif itemsize == 4:
+                finite = pack_words[uint32_t](<const uint32_t *> src, <uint32_t *> dst, steps, phases, steps + count, groups, kc, width,
+                                              k_step, l_step, group_step, lanes, nr)
+            else:
+                finite = pack_words[uint64_t](<const uint64_t *> src, <uint64_t *> dst, steps, phases, steps + count, groups, kc, width,
+                                              k_step, l_step, group_step, lanes, nr)
+        return finite
+    finally:
+        free(steps)
+        for i in range(2):
+            PyBuffer_Release(&views[i])

@@ -1,0 +1,514 @@
+"""The operations: NHWC arrays in, a new NHWC array (or `out`) back.
+
+Each is a docstring and a few lines; `_run` is what they share. Shapes: N images, H x W pixels, C channels; kernels are kh x kw. dtypes: float32 or
+float64, the same for all operands of a call. In place of `kernel` each accepts a PackedKernel. Common arguments:
+
+    strides, dilations   int, (h, w), or TensorFlow's [1, h, w, 1]
+    padding              "valid", "same" (TensorFlow's rule), "same_lower" (ONNX), an int, (ph, pw), ((top, bottom), (left, right)),
+                         or TensorFlow's [[0, 0], [top, bottom], [left, right], [0, 0]]
+    activation           None, a name, an object such as convlite.activations.LeakyReLU(0.1), or any callable
+    out                  where to write: exact shape and dtype, C-contiguous, overlapping no input; untouched when an error is raised
+
+Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each naming the argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _dispatch, _kernels, _threads
+from .activations import Spec, resolve
+from .arguments import (
+    Array,
+    Pad,
+    Padding,
+    Pair,
+    as_int,
+    as_operand,
+    as_padding,
+    as_padding_1d,
+    as_pair,
+    as_single,
+    as_size,
+    check_bias,
+    check_channels,
+    check_groups,
+    check_out,
+)
+from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpose_axis
+from .pack import Operation, PackedKernel, channels_of, pack_panels
+from .plan import Plan, make_plan
+
+Kernel = ArrayLike | PackedKernel
+
+# ---- the operations --------------------------------------------------------------------------------------------
+
+
+def conv2d(
+    x: ArrayLike,
+    kernel: Kernel,
+    bias: ArrayLike | None = None,
+    *,
+    strides: object = 1,
+    padding: object = "valid",
+    dilations: object = 1,
+    groups: int = 1,
+    activation: Spec = None,
+    out: Array | None = None,
+) -> Array:
+    """2-D convolution (cross-correlation): x (N,H,W,Cin), kernel (kh,kw,Cin//groups,Cout), bias (Cout,) -> (N,Ho,Wo,Cout).
+
+    out[n,i,j,l] = activation(bias[l] + sum over a,b,k of x[n, i*s + a*d - before, j*s + b*d - before, k] * kernel[a,b,k,l]);
+    pixels outside the image add nothing. Ho = (H + before + after - ((kh-1)*d + 1))//s + 1; "same": ceil(H/s).
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> x = np.arange(9, dtype=np.float32).reshape(1, 3, 3, 1)
+        >>> cl.conv2d(x, np.ones((2, 2, 1, 1), np.float32))[0, :, :, 0]
+        array([[ 8., 12.],
+               [20., 24.]], dtype=float32)
+    """
+    return _run(
+        "conv2d", x, kernel, bias, activation, out, as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations"), groups
+    )
+
+
+def conv2d_transpose(
+    x: ArrayLike,
+    kernel: Kernel,
+    bias: ArrayLike | None = None,
+    *,
+    strides: object = 1,
+    padding: object = "valid",
+    output_shape: object = None,
+    output_padding: object = None,
+    dilations: object = 1,
+    groups: int = 1,
+    activation: Spec = None,
+    out: Array | None = None,
+) -> Array:
+    """Transposed 2-D convolution: x (N,H,W,Cin), kernel (kh,kw,Cout//groups,Cin), bias (Cout,) -> (N,Ho,Wo,Cout).
+
+    The adjoint of conv2d with the same kernel array: x[n,i,j,k] * kernel[a,b,l,k] is added to out[n, i*s + a*d - before, j*s + b*d - before, l].
+    Size: by default Keras's ("same": H*s; "valid": H*s + max(k-s, 0), k the effective kernel; explicit padding: (H-1)*s + k - before - after, as in
+    PyTorch and ONNX). `output_shape` (Ho, Wo) or (N, Ho, Wo, Cout) picks any size whose conv2d gives x's size; `output_padding` as in Keras and
+    PyTorch; both together are an error.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> x = np.ones((1, 2, 2, 1), np.float32)
+        >>> cl.conv2d_transpose(x, np.ones((3, 3, 1, 1), np.float32), strides=2, padding="same")[0, :, :, 0]
+        array([[1., 1., 2., 1.],
+               [1., 1., 2., 1.],
+               [2., 2., 4., 2.],
+               [1., 1., 2., 1.]], dtype=float32)
+    """
+    return _run(
+        "conv2d_transpose",
+        x,
+        kernel,
+        bias,
+        activation,
+        out,
+        as_pair(strides, "strides"),
+        as_padding(padding),
+        as_pair(dilations, "dilations"),
+        groups,
+        _output_shape(output_shape),
+        None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0),
+    )
+
+
+def depthwise_conv2d(
+    x: ArrayLike,
+    kernel: Kernel,
+    bias: ArrayLike | None = None,
+    *,
+    strides: object = 1,
+    padding: object = "valid",
+    dilations: object = 1,
+    activation: Spec = None,
+    out: Array | None = None,
+) -> Array:
+    """Depthwise 2-D convolution: x (N,H,W,C), kernel (kh,kw,C,multiplier), bias (C*multiplier,) -> (N,Ho,Wo,C*multiplier).
+
+    Channel c of x gives the channels c*multiplier + m of the output; everything else is as in conv2d.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> x = np.array([[[[1.0, 10.0]]]])
+        >>> cl.depthwise_conv2d(x, np.array([[[[1.0, 2.0], [3.0, 4.0]]]]))[0, 0, 0]
+        array([ 1.,  2., 30., 40.])
+    """
+    return _run(
+        "depthwise_conv2d", x, kernel, bias, activation, out, as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
+    )
+
+
+def dense(
+    x: ArrayLike, kernel: Kernel, bias: ArrayLike | None = None, *, activation: Spec = None, out: Array | None = None
+) -> Array:
+    """Matrix product over the last axis: x (...,K) of any rank >= 1, kernel (K,M), bias (M,) -> (...,M).
+
+    The same as a 1x1 convolution: leading axes are kept.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.dense(np.array([1.0, 2.0]), np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), activation="relu")
+        array([1., 2., 3.])
+    """
+    array = as_operand(x, "x")
+    if array.ndim == 0:
+        raise ValueError("x must have at least 1 dimension (..., K); got a scalar")
+    shape = _kernel(kernel, "dense", array.dtype).shape
+    if shape[0] != array.shape[-1]:
+        hint = f"; {shape} looks like PyTorch's (out, in): write kernel.T" if shape[1] == array.shape[-1] else ""
+        raise ValueError(f"kernel has {shape[0]} inputs but x has {array.shape[-1]} (kernel is (K, M), got {shape}){hint}")
+    out_shape = (*array.shape[:-1], shape[1])
+    rows = int(np.prod(array.shape[:-1], dtype=object))
+    target = None
+    if out is not None:
+        target = check_out(out, out_shape, array.dtype, (x, kernel, bias)).reshape(1, 1, rows, shape[1])
+    inner = array.reshape(1, 1, rows, shape[0])
+    y = _run("dense", inner, kernel, bias, activation, target, (1, 1), "valid", (1, 1), whole_shape=out_shape)
+    return y.reshape(out_shape) if out is None else out
+
+
+def conv1d(
+    x: ArrayLike,
+    kernel: Kernel,
+    bias: ArrayLike | None = None,
+    *,
+    strides: object = 1,
+    padding: object = "valid",
+    dilations: object = 1,
+    groups: int = 1,
+    activation: Spec = None,
+    out: Array | None = None,
+) -> Array:
+    """1-D convolution: x (N,W,Cin), kernel (kw,Cin//groups,Cout), bias (Cout,) -> (N,Wo,Cout); the rules of conv2d on one axis.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.conv1d(np.arange(4.0).reshape(1, 4, 1), np.ones((2, 1, 1)))[0, :, 0]
+        array([1., 3., 5.])
+    """
+    return _run_1d("conv2d", x, kernel, bias, activation, out, strides, padding, dilations, groups)
+
+
+def conv1d_transpose(
+    x: ArrayLike,
+    kernel: Kernel,
+    bias: ArrayLike | None = None,
+    *,
+    strides: object = 1,
+    padding: object = "valid",
+    output_shape: object = None,
+    output_padding: object = None,
+    dilations: object = 1,
+    groups: int = 1,
+    activation: Spec = None,
+    out: Array | None = None,
+) -> Array:
+    """Transposed 1-D convolution: x (N,W,Cin), kernel (kw,Cout//groups,Cin), bias (Cout,) -> (N,Wo,Cout); as conv2d_transpose on one axis.
+
+    `output_shape` is Wo, (Wo,) or (N, Wo, Cout).
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.conv1d_transpose(np.ones((1, 2, 1)), np.ones((3, 1, 1)), strides=2)[0, :, 0]
+        array([1., 1., 2., 1., 1.])
+    """
+    size: tuple[int, ...] | None = None
+    if output_shape is not None:
+        items = list(cast(Any, output_shape)) if np.ndim(cast(Any, output_shape)) else [output_shape]
+        if len(items) not in (1, 3):
+            raise ValueError(f"output_shape must be Wo, (Wo,) or (N, Wo, Cout); got {output_shape!r}")
+        numbers = [as_int(v, "output_shape") for v in items]
+        size = (1, numbers[0]) if len(numbers) == 1 else (numbers[0], 1, numbers[1], numbers[2])
+    extra = None if output_padding is None else (0, as_single(output_padding, "output_padding", minimum=0))
+    return _run_1d("conv2d_transpose", x, kernel, bias, activation, out, strides, padding, dilations, groups, size, extra)
+
+
+def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Array:
+    """activation(x) element by element (softmax: over the last axis), for an array of any shape; `out` may be x itself.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.activate(np.array([-1.0, 7.0]), "relu6")
+        array([0., 6.])
+    """
+    array = as_operand(x, "x")
+    columns = array.shape[-1] if array.ndim else 1
+    fused, after = resolve(activation, columns, array.dtype)
+    result = check_out(out, array.shape, array.dtype, () if out is x else (x,))
+    if after is not None:
+        result[...] = _checked(after, array, array.shape)
+        return result
+    if fused.alpha is None:  # no channels to keep apart: one long row is cut as one likes
+        columns = min(max(array.size, 1), 1024) if array.size % 1024 == 0 else array.size
+    rows = array.size // columns if columns else 0
+    threads = _threads.threads_for(4 * array.size if fused.code >= 6 else array.size // 2)
+    _kernels.activate(
+        _dispatch.active_isa(), array.itemsize, array, result, rows, columns, fused.alpha, fused.code, fused.a, fused.b, threads
+    )
+    return result
+
+
+# ---- shapes ----------------------------------------------------------------------------------------------------
+
+
+def conv2d_output_shape(
+    x_shape: tuple[int, ...],
+    kernel_shape: tuple[int, ...],
+    *,
+    strides: object = 1,
+    padding: object = "valid",
+    dilations: object = 1,
+    groups: int = 1,
+) -> tuple[int, int, int, int]:
+    """(N, Ho, Wo, Cout) of conv2d on these shapes.
+
+    Examples:
+        >>> import convlite as cl
+        >>> cl.conv2d_output_shape((1, 224, 224, 3), (7, 7, 3, 64), strides=2, padding="same")
+        (1, 112, 112, 64)
+    """
+    return _geometry(
+        "conv2d",
+        _shape(x_shape, "x_shape"),
+        _shape(kernel_shape, "kernel_shape"),
+        as_pair(strides, "strides"),
+        as_padding(padding),
+        as_pair(dilations, "dilations"),
+        groups,
+        None,
+        None,
+    ).out_shape
+
+
+def conv2d_transpose_output_shape(
+    x_shape: tuple[int, ...],
+    kernel_shape: tuple[int, ...],
+    *,
+    strides: object = 1,
+    padding: object = "valid",
+    output_shape: object = None,
+    output_padding: object = None,
+    dilations: object = 1,
+    groups: int = 1,
+) -> tuple[int, int, int, int]:
+    """(N, Ho, Wo, Cout) of conv2d_transpose on these shapes.
+
+    Examples:
+        >>> import convlite as cl
+        >>> cl.conv2d_transpose_output_shape((64, 4, 4, 256), (3, 3, 128, 256), strides=3)
+        (64, 12, 12, 128)
+        >>> cl.conv2d_transpose_output_shape((64, 4, 4, 256), (3, 3, 128, 256), strides=3, output_shape=(14, 14))
+        (64, 14, 14, 128)
+    """
+    return _geometry(
+        "conv2d_transpose",
+        _shape(x_shape, "x_shape"),
+        _shape(kernel_shape, "kernel_shape"),
+        as_pair(strides, "strides"),
+        as_padding(padding),
+        as_pair(dilations, "dilations"),
+        groups,
+        _output_shape(output_shape),
+        None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0),
+    ).out_shape
+
+
+def same_padding(size: object, kernel_size: object, *, strides: object = 1, dilations: object = 1) -> tuple[Pair, Pair]:
+    """((top, bottom), (left, right)) that padding="same" adds to an image of (h, w): TensorFlow's rule.
+
+    Examples:
+        >>> import convlite as cl
+        >>> cl.same_padding((224, 224), 7, strides=2)
+        ((2, 3), (2, 3))
+    """
+    sizes, kernels = as_pair(size, "size", minimum=0), as_pair(kernel_size, "kernel_size")
+    steps, gaps = as_pair(strides, "strides"), as_pair(dilations, "dilations")
+    rows, columns = (same_pads(sizes[i], effective_kernel(kernels[i], gaps[i]), steps[i]) for i in (0, 1))
+    return rows, columns
+
+
+# ---- what they share -------------------------------------------------------------------------------------------
+
+
+def _shape(value: object, name: str) -> tuple[int, ...]:
+    items = tuple(as_int(v, name) for v in cast(Any, value)) if np.ndim(cast(Any, value)) == 1 else ()
+    if len(items) != 4:
+        raise ValueError(f"{name} must be four sizes; got {value!r}")
+    return items
+
+
+def _output_shape(value: object) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    items = tuple(as_int(v, "output_shape") for v in cast(Any, value)) if np.ndim(cast(Any, value)) == 1 else ()
+    if len(items) not in (2, 4):
+        raise ValueError(f"output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got {value!r}")
+    return items
+
+
+def _kernel(kernel: Kernel, operation: str, dtype: np.dtype[Any]) -> Array | PackedKernel:
+    if isinstance(kernel, PackedKernel):
+        if kernel.operation != operation:
+            raise ValueError(f'kernel was packed for "{kernel.operation}"; this is "{operation}"')
+        if kernel.dtype != dtype:
+            raise TypeError(f"kernel is {kernel.dtype} but x is {dtype}: convlite casts nothing silently; write x.astype(np.{kernel.dtype})")
+        return kernel
+    return as_operand(kernel, "kernel", 2 if operation == "dense" else 4, dtype)
+
+
+@lru_cache(maxsize=512)
+def _geometry(
+    operation: Operation,
+    x: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: Pair,
+    padding: Padding,
+    dilations: Pair,
+    groups: int,
+    output_shape: tuple[int, ...] | None,
+    output_padding: Pair | None,
+) -> Geometry:
+    """Shapes and options -> Geometry; every error about shapes is raised here."""
+    height, width = kernel[:2] if len(kernel) == 4 else (1, 1)
+    if height == 0 or width == 0:
+        raise ValueError(f"kernel must have at least one row and one column; got {kernel}")
+    forms = {
+        "conv2d": ("(kh, kw, Cin//groups, Cout)", "OIHW"),
+        "conv2d_transpose": ("(kh, kw, Cout//groups, Cin)", "IOHW"),
+        "depthwise_conv2d": ("(kh, kw, C, multiplier)", "OIHW"),
+        "dense": ("(K, M)", ""),
+    }
+    groups = as_size(groups, "groups")
+    if operation == "conv2d":
+        if x[3] % groups:
+            check_groups(groups, x[3], kernel[3])
+        check_channels(kernel[2], x[3] // groups, x, kernel, *forms[operation])
+    elif operation == "conv2d_transpose":
+        check_channels(kernel[3], x[3], x, kernel, *forms[operation])
+    elif operation == "depthwise_conv2d":
+        check_channels(kernel[2], x[3], x, kernel, *forms[operation])
+    cin, cout, groups = channels_of(operation, kernel, groups)
+    if operation in ("conv2d", "conv2d_transpose"):
+        check_groups(groups, cin, cout)
+    pads: tuple[Pad, Pad] = padding if isinstance(padding, tuple) else (padding, padding)
+    if operation == "conv2d_transpose":
+        if output_shape is not None and output_padding is not None:
+            raise ValueError("output_shape and output_padding exclude each other: give one")
+        sizes = output_shape[-3:-1] if output_shape is not None and len(output_shape) == 4 else output_shape or (None, None)
+        if output_shape is not None and len(output_shape) == 4 and (output_shape[0], output_shape[3]) != (x[0], cout):
+            raise ValueError(f"output_shape {output_shape} must have x's batch {x[0]} and the kernel's {cout} output channels")
+        extras = output_padding or (None, None)
+        rows = transpose_axis(x[1], height, strides[0], dilations[0], pads[0], "height", sizes[0], extras[0])
+        columns = transpose_axis(x[2], width, strides[1], dilations[1], pads[1], "width", sizes[1], extras[1])
+    else:
+        rows = conv_axis(x[1], height, strides[0], dilations[0], pads[0], "height")
+        columns = conv_axis(x[2], width, strides[1], dilations[1], pads[1], "width")
+    return Geometry(x[0], rows, columns, cin, cout, groups)
+
+
+@lru_cache(maxsize=512)
+def _plan(isa: str, dtype: np.dtype[Any], *shape: Any) -> Plan:
+    """The plan of a call, by everything that it depends on."""
+    return make_plan(_geometry(*shape), dtype, isa)
+
+
+def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
+    """A callable's result, which must be an array of the output's shape."""
+    result = np.asarray(after(y.reshape(shape)))
+    if result.shape != shape or result.dtype.kind not in "fiub":
+        raise ValueError(f"activation must return an array of shape {shape}; it returned {result.dtype} of shape {result.shape}")
+    return result.astype(y.dtype, copy=False).reshape(y.shape)
+
+
+def _run(
+    operation: Operation,
+    x: ArrayLike,
+    kernel: Kernel,
+    bias: ArrayLike | None,
+    activation: Spec,
+    out: Array | None,
+    strides: Pair,
+    padding: Padding,
+    dilations: Pair,
+    groups: int = 1,
+    output_shape: tuple[int, ...] | None = None,
+    output_padding: Pair | None = None,
+    whole_shape: tuple[int, ...] | None = None,
+) -> Array:
+    """Check, plan, pack, allocate, run. `whole_shape` is the shape that a callable activation sees, where it is not out's."""
+    array = as_operand(x, "x", 4)
+    dtype = array.dtype
+    weights = _kernel(kernel, operation, dtype)
+    isa = _dispatch.active_isa()
+    plan = _plan(isa, dtype, operation, array.shape, weights.shape, strides, padding, dilations, groups, output_shape, output_padding)
+    geometry = plan.geometry
+    bias_array = check_bias(bias, geometry.cout, dtype)
+    fused, after = (resolve(activation, geometry.cout, dtype)) if activation is not None else (None, None)
+    y = check_out(out, geometry.out_shape, dtype, (x, kernel, bias) if out is not None else ())
+    if isinstance(weights, PackedKernel):
+        transposed = operation == "conv2d_transpose"
+        if weights.groups != groups or (transposed and (weights.strides, weights.dilations) != (strides, dilations)):
+            raise ValueError(
+                f"kernel was packed for strides={weights.strides}, dilations={weights.dilations}, groups={weights.groups}; "
+                f"this call has strides={strides}, dilations={dilations}, groups={groups}"
+            )
+        panels = weights.panels()
+    else:
+        panels = pack_panels(weights, operation, strides, dilations, groups, isa)
+    target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y  # a callable may raise: out stays untouched
+    code, a, b, alpha = fused if fused is not None else (0, 0.0, 0.0, None)
+    threads = _threads.threads_for(plan.multiply_adds)
+    plan.gather.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
+    if after is not None:
+        y[...] = _checked(after, target, whole_shape or geometry.out_shape)
+    return y
+
+
+def _run_1d(
+    operation: Literal["conv2d", "conv2d_transpose"],
+    x: ArrayLike,
+    kernel: Kernel,
+    bias: ArrayLike | None,
+    activation: Spec,
+    out: Array | None,
+    strides: object,
+    padding: object,
+    dilations: object,
+    groups: int,
+    output_shape: tuple[int, ...] | None = None,
+    output_padding: Pair | None = None,
+) -> Array:
+    """The 1-D operations are the 2-D ones on images of one row."""
+    array = as_operand(x, "x", 3)
+    if isinstance(kernel, PackedKernel):
+        if kernel.shape[0] != 1:
+            raise ValueError(f"kernel must be packed from (1, kw, in, out) for a 1-D operation; got {kernel.shape}")
+        weights: Kernel = kernel
+    else:
+        weights = as_operand(kernel, "kernel", 3, array.dtype)[None]
+    options = (
+        (1, as_single(strides, "strides")),
+        as_padding_1d(padding),
+        (1, as_single(dilations, "dilations")),
+        groups,
+        output_shape,
+        output_padding,
+    )
+    inner = array[:, None]
+    shape = _geometry(operation, inner.shape, cast(Any, weights).shape, *options).out_shape
+    flat = (shape[0], shape[2], shape[3])
+    target = None if out is None else check_out(out, flat, array.dtype, (x, kernel, bias))[:, None]
+    y = _run(operation, inner, weights, bias, activation, target, *options, whole_shape=flat)
+    return y[:, 0] if out is None else out

@@ -1,0 +1,164 @@
+"""Kernels as aligned panels in the order in which the micro-kernels read them.
+
+The layout, for each phase, then each group, then each panel of output channels: [taps][input channels][nr*lanes], the last panel
+narrower but whole vectors wide, padded with zeros. The phases of a transposed convolution are its residue classes (geometry.py): they
+depend on the stride and the dilation only, so one packing serves every input size and padding.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _dispatch, _kernels
+from .arguments import Array, Pair, as_operand, as_pair, as_size
+from .geometry import residue_classes
+from .plan import algorithm_for
+
+Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
+_RANK = {"conv2d": 4, "conv2d_transpose": 4, "depthwise_conv2d": 4, "dense": 2}
+_ALIGNMENT = 64  # a cache line, and a whole AVX-512 vector
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """Packed weights for one instruction set."""
+
+    data: Array
+    finite: bool  # no Inf, no NaN: zeros may stand for padding
+
+
+def aligned_empty(size: int, dtype: np.dtype[Any]) -> Array:
+    """A 1-D array that starts on a cache line."""
+    raw = np.empty(size * dtype.itemsize + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[int, int, int]:
+    """(input channels, output channels, groups) of a kernel of this shape."""
+    if operation == "conv2d":
+        return shape[2] * groups, shape[3], groups
+    if operation == "conv2d_transpose":
+        return shape[3], shape[2] * groups, groups
+    if operation == "depthwise_conv2d":
+        return shape[2], shape[2] * shape[3], max(shape[2], 1)
+    return shape[0], shape[1], 1
+
+
+def pack_panels(kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str) -> Panels:
+    """Pack a C-contiguous kernel for one instruction set."""
+    cin, cout, groups = channels_of(operation, kernel.shape, groups)
+    height, width = kernel.shape[:2] if kernel.ndim == 4 else (1, 1)
+    table = _kernels.describe(isa, 8 * kernel.itemsize)
+    depthwise = algorithm_for(groups, cin, cout, table["lanes"]) == "depthwise"
+    per_group, kc = cout // groups, cin // groups
+
+    # where the kernel holds tap t, channel k of a group, output channel l of it, and group g: offset = tap*plane + k*.. + l*.. + g*..
+    plane = kernel.shape[-1] * kernel.shape[-2] if kernel.ndim == 4 else 0
+    if operation == "conv2d_transpose":
+        k_step, l_step, group_step = 1, cin, kc
+    elif operation == "depthwise_conv2d":
+        k_step, l_step, group_step = 0, 1, per_group
+    else:
+        k_step, l_step, group_step = cout, 1, per_group
+
+    if operation == "conv2d_transpose":
+        rows = residue_classes(height, strides[0], dilations[0])
+        columns = residue_classes(width, strides[1], dilations[1])
+    else:
+        rows, columns = [list(range(height))], [list(range(width))]
+    rows, columns = [c for c in rows if c], [c for c in columns if c]
+    taps = [(a * width + b) * plane for row in rows for column in columns for a in row for b in column]
+    phase_taps = [len(row) * len(column) for row in rows for column in columns]
+
+    if depthwise:
+        # channels are the groups: kc counts them, width is the multiplier
+        size = len(taps) * cout
+        arguments = (taps, phase_taps, 1, groups, per_group, group_step, l_step, 0)
+    else:
+        padded = -(-per_group // table["lanes"]) * table["lanes"]
+        size = len(taps) * groups * kc * padded
+        arguments = (taps, phase_taps, groups, kc, per_group, k_step, l_step, group_step)
+    data = aligned_empty(size, kernel.dtype)
+    finite = _kernels.pack(kernel, data, kernel.itemsize, *arguments, table["lanes"], table["nr"], depthwise)
+    return Panels(data, finite)
+
+
+class PackedKernel:
+    """A kernel packed once for many calls: immutable, shareable between threads; pickles as the array it was made from.
+
+    Give it to an operation in place of the array. `operation` is "conv2d", "conv2d_transpose", "depthwise_conv2d" or "dense", with the array's
+    layout as there; strides and dilations matter to the transpose only, groups to "conv2d" and "conv2d_transpose".
+
+    >>> import convlite as cl
+    >>> kernel = cl.PackedKernel(np.ones((3, 3, 2, 4), np.float32))
+    >>> cl.conv2d(np.ones((1, 5, 5, 2), np.float32), kernel)[0, 0, 0]
+    array([18., 18., 18., 18.], dtype=float32)
+    """
+
+    __slots__ = ("_lock", "_panels", "dilations", "groups", "kernel", "operation", "strides")
+
+    def __init__(
+        self,
+        kernel: ArrayLike,
+        operation: Operation = "conv2d",
+        *,
+        strides: object = 1,
+        dilations: object = 1,
+        groups: int = 1,
+    ) -> None:
+        if operation not in _RANK:
+            raise ValueError(f"operation must be one of {', '.join(_RANK)}; got {operation!r}")
+        array = np.array(as_operand(kernel, "kernel", _RANK[operation]))
+        array.setflags(write=False)
+        self.kernel: Array = array
+        self.operation: str = operation
+        # what the packing depends on; 1 where it does not
+        transposed = operation == "conv2d_transpose"
+        self.strides: Pair = as_pair(strides, "strides") if transposed else (1, 1)
+        self.dilations: Pair = as_pair(dilations, "dilations") if transposed else (1, 1)
+        self.groups: int = as_size(groups, "groups") if operation in ("conv2d", "conv2d_transpose") else 1
+        split = array.shape[-1]
+        if operation in ("conv2d", "conv2d_transpose") and split % self.groups:
+            raise ValueError(f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels")
+        self._panels: dict[str, Panels] = {}
+        self._lock = threading.Lock()
+        self.panels()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array that was packed."""
+        return self.kernel.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the array that was packed."""
+        return self.kernel.dtype
+
+    def panels(self) -> Panels:
+        """The panels for the instruction set in use."""
+        isa = _dispatch.active_isa()
+        panels = self._panels.get(isa)
+        if panels is None:
+            with self._lock:
+                panels = pack_panels(self.kernel, self.operation, self.strides, self.dilations, self.groups, isa)
+                self._panels[isa] = panels
+        return panels
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self.kernel, self.operation, self.strides, self.dilations, self.groups)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PackedKernel:
+        return self
+
+    def __repr__(self) -> str:
+        return f"PackedKernel({self.operation}, shape={self.shape}, dtype={self.dtype})"
+
+
+def _unpickle(kernel: Array, operation: Operation, strides: Pair, dilations: Pair, groups: int) -> PackedKernel:
+    return PackedKernel(kernel, operation, strides=strides, dilations=dilations, groups=groups)
