@@ -1,0 +1,164 @@
+"""Pooling over windows of an image (N,H,W,C), in NumPy: rows, then columns, one shifted slice a tap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arguments import as_operand, as_padding, as_pair, check_out
+from .geometry import Axis, conv_axis
+
+__all__ = ["max_pool2d", "avg_pool2d", "global_max_pool2d", "global_avg_pool2d"]
+
+Array = NDArray[Any]
+
+
+def max_pool2d(
+    x: ArrayLike,
+    pool_size: int | tuple[int, int] = 2,
+    *,
+    strides: int | tuple[int, int] | None = None,
+    padding: Any = "valid",
+    dilations: int | tuple[int, int] = 1,
+    out: Array | None = None,
+) -> Array:
+    """Take the largest element of each window of x, channel by channel: (N,H,W,C) -> (N,Ho,Wo,C), x's dtype.
+
+    strides are pool_size by default. padding takes every form that conv2d takes and gives the same size; what
+    is padded is never the largest. A NaN is, as in np.max.
+    Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.max_pool2d(np.arange(9.0).reshape(1, 3, 3, 1), 2, strides=1)[0, :, :, 0]
+        array([[4., 5.],
+               [7., 8.]])
+    """
+    image = as_operand(x, "x", ndim=4)
+    axes = _axes(image, pool_size, strides, dilations, padding)
+    result = check_out(out, _shape(image, axes), image.dtype, [x])
+    _reduce(image, axes, np.maximum, -np.inf, result)
+    return result
+
+
+def avg_pool2d(
+    x: ArrayLike,
+    pool_size: int | tuple[int, int] = 2,
+    *,
+    strides: int | tuple[int, int] | None = None,
+    padding: Any = "valid",
+    count_include_pad: bool = False,
+    out: Array | None = None,
+) -> Array:
+    """Take the mean of each window of x, channel by channel: (N,H,W,C) -> (N,Ho,Wo,C), x's dtype.
+
+    strides are pool_size by default; padding is as in conv2d. The sum is divided by the number of elements
+    inside of the image, as TensorFlow and Keras do; count_include_pad=True counts padding too, PyTorch's
+    default.
+    Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.avg_pool2d(np.arange(4.0).reshape(1, 2, 2, 1), 2, strides=1, padding="same")[0, :, :, 0]
+        array([[1.5, 2. ],
+               [2.5, 3. ]])
+    """
+    image = as_operand(x, "x", ndim=4)
+    axes = _axes(image, pool_size, strides, 1, padding)
+    result = check_out(out, _shape(image, axes), image.dtype, [x])
+    rows, columns = (_counts(axis, count_include_pad) for axis in axes)
+    with np.errstate(all="ignore"):
+        _reduce(image, axes, np.add, 0.0, result)
+        result /= (rows[:, None] * columns)[:, :, None].astype(image.dtype)
+    return result
+
+
+def global_max_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
+    """Take the largest element of each channel of x (N,H,W,C) -> (N,C), or (N,1,1,C) with keepdims.
+
+    An image without pixels gives -inf. Raises TypeError for a wrong dtype, ValueError for a wrong shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.global_max_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
+        array([[6., 7.]])
+    """
+    image = as_operand(x, "x", ndim=4)
+    largest: Array = np.max(image, axis=(1, 2), keepdims=keepdims, initial=-np.inf)
+    return largest
+
+
+def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
+    """Take the mean of each channel of x (N,H,W,C), summed in float64 -> (N,C), or (N,1,1,C) with keepdims.
+
+    An image without pixels gives NaN. Raises TypeError for a wrong dtype, ValueError for a wrong shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.global_avg_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
+        array([[3., 4.]])
+    """
+    image = as_operand(x, "x", ndim=4)
+    with np.errstate(all="ignore"):
+        mean: Array = image.sum(axis=(1, 2), keepdims=keepdims, dtype=np.float64)
+        mean /= np.float64(image.shape[1] * image.shape[2])
+        return mean.astype(image.dtype)
+
+
+def _axes(image: Array, pool_size: Any, strides: Any, dilations: Any, padding: Any) -> tuple[Axis, Axis]:
+    window = as_pair(pool_size, "pool_size")
+    step = window if strides is None else as_pair(strides, "strides")
+    spread = as_pair(dilations, "dilations")
+    pads = as_padding(padding)
+    axes = []
+    for a, name in enumerate(("height", "width")):
+        pad = pads if isinstance(pads, str) else pads[a]
+        extent = (window[a] - 1) * spread[a] + 1
+        if not isinstance(pad, str) and max(pad) >= extent:
+            raise ValueError(
+                f"padding {pad} along {name} must be smaller than the window's {extent} elements there: "
+                "a window that lies in the padding has nothing to pool"
+            )
+        axes.append(conv_axis(image.shape[1 + a], window[a], step[a], spread[a], pad, name))
+    return axes[0], axes[1]
+
+
+def _shape(image: Array, axes: tuple[Axis, Axis]) -> tuple[int, int, int, int]:
+    return image.shape[0], axes[0].out_size, axes[1].out_size, image.shape[3]
+
+
+def _slices(axis: Axis) -> Iterator[tuple[slice, slice]]:
+    """For each tap, the outputs whose element lies inside of the image, and those elements."""
+    (phase,) = axis.phases
+    step = phase.in_step
+    for offset in phase.offsets:
+        first = max(0, -(offset // step))
+        last = min(axis.out_size - 1, (axis.in_size - 1 - offset) // step)
+        if first <= last:
+            yield slice(first, last + 1), slice(first * step + offset, last * step + offset + 1, step)
+
+
+def _counts(axis: Axis, include_pad: bool) -> NDArray[np.float64]:
+    if include_pad:
+        return np.full(axis.out_size, float(axis.kernel))
+    counts = np.zeros(axis.out_size)
+    for outputs, _ in _slices(axis):
+        counts[outputs] += 1
+    return counts
+
+
+def _reduce(
+    image: Array, axes: tuple[Axis, Axis], combine: Callable[..., Any], start: float, out: Array
+) -> None:
+    """Combine each window's rows, then its columns: kh + kw slices instead of kh * kw."""
+    tall = np.full((image.shape[0], axes[0].out_size, *image.shape[2:]), start, image.dtype)
+    for outputs, inputs in _slices(axes[0]):
+        part = tall[:, outputs]
+        combine(part, image[:, inputs], out=part)
+    out.fill(start)
+    for outputs, inputs in _slices(axes[1]):
+        part = out[:, :, outputs]
+        combine(part, tall[:, :, inputs], out=part)
