@@ -1,0 +1,287 @@
+"""What networks do to each number, or to each channel, between their convolutions.
+
+The activations run in the compiled core, by the code that conv2d's `activation=` fuses into its output; the
+rest is NumPy. x is float32 or float64, of any shape where none is named, and keeps both; another dtype is
+a TypeError. NaN propagates.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import activations
+from .arguments import as_operand
+from .ops import activate
+
+__all__ = [
+    "relu", "relu6", "leaky_relu", "prelu", "elu", "sigmoid", "hard_sigmoid", "tanh", "softplus", "silu",
+    "hard_swish", "gelu", "softmax", "bias_add", "batch_norm", "flatten",
+]  # fmt: skip
+
+Array = NDArray[Any]
+
+
+def relu(x: ArrayLike) -> Array:
+    """Return max(x, 0); float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.relu(np.array([-1.0, 2.0]))
+        array([0., 2.])
+    """
+    return activate(x, "relu")
+
+
+def relu6(x: ArrayLike) -> Array:
+    """Return min(max(x, 0), 6); float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.relu6(np.array([-1.0, 2.0, 7.0]))
+        array([0., 2., 6.])
+    """
+    return activate(x, "relu6")
+
+
+def leaky_relu(x: ArrayLike, alpha: float = 0.2) -> Array:
+    """Return x, times alpha where x < 0; float32 or float64, any shape.
+
+    The slope 0.2 is that of tf.nn and Keras 3; PyTorch's is 0.01, that of Keras 2's layer 0.3.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.leaky_relu(np.array([-1.0, 2.0]))
+        array([-0.2,  2. ])
+    """
+    return activate(x, activations.LeakyReLU(alpha))
+
+
+def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
+    """Return x, or alpha * (exp(x) - 1) where x < 0; float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.elu(np.array([-np.inf, 2.0]))
+        array([-1.,  2.])
+    """
+    return activate(x, activations.ELU(alpha))
+
+
+def sigmoid(x: ArrayLike) -> Array:
+    """Return 1 / (1 + exp(-x)), without overflow; float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+        array([0. , 0.5, 1. ])
+    """
+    return activate(x, "sigmoid")
+
+
+def hard_sigmoid(x: ArrayLike) -> Array:
+    """Return relu6(x + 3) / 6; float32 or float64, any shape.
+
+    This is Keras 3's and PyTorch's; Keras 2's and ONNX's default is 0.2 * x + 0.5 between 0 and 1.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.hard_sigmoid(np.array([-3.0, 0.0, 1.5]))
+        array([0.  , 0.5 , 0.75])
+    """
+    return activate(x, "hard_sigmoid")
+
+
+def tanh(x: ArrayLike) -> Array:
+    """Return tanh(x); float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.tanh(np.array([-100.0, 0.0, 100.0]))
+        array([-1.,  0.,  1.])
+    """
+    return activate(x, "tanh")
+
+
+def softplus(x: ArrayLike) -> Array:
+    """Return log(1 + exp(x)), without overflow; float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.softplus(np.array([-1000.0, 1000.0]))
+        array([   0., 1000.])
+    """
+    return activate(x, "softplus")
+
+
+def silu(x: ArrayLike) -> Array:
+    """Return x * sigmoid(x), also called swish; float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.silu(np.array([0.0, 1000.0]))
+        array([   0., 1000.])
+    """
+    return activate(x, "silu")
+
+
+def hard_swish(x: ArrayLike) -> Array:
+    """Return x * relu6(x + 3) / 6; float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.hard_swish(np.array([1.5, 4.0]))
+        array([1.125, 4.   ])
+    """
+    return activate(x, "hard_swish")
+
+
+def gelu(x: ArrayLike) -> Array:
+    """Return x * (1 + erf(x / sqrt 2)) / 2; float32 or float64, any shape.
+
+    The exact form, the default of tf.nn.gelu and PyTorch; the approximation by tanh differs by up to 5e-4.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.gelu(np.array([0.0, 1.0])).round(6)
+        array([0.      , 0.841345])
+    """
+    return activate(x, "gelu")
+
+
+def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
+    """Return x, times alpha where x < 0; alpha broadcasts against x from the last axis, the channels.
+
+    x of any shape, float32 or float64; alpha of x's dtype: one slope, (C,), or Keras's (H,W,C) -> x's shape.
+    Raises TypeError for a wrong or mixed dtype, ValueError for an alpha that does not broadcast to x's shape.
+    Source: He et al., "Delving deep into rectifiers", 2015, arXiv:1502.01852.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.prelu(np.array([[-1.0, -1.0], [2.0, 2.0]]), np.array([0.5, 0.25]))
+        array([[-0.5 , -0.25],
+               [ 2.  ,  2.  ]])
+    """
+    values = as_operand(x, "x")
+    slopes = as_operand(alpha, "alpha", dtype=values.dtype)
+    try:
+        slopes = np.broadcast_to(slopes, values.shape)
+    except ValueError:
+        raise ValueError(
+            f"alpha of shape {slopes.shape} does not broadcast to x of shape {values.shape}; expected a "
+            "slope for each channel, (C,), or for each position, (H, W, C)"
+        ) from None
+    with np.errstate(invalid="ignore"):  # 0 * inf, where the product is not used or is NaN by the formula
+        return np.where(values > 0, values, values * slopes)
+
+
+def softmax(x: ArrayLike, axis: int = -1) -> Array:
+    """Return exp(x) / sum(exp(x)) along an axis of x, without overflow; float32 or float64, any shape.
+
+    Raises TypeError for a wrong dtype or axis, ValueError for an axis that x does not have.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.softmax(np.array([1000.0, 1000.0]))
+        array([0.5, 0.5])
+    """
+    values = as_operand(x, "x")
+    if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
+        raise TypeError(f"axis must be an integer; got {axis!r}")
+    if not -values.ndim <= axis < values.ndim:
+        raise ValueError(f"axis must be an axis of x, which has shape {values.shape}; got {axis}")
+    if values.size == 0:
+        return values.copy()
+    with np.errstate(invalid="ignore"):  # inf - inf is NaN, as in TensorFlow
+        result: Array = values - values.max(axis=axis, keepdims=True)
+    np.exp(result, out=result)
+    result /= result.sum(axis=axis, keepdims=True)
+    return result
+
+
+def bias_add(x: ArrayLike, bias: ArrayLike) -> Array:
+    """Return x + bias: one number for each channel of x (...,C), bias (C,), float32 or float64.
+
+    Raises TypeError for a wrong or mixed dtype, ValueError for a bias of another length.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.bias_add(np.array([[1.0, 2.0]]), np.array([0.5, -0.5]))
+        array([[1.5, 1.5]])
+    """
+    values = as_operand(x, "x")
+    with np.errstate(invalid="ignore"):  # inf - inf
+        return values + _per_channel(bias, "bias", values)
+
+
+def batch_norm(
+    x: ArrayLike,
+    mean: ArrayLike,
+    variance: ArrayLike,
+    scale: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
+    epsilon: float = 1e-3,
+) -> Array:
+    """Return (x - mean) / sqrt(variance + epsilon) * scale + offset, channel by channel: the inference form.
+
+    x (...,C), the others (C,), all float32 or all float64 -> x's shape. scale is Keras's gamma and PyTorch's
+    weight, offset Keras's beta and PyTorch's bias; epsilon is 1e-3 in Keras, 1e-5 in PyTorch.
+    Raises TypeError for a wrong or mixed dtype, ValueError for a wrong length or a negative epsilon.
+    Source: Ioffe and Szegedy, "Batch normalization", 2015, arXiv:1502.03167.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.batch_norm(np.array([[3.0, 5.0]]), np.ones(2), np.full(2, 4.0), epsilon=0.0)
+        array([[1., 2.]])
+    """
+    values = as_operand(x, "x")
+    if not 0 <= epsilon < math.inf:
+        raise ValueError(f"epsilon must be a number of at least 0; got {epsilon!r}")
+    centre = _per_channel(mean, "mean", values)
+    with np.errstate(
+        invalid="ignore", divide="ignore"
+    ):  # a variance below -epsilon is NaN, one of -epsilon inf
+        factor = 1 / np.sqrt(_per_channel(variance, "variance", values).astype(np.float64) + epsilon)
+        if scale is not None:
+            factor = factor * _per_channel(scale, "scale", values)
+        # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
+        result = values - centre
+        result *= factor.astype(values.dtype)
+        if offset is not None:
+            result += _per_channel(offset, "offset", values)
+    return result
+
+
+def flatten(x: ArrayLike, order: Literal["HWC", "CHW"] = "HWC") -> Array:
+    """Return x (N,...,C) as rows (N, features), a copy; float32 or float64.
+
+    order "HWC" keeps x's own order, as Keras does; "CHW" puts channels first, the order in which PyTorch
+    flattens the same image and which a dense kernel trained there expects.
+    Raises TypeError for a wrong dtype, ValueError for another order or an x without axes.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.flatten(np.arange(4.0).reshape(1, 1, 2, 2), order="CHW")
+        array([[0., 2., 1., 3.]])
+    """
+    values = as_operand(x, "x")
+    if order not in ("HWC", "CHW"):
+        raise ValueError(f"order must be 'HWC' or 'CHW'; got {order!r}")
+    if values.ndim == 0:
+        raise ValueError("x must have at least one axis, the batch; got a scalar")
+    if order == "CHW" and values.ndim > 2:
+        values = np.moveaxis(values, -1, 1)
+    return values.reshape(values.shape[0], math.prod(values.shape[1:])).copy()
+
+
+def _per_channel(value: ArrayLike, name: str, x: Array) -> Array:
+    vector = as_operand(value, name, dtype=x.dtype)
+    if x.ndim == 0 or vector.shape != x.shape[-1:]:
+        raise ValueError(
+            f"{name} must hold one number for each channel, the last axis of x of shape {x.shape}; "
+            f"got shape {vector.shape}"
+        )
+    return vector
