@@ -1,0 +1,29 @@
+"""Keras-shaped layers over convlite's operations: NHWC arrays in and out, weights packed once.
+
+A layer is built by its first call, or made from weights:
+
+>>> import numpy as np
+>>> Conv2D(8, 3, activation="relu")(np.zeros((1, 28, 28, 1), np.float32)).shape
+(1, 26, 26, 8)
+>>> Conv2D.from_weights(np.ones((3, 3, 1, 1), np.float32))(np.ones((1, 3, 3, 1), np.float32)).item()
+9.0
+
+In reading order: base (what a layer is), convolution, pooling, shaping, pointwise, chain and sequential.
+"""
+
+from .base import Layer, WeightedLayer
+from .convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, KernelLayer
+from .pointwise import Activation, BatchNormalization, LeakyReLU, PReLU, ReLU, Softmax
+from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
+from .separable import SeparableConv2D
+from .sequential import Sequential
+from .shaping import Cropping2D, Dropout, Flatten, InputLayer, Reshape, UpSampling2D, ZeroPadding2D
+
+__all__ = [
+    "Layer", "WeightedLayer", "KernelLayer",
+    "Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Conv1D", "Conv1DTranspose", "Dense",
+    "MaxPooling2D", "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D",
+    "InputLayer", "Flatten", "Reshape", "UpSampling2D", "ZeroPadding2D", "Cropping2D", "Dropout",
+    "Activation", "ReLU", "LeakyReLU", "PReLU", "Softmax", "BatchNormalization",
+    "Sequential",
+]  # fmt: skip

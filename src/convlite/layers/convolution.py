@@ -1,0 +1,419 @@
+"""Layers around one operation with a kernel: convolutions in 1-D and 2-D, and dense."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
+
+import numpy.typing as npt
+
+from .. import activations, ops
+from ..arguments import as_operand, as_padding, as_padding_1d, as_pair, as_single, as_size
+from ..pack import Operation, PackedKernel
+from .base import Array, Shape, WeightedLayer, keep_unknown, product
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = [
+    "KernelLayer",
+    "Conv2D",
+    "Conv2DTranspose",
+    "DepthwiseConv2D",
+    "Conv1D",
+    "Conv1DTranspose",
+    "Dense",
+]
+
+Sizes = int | Sequence[int]
+
+
+class Weights(TypedDict, total=False):
+    """The keywords about the weights of a layer with a kernel; KernelLayer says what they mean."""
+
+    use_bias: bool
+    kernel_initializer: Any
+    bias_initializer: Any
+    dtype: npt.DTypeLike
+    name: str | None
+
+
+class Common(Weights, total=False):
+    """The keywords of every layer with a kernel."""
+
+    activation: activations.Spec
+
+
+class KernelLayer(WeightedLayer):
+    """A layer that applies one operation with its kernel, bias and activation.
+
+    Every such layer takes the keywords activation=None, use_bias=True, kernel_initializer="glorot_uniform",
+    bias_initializer="zeros", dtype="float32" and name=None. An activation is whatever the operations take,
+    an initializer a name, an object of `convlite.initializers`, or a function of (shape, dtype=...).
+    """
+
+    operation: ClassVar[str]  # its name in convlite.ops
+    packed_as: ClassVar[Operation]  # the 2-D operation that the kernel is packed for
+    kernel_rank: ClassVar[int]
+
+    def __init__(
+        self,
+        options: dict[str, Any],
+        *,
+        activation: activations.Spec = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        dtype: npt.DTypeLike = "float32",
+        name: str | None = None,
+    ) -> None:
+        biases = {"bias": bias_initializer} if use_bias else {}
+        super().__init__({"kernel": kernel_initializer, **biases}, dtype=dtype, name=name)
+        self.use_bias = use_bias
+        self.activation = activations.get(activation)
+        self.options = options  # the operation's keyword arguments
+
+    @classmethod
+    def from_weights(cls, kernel: npt.ArrayLike, bias: npt.ArrayLike | None = None, **options: Any) -> Self:
+        """A layer with these weights, sized by the kernel's shape; further keywords as for the constructor.
+
+        >>> Dense.from_weights([[1.0], [2.0]], activation="relu")([[3.0, 4.0], [-3.0, 1.0]]).tolist()
+        [[11.0], [0.0]]
+        """
+        kernel = as_operand(kernel, "kernel", ndim=cls.kernel_rank)
+        sizes = cls._arguments(kernel.shape, options.get("groups", 1))
+        layer = cls(**{**sizes, "dtype": kernel.dtype, "use_bias": bias is not None, **options})
+        layer.set_weights([kernel] if bias is None else [kernel, bias])
+        return layer
+
+    @classmethod
+    @abc.abstractmethod
+    def _arguments(cls, kernel: tuple[int, ...], groups: int) -> dict[str, Any]:
+        """The constructor's arguments that a kernel of this shape stands for."""
+
+    @property
+    def kernel(self) -> Array:
+        """The kernel, read-only. ValueError before the layer has weights."""
+        return self.named_weights()["kernel"]
+
+    @property
+    def bias(self) -> Array | None:
+        """The bias, read-only; None with use_bias=False. ValueError before the layer has weights."""
+        return self.named_weights().get("bias")
+
+    def call(self, x: Any) -> Array:
+        kernel, bias = self._prepared
+        operation: Callable[..., Array] = getattr(ops, self.operation)
+        return operation(x, kernel, bias, activation=self.activation, **self.options)
+
+    def multiply_adds(self, input_shape: Sequence[int | None]) -> int | None:
+        shape = self.as_input_shape(input_shape)
+        return product([*self._positions(shape), *self._weight_shapes(shape)["kernel"]])
+
+    def _positions(self, shape: Shape) -> Shape:
+        """Where the whole kernel is applied: at the output's places, if transposed at the input's."""
+        return self.compute_output_shape(shape)[1:-1]
+
+    def _with_bias(self, kernel: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
+        return {"kernel": kernel, "bias": (outputs,)} if self.use_bias else {"kernel": kernel}
+
+    def _packing(self) -> dict[str, Any]:
+        """PackedKernel's keyword arguments."""
+        return {}
+
+    def _prepare(self, weights: dict[str, Array]) -> tuple[PackedKernel, Array | None]:
+        kernel = weights["kernel"]
+        packed = PackedKernel(kernel[None] if kernel.ndim == 3 else kernel, self.packed_as, **self._packing())
+        weights["kernel"] = packed.kernel.reshape(kernel.shape)  # one copy, not two
+        return packed, weights.get("bias")
+
+
+class Dense(KernelLayer):
+    """Multiply the last axis by a matrix: (..., K) -> (..., units), as `convlite.dense` and Keras's Dense do.
+
+    Weights: kernel (K, units), bias (units,). Keywords as in KernelLayer.
+
+    >>> Dense(10, "softmax").compute_output_shape((None, 64))
+    (None, 10)
+    """
+
+    operation = packed_as = "dense"
+    kernel_rank = 2
+    axes = "batch, ..., channels"
+
+    def __init__(self, units: int, activation: activations.Spec = None, **weights: Unpack[Weights]) -> None:
+        self.units = as_size(units, "units")
+        super().__init__({}, activation=activation, **weights)
+
+    @classmethod
+    def _arguments(cls, kernel: tuple[int, ...], groups: int) -> dict[str, Any]:
+        return {"units": kernel[1]}
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        shape = self.as_input_shape(input_shape)
+        if len(shape) < 2:
+            raise ValueError(f"{self.name} takes at least 2 axes ({self.axes}); got the shape {shape}")
+        return (*shape[:-1], self.units)
+
+    def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        return self._with_bias((self._channels(shape), self.units), self.units)
+
+    def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
+        return None, first[0]
+
+
+class _Convolution(KernelLayer):
+    """What the convolution layers share: their geometry. In 1-D it is that of an image of one row."""
+
+    rank = kernel_rank = 4
+    axes = "batch, height, width, channels"
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        strides: Sizes,
+        padding: Any,
+        dilation_rate: Sizes,
+        options: dict[str, Any],
+        common: Common,
+    ) -> None:
+        self.kernel_size = self._as_sizes(kernel_size, "kernel_size")
+        self.strides = self._as_sizes(strides, "strides")
+        self.dilation_rate = self._as_sizes(dilation_rate, "dilation_rate")
+        self.padding = self._as_padding(padding)
+        geometry = {"strides": self.strides, "padding": self.padding, "dilations": self.dilation_rate}
+        super().__init__({**geometry, **options}, **common)
+
+    def _as_sizes(self, value: Any, name: str, minimum: int = 1) -> tuple[int, ...]:
+        return as_pair(value, name, minimum=minimum)
+
+    def _as_padding(self, value: Any) -> Any:
+        return as_padding(value)
+
+    def _in_2d(self) -> dict[str, Any]:
+        """The geometry as the 2-D operations take it."""
+        return {key: self.options[key] for key in ("strides", "padding", "dilations")}
+
+    def _packing(self) -> dict[str, Any]:
+        geometry = self._in_2d()
+        return {key: geometry[key] for key in ("strides", "dilations")} | {"groups": self.groups}
+
+    @property
+    def groups(self) -> int:
+        """The number of groups that the channels are divided into."""
+        groups: int = self.options.get("groups", 1)
+        return groups
+
+    @abc.abstractmethod
+    def _outputs(self, shape: Shape) -> int:
+        """The number of output channels."""
+
+    def _output_rule(self, shape: tuple[int, ...], kernel_size: tuple[int, ...]) -> tuple[int, ...]:
+        return ops.conv2d_output_shape(shape, (*kernel_size, 1, 1), **self._in_2d())
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        shape = self.as_input_shape(input_shape)
+        ones = (1,) * (4 - len(shape))
+
+        def rule(known: tuple[int, ...]) -> tuple[int, ...]:  # of one channel: the rest is not geometry
+            sizes = self._output_rule((known[0], *ones, *known[1:-1], 1), (*ones, *self.kernel_size))
+            return (sizes[0], *sizes[1 + len(ones) :])
+
+        return (*keep_unknown(shape, rule)[:-1], self._outputs(shape))
+
+
+class _Filters(_Convolution):
+    """A convolution with a number of filters, in groups."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
+        padding: Any = "valid",
+        *,
+        dilation_rate: Sizes = 1,
+        groups: int = 1,
+        **common: Unpack[Common],
+    ) -> None:
+        self.filters = as_size(filters, "filters")
+        _per_group(self.filters, as_size(groups, "groups"), "filters")
+        super().__init__(kernel_size, strides, padding, dilation_rate, {"groups": groups}, common)
+
+    @classmethod
+    def _arguments(cls, kernel: tuple[int, ...], groups: int) -> dict[str, Any]:
+        return {"filters": kernel[-1], "kernel_size": kernel[:-2]}
+
+    def _outputs(self, shape: Shape) -> int:
+        return self.filters
+
+    def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        inputs = _per_group(self._channels(shape), self.groups, "input channels")
+        return self._with_bias((*self.kernel_size, inputs, self.filters), self.filters)
+
+    def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
+        return None, first[-2] * self.groups
+
+
+class _TransposedFilters(_Filters):
+    """The transposed form: the kernel's last two axes change places, and the output's size can be chosen."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
+        padding: Any = "valid",
+        *,
+        output_padding: Sizes | None = None,
+        dilation_rate: Sizes = 1,
+        groups: int = 1,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(
+            filters, kernel_size, strides, padding, dilation_rate=dilation_rate, groups=groups, **common
+        )
+        if output_padding is not None:
+            output_padding = self._as_sizes(output_padding, "output_padding", 0)
+        self.output_padding = self.options["output_padding"] = output_padding
+
+    @classmethod
+    def _arguments(cls, kernel: tuple[int, ...], groups: int) -> dict[str, Any]:
+        return {"filters": kernel[-2] * groups, "kernel_size": kernel[:-2]}
+
+    def _output_rule(self, shape: tuple[int, ...], kernel_size: tuple[int, ...]) -> tuple[int, ...]:
+        extra = self.output_padding
+        if extra is not None:
+            extra = (0,) * (2 - len(extra)) + extra
+        kernel = (*kernel_size, 1, 1)
+        return ops.conv2d_transpose_output_shape(shape, kernel, output_padding=extra, **self._in_2d())
+
+    def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        inputs = self._channels(shape)
+        _per_group(inputs, self.groups, "input channels")
+        return self._with_bias((*self.kernel_size, self.filters // self.groups, inputs), self.filters)
+
+    def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
+        return None, first[-1]
+
+    def _positions(self, shape: Shape) -> Shape:
+        return shape[1:-1]
+
+
+class _OneRow(_Convolution):
+    """The 1-D form."""
+
+    rank = kernel_rank = 3
+    axes = "batch, width, channels"
+
+    def _as_sizes(self, value: Any, name: str, minimum: int = 1) -> tuple[int, ...]:
+        return (as_single(value, name, minimum=minimum),)
+
+    def _as_padding(self, value: Any) -> Any:
+        pads = as_padding_1d(value)
+        return pads if isinstance(pads, str) else pads[1]
+
+    def _in_2d(self) -> dict[str, Any]:
+        padding = self.padding if isinstance(self.padding, str) else ((0, 0), self.padding)
+        return {"strides": (1, *self.strides), "padding": padding, "dilations": (1, *self.dilation_rate)}
+
+
+class Conv2D(_Filters):
+    """Convolve images (N, H, W, Cin) -> (N, Ho, Wo, filters), as `convlite.conv2d` and Keras's Conv2D do.
+
+    Weights: kernel (kh, kw, Cin // groups, filters), bias (filters,). Keywords as in KernelLayer.
+
+    >>> layer = Conv2D(8, 3, padding="same", activation="relu")
+    >>> layer.compute_output_shape((None, 28, 28, 1))
+    (None, 28, 28, 8)
+    """
+
+    operation = packed_as = "conv2d"
+
+
+class Conv2DTranspose(_TransposedFilters):
+    """Enlarge images (N, H, W, Cin) -> (N, Ho, Wo, filters): `convlite.conv2d_transpose` and Keras's layer.
+
+    Weights: kernel (kh, kw, filters // groups, Cin), bias (filters,). Keywords as in KernelLayer.
+
+    >>> Conv2DTranspose(8, 3, strides=2, padding="same").compute_output_shape((None, 14, 14, 32))
+    (None, 28, 28, 8)
+    """
+
+    operation = packed_as = "conv2d_transpose"
+
+
+class Conv1D(_OneRow, _Filters):
+    """Convolve sequences (N, W, Cin) -> (N, Wo, filters), as `convlite.conv1d` and Keras's Conv1D do.
+
+    Weights: kernel (kw, Cin // groups, filters), bias (filters,). Keywords as in KernelLayer.
+    padding="causal" lets an output see no input after its own place.
+
+    >>> Conv1D(8, 5, padding="causal").compute_output_shape((None, 100, 2))
+    (None, 100, 8)
+    """
+
+    operation, packed_as = "conv1d", "conv2d"
+
+    def _as_padding(self, value: Any) -> Any:
+        if isinstance(value, str) and value.lower() == "causal":
+            return (self.kernel_size[0] - 1) * self.dilation_rate[0], 0
+        return super()._as_padding(value)
+
+
+class Conv1DTranspose(_OneRow, _TransposedFilters):
+    """Enlarge sequences (N, W, Cin) -> (N, Wo, filters): `convlite.conv1d_transpose` and Keras's layer.
+
+    Weights: kernel (kw, filters // groups, Cin), bias (filters,). Keywords as in KernelLayer.
+
+    >>> Conv1DTranspose(1, 1024, strides=256).compute_output_shape((None, 224, 1026))
+    (None, 58112, 1)
+    """
+
+    operation, packed_as = "conv1d_transpose", "conv2d_transpose"
+
+
+class DepthwiseConv2D(_Convolution):
+    """Convolve every channel by itself: images (N, H, W, C) -> (N, Ho, Wo, C * depth_multiplier).
+
+    Weights: kernel (kh, kw, C, depth_multiplier), bias (C * depth_multiplier,). Keywords as in KernelLayer.
+
+    >>> DepthwiseConv2D(3, strides=2, depth_multiplier=2).compute_output_shape((None, 9, 9, 4))
+    (None, 4, 4, 8)
+    """
+
+    operation = packed_as = "depthwise_conv2d"
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
+        padding: Any = "valid",
+        depth_multiplier: int = 1,
+        *,
+        dilation_rate: Sizes = 1,
+        **common: Unpack[Common],
+    ) -> None:
+        self.depth_multiplier = as_size(depth_multiplier, "depth_multiplier")
+        super().__init__(kernel_size, strides, padding, dilation_rate, {}, common)
+
+    @classmethod
+    def _arguments(cls, kernel: tuple[int, ...], groups: int) -> dict[str, Any]:
+        return {"kernel_size": kernel[:2], "depth_multiplier": kernel[3]}
+
+    def _outputs(self, shape: Shape) -> int:
+        return self._channels(shape) * self.depth_multiplier
+
+    def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        kernel = (*self.kernel_size, self._channels(shape), self.depth_multiplier)
+        return self._with_bias(kernel, self._outputs(shape))
+
+    def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
+        return None, first[2]
+
+
+def _per_group(channels: int, groups: int, what: str) -> int:
+    if channels % groups:
+        raise ValueError(f"groups must divide the number of {what}; got groups={groups} and {channels}")
+    return channels // groups

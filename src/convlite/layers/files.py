@@ -1,0 +1,87 @@
+"""Weights in files: .safetensors or .npz, by the name's ending. Nothing is ever unpickled."""
+
+import os
+import pathlib
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from .base import Array
+
+__all__ = ["read_weights", "write_weights"]
+
+StrPath = str | os.PathLike[str]
+
+
+def write_weights(path: StrPath, weights: Mapping[str, Array]) -> None:
+    """Write named arrays; whoever opens `path` finds the old file or the new one, never a part.
+
+    ValueError for another ending than .safetensors or .npz, ImportError where a package is missing.
+    """
+    save, _ = _format(path)
+    final = pathlib.Path(os.path.realpath(path))  # behind a symbolic link, the file itself is replaced
+    part = final.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        with part.open("xb") as file:
+            save(file, dict(weights))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(final)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_weights(path: StrPath) -> dict[str, Array]:
+    """The named arrays of a file. ValueError where it is malformed, OSError where it cannot be opened."""
+    _, load = _format(path)
+    with open(path, "rb") as file:
+        try:
+            return load(file)
+        except (MemoryError, ImportError):
+            raise
+        except Exception as error:  # the parsers raise a dozen kinds for broken bytes
+            raise ValueError(f"{os.fspath(path)!r} is not a readable weights file: {error}") from error
+
+
+def _save_npz(file: BinaryIO, weights: dict[str, Any]) -> None:
+    np.savez(file, **weights)
+
+
+def _load_npz(file: BinaryIO) -> dict[str, Array]:
+    with np.load(file, allow_pickle=False) as archive:
+        return dict(archive.items())
+
+
+def _save_safetensors(file: BinaryIO, weights: dict[str, Any]) -> None:
+    file.write(_safetensors().save(weights))
+
+
+def _load_safetensors(file: BinaryIO) -> dict[str, Array]:
+    arrays: dict[str, Array] = _safetensors().load(file.read())
+    return arrays
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError(
+            "files that end in .safetensors need the package safetensors: "
+            'pip install "convlite[safetensors]", or use a file that ends in .npz'
+        ) from None
+    return safetensors.numpy
+
+
+_FORMATS: dict[str, tuple[Callable[..., None], Callable[..., dict[str, Array]]]] = {
+    ".npz": (_save_npz, _load_npz),
+    ".safetensors": (_save_safetensors, _load_safetensors),
+}
+
+
+def _format(path: StrPath) -> tuple[Callable[..., None], Callable[..., dict[str, Array]]]:
+    known = _FORMATS.get(pathlib.Path(path).suffix)
+    if known is None:
+        raise ValueError(f"path must end in {' or '.join(_FORMATS)}; got {os.fspath(path)!r}")
+    return known

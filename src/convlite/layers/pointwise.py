@@ -1,0 +1,218 @@
+"""Layers that treat every number, or every pixel's channels, by itself: activations and normalization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import activations, pointwise
+from ..arguments import as_operand
+from .base import Array, Layer, Shape, WeightedLayer
+
+__all__ = ["Activation", "ReLU", "LeakyReLU", "PReLU", "Softmax", "BatchNormalization"]
+
+
+class Activation(Layer):
+    """An activation by its name, an object of `convlite.activations`, or a function of one array.
+
+    >>> Activation("relu")([-1.0, 2.0]).tolist()
+    [0.0, 2.0]
+    """
+
+    def __init__(self, activation: Any, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.activation = activations.get(activation)
+
+    def call(self, x: Any) -> Array:
+        x = as_operand(x, "x")
+        return x if self.activation is None else np.asarray(self.activation(x))
+
+
+class ReLU(Layer):
+    """x where threshold <= x, at most max_value; negative_slope * (x - threshold) below the threshold.
+
+    >>> ReLU(max_value=6.0)([-1.0, 2.0, 9.0]).tolist()
+    [0.0, 2.0, 6.0]
+    """
+
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.max_value = None if max_value is None else _not_negative(max_value, "max_value")
+        self.negative_slope = _not_negative(negative_slope, "negative_slope")
+        self.threshold = _not_negative(threshold, "threshold")
+
+    def call(self, x: Any) -> Array:
+        if self.threshold == 0 and self.negative_slope == 0:
+            result = pointwise.relu(x)
+        else:
+            x = as_operand(x, "x")
+            # Not 0 * (x - threshold), which would turn an infinity into NaN.
+            below = self.negative_slope * (x - self.threshold) if self.negative_slope else np.zeros_like(x)
+            result = np.where(x < self.threshold, below, x)
+        return result if self.max_value is None else np.minimum(result, self.max_value, out=result)
+
+
+class LeakyReLU(Layer):
+    """x, times negative_slope where x < 0: 0.3 as in Keras's layer, where the name "leaky_relu" means 0.2.
+
+    >>> LeakyReLU(0.5)([-1.0, 2.0]).tolist()
+    [-0.5, 2.0]
+    """
+
+    def __init__(self, negative_slope: float = 0.3, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.negative_slope = _not_negative(negative_slope, "negative_slope")
+
+    def call(self, x: Any) -> Array:
+        return pointwise.leaky_relu(x, self.negative_slope)
+
+
+class PReLU(WeightedLayer):
+    """x, times a learnt slope where x < 0 (He et al., 2015, arXiv:1502.01852).
+
+    Weight: alpha of a sample's shape, with size 1 on the shared axes, counted from 1, as the batch is 0:
+    shared_axes=(1, 2) gives one slope for each channel of an image.
+
+    >>> PReLU.from_weights([[[0.5, 0.25]]])([[[[-4.0, -4.0], [1.0, 2.0]]]]).tolist()
+    [[[[-2.0, -1.0], [1.0, 2.0]]]]
+    """
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "zeros",
+        shared_axes: Sequence[int] | None = None,
+        *,
+        dtype: npt.DTypeLike = "float32",
+        name: str | None = None,
+    ) -> None:
+        super().__init__({"alpha": alpha_initializer}, dtype=dtype, name=name)
+        self.shared_axes = tuple(shared_axes or ())
+        if any(axis < 1 for axis in self.shared_axes):
+            raise ValueError(f"shared_axes must be at least 1, as 0 is the batch; got {self.shared_axes}")
+
+    @classmethod
+    def from_weights(cls, alpha: npt.ArrayLike, *, name: str | None = None) -> Self:
+        """A layer with these slopes, shared along every axis where their size is 1."""
+        alpha = as_operand(alpha, "alpha")
+        shared = [axis for axis, size in enumerate(alpha.shape, 1) if size == 1]
+        layer = cls(shared_axes=shared, dtype=alpha.dtype, name=name)
+        layer.set_weights([alpha])
+        return layer
+
+    @property
+    def alpha(self) -> Array:
+        """The slopes, read-only. ValueError before the layer has weights."""
+        return self.named_weights()["alpha"]
+
+    def call(self, x: Any) -> Array:
+        return pointwise.prelu(x, *self._prepared)
+
+    def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        sizes = [1 if axis in self.shared_axes else size for axis, size in enumerate(shape)][1:]
+        if None in sizes:
+            raise ValueError(
+                f"{self.name} has a slope for each position and so needs the sizes of {shape}; for one slope "
+                "per channel write PReLU(shared_axes=(1, 2))"
+            )
+        return {"alpha": tuple(size for size in sizes if size is not None)}
+
+    def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
+        return None, *first
+
+
+class Softmax(Layer):
+    """exp(x) / sum(exp(x)) along one axis.
+
+    >>> Softmax()([0.0, 0.0]).tolist()
+    [0.5, 0.5]
+    """
+
+    def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.axis = axis
+
+    def call(self, x: Any) -> Array:
+        return pointwise.softmax(x, self.axis)
+
+
+class BatchNormalization(WeightedLayer):
+    """(x - moving_mean) / sqrt(moving_variance + epsilon) * gamma + beta, for each channel, the last axis.
+
+    Weights, each (C,): gamma (with scale=True), beta (with center=True), moving_mean, moving_variance. This
+    is the form of inference: the layer learns nothing, and momentum is taken only so that Keras's calls fit.
+    Behind a convolution, `convert.fold_batch_norms(model)` makes it free.
+
+    >>> BatchNormalization.from_weights([2.0], [1.0], [5.0], [4.0], epsilon=0.0)([[9.0]]).tolist()
+    [[5.0]]
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        *,
+        dtype: npt.DTypeLike = "float32",
+        name: str | None = None,
+    ) -> None:
+        gamma, beta = {"gamma": "ones"} if scale else {}, {"beta": "zeros"} if center else {}
+        moving = {"moving_mean": "zeros", "moving_variance": "ones"}
+        super().__init__({**gamma, **beta, **moving}, dtype=dtype, name=name)
+        self.axis, self.momentum = axis, momentum
+        self.epsilon = _not_negative(epsilon, "epsilon")
+        self.center, self.scale = center, scale
+
+    @classmethod
+    def from_weights(
+        cls,
+        gamma: npt.ArrayLike | None,
+        beta: npt.ArrayLike | None,
+        moving_mean: npt.ArrayLike,
+        moving_variance: npt.ArrayLike,
+        **options: Any,
+    ) -> Self:
+        """A layer with these weights, gamma or beta None where there is none."""
+        dtype = as_operand(moving_mean, "moving_mean", ndim=1).dtype
+        layer = cls(scale=gamma is not None, center=beta is not None, **{"dtype": dtype, **options})
+        layer.set_weights([w for w in (gamma, beta, moving_mean, moving_variance) if w is not None])
+        return layer
+
+    def call(self, x: Any) -> Array:
+        weights: dict[str, Array] = self._prepared
+        mean, variance = weights["moving_mean"], weights["moving_variance"]
+        return pointwise.batch_norm(
+            x, mean, variance, weights.get("gamma"), weights.get("beta"), self.epsilon
+        )
+
+    def as_input_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        shape = super().as_input_shape(input_shape)
+        if self.axis not in (-1, len(shape) - 1):
+            raise ValueError(f"axis must be the last one, -1, where convlite keeps channels; got {self.axis}")
+        return shape
+
+    def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        return dict.fromkeys(self.weight_names(), (self._channels(shape),))
+
+    def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
+        return None, first[0]
+
+    def _prepare(self, weights: dict[str, Array]) -> dict[str, Array]:
+        return weights
+
+
+def _not_negative(value: float, name: str) -> float:
+    if not value >= 0:
+        raise ValueError(f"{name} must not be negative; got {value!r}")
+    return value

@@ -1,0 +1,84 @@
+"""The separable convolution: two layers in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy.typing as npt
+
+from ..activations import Spec
+from ..arguments import as_operand
+from .base import Layer
+from .chain import Chain
+from .convolution import Conv2D, DepthwiseConv2D
+
+__all__ = ["SeparableConv2D"]
+
+
+class SeparableConv2D(Chain):
+    """A depthwise, then a 1x1 convolution: images (N, H, W, C) -> (N, Ho, Wo, filters), as in Keras.
+
+    Weights: depthwise_kernel (kh, kw, C, depth_multiplier), pointwise_kernel (1, 1, C * depth_multiplier,
+    filters), bias (filters,). The keywords are KernelLayer's, but with an initializer for each kernel.
+
+    >>> layer = SeparableConv2D(8, 3)
+    >>> layer.build((None, 9, 9, 4))
+    >>> [weight.shape for weight in layer.get_weights()], layer.output_shape
+    ([(3, 3, 4, 1), (1, 1, 4, 8), (8,)], (None, 7, 7, 8))
+    """
+
+    rank = 4
+    axes = "batch, height, width, channels"
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: Any = "valid",
+        *,
+        dilation_rate: int | Sequence[int] = 1,
+        depth_multiplier: int = 1,
+        activation: Spec = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        dtype: npt.DTypeLike = "float32",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.depthwise = DepthwiseConv2D(
+            kernel_size, strides, padding, depth_multiplier, dilation_rate=dilation_rate, use_bias=False,
+            kernel_initializer=depthwise_initializer, dtype=dtype,
+        )  # fmt: skip
+        self.pointwise = Conv2D(
+            filters, 1, activation=activation, use_bias=use_bias, kernel_initializer=pointwise_initializer,
+            bias_initializer=bias_initializer, dtype=dtype,
+        )  # fmt: skip
+
+    @classmethod
+    def from_weights(
+        cls,
+        depthwise_kernel: npt.ArrayLike,
+        pointwise_kernel: npt.ArrayLike,
+        bias: npt.ArrayLike | None = None,
+        **options: Any,
+    ) -> Self:
+        """A layer with these weights, sized by their shapes; further keywords as for the constructor."""
+        first = as_operand(depthwise_kernel, "depthwise_kernel", ndim=4)
+        second = as_operand(pointwise_kernel, "pointwise_kernel", ndim=4)
+        layer = cls(
+            second.shape[3], first.shape[:2], depth_multiplier=first.shape[3], use_bias=bias is not None,
+            **{"dtype": first.dtype, **options},
+        )  # fmt: skip
+        layer.set_weights([first, second] if bias is None else [first, second, bias])
+        return layer
+
+    @property
+    def steps(self) -> list[tuple[str, Layer]]:
+        return [("depthwise", self.depthwise), ("pointwise", self.pointwise)]
+
+    def _label(self, step: str, weight: str) -> str:
+        return weight if weight == "bias" else f"{step}_{weight}"

@@ -1,0 +1,159 @@
+"""A network as a list of layers."""
+
+from collections.abc import Callable, Iterable, Iterator
+from os import PathLike
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arguments import as_operand, as_size
+from .base import Array, Layer
+from .chain import Chain
+from .files import read_weights, write_weights
+from .progress import Progress, reporting
+from .shaping import InputLayer
+from .summary import table
+
+__all__ = ["Sequential"]
+
+
+class Sequential(Chain):
+    """Layers that feed each other in a row; a Sequential is a layer too, so it may stand within another.
+
+    It is built by the first call, by `build((None, height, width, channels))`, or at once where the first
+    layer is an InputLayer. Layers without a name of their own get one here: conv2d, conv2d_1, ... in order.
+    Calls may come from many threads; `add` and `set_weights` may not come in between.
+
+    >>> from convlite.layers import Conv2D, Dense, Flatten
+    >>> model = Sequential([Conv2D(4, 3, activation="relu"), Flatten(), Dense(10, "softmax")])
+    >>> model(np.zeros((2, 8, 8, 1), np.float32)).shape
+    (2, 10)
+    >>> model.weight_names()
+    ['conv2d/kernel', 'conv2d/bias', 'dense/kernel', 'dense/bias']
+    """
+
+    def __init__(self, layers: Iterable[Layer] = (), *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self._steps: tuple[tuple[str, Layer], ...] = ()
+        for layer in layers:
+            self.add(layer)
+
+    def add(self, layer: Layer) -> None:
+        """Append a layer; it is built at once where the model is. ValueError for a name that is taken."""
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layers must be convlite layers; got {type(layer).__name__}{_layer_hint(layer)}")
+        if any(layer is present for present in self.layers):
+            raise ValueError(
+                f"the layer {layer.name!r} is in {self.name} already: give copy.copy(layer) for another"
+            )
+        step = (self._free_name(layer), layer)
+        first = not self._steps and isinstance(layer, InputLayer | Sequential)
+        shape = layer.input_shape if first else self.output_shape
+        if shape is not None:
+            layer.build(shape)
+        self._steps = (*self._steps, step)
+        if self.input_shape is None:
+            self.input_shape = shape
+
+    def _free_name(self, layer: Layer) -> str:
+        taken = {name for name, _ in self._steps}
+        name, number = layer.name, 0
+        while name in taken:
+            if layer.has_own_name:
+                raise ValueError(f"name {name!r} is taken by another layer of {self.name}: names must differ")
+            number += 1
+            name = f"{layer.name}_{number}"
+        return name
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order."""
+        return [layer for _, layer in self._steps]
+
+    @property
+    def steps(self) -> tuple[tuple[str, Layer], ...]:
+        return self._steps
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __getitem__(self, index: int) -> Layer:
+        return self.layers[index]
+
+    def get_layer(self, name: str) -> Layer:
+        """The layer of this name. ValueError where there is none."""
+        for known, layer in self._steps:
+            if known == name:
+                return layer
+        raise ValueError(
+            f"{self.name} has no layer {name!r}; its layers are {[known for known, _ in self._steps]}"
+        )
+
+    def _label(self, step: str, weight: str) -> str:
+        return f"{step}/{weight}"
+
+    def _display(self, weight: str) -> str:
+        return weight
+
+    def predict(self, x: npt.ArrayLike, batch_size: int = 32, progress: Progress = False) -> Array:
+        """`self(x)`, computed `batch_size` samples at a time, which bounds the memory for what lies between.
+
+        progress: True shows a bar on stderr, tqdm's where it is installed, else a line of text; a function is
+        called with (samples done, samples in all) after every batch. The bits are those of a single call.
+
+        >>> model = Sequential([InputLayer((2,))])
+        >>> y = model.predict(np.ones((3, 2)), batch_size=2, progress=print)
+        2 3
+        3 3
+        """
+        x = as_operand(x, "x")
+        size = as_size(batch_size, "batch_size")
+        if x.ndim == 0:
+            raise ValueError("x must have a batch axis; got a scalar")
+        total = x.shape[0]
+        if total <= size and progress is False:
+            return self(x)
+        with reporting(progress, total, self.name) as report:
+            first = self(x[:size])
+            report(min(size, total))
+            result = np.empty((total, *first.shape[1:]), first.dtype)
+            result[:size] = first
+            for start in range(size, total, size):
+                result[start : start + size] = self(x[start : start + size])
+                report(min(start + size, total))
+        return result
+
+    def __str__(self) -> str:
+        return "\n".join(table(self))
+
+    def summary(self, print_fn: Callable[[str], object] | None = None) -> None:
+        """Print a table of the layers, output shapes, parameters and multiply-adds; `str(model)` is its text.
+
+        print_fn: what is called with each line, instead of print.
+        """
+        for line in table(self):
+            (print if print_fn is None else print_fn)(line)
+
+    def save_weights(self, path: str | PathLike[str]) -> None:
+        """Write the weights to a .safetensors or .npz file, under names such as "conv2d/kernel".
+
+        A file that is there is replaced at once or not at all. ValueError for another ending, or before the
+        model is built; ImportError where .safetensors needs a package that is missing.
+        """
+        write_weights(path, self.named_weights())
+
+    def load_weights(self, path: str | PathLike[str]) -> None:
+        """Take the weights from a file of `save_weights`, or one with the same names: all of them or none.
+
+        ValueError for a malformed file, other names or another shape; TypeError for another dtype.
+        """
+        self.assign(read_weights(path))
+
+
+def _layer_hint(value: object) -> str:
+    if isinstance(value, type) and issubclass(value, Layer):
+        return f" {value.__name__}: write {value.__name__}(...), with its parentheses"
+    return ": wrap a function as Activation(function)" if callable(value) else ""

@@ -1,0 +1,208 @@
+"""Layers that move or repeat numbers without computing with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from .. import images, pointwise
+from ..arguments import Pads, as_int, as_operand, as_padding, as_pair
+from .base import Array, Layer, Shape, product
+
+__all__ = ["InputLayer", "Flatten", "Reshape", "UpSampling2D", "ZeroPadding2D", "Cropping2D", "Dropout"]
+
+
+class InputLayer(Layer):
+    """The shape of one sample, stated: first in a Sequential, it builds the model at once; it checks every x.
+
+    >>> InputLayer((28, 28, 1)).output_shape
+    (None, 28, 28, 1)
+    """
+
+    def __init__(self, shape: Sequence[int | None], *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.input_shape = self.batch_shape = (None, *Layer.as_input_shape(self, shape))
+
+    def as_input_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        shape = super().as_input_shape(input_shape)
+        wanted = self.batch_shape
+        if len(shape) != len(wanted) or any(
+            None not in (size, known) and size != known for size, known in zip(shape, wanted, strict=True)
+        ):
+            raise ValueError(f"{self.name} was made for the shape {wanted}; got {shape}")
+        return shape
+
+    def call(self, x: Any) -> Array:
+        array = as_operand(x, "x")
+        self.as_input_shape(array.shape)
+        return array
+
+
+class Flatten(Layer):
+    """Every sample as one row: (N, H, W, C) -> (N, H*W*C).
+
+    order "HWC" is Keras's; "CHW" puts channels first, for dense kernels trained on PyTorch's layout.
+
+    >>> Flatten("CHW")(np.arange(4.0).reshape(1, 1, 2, 2)).tolist()
+    [[0.0, 2.0, 1.0, 3.0]]
+    """
+
+    axes = "batch, ..."
+
+    def __init__(self, order: Literal["HWC", "CHW"] = "HWC", *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        if order not in ("HWC", "CHW"):
+            raise ValueError(f"order must be 'HWC' or 'CHW'; got {order!r}")
+        self.order: Literal["HWC", "CHW"] = order
+
+    def call(self, x: Any) -> Array:
+        return pointwise.flatten(x, self.order)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        batch, *rest = self.as_input_shape(input_shape)
+        return batch, product(rest)
+
+
+class Reshape(Layer):
+    """Every sample in another shape: (N, ...) -> (N, *target_shape), where one size may be -1.
+
+    >>> Reshape((2, -1)).compute_output_shape((None, 3, 4))
+    (None, 2, 6)
+    """
+
+    def __init__(self, target_shape: Sequence[int], *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.target_shape = tuple(as_int(size, "target_shape", minimum=-1) for size in target_shape)
+        if self.target_shape.count(-1) > 1:
+            raise ValueError(f"target_shape must not hold -1 more than once; got {self.target_shape}")
+
+    def call(self, x: Any) -> Array:
+        array = as_operand(x, "x")
+        _, *shape = self.compute_output_shape(array.shape)
+        return array.reshape(array.shape[0], *shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        batch, *rest = self.as_input_shape(input_shape)
+        size, fixed = product(rest), math.prod(n for n in self.target_shape if n != -1)
+        if size is None:
+            return (batch, *(None if n == -1 else n for n in self.target_shape))
+        free = size // fixed if fixed else 0
+        shape = tuple(free if n == -1 else n for n in self.target_shape)
+        if math.prod(shape) != size:
+            raise ValueError(
+                f"target_shape {self.target_shape} does not hold the {size} numbers of {tuple(rest)}"
+            )
+        return (batch, *shape)
+
+
+class _Images(Layer):
+    rank = 4
+    axes = "batch, height, width, channels"
+
+
+class UpSampling2D(_Images):
+    """Images enlarged by whole factors: (N, H, W, C) -> (N, H*fh, W*fw, C), pixels repeated or blended.
+
+    >>> UpSampling2D((1, 2)).compute_output_shape((None, 7, 7, 8))
+    (None, 7, 14, 8)
+    """
+
+    def __init__(
+        self,
+        size: int | Sequence[int] = 2,
+        interpolation: Literal["nearest", "bilinear"] = "nearest",
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        if interpolation not in ("nearest", "bilinear"):
+            raise ValueError(f"interpolation must be 'nearest' or 'bilinear'; got {interpolation!r}")
+        self.size = as_pair(size, "size")
+        self.interpolation: Literal["nearest", "bilinear"] = interpolation
+
+    def call(self, x: Any) -> Array:
+        return images.upsample2d(x, self.size, method=self.interpolation)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        batch, height, width, channels = self.as_input_shape(input_shape)
+        return batch, product((height, self.size[0])), product((width, self.size[1])), channels
+
+
+class ZeroPadding2D(_Images):
+    """Images in a frame of zeros: padding is an int, (ph, pw) or ((top, bottom), (left, right)).
+
+    >>> ZeroPadding2D(((1, 0), (2, 2))).compute_output_shape((None, 7, 7, 8))
+    (None, 8, 11, 8)
+    """
+
+    def __init__(self, padding: Any = 1, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.padding = _as_pads(padding, "padding")
+
+    def call(self, x: Any) -> Array:
+        return images.pad2d(x, self.padding)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        batch, height, width, channels = self.as_input_shape(input_shape)
+        vertical, horizontal = self.padding
+        return batch, _grown(height, sum(vertical)), _grown(width, sum(horizontal)), channels
+
+
+class Cropping2D(_Images):
+    """Images without their border: cropping is an int, (ch, cw) or ((top, bottom), (left, right)).
+
+    >>> Cropping2D(1)(np.arange(9.0).reshape(1, 3, 3, 1)).ravel().tolist()
+    [4.0]
+    """
+
+    def __init__(self, cropping: Any = 0, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.cropping = _as_pads(cropping, "cropping")
+
+    def call(self, x: Any) -> Array:
+        x = as_operand(x, "x", ndim=4)
+        _, height, width, _ = self.compute_output_shape(x.shape)
+        assert height is not None
+        assert width is not None
+        (top, _), (left, _) = self.cropping
+        return np.ascontiguousarray(x[:, top : top + height, left : left + width])
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        batch, height, width, channels = self.as_input_shape(input_shape)
+        vertical, horizontal = self.cropping
+        return batch, _grown(height, -sum(vertical)), _grown(width, -sum(horizontal)), channels
+
+
+class Dropout(Layer):
+    """What training drops at random, inference keeps: x itself, in any shape.
+
+    >>> Dropout(0.5)([1.0, 2.0]).tolist()
+    [1.0, 2.0]
+    """
+
+    def __init__(self, rate: float = 0.5, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        if not 0 <= rate <= 1:
+            raise ValueError(f"rate must lie between 0 and 1; got {rate!r}")
+        self.rate = rate
+
+    def call(self, x: Any) -> Array:
+        return as_operand(x, "x")
+
+
+def _as_pads(value: Any, name: str) -> Pads:
+    pads = as_padding(value, name)
+    if isinstance(pads, str):
+        raise ValueError(
+            f"{name} must be numbers, such as 1 or ((top, bottom), (left, right)); got {value!r}"
+        )
+    return pads
+
+
+def _grown(size: int | None, amount: int) -> int | None:
+    if size is not None and size + amount < 0:
+        raise ValueError(f"cropping takes {-amount} from a size of {size}: nothing would be left")
+    return None if size is None else size + amount
