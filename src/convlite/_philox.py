@@ -175,7 +175,8 @@ def _normal32(words: Words) -> Floats:
     u = _unit32(words)
     radius = np.sqrt(np.float32(-2) * _libm.logf(np.maximum(u[:, 0::2], np.float32(_FLOOR))))
     angle = (2.0 * math.pi * u[:, 1::2].astype(np.float64)).astype(np.float32)
-    return (np.stack(_libm.sinf_cosf(angle), axis=-1) * radius[:, :, None]).reshape(-1, 4)
+    pairs: Floats = np.stack(_libm.sinf_cosf(angle), axis=-1) * radius[:, :, None]
+    return pairs.reshape(-1, 4)
 
 
 def _normal64(words: Words) -> Floats:
