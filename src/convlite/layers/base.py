@@ -163,7 +163,7 @@ class Layer(abc.ABC):
         if self.rank is not None and len(shape) != self.rank:
             raise ValueError(
                 f"{self.name} takes {self.rank} axes ({self.axes}); got the shape {shape}"
-                + ("; put None in front for the batch" if len(shape) == self.rank - 1 else "")
+                + ("; is the batch axis missing? It comes first" if len(shape) == self.rank - 1 else "")
             )
         if any(size is not None and size < 0 for size in shape):
             raise ValueError(f"input_shape must not be negative; got {shape}")
