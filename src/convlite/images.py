@@ -131,7 +131,7 @@ def _check_depth(shape: tuple[int, ...], pads: tuple[tuple[int, int], tuple[int,
         if mode == "reflect" and deepest > max(shape[axis] - 1, 0):
             raise ValueError(
                 f"padding {before, after} along axis {axis} is too deep for mode='reflect': it mirrors "
-                f"at most {max(shape[axis] - 1, 0)} of the {shape[axis]} pixels that x of shape {shape} has there"
+                f"at most {max(shape[axis] - 1, 0)} of the {shape[axis]} pixels there; x has shape {shape}"
             )
         if deepest and shape[axis] == 0:
             raise ValueError(
