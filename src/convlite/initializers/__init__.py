@@ -28,12 +28,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import keras3
+from ._operations import Array, Graph, random_normal, random_uniform, truncated_normal
 from ._tensorflow1 import (
-    Array,
     Constant,
     GlorotNormal,
     GlorotUniform,
-    Graph,
     HeNormal,
     HeUniform,
     Identity,
@@ -47,9 +46,6 @@ from ._tensorflow1 import (
     TruncatedNormal,
     VarianceScaling,
     Zeros,
-    random_normal,
-    random_uniform,
-    truncated_normal,
 )
 
 __all__ = [
