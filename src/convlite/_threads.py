@@ -30,7 +30,7 @@ def _environment() -> tuple[int, str] | None:
         text = os.environ.get(name, "").split(",")[0].strip()
         if not text:
             continue
-        if text.isdigit() and int(text) > 0:
+        if text.isdecimal() and 0 < int(text) < 2**31:
             return int(text), name
         if name == "CONVLITE_NUM_THREADS":
             raise ImportError(f"{name} must be a positive integer; got {text!r}")

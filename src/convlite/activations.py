@@ -154,6 +154,9 @@ class PReLU(Activation):
     def __repr__(self) -> str:
         return f"PReLU(<{self.alpha.size} slopes>)"
 
+    def __reduce__(self) -> tuple[Any, ...]:  # by the constructor, so that copies are read-only as well
+        return PReLU, (self.alpha,)
+
     def fused(self) -> Fused:
         """The form that kernels apply."""
         return Fused(CODES["prelu"], alpha=self.alpha)
@@ -180,6 +183,8 @@ def softmax(x: Array) -> Array:
     >>> softmax(np.array([[0.0, 0.0]]))
     array([[0.5, 0.5]])
     """
+    if x.ndim == 0:
+        raise ValueError("softmax must be given at least 1 dimension; got a scalar")
     if x.shape[-1] == 0:
         return x.copy()
     with np.errstate(invalid="ignore"):  # inf - inf is NaN, as it should be

@@ -230,13 +230,13 @@ def _convert(value: ArrayLike, name: str) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not an array: {error}") from None
-    if array.dtype not in (FLOAT32, FLOAT64):
+    native = array.dtype.newbyteorder("=")
+    if native not in (FLOAT32, FLOAT64):
         kind = array.dtype.kind
         fix = f"; write {name}.astype(np.float32)" if kind in "iufb" else ""
         if kind == "c":
             fix = f"; take {name}.real or {name}.imag"
         raise TypeError(f"{name} must be float32 or float64; got {array.dtype}{fix}")
-    native = array.dtype.newbyteorder("=")
     if array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
         return array
     return np.array(array, dtype=native, order="C", copy=True)
@@ -295,6 +295,15 @@ def check_groups(groups: object, cin: int, cout: int) -> int:
     return number
 
 
+def _fits_torch(kernel: tuple[int, ...], cin: int, form: str) -> bool:
+    """Whether PyTorch's form, OIHW, IOHW (transpose) or (C*m, 1, kh, kw) (depthwise), has cin inputs here."""
+    if form == "OIHW":
+        return kernel[1] == cin
+    if form == "IOHW":
+        return kernel[0] == cin
+    return kernel[1] == 1 and cin > 0 and kernel[0] % cin == 0
+
+
 def check_channels(
     received: int, expected: int, x: tuple[int, ...], kernel: tuple[int, ...], form: str, foreign: str
 ) -> None:
@@ -302,10 +311,12 @@ def check_channels(
     if received == expected:
         return
     hint = ""
-    if len(kernel) == 4 and kernel[2] == kernel[3] and kernel[1] == expected:
+    if len(kernel) == 4 and kernel[2] == kernel[3] and _fits_torch(kernel, expected, foreign):
         hint = f"; {kernel} looks like PyTorch's {foreign}: see convlite.convert.from_torch"
     elif len(x) == 4 and x[1] == received and x[1] < x[3]:
         hint = f"; x of shape {x} looks like NCHW: write x.transpose(0, 2, 3, 1)"
+    elif len(x) == 3 and x[1] == received and x[1] < x[2]:
+        hint = f"; x of shape {x} looks like NCW: write x.transpose(0, 2, 1)"
     raise ValueError(
         f"kernel has {received} input channels but x has {expected} (kernel is {form}, got {kernel}){hint}"
     )

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 from .arguments import Pad, Pair
 
+MAX_PHASES = 2**16  # per axis: each costs a record, so a mistyped stride must not take all memory
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -145,9 +147,9 @@ def transpose_default_size(in_size: int, extent: int, stride: int, pad: Pad) -> 
     [6, 12, 7]
     """
     if isinstance(pad, tuple):
-        return (in_size - 1) * stride + extent - pad[0] - pad[1] if in_size else 0
+        return (in_size - 1) * stride + extent - pad[0] - pad[1]
     if pad == "valid":
-        return in_size * stride + max(extent - stride, 0) if in_size else 0
+        return in_size * stride + max(extent - stride, 0)
     return in_size * stride
 
 
@@ -169,7 +171,7 @@ def transpose_size_range(in_size: int, extent: int, stride: int, pad: Pad) -> Pa
     ((12, 14), (5, 6))
     """
     if isinstance(pad, str) and pad != "valid":
-        return (in_size - 1) * stride + 1, in_size * stride
+        return max((in_size - 1) * stride + 1, 0), in_size * stride
     low = (in_size - 1) * stride + extent - (sum(pad) if isinstance(pad, tuple) else 0)
     return max(low, 0), low + stride - 1
 
@@ -182,24 +184,26 @@ def transpose_size(
     axis: str,
     output_size: int | None,
     output_padding: int | None,
+    dilation: int = 1,
 ) -> int:
     """The output size that the arguments ask for, checked against what is possible."""
-    if output_size is None and output_padding is None:
-        size = transpose_default_size(in_size, extent, stride, pad)
-    elif output_size is not None:
+    low, high = transpose_size_range(in_size, extent, stride, pad)
+    if output_size is not None:
         size = output_size
-    else:
-        assert output_padding is not None
-        if output_padding >= stride:
+    elif output_padding is not None:
+        bound = max(stride, dilation)  # PyTorch's
+        if output_padding >= bound:
             raise ValueError(
-                f"output_padding must be smaller than the stride; "
-                f"got {output_padding} for {axis} with a stride of {stride}"
+                f"output_padding must be smaller than the stride or the dilation ({bound} along {axis}); "
+                f"got {output_padding}"
             )
         size = transpose_padded_size(in_size, extent, stride, pad, output_padding)
-    if in_size == 0:
-        # an empty input: nothing is added anywhere
-        return max(size, 0) if output_size is not None else 0
-    low, high = transpose_size_range(in_size, extent, stride, pad)
+        if isinstance(pad, tuple) or pad == "valid":  # a dilation above the stride lets it pass the range
+            high += bound - stride
+    else:
+        size = transpose_default_size(in_size, extent, stride, pad)
+    if in_size == 0 and output_size is None:  # nothing to crop: a negative size is an empty one
+        return max(size, 0)
     if not low <= size <= high:
         asked = "output_padding" if output_padding is not None else "padding"
         if output_size is not None:
@@ -245,26 +249,32 @@ def transpose_axis(
     [(0, -1), (1, 0, -1)]
     """
     extent = effective_kernel(kernel, dilation)
-    out = transpose_size(in_size, extent, stride, pad, axis, output_size, output_padding)
+    out = transpose_size(in_size, extent, stride, pad, axis, output_size, output_padding, dilation)
+    if min(stride, out) > MAX_PHASES:
+        raise ValueError(
+            f"strides of a transposed convolution must be at most {MAX_PHASES}; got {stride} for {axis}"
+        )
     before, after = transpose_pads(out, in_size, extent, stride, pad)
-    classes = residue_classes(kernel, stride, dilation)
-    counts = [len(taps) for taps in classes]
+    classes, packed = {}, 0  # residue -> its taps, and how many are packed before them
+    for taps in residue_classes(kernel, stride, dilation):
+        classes[taps[0] * dilation % stride] = taps, packed
+        packed += len(taps)
     phases = []
     for r in range(min(stride, out)):
-        residue = (r + before) % stride
-        offsets = tuple((r + before - tap * dilation) // stride for tap in classes[residue])
-        phases.append(Phase(r, stride, -(-(out - r) // stride), 1, offsets, sum(counts[:residue])))
+        taps, packed = classes.get((r + before) % stride, ([], 0))
+        offsets = tuple((r + before - tap * dilation) // stride for tap in taps)
+        phases.append(Phase(r, stride, -(-(out - r) // stride), 1, offsets, packed))
     return Axis(in_size, out, kernel, (before, after), tuple(phases))
 
 
 def residue_classes(kernel: int, stride: int, dilation: int) -> list[list[int]]:
     """The taps of a transposed convolution by tap*dilation mod stride: each class is one phase's taps,
-    whatever the padding.
+    whatever the padding; only the residues that have taps, in ascending order.
 
     >>> residue_classes(5, 2, 1)
     [[0, 2, 4], [1, 3]]
     """
-    classes: list[list[int]] = [[] for _ in range(stride)]
+    classes: dict[int, list[int]] = {}
     for tap in range(kernel):
-        classes[tap * dilation % stride].append(tap)
-    return classes
+        classes.setdefault(tap * dilation % stride, []).append(tap)
+    return [classes[residue] for residue in sorted(classes)]

@@ -16,9 +16,9 @@ Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -233,10 +233,9 @@ def conv1d_transpose(
     """
     size: tuple[int, ...] | None = None
     if output_shape is not None:
-        items = list(cast(Any, output_shape)) if np.ndim(cast(Any, output_shape)) else [output_shape]
-        if len(items) not in (1, 3):
+        numbers = _numbers(output_shape, "output_shape")
+        if len(numbers) not in (1, 3):
             raise ValueError(f"output_shape must be Wo, (Wo,) or (N, Wo, Cout); got {output_shape!r}")
-        numbers = [as_int(v, "output_shape") for v in items]
         size = (1, numbers[0]) if len(numbers) == 1 else (numbers[0], 1, numbers[1], numbers[2])
     extra = None if output_padding is None else (0, as_single(output_padding, "output_padding", minimum=0))
     return _run_1d(
@@ -256,7 +255,7 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     array = as_operand(x, "x")
     columns = array.shape[-1] if array.ndim else 1
     fused, after = resolve(activation, columns, array.dtype)
-    result = check_out(out, array.shape, array.dtype, () if out is x else (x,))
+    result = check_out(out, array.shape, array.dtype, () if out is x else (x, array))
     if after is not None:
         result[...] = _checked(after, array, array.shape)
         return result
@@ -291,7 +290,7 @@ def conv2d_output_shape(
     """
     x, kernel = _shape(x_shape, "x_shape"), _shape(kernel_shape, "kernel_shape")
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
-    return _geometry("conv2d", x, kernel, s, p, d, groups, None, None).out_shape
+    return _geometry("conv2d", x, kernel, s, p, d, as_size(groups, "groups"), None, None).out_shape
 
 
 def conv2d_transpose_output_shape(
@@ -319,7 +318,7 @@ def conv2d_transpose_output_shape(
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
     size = _output_shape(output_shape)
     extra = None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0)
-    return _geometry("conv2d_transpose", x, kernel, s, p, d, groups, size, extra).out_shape
+    return _geometry("conv2d_transpose", x, kernel, s, p, d, as_size(groups, "groups"), size, extra).out_shape
 
 
 def same_padding(
@@ -341,8 +340,15 @@ def same_padding(
 # ---- what they share ---------------------------------------------------------------------------------------
 
 
+def _numbers(value: object, name: str) -> tuple[int, ...]:
+    """The ints of a sequence; a single int is a sequence of one."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        return (as_int(value, name),)
+    return tuple(as_int(v, name) for v in np.atleast_1d(np.asarray(value, dtype=object)))
+
+
 def _shape(value: object, name: str) -> tuple[int, ...]:
-    items = tuple(as_int(v, name) for v in cast(Any, value)) if np.ndim(cast(Any, value)) == 1 else ()
+    items = _numbers(value, name)
     if len(items) != 4:
         raise ValueError(f"{name} must be four sizes; got {value!r}")
     return items
@@ -351,9 +357,7 @@ def _shape(value: object, name: str) -> tuple[int, ...]:
 def _output_shape(value: object) -> tuple[int, ...] | None:
     if value is None:
         return None
-    items = (
-        tuple(as_int(v, "output_shape") for v in cast(Any, value)) if np.ndim(cast(Any, value)) == 1 else ()
-    )
+    items = _numbers(value, "output_shape")
     if len(items) not in (2, 4):
         raise ValueError(f"output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got {value!r}")
     return items
@@ -370,6 +374,15 @@ def _kernel(kernel: Kernel, operation: str, dtype: np.dtype[Any]) -> Array | Pac
             )
         return kernel
     return as_operand(kernel, "kernel", 2 if operation == "dense" else 4, dtype)
+
+
+def _check_packing(kernel: PackedKernel, strides: Pair, dilations: Pair, groups: int) -> None:
+    transposed = kernel.operation == "conv2d_transpose"
+    if kernel.groups != groups or (transposed and (kernel.strides, kernel.dilations) != (strides, dilations)):
+        raise ValueError(
+            f"kernel was packed for strides={kernel.strides}, dilations={kernel.dilations}, "
+            f"groups={kernel.groups}; this call has strides={strides}, dilations={dilations}, groups={groups}"
+        )
 
 
 @lru_cache(maxsize=512)
@@ -391,10 +404,9 @@ def _geometry(
     forms = {
         "conv2d": ("(kh, kw, Cin//groups, Cout)", "OIHW"),
         "conv2d_transpose": ("(kh, kw, Cout//groups, Cin)", "IOHW"),
-        "depthwise_conv2d": ("(kh, kw, C, multiplier)", "OIHW"),
+        "depthwise_conv2d": ("(kh, kw, C, multiplier)", "(C*m, 1, kh, kw)"),
         "dense": ("(K, M)", ""),
     }
-    groups = as_size(groups, "groups")
     if operation == "conv2d":
         if x[3] % groups:
             check_groups(groups, x[3], kernel[3])
@@ -434,7 +446,13 @@ def _plan(isa: str, dtype: np.dtype[Any], *shape: Any) -> Plan:
 
 def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
     """A callable's result, which must be an array of the output's shape."""
-    result = np.asarray(after(y.reshape(shape)))
+    returned = after(y.reshape(shape))
+    try:
+        result = np.asarray(returned)
+    except ValueError:
+        raise ValueError(
+            f"activation must return an array of shape {shape}; it returned {type(returned).__name__}"
+        ) from None
     if result.shape != shape or result.dtype.kind not in "fiub":
         raise ValueError(
             f"activation must return an array of shape {shape}; "
@@ -464,23 +482,19 @@ def _run(
     array = as_operand(x, "x", 4)
     dtype = array.dtype
     weights = _kernel(kernel, operation, dtype)
+    groups = as_size(groups, "groups")
+    if isinstance(weights, PackedKernel):
+        _check_packing(weights, strides, dilations, groups)
     isa = _dispatch.active_isa()
     options = (strides, padding, dilations, groups, output_shape, output_padding)
     plan = _plan(isa, dtype, operation, array.shape, weights.shape, *options)
     geometry = plan.geometry
     bias_array = check_bias(bias, geometry.cout, dtype)
     fused, after = (resolve(activation, geometry.cout, dtype)) if activation is not None else (None, None)
-    y = check_out(out, geometry.out_shape, dtype, (x, kernel, bias) if out is not None else ())
+    # as given, and as used: an object that lends its memory, such as a memoryview, is an array only then
+    inputs = (x, array, kernel, weights, bias, bias_array) if out is not None else ()
+    y = check_out(out, geometry.out_shape, dtype, inputs)
     if isinstance(weights, PackedKernel):
-        transposed = operation == "conv2d_transpose"
-        if weights.groups != groups or (
-            transposed and (weights.strides, weights.dilations) != (strides, dilations)
-        ):
-            raise ValueError(
-                f"kernel was packed for strides={weights.strides}, dilations={weights.dilations}, "
-                f"groups={weights.groups}; this call has strides={strides}, dilations={dilations}, "
-                f"groups={groups}"
-            )
         panels = weights.panels()
     else:
         panels = pack_panels(weights, operation, strides, dilations, groups, isa)
@@ -510,14 +524,23 @@ def _run_1d(
 ) -> Array:
     """The 1-D operations are the 2-D ones on images of one row."""
     array = as_operand(x, "x", 3)
+    groups = as_size(groups, "groups")
     if isinstance(kernel, PackedKernel):
+        _kernel(kernel, operation, array.dtype)
         if kernel.shape[0] != 1:
             raise ValueError(
                 f"kernel must be packed from (1, kw, in, out) for a 1-D operation; got {kernel.shape}"
             )
-        weights: Kernel = kernel
+        weights: Array | PackedKernel = kernel
     else:
         weights = as_operand(kernel, "kernel", 3, array.dtype)[None]
+    shape, cin = weights.shape[-3:], array.shape[2]  # said here in the caller's shapes, before they get a row
+    if operation == "conv2d":
+        if cin % groups:
+            check_groups(groups, cin, shape[2])
+        check_channels(shape[1], cin // groups, array.shape, shape, "(kw, Cin//groups, Cout)", "OIW")
+    else:
+        check_channels(shape[2], cin, array.shape, shape, "(kw, Cout//groups, Cin)", "IOW")
     options = (
         (1, as_single(strides, "strides")),
         as_padding_1d(padding),
@@ -527,8 +550,8 @@ def _run_1d(
         output_padding,
     )
     inner = array[:, None]
-    shape = _geometry(operation, inner.shape, cast(Any, weights).shape, *options).out_shape
-    flat = (shape[0], shape[2], shape[3])
+    images, _, width, cout = _geometry(operation, inner.shape, weights.shape, *options).out_shape
+    flat = (images, width, cout)
     target = None if out is None else check_out(out, flat, array.dtype, (x, kernel, bias))[:, None]
     y = _run(operation, inner, weights, bias, activation, target, *options, whole_shape=flat)
     return y[:, 0] if out is None else out
