@@ -46,11 +46,12 @@ def resize2d(
     image = as_operand(x, "x", ndim=4)
     _check_choice(method, "method", METHODS)
     _check_choice(coordinates, "coordinates", COORDINATES)
-    for axis, wanted in zip((1, 2), as_pair(size, "size"), strict=True):
-        if image.shape[axis] == 0:
-            raise ValueError(
-                f"x of shape {image.shape} has no pixels along axis {axis}: it cannot be resized to {wanted}"
-            )
+    sizes = as_pair(size, "size")
+    if 0 in image.shape[1:3]:
+        raise ValueError(
+            f"x of shape {image.shape} has images without pixels, which cannot be resized to {sizes}"
+        )
+    for axis, wanted in zip((1, 2), sizes, strict=True):
         if method == "nearest":
             image = image.take(_nearest(image.shape[axis], wanted, coordinates), axis)
         else:

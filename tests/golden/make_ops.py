@@ -260,7 +260,7 @@ def pools() -> None:
             continue
         x = numbers(1, *image, 3, dtype=dtype)
         for kind in ("max", "avg"):
-            want = getattr(tf.nn, f"{kind}_pool2d")(x, size, strides, padding.upper())
+            want = getattr(tf.nn, f"{kind}_pool2d")(tf.constant(x), size, strides, padding.upper())
             book.add(
                 f"tf.nn.{kind}_pool2d",
                 f"{kind}_pool2d",
