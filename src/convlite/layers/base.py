@@ -199,7 +199,7 @@ class Layer(abc.ABC):
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        twin = copy.copy(self)
+        twin = Layer.__copy__(self)
         memo[id(self)] = twin
         for key, value in self.__dict__.items():
             if key not in self._shared:
