@@ -15,7 +15,7 @@ import convlite as cl
 from convlite import _dispatch, _threads, activations, ops, plan
 
 CASES = [pytest.param(case, id=case.name) for case in SMALL]
-# Threads, batches and special values meet every loop without walking through all the tails of channels and pixels.
+# Threads, batches and special values meet every loop without all the tails of channels and pixels.
 SHAPES = [p for p in CASES if not any(word in p.id for word in ("channels-", "pixels-"))] + [
     p for p in CASES if p.id.endswith(("channels-17", "channels-33", "channels-17-multiplier-3", "pixels-29"))
 ]
@@ -254,7 +254,7 @@ def special_want(case: Case, where: str) -> np.ndarray:
 @pytest.mark.parametrize("where", SPECIAL)
 @pytest.mark.parametrize("case", SHAPES)
 def test_nan_and_inf_reach_what_they_should(isa: str, dtype: np.dtype, case: Case, where: str) -> None:
-    """The reference never multiplies a weight by padding: here no infinite weight must meet a zero, either."""
+    """The reference never multiplies a weight by padding: no infinite weight must meet a zero here, either."""
     got = call(case, *special_operands(case, dtype, where))
     np.testing.assert_array_equal(got, special_want(case, where).astype(dtype), strict=True)
 
