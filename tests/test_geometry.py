@@ -140,6 +140,7 @@ def test_default_sizes_are_keras_sizes_and_give_the_input_back() -> None:
 
 def test_output_padding() -> None:
     """Keras: same (in-1)*s + k - 2*(k//2) + p, valid (in-1)*s + k + p; PyTorch: (in-1)*s - 2*pad + k + p."""
+    refusals: set[str] = set()
     for n, k, s, d, pad in GRID:
         extent = (k - 1) * d + 1
         for p in range(max(s, d)):
@@ -148,12 +149,13 @@ def test_output_padding() -> None:
             try:
                 axis = transpose_axis(n, k, s, d, pad, "height", output_padding=p)
             except ValueError as error:
-                assert "output_padding" in str(error) or "crops away" in str(error)
+                refusals.add(str(error).split(" ")[0])
                 assert want not in transpose_sizes(n, extent, s, pad)
                 continue
             assert axis.out_size == max(want, 0)
         with pytest.raises(ValueError, match="output_padding must be smaller than the stride"):
             transpose_axis(n, k, s, d, pad, "height", output_padding=max(s, d))
+    assert refusals == {"output_padding", "padding"}  # the argument at fault comes first
 
 
 # ---- examples ----------------------------------------------------------------------------------------------

@@ -254,7 +254,7 @@ def special_want(case: Case, where: str) -> np.ndarray:
 @pytest.mark.parametrize("where", SPECIAL)
 @pytest.mark.parametrize("case", SHAPES)
 def test_nan_and_inf_reach_what_they_should(isa: str, dtype: np.dtype, case: Case, where: str) -> None:
-    """The reference never multiplies a weight by padding: no infinite weight must meet a zero here, either."""
+    """The reference never multiplies a weight by padding: so must the kernels not, or Inf becomes NaN."""
     got = call(case, *special_operands(case, dtype, where))
     np.testing.assert_array_equal(got, special_want(case, where).astype(dtype), strict=True)
 
