@@ -27,6 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_dispatch": {"_kernels", "_threads"},
     "pack": {"arguments", "geometry", "plan", "_dispatch", "_kernels"},
     "ops": {"arguments", "geometry", "plan", "pack", "activations", "_dispatch", "_threads", "_kernels"},
+    "_equivalents": {"arguments", "geometry"},
+    "explain": {"_equivalents", "ops", "arguments"},
     "pooling": {"arguments", "activations", "geometry"},
     "images": {"arguments", "activations", "geometry"},
     "pointwise": {"arguments", "activations", "ops"},
