@@ -5,7 +5,7 @@ Results never depend on these choices: every output is one ordered sum, cut or i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,9 @@ PIXEL_BYTES = 256 * 1024
 TABLE_BYTES = 64 * 1024
 PANEL_BYTES = 600 * 1024
 MAX_BLOCK_TILES = 48
+# Fuse a kernel row's taps where they are at most so many numbers. Measured: 7x7 on 3 channels 60 -> 84% of peak, 3x3 on 512 channels of a 7x7 map
+# 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
+FUSED_NUMBERS = 2048
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Plan:
     block_tiles: int
     tap_chunk: int
     channel_chunk: int
+    fused: bool  # a kernel row's taps are one run of numbers: see kernels/gather.pxi
     padding: bool  # whether some pixel reads outside the input
     multiply_adds: int = field(compare=False)
 
@@ -40,6 +44,11 @@ class Plan:
     def gather(self) -> Any:
         """The plan as C structures, built on first use."""
         return _kernels.Gather(self)
+
+    @cached_property
+    def exact(self) -> Any:
+        """The same without zeros for padding: for kernels that hold Inf or NaN."""
+        return _kernels.Gather(replace(self, fused=False)) if self.fused else self.gather
 
 
 def algorithm_for(groups: int, cin: int, cout: int, lanes: int) -> str:
@@ -79,6 +88,18 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
         (len(p.offsets) for p in geometry.columns.phases), default=0
     )
 
+    offsets = geometry.columns.phases[0].offsets if geometry.columns.phases else ()
+    fused = (
+        geometry.groups == 1
+        and 1 < len(offsets) == geometry.columns.kernel
+        and offsets[-1] - offsets[0] == len(offsets) - 1
+        and len(offsets) * channels <= FUSED_NUMBERS
+    )
+    pixel_channels = channels  # fused runs overlap: a pixel is still so many numbers
+    if fused:
+        channels *= len(offsets)
+        most_taps //= len(offsets)
+
     # LOOP taps and channels: pieces whose panel fits L2; only one of the two is ever cut
     row_bytes = table["nr"] * table["lanes"] * dtype.itemsize
     channel_chunk, tap_chunk = max(channels, 1), max(most_taps, 1)
@@ -91,7 +112,9 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
     block_tiles = min(
         MAX_BLOCK_TILES,
         TABLE_BYTES // (tap_chunk * tile_pixels * 8),
-        PIXEL_BYTES // max(tile_pixels * channel_chunk * dtype.itemsize, 1),
+        PIXEL_BYTES // max(tile_pixels * min(pixel_channels, channel_chunk) * dtype.itemsize, 1),
+        # edge copies, were every pixel at an edge
+        PIXEL_BYTES // max(tile_pixels * channel_chunk * tap_chunk * dtype.itemsize, 1) if fused else MAX_BLOCK_TILES,
     )
     return Plan(
         geometry,
@@ -102,6 +125,7 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
         max(block_tiles, 1),
         tap_chunk,
         channel_chunk,
+        fused,
         _reads_outside(geometry.rows) or _reads_outside(geometry.columns),
         geometry.multiply_adds,
     )

@@ -15,6 +15,10 @@
 # panel of weights stays in L2 while the tiles of the block pass over it. Sums too long for the table or for L2 are cut into
 # chunks of taps or channels; the micro-kernel continues them exactly.
 #
+# Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of kw*cin numbers,
+# and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into one tap (`fused` = kw): a 7x7 kernel
+# on 3 channels is 7 taps of 21 numbers instead of 49 of 3. Where such a run crosses the left or right edge, it is copied with its zeros.
+#
 # Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels
 # (the packing looks for them) `gather_exact` visits the taps inside the image one by one: slow, and right.
 
@@ -37,6 +41,8 @@ cdef struct Job:
     int64_t groups, kc, width                   # channels read and written by one group
     int64_t padded                              # width, rounded up to whole vectors
     int64_t kernel_w, kernel_taps
+    int64_t fused              # pixels in one tap's run of kc numbers
+    int64_t group_step         # input channels from one group to the next
     int64_t mr, tap_chunk, k_chunk
     int depthwise
     AxisPhase *row
@@ -59,17 +65,27 @@ cdef inline int64_t smaller(int64_t a, int64_t b) noexcept nogil:
     return a if a < b else b
 
 
+cdef char *copy_run(const Job *job, const char *row, int64_t first, char *edge) noexcept nogil:
+    """Copy the fused pixels first .. first+fused of an image row, zeros where they lie outside; returns the end of the copy."""
+    cdef int64_t size = job.cin * job.table.itemsize, left = 0 if first > 0 else -first
+    cdef int64_t right = smaller(first + job.fused, job.w) - first
+    memset(edge, 0, job.fused * size)
+    if left < right:
+        memcpy(edge + left * size, row + (first + left) * size, (right - left) * size)
+    return edge + job.fused * size
+
+
 @cython.cdivision(True)
 cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0, int64_t taps, int64_t k0,
-                 const char **rows, char **out) noexcept nogil:
+                 const char **rows, char **out, char *edge) noexcept nogil:
     """Write down where the pixels of a block find their channels at taps tap0 .. tap0+taps, and where they are stored."""
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
     cdef int64_t tile, first, mr, i, t, a, b, flat, n, q, p, ih, iw, r, c
     cdef int64_t pixel_step = job.cin * size, row_step = job.w * job.cin * size
+    cdef const char *image
     cdef const char *here
-    cdef bint inside
     flat = block.first_tile * pixels // block.all_tiles
     p = flat % cp.count
     q = flat // cp.count % rp.count
@@ -82,22 +98,36 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
             iw = p * cp.in_step
             out[i] = job.out + (((n * job.ho + rp.start + q * rp.step) * job.wo + cp.start + p * cp.step) * job.cout
                                 + group * job.width) * size
-            here = job.x + n * job.h * row_step + ih * row_step + iw * pixel_step + (group * job.kc + k0) * size
+            image = job.x + n * job.h * row_step
+            here = image + ih * row_step + iw * pixel_step + (group * job.group_step + k0) * size
             a = tap0 // cp.taps if cp.taps else 0
             b = tap0 - a * cp.taps
-            if rp.low <= ih < rp.high and cp.low <= iw < cp.high:
+            if rp.low <= ih < rp.high and cp.low <= iw < cp.high:  # nearly all pixels
                 for t in range(taps):
                     rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step
                     b += 1
                     if b == cp.taps:
                         b = 0
                         a += 1
+            elif job.fused > 1:
+                for t in range(taps):
+                    r = ih + rp.offsets[a + t]
+                    c = iw + cp.offsets[0]
+                    if not 0 <= r < job.h:
+                        rows[t * mr + i] = job.zeros
+                    elif cp.low <= iw < cp.high:
+                        rows[t * mr + i] = image + r * row_step + c * pixel_step
+                    else:
+                        rows[t * mr + i] = edge
+                        edge = copy_run(job, image + r * row_step, c, edge)
             else:
                 for t in range(taps):
                     r = ih + rp.offsets[a]
                     c = iw + cp.offsets[b]
-                    inside = 0 <= r < job.h and 0 <= c < job.w
-                    rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step if inside else job.zeros
+                    if 0 <= r < job.h and 0 <= c < job.w:
+                        rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step
+                    else:
+                        rows[t * mr + i] = job.zeros
                     b += 1
                     if b == cp.taps:
                         b = 0
@@ -174,12 +204,13 @@ cdef void gather_task(const Job *job, int64_t task, const char **scratch) noexce
     cdef int64_t tap0 = 0, taps, k0, kc
     cdef char **out = <char **> scratch
     cdef const char **rows = scratch + block.tiles * job.mr
+    cdef char *edge = <char *> (rows + block.tiles * job.mr * smaller(job.tap_chunk, all_taps))
     while True:  # LOOP taps
         taps = smaller(job.tap_chunk, all_taps - tap0)
         k0 = 0
         while True:  # LOOP channels
             kc = smaller(job.k_chunk, job.kc - k0)
-            locate(job, block, group, tap0, taps, k0, rows, out)
+            locate(job, block, group, tap0, taps, k0, rows, out, edge)
             run_tiles(job, block, group, span, tap0, taps, k0, kc, tap0 > 0 or k0 > 0,
                       tap0 + taps >= all_taps and k0 + kc >= job.kc, rows, out)
             k0 += kc
@@ -208,11 +239,11 @@ cdef void gather_exact_task(const Job *job, int64_t task, const char **scratch) 
         one.first_tile = flat
         any_tap = False
         for t in range(all_taps):
-            locate(job, &one, group, t, 1, 0, rows, out)
+            locate(job, &one, group, t, 1, 0, rows, out, NULL)
             if rows[0] != job.zeros:
                 run_tiles(job, &one, group, span, t, 1, 0, job.kc, any_tap, False, rows, out)
                 any_tap = True
-        locate(job, &one, group, 0, 0, 0, rows, out)
+        locate(job, &one, group, 0, 0, 0, rows, out, NULL)
         run_tiles(job, &one, group, span, 0, 0, 0, job.kc, any_tap, True, rows, out)
 
 
@@ -236,12 +267,14 @@ cdef class Gather:
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
         self.job.depthwise = plan.algorithm == "depthwise"
         self.job.groups = 1 if self.job.depthwise else geometry.groups
-        self.job.kc = geometry.cin // self.job.groups
+        self.job.group_step = geometry.cin // self.job.groups
+        self.job.fused = columns.kernel if plan.fused else 1
+        self.job.kc = self.job.group_step * self.job.fused
         self.job.width = geometry.cout // self.job.groups
         self.job.padded = ceil_div(self.job.width, self.job.table.lanes) * self.job.table.lanes
         self.job.panels = ceil_div(self.job.width, self.job.table.nr * self.job.table.lanes)
-        self.job.kernel_w = columns.kernel
-        self.job.kernel_taps = rows.kernel * columns.kernel
+        self.job.kernel_w = columns.kernel // self.job.fused
+        self.job.kernel_taps = rows.kernel * self.job.kernel_w
         self.job.mr, self.job.tap_chunk, self.job.k_chunk = plan.tile_pixels, plan.tap_chunk, plan.channel_chunk
 
         # the axes
@@ -253,8 +286,8 @@ cdef class Gather:
         if not (self.offsets and self.job.row and self.job.column and self.job.zeros):
             raise MemoryError("no memory for a plan")
         k = 0
-        k = self._fill_axis(rows, self.job.row, k)
-        k = self._fill_axis(columns, self.job.column, k)
+        k = self._fill_axis(rows, self.job.row, k, 1)
+        k = self._fill_axis(columns, self.job.column, k, self.job.fused)
 
         # the blocks
         self.block_count = 0
@@ -281,6 +314,8 @@ cdef class Gather:
                     done += self.job.blocks[k].tiles
                     k += 1
         self.scratch_bytes = most_tiles * self.job.mr * (1 + min(most_taps, self.job.tap_chunk) + 1) * sizeof(void *)
+        if self.job.fused > 1:  # every pixel of a block could be at an edge
+            self.scratch_bytes += most_tiles * self.job.mr * min(most_taps, self.job.tap_chunk) * self.job.kc * size
         self.x_bytes = self.job.images * self.job.h * self.job.w * self.job.cin * size
         self.out_bytes = self.job.images * self.job.ho * self.job.wo * self.job.cout * size
         self.bias_bytes = self.job.cout * size
@@ -289,11 +324,12 @@ cdef class Gather:
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.padding = plan.padding
 
-    cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k) except -1:
+    cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k, int64_t fused) except -1:
+        """Phases to C; `fused` neighbouring offsets become the first of them."""
         for phase in axis.phases:
             ap.start, ap.step, ap.count, ap.in_step = phase.start, phase.step, phase.count, phase.in_step
-            ap.taps, ap.before, ap.offsets = len(phase.offsets), phase.before, self.offsets + k
-            for offset in phase.offsets:
+            ap.taps, ap.before, ap.offsets = len(phase.offsets) // fused, phase.before, self.offsets + k
+            for offset in phase.offsets[::fused]:
                 self.offsets[k] = offset
                 k += 1
             ap.low = -min(phase.offsets, default=0)
