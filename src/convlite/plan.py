@@ -5,6 +5,7 @@ Results never depend on these choices: every output is one ordered sum, cut or i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels
-from .geometry import Axis, Geometry
+from .geometry import Axis, Geometry, Phase
 
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its pointer table, a panel.
 PIXEL_BYTES = 256 * 1024
@@ -29,9 +30,10 @@ class Plan:
     """What the loop nest needs to know beyond the geometry."""
 
     geometry: Geometry
+    loops: Geometry  # what the loop nest runs over: `geometry`, or the same pixels in one row
     isa: str
     bits: int
-    algorithm: str  # "gather" or "depthwise"
+    algorithm: str  # "strided", "gathered" or "depthwise"
     tile_pixels: int
     block_tiles: int
     tap_chunk: int
@@ -48,7 +50,7 @@ class Plan:
     @cached_property
     def exact(self) -> Any:
         """The same without zeros for padding: for kernels that hold Inf or NaN."""
-        return _kernels.Gather(replace(self, fused=False)) if self.fused else self.gather
+        return _kernels.Gather(replace(self, algorithm="gathered", fused=False)) if self.algorithm == "strided" else self.gather
 
 
 def algorithm_for(groups: int, cin: int, cout: int, lanes: int) -> str:
@@ -76,48 +78,64 @@ def _reads_outside(axis: Axis) -> bool:
     )
 
 
+def flattened(geometry: Geometry) -> Geometry:
+    """The same operation on one row of pixels where neighbours do not matter: a 1x1 kernel, stride 1, no padding."""
+    point = Phase(0, 1, 0, 1, (0,), 0)
+    for axis in (geometry.rows, geometry.columns):
+        if [replace(p, count=0) for p in axis.phases] != [point] or axis.kernel != 1 or axis.in_size != axis.out_size:
+            return geometry
+    pixels = geometry.images * geometry.rows.in_size * geometry.columns.in_size
+    row, line = Axis(1, 1, 1, (0, 0), (replace(point, count=1),)), Axis(pixels, pixels, 1, (0, 0), (replace(point, count=pixels),))
+    return replace(geometry, images=1, rows=row, columns=line)
+
+
+def _fused(geometry: Geometry) -> bool:
+    """Whether each kernel row reads one run of numbers: its taps' pixels are neighbours, and all channels are read."""
+    phases = geometry.columns.phases
+    if geometry.groups != 1 or len(phases) != 1 or geometry.columns.kernel < 2:
+        return False
+    offsets = phases[0].offsets
+    return offsets == tuple(range(offsets[0], offsets[0] + len(offsets))) and len(offsets) * geometry.cin <= FUSED_NUMBERS
+
+
 def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
-    """Choose tiles and chunks: a block's pixels, its pointer table and one panel of weights stay in L2."""
-    bits = 8 * dtype.itemsize
+    """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in L2."""
+    bits, size = 8 * dtype.itemsize, dtype.itemsize
     table = _kernels.describe(isa, bits)
+    loops = flattened(geometry)
+    rows, columns = loops.rows, loops.columns
     algorithm = algorithm_for(geometry.groups, geometry.cin, geometry.cout, table["lanes"])
     depthwise = algorithm == "depthwise"
     tile_pixels = table["depthwise_mr"] if depthwise else table["mr"]
-    channels = geometry.cin // (1 if depthwise else geometry.groups)
-    most_taps = max((len(p.offsets) for p in geometry.rows.phases), default=0) * max(
-        (len(p.offsets) for p in geometry.columns.phases), default=0
-    )
-
-    offsets = geometry.columns.phases[0].offsets if geometry.columns.phases else ()
-    fused = (
-        geometry.groups == 1
-        and 1 < len(offsets) == geometry.columns.kernel
-        and offsets[-1] - offsets[0] == len(offsets) - 1
-        and len(offsets) * channels <= FUSED_NUMBERS
-    )
-    pixel_channels = channels  # fused runs overlap: a pixel is still so many numbers
+    # lines so short that two of them leave most of a tile empty are gathered across more lines
+    narrowest = min((p.count for p in columns.phases), default=0)
+    if not depthwise:
+        algorithm = "strided" if 4 * narrowest > tile_pixels else "gathered"
+    fused = algorithm == "strided" and _fused(loops)
+    pixel_channels = geometry.cin // (1 if depthwise else geometry.groups)
+    channels = pixel_channels * (columns.kernel if fused else 1)
+    most_taps = max((len(p.offsets) for p in rows.phases), default=0) * max((len(p.offsets) for p in columns.phases), default=0)
     if fused:
-        channels *= len(offsets)
-        most_taps //= len(offsets)
+        most_taps = rows.kernel
 
     # LOOP taps and channels: pieces whose panel fits L2; only one of the two is ever cut
-    row_bytes = table["nr"] * table["lanes"] * dtype.itemsize
+    row_bytes = table["nr"] * table["lanes"] * size
     channel_chunk, tap_chunk = max(channels, 1), max(most_taps, 1)
     if not depthwise and channels * row_bytes > PANEL_BYTES:
         channel_chunk, tap_chunk = PANEL_BYTES // 2 // row_bytes, 1
     elif not depthwise and most_taps * channels * row_bytes > PANEL_BYTES:
         tap_chunk = PANEL_BYTES // max(channels * row_bytes, 1)
-    tap_chunk = max(1, min(tap_chunk, TABLE_BYTES // (tile_pixels * 8)))
+    addresses = 2 if algorithm == "strided" else tile_pixels  # of a tile, for each tap
+    tap_chunk = max(1, min(tap_chunk, TABLE_BYTES // (addresses * 8)))
 
+    steps = [p.in_step for p in (*rows.phases[:1], *columns.phases[:1])]
+    pixel_bytes = math.prod(steps) * min(pixel_channels, channel_chunk) * size
     block_tiles = min(
-        MAX_BLOCK_TILES,
-        TABLE_BYTES // (tap_chunk * tile_pixels * 8),
-        PIXEL_BYTES // max(tile_pixels * min(pixel_channels, channel_chunk) * dtype.itemsize, 1),
-        # edge copies, were every pixel at an edge
-        PIXEL_BYTES // max(tile_pixels * channel_chunk * tap_chunk * dtype.itemsize, 1) if fused else MAX_BLOCK_TILES,
+        MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_pixels * pixel_bytes, 1)
     )
     return Plan(
         geometry,
+        loops,
         isa,
         bits,
         algorithm,
@@ -126,6 +144,6 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
         tap_chunk,
         channel_chunk,
         fused,
-        _reads_outside(geometry.rows) or _reads_outside(geometry.columns),
+        _reads_outside(rows) or _reads_outside(columns),
         geometry.multiply_adds,
     )

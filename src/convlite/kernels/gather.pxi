@@ -1,4 +1,4 @@
-# The one loop nest: convolution, its transpose, depthwise and dense alike, as phases of gathered pixels.
+# The one loop nest: convolution, its transpose, depthwise and dense alike, as phases.
 #
 # What it computes, for every pair of phases (one of the rows, one of the columns), image n, group g and output channel l:
 #
@@ -9,18 +9,17 @@
 #             if inside(r, c): for k < kc: s = fma(x[n, r, c, g*kc + k], w[t, k, l], s)
 #         out[n, start_h + i*step_h, start_w + j*step_w, g*cout + l] = act(s + bias[l])
 #
-# How: the outputs of a phase pair form one flat list of pixels (tiles cross rows and images, so 7x7 maps lose nothing). A
-# tile is `mr` of them, a block is some tiles, and a task is (block, group, span of panels). A task writes down where each pixel
-# of its tiles finds each tap (rows[tap][pixel]; padding points at a row of zeros), then runs panel by panel, so that a
+# How: the outputs of a phase pair are cut into tiles of up to `mr` pixels, a block is some tiles, and a task is (block, group, span
+# of panels). A task first writes down where each tile finds its input at each tap, then runs panel by panel, so that a
 # panel of weights stays in L2 while the tiles of the block pass over it. Sums too long for the table or for L2 are cut into
 # chunks of taps or channels; the micro-kernel continues them exactly.
 #
-# Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of kw*cin numbers,
-# and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into one tap (`fused` = kw): a 7x7 kernel
-# on 3 channels is 7 taps of 21 numbers instead of 49 of 3. Where such a run crosses the left or right edge, it is copied with its zeros.
+# There are two ways to write down where the input is. Strided (segments.pxi): a tile is one or two runs of neighbouring pixels, and
+# two addresses and a step say it all. Gathered (here): a tile is any `mr` pixels of the phase pair's flat list, rows[tap][pixel] holds a
+# pointer for each, and padding points at a row of zeros; for maps too narrow for runs, for depthwise, and for the exact mode:
 #
 # Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels
-# (the packing looks for them) `gather_exact` visits the taps inside the image one by one: slow, and right.
+# (the packing looks for them) `exact_task` visits the taps inside the image one by one: slow, and right.
 
 
 cdef struct AxisPhase:
@@ -29,6 +28,9 @@ cdef struct AxisPhase:
     int64_t before             # taps of the phases packed earlier: where this phase's weights start
     int64_t *offsets           # [taps]
     int64_t low, high          # i*in_step + offset is inside the input for every tap if low <= i*in_step < high
+    int64_t least, reach       # the smallest offset, and how many inputs lie from it to the largest
+    # strided columns: a line is cut into so many tiles (0: two lines make one tile), of which some touch the left and right edge
+    int64_t pieces, left, right
 
 cdef struct Block:
     int row_phase, column_phase
@@ -41,10 +43,10 @@ cdef struct Job:
     int64_t groups, kc, width                   # channels read and written by one group
     int64_t padded                              # width, rounded up to whole vectors
     int64_t kernel_w, kernel_taps
-    int64_t fused              # pixels in one tap's run of kc numbers
     int64_t group_step         # input channels from one group to the next
+    int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see segments.pxi
     int64_t mr, tap_chunk, k_chunk
-    int depthwise
+    int depthwise, strided
     AxisPhase *row
     AxisPhase *column
     Block *blocks
@@ -65,27 +67,17 @@ cdef inline int64_t smaller(int64_t a, int64_t b) noexcept nogil:
     return a if a < b else b
 
 
-cdef char *copy_run(const Job *job, const char *row, int64_t first, char *edge) noexcept nogil:
-    """Copy the fused pixels first .. first+fused of an image row, zeros where they lie outside; returns the end of the copy."""
-    cdef int64_t size = job.cin * job.table.itemsize, left = 0 if first > 0 else -first
-    cdef int64_t right = smaller(first + job.fused, job.w) - first
-    memset(edge, 0, job.fused * size)
-    if left < right:
-        memcpy(edge + left * size, row + (first + left) * size, (right - left) * size)
-    return edge + job.fused * size
-
-
 @cython.cdivision(True)
 cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0, int64_t taps, int64_t k0,
-                 const char **rows, char **out, char *edge) noexcept nogil:
+                 const char **rows, char **out) noexcept nogil:
     """Write down where the pixels of a block find their channels at taps tap0 .. tap0+taps, and where they are stored."""
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
     cdef int64_t tile, first, mr, i, t, a, b, flat, n, q, p, ih, iw, r, c
     cdef int64_t pixel_step = job.cin * size, row_step = job.w * job.cin * size
-    cdef const char *image
     cdef const char *here
+    cdef bint inside
     flat = block.first_tile * pixels // block.all_tiles
     p = flat % cp.count
     q = flat // cp.count % rp.count
@@ -98,36 +90,22 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
             iw = p * cp.in_step
             out[i] = job.out + (((n * job.ho + rp.start + q * rp.step) * job.wo + cp.start + p * cp.step) * job.cout
                                 + group * job.width) * size
-            image = job.x + n * job.h * row_step
-            here = image + ih * row_step + iw * pixel_step + (group * job.group_step + k0) * size
+            here = job.x + n * job.h * row_step + ih * row_step + iw * pixel_step + (group * job.group_step + k0) * size
             a = tap0 // cp.taps if cp.taps else 0
             b = tap0 - a * cp.taps
-            if rp.low <= ih < rp.high and cp.low <= iw < cp.high:  # nearly all pixels
+            if rp.low <= ih < rp.high and cp.low <= iw < cp.high:
                 for t in range(taps):
                     rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step
                     b += 1
                     if b == cp.taps:
                         b = 0
                         a += 1
-            elif job.fused > 1:
-                for t in range(taps):
-                    r = ih + rp.offsets[a + t]
-                    c = iw + cp.offsets[0]
-                    if not 0 <= r < job.h:
-                        rows[t * mr + i] = job.zeros
-                    elif cp.low <= iw < cp.high:
-                        rows[t * mr + i] = image + r * row_step + c * pixel_step
-                    else:
-                        rows[t * mr + i] = edge
-                        edge = copy_run(job, image + r * row_step, c, edge)
             else:
                 for t in range(taps):
                     r = ih + rp.offsets[a]
                     c = iw + cp.offsets[b]
-                    if 0 <= r < job.h and 0 <= c < job.w:
-                        rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step
-                    else:
-                        rows[t * mr + i] = job.zeros
+                    inside = 0 <= r < job.h and 0 <= c < job.w
+                    rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step if inside else job.zeros
                     b += 1
                     if b == cp.taps:
                         b = 0
@@ -190,29 +168,35 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
             mr = (tile + 1) * pixels // block.all_tiles - first
             call.rows = <const void **> tile_rows
             call.out = <void **> tile_out
-            job.table.tile[nr][mr](&call)
+            job.table.gathered[nr][mr](&call)
             tile_rows += mr * taps
             tile_out += mr
 
 
+include "segments.pxi"
+
+
 @cython.cdivision(True)
-cdef void gather_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
+cdef void run_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
     """LOOP tasks: one block of one group, over a span of panels."""
     cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
     cdef int64_t all_taps = job.row[block.row_phase].taps * job.column[block.column_phase].taps
     cdef int64_t tap0 = 0, taps, k0, kc
+    cdef bint accumulate, finish
     cdef char **out = <char **> scratch
     cdef const char **rows = scratch + block.tiles * job.mr
-    cdef char *edge = <char *> (rows + block.tiles * job.mr * smaller(job.tap_chunk, all_taps))
     while True:  # LOOP taps
         taps = smaller(job.tap_chunk, all_taps - tap0)
         k0 = 0
         while True:  # LOOP channels
             kc = smaller(job.k_chunk, job.kc - k0)
-            locate(job, block, group, tap0, taps, k0, rows, out, edge)
-            run_tiles(job, block, group, span, tap0, taps, k0, kc, tap0 > 0 or k0 > 0,
-                      tap0 + taps >= all_taps and k0 + kc >= job.kc, rows, out)
+            accumulate, finish = tap0 > 0 or k0 > 0, tap0 + taps >= all_taps and k0 + kc >= job.kc
+            if job.strided:
+                run_segments(job, block, group, span, tap0, taps, k0, kc, accumulate, finish, <char *> scratch)
+            else:
+                locate(job, block, group, tap0, taps, k0, rows, out)
+                run_tiles(job, block, group, span, tap0, taps, k0, kc, accumulate, finish, rows, out)
             k0 += kc
             if k0 >= job.kc:
                 break
@@ -222,7 +206,7 @@ cdef void gather_task(const Job *job, int64_t task, const char **scratch) noexce
 
 
 @cython.cdivision(True)
-cdef void gather_exact_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
+cdef void exact_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
     """The same task without zeros for padding: pixel by pixel, tap by tap; for kernels that hold Inf or NaN."""
     cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
@@ -239,11 +223,11 @@ cdef void gather_exact_task(const Job *job, int64_t task, const char **scratch) 
         one.first_tile = flat
         any_tap = False
         for t in range(all_taps):
-            locate(job, &one, group, t, 1, 0, rows, out, NULL)
+            locate(job, &one, group, t, 1, 0, rows, out)
             if rows[0] != job.zeros:
                 run_tiles(job, &one, group, span, t, 1, 0, job.kc, any_tap, False, rows, out)
                 any_tap = True
-        locate(job, &one, group, 0, 0, 0, rows, out, NULL)
+        locate(job, &one, group, 0, 0, 0, rows, out)
         run_tiles(job, &one, group, span, 0, 0, 0, job.kc, any_tap, True, rows, out)
 
 
@@ -257,8 +241,9 @@ cdef class Gather:
     cdef object plan
 
     def __cinit__(self, plan):
-        cdef int64_t size, i, j, k, tiles, done, pixels, most_tiles = 1, most_taps = 0, total
-        geometry = plan.geometry
+        cdef int64_t i, j, k, tiles, done, pixels, total
+        cdef int64_t size
+        geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
         self.plan = plan
         self.job.table = table_of(plan.isa, plan.bits)
@@ -266,6 +251,7 @@ cdef class Gather:
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
         self.job.depthwise = plan.algorithm == "depthwise"
+        self.job.strided = plan.algorithm == "strided"
         self.job.groups = 1 if self.job.depthwise else geometry.groups
         self.job.group_step = geometry.cin // self.job.groups
         self.job.fused = columns.kernel if plan.fused else 1
@@ -282,40 +268,34 @@ cdef class Gather:
         self.offsets = <int64_t *> malloc((total + 1) * sizeof(int64_t))
         self.job.row = <AxisPhase *> calloc(len(rows.phases) + 1, sizeof(AxisPhase))
         self.job.column = <AxisPhase *> calloc(len(columns.phases) + 1, sizeof(AxisPhase))
-        self.job.zeros = <const char *> calloc(self.job.kc + 1, size)
-        if not (self.offsets and self.job.row and self.job.column and self.job.zeros):
+        if not (self.offsets and self.job.row and self.job.column):
             raise MemoryError("no memory for a plan")
-        k = 0
-        k = self._fill_axis(rows, self.job.row, k, 1)
+        k = self._fill_axis(rows, self.job.row, 0, 1)
         k = self._fill_axis(columns, self.job.column, k, self.job.fused)
 
         # the blocks
         self.block_count = 0
         for i in range(len(rows.phases)):
             for j in range(len(columns.phases)):
-                pixels = self.job.images * self.job.row[i].count * self.job.column[j].count
-                tiles = ceil_div(pixels, self.job.mr)
-                self.block_count += ceil_div(tiles, plan.block_tiles)
+                self.block_count += ceil_div(self._tiles(i, j), plan.block_tiles)
         self.job.blocks = <Block *> calloc(self.block_count + 1, sizeof(Block))
         if not self.job.blocks:
             raise MemoryError("no memory for a plan")
+        self.scratch_bytes = 0
         k = 0
         for i in range(len(rows.phases)):
             for j in range(len(columns.phases)):
-                pixels = self.job.images * self.job.row[i].count * self.job.column[j].count
-                tiles = ceil_div(pixels, self.job.mr)
-                done = 0
+                tiles, done = self._tiles(i, j), 0
                 while done < tiles:
                     self.job.blocks[k].row_phase, self.job.blocks[k].column_phase = i, j
                     self.job.blocks[k].first_tile, self.job.blocks[k].all_tiles = done, tiles
                     self.job.blocks[k].tiles = smaller(plan.block_tiles, tiles - done)
-                    most_tiles = max(most_tiles, self.job.blocks[k].tiles)
-                    most_taps = max(most_taps, self.job.row[i].taps * self.job.column[j].taps)
+                    self.scratch_bytes = max(self.scratch_bytes, self._scratch(&self.job.blocks[k]))
                     done += self.job.blocks[k].tiles
                     k += 1
-        self.scratch_bytes = most_tiles * self.job.mr * (1 + min(most_taps, self.job.tap_chunk) + 1) * sizeof(void *)
-        if self.job.fused > 1:  # every pixel of a block could be at an edge
-            self.scratch_bytes += most_tiles * self.job.mr * min(most_taps, self.job.tap_chunk) * self.job.kc * size
+        self.job.zeros = <const char *> calloc(self._zeros() + 1, size)
+        if not self.job.zeros:
+            raise MemoryError("no memory for a plan")
         self.x_bytes = self.job.images * self.job.h * self.job.w * self.job.cin * size
         self.out_bytes = self.job.images * self.job.ho * self.job.wo * self.job.cout * size
         self.bias_bytes = self.job.cout * size
@@ -332,10 +312,30 @@ cdef class Gather:
             for offset in phase.offsets[::fused]:
                 self.offsets[k] = offset
                 k += 1
-            ap.low = -min(phase.offsets, default=0)
-            ap.high = axis.in_size - max(phase.offsets, default=0)
+            ap.least = min(phase.offsets, default=0)
+            ap.reach = max(phase.offsets, default=0) - ap.least + 1
+            ap.low = -ap.least
+            ap.high = axis.in_size - (ap.least + ap.reach - 1)
+            cut_line(&self.job, ap)
             ap += 1
         return k
+
+    cdef int64_t _tiles(self, int64_t i, int64_t j) noexcept:
+        cdef int64_t lines = self.job.images * self.job.row[i].count, pieces = self.job.column[j].pieces
+        if self.job.strided:
+            return lines * pieces if pieces else ceil_div(lines, 2)
+        return ceil_div(lines * self.job.column[j].count, self.job.mr)
+
+    cdef int64_t _scratch(self, const Block *block) noexcept:
+        """Bytes that a task on this block needs."""
+        cdef int64_t taps = smaller(self.job.row[block.row_phase].taps * self.job.column[block.column_phase].taps, self.job.tap_chunk)
+        if self.job.strided:
+            return segment_scratch(&self.job, block, taps)
+        return block.tiles * self.job.mr * (1 + taps) * sizeof(void *)
+
+    cdef int64_t _zeros(self) noexcept:
+        """Numbers in the row of zeros; a strided tile of two lines walks over it."""
+        return (self.job.mr * self.job.column[0].in_step * (self.job.cin + 16) if self.job.strided else 0) + self.job.kc
 
     def __dealloc__(self):
         free(self.offsets)
@@ -364,7 +364,7 @@ cdef class Gather:
         cdef char *memory = NULL
         cdef int64_t tasks, lane_bytes
         cdef int i
-        cdef bint exact = self.padding and not finite
+        cdef bint exact = self.padding and not finite and not self.job.strided
         try:
             job.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
             job.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")
@@ -399,12 +399,12 @@ cdef class Gather:
             with nogil:
                 for task in range(tasks):
                     if exact:
-                        gather_exact_task(job, task, <const char **> scratch)
+                        exact_task(job, task, <const char **> scratch)
                     else:
-                        gather_task(job, task, <const char **> scratch)
+                        run_task(job, task, <const char **> scratch)
             return
         for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
             if exact:
-                gather_exact_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
+                exact_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
             else:
-                gather_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
+                run_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
