@@ -2,7 +2,9 @@
 
 Reproduces document 004, "Transpose a CNN". A dense layer and a 1x1 convolution turn a 4x4 image into two
 channels, a 1x1 transposed convolution turns them back into one; then the sizes of transposed convolutions,
-and the two batches of 64 images.
+and the two batches of 64 images. Where the CPU fuses multiplication and addition, some of the table's sixteen
+numbers differ from the document's in the last digit, as they do in today's TensorFlow; with CONVLITE_ISA=base
+on x86-64 all of them are the document's.
 
 Where the document's prose and TensorFlow's behaviour differ, TensorFlow's is printed here (its program was
 run on TensorFlow 2.21):

@@ -1,4 +1,4 @@
-"""Initializers against those of TensorFlow 1 and Keras 3, in golden/initializers_classes.npz; names and errors."""
+"""Initializers against those of TensorFlow 1 and Keras 3, golden/initializers_classes.npz; names; errors."""
 
 import ast
 import copy

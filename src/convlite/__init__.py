@@ -1,7 +1,8 @@
 """convlite: run convolutional networks from NumPy.
 
-NHWC arrays in, NumPy arrays out; float32 and float64. Start with `conv2d`, `conv2d_transpose`, `depthwise_conv2d` and `dense`;
-`layers` builds networks of them, `convert` brings weights from other frameworks, `reference` is the definition in plain NumPy.
+NHWC arrays in, NumPy arrays out; float32 and float64. Start with `conv2d`, `conv2d_transpose`,
+`depthwise_conv2d` and `dense`; `layers` builds networks of them, `convert` brings weights from other
+frameworks, `reference` is the definition in plain NumPy.
 """
 
 from __future__ import annotations
@@ -60,15 +61,21 @@ __all__ = [
     "conv2d_output_shape", "conv2d_transpose_output_shape", "same_padding", "explain",
     # what networks need around them
     "max_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "resize2d", "upsample2d", "pad2d",
-    "activate", "relu", "relu6", "leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu", "hard_swish", "hard_sigmoid", "softplus",
-    "softmax", "prelu", "bias_add", "batch_norm", "flatten",
+    "activate", "relu", "relu6", "leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu", "hard_swish",
+    "hard_sigmoid", "softplus", "softmax", "prelu", "bias_add", "batch_norm", "flatten",
     # networks
     "layers", "activations", "initializers", "convert", "reference",
     # the machine
     "num_threads", "set_num_threads", "get_num_threads", "show_config", "__version__",
 ]  # fmt: skip
 
-_LAZY = {"layers": "layers", "initializers": "initializers", "convert": "convert", "reference": "reference", "explain": "explain"}
+_LAZY = {
+    "layers": "layers",
+    "initializers": "initializers",
+    "convert": "convert",
+    "reference": "reference",
+    "explain": "explain",
+}
 
 
 def __getattr__(name: str) -> Any:

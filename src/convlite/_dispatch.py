@@ -57,9 +57,9 @@ def use_isa(isa: str) -> Iterator[None]:
 
 def config() -> dict[str, Any]:
     """What was chosen and why, as a dict: version, instruction set, OpenMP, threads."""
-    from . import __version__
-
     import numpy as np
+
+    from . import __version__
 
     openmp = _kernels.openmp()
     threads, reason = _threads.default()
@@ -89,4 +89,6 @@ def show_config() -> None:
     print(f"  instruction set  {c['isa']}: {c['isa_reason']}; available: {', '.join(c['isas'])}")
     print(f"  micro-kernel     {c['tile']}, {'fused multiply-add' if c['fma'] else 'multiply, then add'}")
     print(f"  parallel         {openmp}")
-    print(f"  threads          {c['threads']} (default {c['default_threads']}: {c['default_threads_reason']})")
+    print(
+        f"  threads          {c['threads']} (default {c['default_threads']}: {c['default_threads_reason']})"
+    )

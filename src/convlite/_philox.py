@@ -3,7 +3,7 @@
 A stream is a key and the upper half of a counter; block b is ten rounds of Philox on the counter
 (b lo, b hi, upper half), which give four 32-bit words. Because block b needs no block before it, the
 words of many blocks are computed at once. What turns words into values is TensorFlow's
-(tensorflow/core/lib/random/random_distributions.h), read from TensorFlow 2.21 and checked against it.
+(tensorflow/core/lib/random/random_distributions.h), and was checked against TensorFlow 2.21.
 
 float32 values are TensorFlow's in every bit on every platform (`_libm` says how). float64 uniform values
 too; float64 normal values use this platform's C library, as TensorFlow does.
@@ -66,7 +66,7 @@ class Stream:
     def stateless(cls, seed: int, second: int = 0) -> Stream:
         """The stream of tf.random.stateless_* with seed=(seed, second): the two scrambled by Philox.
 
-        Source: GetKeyCounter in tensorflow/core/kernels/stateless_random_ops_v2_util.h.
+        Source: GenerateKey of tensorflow/core/kernels/stateless_random_ops.h.
         """
         counter = [seed & _MASK, seed >> 32 & _MASK, second & _MASK, second >> 32 & _MASK]
         first = np.array([counter[0] | counter[1] << 32], np.uint64)
@@ -99,9 +99,7 @@ def _words(key: tuple[int, int], upper: tuple[int, int], indices: npt.NDArray[np
 
 def uniform(stream: Stream, size: int, dtype: np.dtype[Any]) -> Floats:
     """The stream's first `size` uniform values in [0, 1): float32 takes one word a value, float64 two."""
-    if dtype == np.float32:
-        return _fill(stream, size, dtype, _unit32)
-    return _fill(stream, size, dtype, _unit64)
+    return _fill(stream, size, dtype, _unit32 if dtype == np.float32 else _unit64)
 
 
 def normal(stream: Stream, size: int, dtype: np.dtype[Any]) -> Floats:
@@ -175,7 +173,8 @@ def _normal32(words: Words) -> Floats:
     u = _unit32(words)
     radius = np.sqrt(np.float32(-2) * _libm.logf(np.maximum(u[:, 0::2], np.float32(_FLOOR))))
     angle = (2.0 * math.pi * u[:, 1::2].astype(np.float64)).astype(np.float32)
-    return (np.stack(_libm.sinf_cosf(angle), axis=-1) * radius[:, :, None]).reshape(-1, 4)
+    pairs: Floats = np.stack(_libm.sinf_cosf(angle), axis=-1) * radius[:, :, None]
+    return pairs.reshape(-1, 4)
 
 
 def _normal64(words: Words) -> Floats:

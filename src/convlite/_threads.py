@@ -1,8 +1,8 @@
 """How many threads a call may use: environment, affinity, cgroup quota, scopes; and what a fork does.
 
-The count is handed to each parallel region; `omp_set_num_threads` is never called, so that no other library notices. After a fork,
-libgomp's pool is gone and a child's first region would hang for ever: the pool is freed before each fork, and where that is
-impossible the child computes on one thread.
+The count is handed to each parallel region; `omp_set_num_threads` is never called, so that no other library
+notices. After a fork, libgomp's pool is gone and a child's first region would hang for ever: the pool is
+freed before each fork, and where that is impossible the child computes on one thread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 from . import _kernels
 from .arguments import as_size
 
-SERIAL_WORK = 2_000_000  # multiply-adds: a region costs about 6 us and waking a sleeping thread 30; below about 40 us of work it loses
+# Multiply-adds: a region costs about 6 us and waking a sleeping thread 30; below 40 us of work it loses.
+SERIAL_WORK = 2_000_000
 
 _scope: contextvars.ContextVar[int | None] = contextvars.ContextVar("convlite_num_threads", default=None)
 _process: int | None = None
@@ -29,7 +30,7 @@ def _environment() -> tuple[int, str] | None:
         text = os.environ.get(name, "").split(",")[0].strip()
         if not text:
             continue
-        if text.isdigit() and int(text) > 0:
+        if text.isdecimal() and 0 < int(text) < 2**31:
             return int(text), name
         if name == "CONVLITE_NUM_THREADS":
             raise ImportError(f"{name} must be a positive integer; got {text!r}")
@@ -37,7 +38,9 @@ def _environment() -> tuple[int, str] | None:
 
 
 def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """CPUs that the container's quota allows, or None: cgroup v2's cpu.max, v1's cpu.cfs_quota_us / cpu.cfs_period_us."""
+    """CPUs that the container's quota allows, or None: cgroup v2's cpu.max, v1's cpu.cfs_quota_us /
+    cpu.cfs_period_us.
+    """
     try:
         quota, period = (root / "cpu.max").read_text().split()[:2]
     except (OSError, ValueError):
@@ -112,7 +115,7 @@ def num_threads(n: int) -> Iterator[None]:
 
 
 def threads_for(multiply_adds: int) -> int:
-    """The number of threads worth their cost for this much work; 1 inside another library's parallel region."""
+    """The number of threads worth their cost for this work; 1 inside another library's parallel region."""
     if multiply_adds < SERIAL_WORK:
         return 1
     count = get_num_threads()

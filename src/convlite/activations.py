@@ -1,13 +1,14 @@
 """One table of activations: name -> (kernel code, parameters, NumPy formula).
 
-A kernel code names a case of kernels/isa/epilogue.h, fused into the kernels; an activation without one ("softmax", any callable)
-is applied to the finished output. Defaults behind a name agree with Keras 3 and tf.nn (TensorFlow 2):
+A kernel code names a case of kernels/isa/epilogue.h, fused into the kernels; an activation without one
+("softmax", any callable) is applied to the finished output. Defaults behind a name agree with Keras 3 and
+tf.nn (TensorFlow 2):
 
     relu, relu6            max(x, 0), min(max(x, 0), 6)
     leaky_relu             slope 0.2 below zero (PyTorch: 0.01)
     elu                    alpha 1
     sigmoid, tanh, silu    as everywhere; "swish" is silu
-    gelu                   with erf (PyTorch's default, Keras's approximate=False); "gelu_tanh" is the approximation
+    gelu                   with erf (PyTorch's default, Keras's approximate=False); "gelu_tanh" approximates
     hard_sigmoid           relu6(x + 3)/6 (Keras 3, PyTorch; Keras 2 and ONNX: clip(0.2*x + 0.5, 0, 1))
     hard_swish             x*relu6(x + 3)/6
     softplus               log(1 + exp(x))
@@ -133,7 +134,8 @@ class ELU(Activation):
 
 
 class PReLU(Activation):
-    """x where x >= 0, alpha[c]*x below: a learnt slope for each channel, or one for all (He et al., 2015, arXiv:1502.01852).
+    """x where x >= 0, alpha[c]*x below: a learnt slope for each channel, or one for all (He et al., 2015,
+    arXiv:1502.01852).
 
     >>> PReLU(np.array([0.5, 0.25]))(np.array([[-4.0, -4.0], [1.0, 2.0]]))
     array([[-2., -1.],
@@ -143,12 +145,17 @@ class PReLU(Activation):
     def __init__(self, alpha: Any) -> None:
         values = np.array(as_operand(alpha, "alpha"))
         if values.ndim and values.shape[:-1] != (1,) * (values.ndim - 1):
-            raise ValueError(f"alpha must have one slope per channel, shape (C,) or (1, 1, C); got {values.shape}")
+            raise ValueError(
+                f"alpha must have one slope per channel, shape (C,) or (1, 1, C); got {values.shape}"
+            )
         self.alpha = values.reshape(-1)
         self.alpha.setflags(write=False)
 
     def __repr__(self) -> str:
         return f"PReLU(<{self.alpha.size} slopes>)"
+
+    def __reduce__(self) -> tuple[Any, ...]:  # by the constructor, so that copies are read-only as well
+        return PReLU, (self.alpha,)
 
     def fused(self) -> Fused:
         """The form that kernels apply."""
@@ -176,10 +183,12 @@ def softmax(x: Array) -> Array:
     >>> softmax(np.array([[0.0, 0.0]]))
     array([[0.5, 0.5]])
     """
+    if x.ndim == 0:
+        raise ValueError("softmax must be given at least 1 dimension; got a scalar")
     if x.shape[-1] == 0:
         return x.copy()
     with np.errstate(invalid="ignore"):  # inf - inf is NaN, as it should be
-        e = np.exp(x - x.max(axis=-1, keepdims=True))
+        e: Array = np.exp(x - x.max(axis=-1, keepdims=True))
     e /= e.sum(axis=-1, keepdims=True)
     return e
 
@@ -220,7 +229,10 @@ def get(spec: Spec) -> Activation | Callable[[Array], Any] | None:
         if spec == "softmax":
             return softmax
         if spec not in _NAMED:
-            raise ValueError(f"activation {spec!r} is unknown; there are {', '.join(NAMES)}, objects such as LeakyReLU(0.1), and any callable")
+            raise ValueError(
+                f"activation {spec!r} is unknown; there are {', '.join(NAMES)}, objects such as "
+                "LeakyReLU(0.1), and any callable"
+            )
         return _NAMED[spec]
     if isinstance(spec, type) or not callable(spec):
         raise TypeError(f"activation must be None, a name, an object or a callable; got {spec!r}")
@@ -239,7 +251,10 @@ def resolve(spec: Spec, channels: int, dtype: np.dtype[Any]) -> tuple[Fused, Cal
         return fused, None
     alpha = fused.alpha
     if alpha.dtype != dtype:
-        raise TypeError(f"activation's alpha is {alpha.dtype} but the operands are {dtype}; write alpha.astype(np.{dtype})")
+        raise TypeError(
+            f"activation's alpha is {alpha.dtype} but the operands are {dtype}; "
+            f"write alpha.astype(np.{dtype})"
+        )
     if alpha.size == 1:
         alpha = np.repeat(alpha, channels)
     if alpha.size != channels:

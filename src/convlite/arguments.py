@@ -1,4 +1,4 @@
-"""What callers may write, turned into what the package works with: every check of an argument and every error text.
+"""What callers may write, turned into what the package works with: all checks of arguments, all error texts.
 
 An error names the argument, the rule, what was received and, where it is known, the likely fix.
 """
@@ -25,7 +25,7 @@ _LIMIT = 2**31  # of a stride, a dilation, a pad: larger ones are mistakes
 _MAX_BYTES = 2**63 - 1
 
 
-# ---- integers --------------------------------------------------------------------------------------------------
+# ---- integers ----------------------------------------------------------------------------------------------
 
 
 def as_int(value: object, name: str, *, minimum: int = 0) -> int:
@@ -68,8 +68,14 @@ def as_pair(value: object, name: str, *, minimum: int = 1) -> Pair:
     ((2, 2), (1, 2), (2, 3))
     """
     if type(value) is int or not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, (str, bytes)):
-        if isinstance(value, (str, bytes)) or (value is not None and not hasattr(value, "__index__")) or value is None:
-            raise TypeError(f"{name} must be an int, (h, w) or [1, h, w, 1]; got {value!r} ({type(value).__name__})")
+        if (
+            isinstance(value, (str, bytes))
+            or (value is not None and not hasattr(value, "__index__"))
+            or value is None
+        ):
+            raise TypeError(
+                f"{name} must be an int, (h, w) or [1, h, w, 1]; got {value!r} ({type(value).__name__})"
+            )
         number = as_int(value, name, minimum=minimum)
         return number, number
     items = _items(value, name, "an int, (h, w) or [1, h, w, 1]")
@@ -77,7 +83,8 @@ def as_pair(value: object, name: str, *, minimum: int = 1) -> Pair:
         outer = (as_int(items[0], f"{name}[0]"), as_int(items[3], f"{name}[3]"))
         if outer != (1, 1):
             raise ValueError(
-                f"{name} as four numbers is [1, h, w, 1] (NHWC); got {value!r}. Strides over batch or channels do not exist"
+                f"{name} as four numbers is [1, h, w, 1] (NHWC); got {value!r}. "
+                "Strides over batch or channels do not exist"
             )
         items = items[1:3]
     if len(items) != 2:
@@ -99,10 +106,11 @@ def as_single(value: object, name: str, *, minimum: int = 1) -> int:
     return as_int(value, name, minimum=minimum)
 
 
-# ---- padding ---------------------------------------------------------------------------------------------------
+# ---- padding -----------------------------------------------------------------------------------------------
 
 _PAD_FORMS = (
-    '"valid", "same", "same_lower", an int, (ph, pw), ((top, bottom), (left, right)) or [[0, 0], [t, b], [l, r], [0, 0]]'
+    '"valid", "same", "same_lower", an int, (ph, pw), ((top, bottom), (left, right)) '
+    "or [[0, 0], [t, b], [l, r], [0, 0]]"
 )
 
 
@@ -137,7 +145,9 @@ def as_padding(value: object, name: str = "padding") -> Padding:
         if len(items) == 4:
             ends = [_before_after(items[0], f"{name}[0]"), _before_after(items[3], f"{name}[3]")]
             if ends != [(0, 0), (0, 0)]:
-                raise ValueError(f"{name} as four pairs is [[0, 0], [t, b], [l, r], [0, 0]] (NHWC); got {value!r}")
+                raise ValueError(
+                    f"{name} as four pairs is [[0, 0], [t, b], [l, r], [0, 0]] (NHWC); got {value!r}"
+                )
             items = items[1:3]
         if len(items) != 2:
             raise ValueError(f"{name} must be {_PAD_FORMS}; got {value!r}")
@@ -156,8 +166,13 @@ def as_padding_1d(value: object, name: str = "padding") -> Padding:
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, bytes):
         items = _items(value, name, forms)
         if len(items) == 3:
-            if [_before_after(items[0], f"{name}[0]"), _before_after(items[2], f"{name}[2]")] != [(0, 0), (0, 0)]:
-                raise ValueError(f"{name} as three pairs is [[0, 0], [before, after], [0, 0]] (NWC); got {value!r}")
+            if [_before_after(items[0], f"{name}[0]"), _before_after(items[2], f"{name}[2]")] != [
+                (0, 0),
+                (0, 0),
+            ]:
+                raise ValueError(
+                    f"{name} as three pairs is [[0, 0], [before, after], [0, 0]] (NWC); got {value!r}"
+                )
             return (0, 0), _before_after(items[1], f"{name}[1]")
         if len(items) == 1:
             return (0, 0), _before_after(items[0], f"{name}[0]")
@@ -170,24 +185,31 @@ def as_padding_1d(value: object, name: str = "padding") -> Padding:
     return (0, 0), (both, both)
 
 
-# ---- arrays ----------------------------------------------------------------------------------------------------
+# ---- arrays ------------------------------------------------------------------------------------------------
 
 
 def as_operand(value: ArrayLike, name: str, ndim: int | None = None, dtype: DTypeLike | None = None) -> Array:
-    """A C-contiguous, aligned, native float32 or float64 array: the value itself where it is one, else a copy.
+    """A C-contiguous, aligned, native float32 or float64 array: the value itself where it is one, or a copy.
 
     `dtype` is the dtype of the call's first operand: another one is refused. `ndim` is the exact rank.
     """
-    if type(value) is np.ndarray and (value.dtype is FLOAT32 or value.dtype is FLOAT64) and value.flags.c_contiguous and value.flags.aligned:
+    if (
+        type(value) is np.ndarray
+        and (value.dtype is FLOAT32 or value.dtype is FLOAT64)
+        and value.flags.c_contiguous
+        and value.flags.aligned
+    ):
         array = value
     else:
         array = _convert(value, name)
     if ndim is not None and array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimensions{_RANKS.get((name, ndim), '')}; got shape {array.shape}")
+        raise ValueError(
+            f"{name} must have {ndim} dimensions{_RANKS.get((name, ndim), '')}; got shape {array.shape}"
+        )
     if dtype is not None and array.dtype != dtype:
         raise TypeError(
-            f"{name} is {array.dtype} but the first operand is {np.dtype(dtype)}: convlite casts nothing silently; "
-            f"write {name}.astype(np.{np.dtype(dtype)})"
+            f"{name} is {array.dtype} but the first operand is {np.dtype(dtype)}: "
+            f"convlite casts nothing silently; write {name}.astype(np.{np.dtype(dtype)})"
         )
     return array
 
@@ -208,19 +230,21 @@ def _convert(value: ArrayLike, name: str) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not an array: {error}") from None
-    if array.dtype not in (FLOAT32, FLOAT64):
+    native = array.dtype.newbyteorder("=")
+    if native not in (FLOAT32, FLOAT64):
         kind = array.dtype.kind
         fix = f"; write {name}.astype(np.float32)" if kind in "iufb" else ""
         if kind == "c":
             fix = f"; take {name}.real or {name}.imag"
         raise TypeError(f"{name} must be float32 or float64; got {array.dtype}{fix}")
-    native = array.dtype.newbyteorder("=")
     if array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
         return array
     return np.array(array, dtype=native, order="C", copy=True)
 
 
-def check_out(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[object]) -> Array:
+def check_out(
+    out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[object]
+) -> Array:
     """The array to write into: a new one, or `out` if it fits and overlaps no input."""
     if out is None:
         if math.prod(shape) * dtype.itemsize > _MAX_BYTES:
@@ -228,7 +252,9 @@ def check_out(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any], i
         try:
             return np.empty(shape, dtype)
         except (ValueError, MemoryError) as error:
-            raise MemoryError(f"no memory for an output of shape {shape} and dtype {dtype}: {error}") from None
+            raise MemoryError(
+                f"no memory for an output of shape {shape} and dtype {dtype}: {error}"
+            ) from None
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
     if out.dtype != dtype or not out.dtype.isnative:
@@ -249,12 +275,12 @@ def _overlap(a: Array, b: Array) -> bool:
     if not np.may_share_memory(a, b):
         return False
     try:
-        return bool(np.shares_memory(a, b, max_work=10_000))
+        return bool(np.shares_memory(a, b, max_work=cast(Any, 10_000)))
     except RuntimeError:  # too hard to decide: take it that they do
         return True
 
 
-# ---- channels and layouts --------------------------------------------------------------------------------------
+# ---- channels and layouts ----------------------------------------------------------------------------------
 
 
 def check_groups(groups: object, cin: int, cout: int) -> int:
@@ -262,27 +288,49 @@ def check_groups(groups: object, cin: int, cout: int) -> int:
     number = as_size(groups, "groups")
     for what, channels in (("x's", cin), ("output", cout)):
         if channels % number:
-            raise ValueError(f"groups must divide the number of {what} channels; got groups={number} and {channels} channels")
+            raise ValueError(
+                f"groups must divide the number of {what} channels; "
+                f"got groups={number} and {channels} channels"
+            )
     return number
 
 
-def check_channels(received: int, expected: int, x: tuple[int, ...], kernel: tuple[int, ...], form: str, foreign: str) -> None:
+def _fits_torch(kernel: tuple[int, ...], cin: int, form: str) -> bool:
+    """Whether PyTorch's form, OIHW, IOHW (transpose) or (C*m, 1, kh, kw) (depthwise), has cin inputs here."""
+    if form == "OIHW":
+        return kernel[1] == cin
+    if form == "IOHW":
+        return kernel[0] == cin
+    return kernel[1] == 1 and cin > 0 and kernel[0] % cin == 0
+
+
+def check_channels(
+    received: int, expected: int, x: tuple[int, ...], kernel: tuple[int, ...], form: str, foreign: str
+) -> None:
     """kernel's input channels against x's, with a word about layouts when a transposition would fit."""
     if received == expected:
         return
     hint = ""
-    if len(kernel) == 4 and kernel[2] == kernel[3] and kernel[1] == expected:
+    if len(kernel) == 4 and kernel[2] == kernel[3] and _fits_torch(kernel, expected, foreign):
         hint = f"; {kernel} looks like PyTorch's {foreign}: see convlite.convert.from_torch"
     elif len(x) == 4 and x[1] == received and x[1] < x[3]:
         hint = f"; x of shape {x} looks like NCHW: write x.transpose(0, 2, 3, 1)"
-    raise ValueError(f"kernel has {received} input channels but x has {expected} (kernel is {form}, got {kernel}){hint}")
+    elif len(x) == 3 and x[1] == received and x[1] < x[2]:
+        hint = f"; x of shape {x} looks like NCW: write x.transpose(0, 2, 1)"
+    raise ValueError(
+        f"kernel has {received} input channels but x has {expected} (kernel is {form}, got {kernel}){hint}"
+    )
 
 
-def check_bias(bias: ArrayLike | None, channels: int, dtype: np.dtype[Any], name: str = "bias") -> Array | None:
+def check_bias(
+    bias: ArrayLike | None, channels: int, dtype: np.dtype[Any], name: str = "bias"
+) -> Array | None:
     """One number per output channel."""
     if bias is None:
         return None
     array = as_operand(bias, name, dtype=dtype)
     if array.shape != (channels,):
-        raise ValueError(f"{name} must have shape ({channels},), one value per output channel; got {array.shape}")
+        raise ValueError(
+            f"{name} must have shape ({channels},), one value per output channel; got {array.shape}"
+        )
     return array

@@ -1,15 +1,17 @@
 """Shapes, padding and output sizes, down to phases: integers in, frozen records out.
 
-Along one axis, every operation is a list of phases. A phase computes the outputs `start + i*step` for i < count, and output i reads the
-inputs `i*in_step + offset`, one offset for each kernel element (tap) that reaches it:
+Along one axis, every operation is a list of phases. A phase computes the outputs `start + i*step` for i <
+count, and output i reads the inputs `i*in_step + offset`, one offset for each kernel element (tap) that
+reaches it:
 
-    convolution   one phase:      step 1,       in_step = stride,  offset = tap*dilation - before
-    transpose     stride phases:  step stride,  in_step = 1,       the taps with (r + before - tap*dilation) % stride == 0,
-                                  offset = (r + before - tap*dilation) / stride      for the outputs r, r + stride, ...
+    convolution   one phase:      step 1,       in_step = stride, offset = tap*dilation - before
+    transpose     stride phases:  step stride,  in_step = 1,     offset = (r + before - tap*dilation) / stride
+                  for the outputs r, r + stride, ...: the taps where that division leaves no rest
     dense         one phase, one tap, offset 0
 
-A 2-D operation is the product of two axes. The transpose's identity follows from its definition as a scatter: input i adds to the outputs
-i*stride + tap*dilation - before; solve for i. A phase without taps (stride larger than the kernel) is still a phase: its sum is empty.
+A 2-D operation is the product of two axes. The transpose's identity follows from its definition as a scatter:
+input i adds to the outputs i*stride + tap*dilation - before; solve for i. A phase without taps (stride larger
+than the kernel) is still a phase: its sum is empty.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .arguments import Pad, Pair
+
+MAX_PHASES = 2**16  # per axis: each costs a record, so a mistyped stride must not take all memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Geometry:
 
     @property
     def multiply_adds(self) -> int:
-        """Products by definition: one per output, tap that belongs to its phase, and input channel of its group."""
+        """Products by definition: one per output, tap of its phase, and input channel of its group."""
         rows = sum(p.count * len(p.offsets) for p in self.rows.phases)
         columns = sum(p.count * len(p.offsets) for p in self.columns.phases)
         return self.images * rows * columns * self.cout * (self.cin // self.groups)
@@ -75,11 +79,12 @@ def effective_kernel(kernel: int, dilation: int) -> int:
     return (kernel - 1) * dilation + 1
 
 
-# ---- convolution -----------------------------------------------------------------------------------------------
+# ---- convolution -------------------------------------------------------------------------------------------
 
 
 def same_pads(in_size: int, extent: int, stride: int, *, lower: bool = False) -> Pair:
-    """TensorFlow's SAME: out = ceil(in/stride); total = max((out-1)*stride + extent - in, 0); before = total//2.
+    """TensorFlow's SAME: out = ceil(in/stride); total = max((out-1)*stride + extent - in, 0);
+    before = total//2.
 
     `lower` is ONNX's SAME_LOWER: the odd one goes before.
 
@@ -112,8 +117,8 @@ def conv_size(in_size: int, extent: int, stride: int, pads: Pair, axis: str) -> 
     if out < 0:
         padding = f" ({in_size} + padding {pads[0]} + {pads[1]})" if pads != (0, 0) else ""
         raise ValueError(
-            f"kernel's effective {axis} {extent} exceeds x's {axis} {padded}{padding} by more than a stride of {stride}: no output "
-            f'size is defined; pad x, or use padding="same"'
+            f"kernel's effective {axis} {extent} exceeds x's {axis} {padded}{padding} by more than a "
+            f'stride of {stride}: no output size is defined; pad x, or use padding="same"'
         )
     return out
 
@@ -131,24 +136,27 @@ def conv_axis(in_size: int, kernel: int, stride: int, dilation: int, pad: Pad, a
     return Axis(in_size, out, kernel, pads, (Phase(0, 1, out, stride, offsets, 0),))
 
 
-# ---- transpose -------------------------------------------------------------------------------------------------
+# ---- transpose ---------------------------------------------------------------------------------------------
 
 
 def transpose_default_size(in_size: int, extent: int, stride: int, pad: Pad) -> int:
-    """Keras's size: same in*s; valid in*s + max(k - s, 0); explicit padding crops the full output: (in-1)*s + k - before - after.
+    """Keras's size: same in*s; valid in*s + max(k - s, 0); explicit padding crops the full output:
+    (in-1)*s + k - before - after.
 
-    >>> transpose_default_size(3, 5, 2, "same"), transpose_default_size(4, 3, 3, "valid"), transpose_default_size(4, 3, 2, (1, 1))
-    (6, 12, 7)
+    >>> [transpose_default_size(*case) for case in ((3, 5, 2, "same"), (4, 3, 3, "valid"), (4, 3, 2, (1, 1)))]
+    [6, 12, 7]
     """
     if isinstance(pad, tuple):
-        return (in_size - 1) * stride + extent - pad[0] - pad[1] if in_size else 0
+        return (in_size - 1) * stride + extent - pad[0] - pad[1]
     if pad == "valid":
-        return in_size * stride + max(extent - stride, 0) if in_size else 0
+        return in_size * stride + max(extent - stride, 0)
     return in_size * stride
 
 
 def transpose_padded_size(in_size: int, extent: int, stride: int, pad: Pad, output_padding: int) -> int:
-    """Keras's size with output_padding p: same (in-1)*s + k - 2*(k//2) + p; otherwise (in-1)*s + k + p - before - after (PyTorch's)."""
+    """Keras's size with output_padding p: same (in-1)*s + k - 2*(k//2) + p;
+    otherwise (in-1)*s + k + p - before - after (PyTorch's).
+    """
     full = (in_size - 1) * stride + extent + output_padding
     if isinstance(pad, tuple):
         return full - pad[0] - pad[1]
@@ -156,47 +164,66 @@ def transpose_padded_size(in_size: int, extent: int, stride: int, pad: Pad, outp
 
 
 def transpose_size_range(in_size: int, extent: int, stride: int, pad: Pad) -> Pair:
-    """The output sizes whose convolution has `in_size` outputs: SAME (in-1)*s+1 .. in*s; otherwise (in-1)*s+k-pads, and s-1 more.
+    """The output sizes whose convolution has `in_size` outputs: SAME (in-1)*s+1 .. in*s;
+    otherwise (in-1)*s+k-pads, and s-1 more.
 
     >>> transpose_size_range(4, 3, 3, "valid"), transpose_size_range(3, 5, 2, "same")
     ((12, 14), (5, 6))
     """
     if isinstance(pad, str) and pad != "valid":
-        return (in_size - 1) * stride + 1, in_size * stride
+        return max((in_size - 1) * stride + 1, 0), in_size * stride
     low = (in_size - 1) * stride + extent - (sum(pad) if isinstance(pad, tuple) else 0)
     return max(low, 0), low + stride - 1
 
 
 def transpose_size(
-    in_size: int, extent: int, stride: int, pad: Pad, axis: str, output_size: int | None, output_padding: int | None
+    in_size: int,
+    extent: int,
+    stride: int,
+    pad: Pad,
+    axis: str,
+    output_size: int | None,
+    output_padding: int | None,
+    dilation: int = 1,
 ) -> int:
     """The output size that the arguments ask for, checked against what is possible."""
-    if output_size is None and output_padding is None:
-        size = transpose_default_size(in_size, extent, stride, pad)
-    elif output_size is not None:
-        size = output_size
-    else:
-        assert output_padding is not None
-        if output_padding >= stride:
-            raise ValueError(f"output_padding must be smaller than the stride; got {output_padding} for {axis} with a stride of {stride}")
-        size = transpose_padded_size(in_size, extent, stride, pad, output_padding)
-    if in_size == 0:
-        # an empty input: nothing is added anywhere
-        return max(size, 0) if output_size is not None else 0
     low, high = transpose_size_range(in_size, extent, stride, pad)
+    if output_size is not None:
+        size = output_size
+    elif output_padding is not None:
+        bound = max(stride, dilation)  # PyTorch's
+        if output_padding >= bound:
+            raise ValueError(
+                f"output_padding must be smaller than the stride or the dilation ({bound} along {axis}); "
+                f"got {output_padding}"
+            )
+        size = transpose_padded_size(in_size, extent, stride, pad, output_padding)
+        if isinstance(pad, tuple) or pad == "valid":  # a dilation above the stride lets it pass the range
+            high += bound - stride
+    else:
+        size = transpose_default_size(in_size, extent, stride, pad)
+    if in_size == 0 and output_size is None:  # nothing to crop: a negative size is an empty one
+        return max(size, 0)
     if not low <= size <= high:
-        asked = "output_shape" if output_size is not None else "output_padding" if output_padding is not None else "padding"
+        asked = "output_padding" if output_padding is not None else "padding"
+        if output_size is not None:
+            asked = "output_shape"
         if high < 0:
-            raise ValueError(f"padding {pad} crops away more than the whole output along {axis}: x's {axis} is {in_size}, the full output {high}")
+            raise ValueError(
+                f"padding {pad} crops away more than the whole output along {axis}: "
+                f"x's {axis} is {in_size}, the full output {high}"
+            )
         raise ValueError(
-            f"{asked} asks for an output {axis} of {size}, but only {low}..{high} give x's {axis} of {in_size} back "
-            f"(stride {stride}, effective kernel {extent}, padding {pad!r})"
+            f"{asked} asks for an output {axis} of {size}, but only {low}..{high} give "
+            f"x's {axis} of {in_size} back (stride {stride}, effective kernel {extent}, padding {pad!r})"
         )
     return size
 
 
 def transpose_pads(out_size: int, in_size: int, extent: int, stride: int, pad: Pad) -> Pair:
-    """The pads of the convolution that this transposes: SAME's follow from the OUTPUT size, max((in-1)*s + k - out, 0)."""
+    """The pads of the convolution that this transposes: SAME's follow from the OUTPUT size,
+    max((in-1)*s + k - out, 0).
+    """
     if isinstance(pad, tuple):
         return pad
     if pad == "valid" or in_size == 0:
@@ -222,25 +249,32 @@ def transpose_axis(
     [(0, -1), (1, 0, -1)]
     """
     extent = effective_kernel(kernel, dilation)
-    out = transpose_size(in_size, extent, stride, pad, axis, output_size, output_padding)
+    out = transpose_size(in_size, extent, stride, pad, axis, output_size, output_padding, dilation)
+    if min(stride, out) > MAX_PHASES:
+        raise ValueError(
+            f"strides of a transposed convolution must be at most {MAX_PHASES}; got {stride} for {axis}"
+        )
     before, after = transpose_pads(out, in_size, extent, stride, pad)
-    classes = residue_classes(kernel, stride, dilation)
-    counts = [len(taps) for taps in classes]
+    classes, packed = {}, 0  # residue -> its taps, and how many are packed before them
+    for taps in residue_classes(kernel, stride, dilation):
+        classes[taps[0] * dilation % stride] = taps, packed
+        packed += len(taps)
     phases = []
     for r in range(min(stride, out)):
-        residue = (r + before) % stride
-        offsets = tuple((r + before - tap * dilation) // stride for tap in classes[residue])
-        phases.append(Phase(r, stride, -(-(out - r) // stride), 1, offsets, sum(counts[:residue])))
+        taps, packed = classes.get((r + before) % stride, ([], 0))
+        offsets = tuple((r + before - tap * dilation) // stride for tap in taps)
+        phases.append(Phase(r, stride, -(-(out - r) // stride), 1, offsets, packed))
     return Axis(in_size, out, kernel, (before, after), tuple(phases))
 
 
 def residue_classes(kernel: int, stride: int, dilation: int) -> list[list[int]]:
-    """The taps of a transposed convolution by tap*dilation mod stride: each class is one phase's taps, whatever the padding.
+    """The taps of a transposed convolution by tap*dilation mod stride: each class is one phase's taps,
+    whatever the padding; only the residues that have taps, in ascending order.
 
     >>> residue_classes(5, 2, 1)
     [[0, 2, 4], [1, 3]]
     """
-    classes: list[list[int]] = [[] for _ in range(stride)]
+    classes: dict[int, list[int]] = {}
     for tap in range(kernel):
-        classes[tap * dilation % stride].append(tap)
-    return classes
+        classes.setdefault(tap * dilation % stride, []).append(tap)
+    return [classes[residue] for residue in sorted(classes)]

@@ -46,11 +46,12 @@ def resize2d(
     image = as_operand(x, "x", ndim=4)
     _check_choice(method, "method", METHODS)
     _check_choice(coordinates, "coordinates", COORDINATES)
-    for axis, wanted in zip((1, 2), as_pair(size, "size"), strict=True):
-        if image.shape[axis] == 0:
-            raise ValueError(
-                f"x of shape {image.shape} has no pixels along axis {axis}: it cannot be resized to {wanted}"
-            )
+    sizes = as_pair(size, "size")
+    if 0 in image.shape[1:3]:
+        raise ValueError(
+            f"x of shape {image.shape} has images without pixels, which cannot be resized to {sizes}"
+        )
+    for axis, wanted in zip((1, 2), sizes, strict=True):
         if method == "nearest":
             image = image.take(_nearest(image.shape[axis], wanted, coordinates), axis)
         else:
@@ -131,7 +132,7 @@ def _check_depth(shape: tuple[int, ...], pads: tuple[tuple[int, int], tuple[int,
         if mode == "reflect" and deepest > max(shape[axis] - 1, 0):
             raise ValueError(
                 f"padding {before, after} along axis {axis} is too deep for mode='reflect': it mirrors "
-                f"at most {max(shape[axis] - 1, 0)} of the {shape[axis]} pixels that x of shape {shape} has there"
+                f"at most {max(shape[axis] - 1, 0)} of the {shape[axis]} pixels there; x has shape {shape}"
             )
         if deepest and shape[axis] == 0:
             raise ValueError(

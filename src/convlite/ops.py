@@ -1,22 +1,24 @@
 """The operations: NHWC arrays in, a new NHWC array (or `out`) back.
 
-Each is a docstring and a few lines; `_run` is what they share. Shapes: N images, H x W pixels, C channels; kernels are kh x kw. dtypes: float32 or
-float64, the same for all operands of a call. In place of `kernel` each accepts a PackedKernel. Common arguments:
+Each is a docstring and a few lines; `_run` is what they share. Shapes: N images, H x W pixels, C channels;
+kernels are kh x kw. dtypes: float32 or float64, the same for all operands of a call. In place of `kernel`
+each accepts a PackedKernel. Common arguments:
 
     strides, dilations   int, (h, w), or TensorFlow's [1, h, w, 1]
-    padding              "valid", "same" (TensorFlow's rule), "same_lower" (ONNX), an int, (ph, pw), ((top, bottom), (left, right)),
-                         or TensorFlow's [[0, 0], [top, bottom], [left, right], [0, 0]]
+    padding              "valid", "same" (TensorFlow's rule), "same_lower" (ONNX), an int, (ph, pw),
+                         ((top, bottom), (left, right)), or TensorFlow's [[0, 0], [t, b], [l, r], [0, 0]]
     activation           None, a name, an object such as convlite.activations.LeakyReLU(0.1), or any callable
-    out                  where to write: exact shape and dtype, C-contiguous, overlapping no input; untouched when an error is raised
+    out                  where to write: exact shape and dtype, C-contiguous, overlapping no input;
+                         untouched when an error is raised
 
 Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each naming the argument.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,7 +48,7 @@ from .plan import Plan, make_plan
 
 Kernel = ArrayLike | PackedKernel
 
-# ---- the operations --------------------------------------------------------------------------------------------
+# ---- the operations ----------------------------------------------------------------------------------------
 
 
 def conv2d(
@@ -61,10 +63,13 @@ def conv2d(
     activation: Spec = None,
     out: Array | None = None,
 ) -> Array:
-    """2-D convolution (cross-correlation): x (N,H,W,Cin), kernel (kh,kw,Cin//groups,Cout), bias (Cout,) -> (N,Ho,Wo,Cout).
+    """2-D convolution (cross-correlation): x (N,H,W,Cin), kernel (kh,kw,Cin//groups,Cout), bias (Cout,)
+    -> (N,Ho,Wo,Cout).
 
-    out[n,i,j,l] = activation(bias[l] + sum over a,b,k of x[n, i*s + a*d - before, j*s + b*d - before, k] * kernel[a,b,k,l]);
-    pixels outside the image add nothing. Ho = (H + before + after - ((kh-1)*d + 1))//s + 1; "same": ceil(H/s).
+    out[n,i,j,l] = activation(bias[l] + sum over a,b,k of
+        x[n, i*s + a*d - before, j*s + b*d - before, k] * kernel[a,b,k,l]);
+    pixels outside the image add nothing. Ho = (H + before + after - ((kh-1)*d + 1))//s + 1, or with "same"
+    ceil(H/s).
 
     Examples:
         >>> import numpy as np, convlite as cl
@@ -73,9 +78,8 @@ def conv2d(
         array([[ 8., 12.],
                [20., 24.]], dtype=float32)
     """
-    return _run(
-        "conv2d", x, kernel, bias, activation, out, as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations"), groups
-    )
+    s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
+    return _run("conv2d", x, kernel, bias, activation, out, s, p, d, groups)
 
 
 def conv2d_transpose(
@@ -92,12 +96,14 @@ def conv2d_transpose(
     activation: Spec = None,
     out: Array | None = None,
 ) -> Array:
-    """Transposed 2-D convolution: x (N,H,W,Cin), kernel (kh,kw,Cout//groups,Cin), bias (Cout,) -> (N,Ho,Wo,Cout).
+    """Transposed 2-D convolution: x (N,H,W,Cin), kernel (kh,kw,Cout//groups,Cin), bias (Cout,)
+    -> (N,Ho,Wo,Cout).
 
-    The adjoint of conv2d with the same kernel array: x[n,i,j,k] * kernel[a,b,l,k] is added to out[n, i*s + a*d - before, j*s + b*d - before, l].
-    Size: by default Keras's ("same": H*s; "valid": H*s + max(k-s, 0), k the effective kernel; explicit padding: (H-1)*s + k - before - after, as in
-    PyTorch and ONNX). `output_shape` (Ho, Wo) or (N, Ho, Wo, Cout) picks any size whose conv2d gives x's size; `output_padding` as in Keras and
-    PyTorch; both together are an error.
+    The adjoint of conv2d with the same kernel array: x[n,i,j,k] * kernel[a,b,l,k] is added to
+    out[n, i*s + a*d - before, j*s + b*d - before, l]. Size: by default Keras's ("same": H*s; "valid":
+    H*s + max(k-s, 0), k the effective kernel; explicit padding: (H-1)*s + k - before - after, as in PyTorch
+    and ONNX). `output_shape` (Ho, Wo) or (N, Ho, Wo, Cout) picks any size whose conv2d gives x's size;
+    `output_padding` as in Keras and PyTorch; both together are an error.
 
     Examples:
         >>> import numpy as np, convlite as cl
@@ -108,20 +114,10 @@ def conv2d_transpose(
                [2., 2., 4., 2.],
                [1., 1., 2., 1.]], dtype=float32)
     """
-    return _run(
-        "conv2d_transpose",
-        x,
-        kernel,
-        bias,
-        activation,
-        out,
-        as_pair(strides, "strides"),
-        as_padding(padding),
-        as_pair(dilations, "dilations"),
-        groups,
-        _output_shape(output_shape),
-        None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0),
-    )
+    s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
+    size = _output_shape(output_shape)
+    extra = None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0)
+    return _run("conv2d_transpose", x, kernel, bias, activation, out, s, p, d, groups, size, extra)
 
 
 def depthwise_conv2d(
@@ -135,7 +131,8 @@ def depthwise_conv2d(
     activation: Spec = None,
     out: Array | None = None,
 ) -> Array:
-    """Depthwise 2-D convolution: x (N,H,W,C), kernel (kh,kw,C,multiplier), bias (C*multiplier,) -> (N,Ho,Wo,C*multiplier).
+    """Depthwise 2-D convolution: x (N,H,W,C), kernel (kh,kw,C,multiplier), bias (C*multiplier,)
+    -> (N,Ho,Wo,C*multiplier).
 
     Channel c of x gives the channels c*multiplier + m of the output; everything else is as in conv2d.
 
@@ -145,13 +142,17 @@ def depthwise_conv2d(
         >>> cl.depthwise_conv2d(x, np.array([[[[1.0, 2.0], [3.0, 4.0]]]]))[0, 0, 0]
         array([ 1.,  2., 30., 40.])
     """
-    return _run(
-        "depthwise_conv2d", x, kernel, bias, activation, out, as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
-    )
+    s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
+    return _run("depthwise_conv2d", x, kernel, bias, activation, out, s, p, d)
 
 
 def dense(
-    x: ArrayLike, kernel: Kernel, bias: ArrayLike | None = None, *, activation: Spec = None, out: Array | None = None
+    x: ArrayLike,
+    kernel: Kernel,
+    bias: ArrayLike | None = None,
+    *,
+    activation: Spec = None,
+    out: Array | None = None,
 ) -> Array:
     """Matrix product over the last axis: x (...,K) of any rank >= 1, kernel (K,M), bias (M,) -> (...,M).
 
@@ -167,8 +168,12 @@ def dense(
         raise ValueError("x must have at least 1 dimension (..., K); got a scalar")
     shape = _kernel(kernel, "dense", array.dtype).shape
     if shape[0] != array.shape[-1]:
-        hint = f"; {shape} looks like PyTorch's (out, in): write kernel.T" if shape[1] == array.shape[-1] else ""
-        raise ValueError(f"kernel has {shape[0]} inputs but x has {array.shape[-1]} (kernel is (K, M), got {shape}){hint}")
+        hint = (
+            f"; {shape} looks like PyTorch's (out, in): write kernel.T" if shape[1] == array.shape[-1] else ""
+        )
+        raise ValueError(
+            f"kernel has {shape[0]} inputs but x has {array.shape[-1]} (kernel is (K, M), got {shape}){hint}"
+        )
     out_shape = (*array.shape[:-1], shape[1])
     rows = int(np.prod(array.shape[:-1], dtype=object))
     target = None
@@ -191,7 +196,8 @@ def conv1d(
     activation: Spec = None,
     out: Array | None = None,
 ) -> Array:
-    """1-D convolution: x (N,W,Cin), kernel (kw,Cin//groups,Cout), bias (Cout,) -> (N,Wo,Cout); the rules of conv2d on one axis.
+    """1-D convolution: x (N,W,Cin), kernel (kw,Cin//groups,Cout), bias (Cout,) -> (N,Wo,Cout);
+    the rules of conv2d on one axis.
 
     Examples:
         >>> import numpy as np, convlite as cl
@@ -215,7 +221,8 @@ def conv1d_transpose(
     activation: Spec = None,
     out: Array | None = None,
 ) -> Array:
-    """Transposed 1-D convolution: x (N,W,Cin), kernel (kw,Cout//groups,Cin), bias (Cout,) -> (N,Wo,Cout); as conv2d_transpose on one axis.
+    """Transposed 1-D convolution: x (N,W,Cin), kernel (kw,Cout//groups,Cin), bias (Cout,) -> (N,Wo,Cout);
+    as conv2d_transpose on one axis.
 
     `output_shape` is Wo, (Wo,) or (N, Wo, Cout).
 
@@ -226,17 +233,19 @@ def conv1d_transpose(
     """
     size: tuple[int, ...] | None = None
     if output_shape is not None:
-        items = list(cast(Any, output_shape)) if np.ndim(cast(Any, output_shape)) else [output_shape]
-        if len(items) not in (1, 3):
+        numbers = _numbers(output_shape, "output_shape")
+        if len(numbers) not in (1, 3):
             raise ValueError(f"output_shape must be Wo, (Wo,) or (N, Wo, Cout); got {output_shape!r}")
-        numbers = [as_int(v, "output_shape") for v in items]
         size = (1, numbers[0]) if len(numbers) == 1 else (numbers[0], 1, numbers[1], numbers[2])
     extra = None if output_padding is None else (0, as_single(output_padding, "output_padding", minimum=0))
-    return _run_1d("conv2d_transpose", x, kernel, bias, activation, out, strides, padding, dilations, groups, size, extra)
+    return _run_1d(
+        "conv2d_transpose", x, kernel, bias, activation, out, strides, padding, dilations, groups, size, extra
+    )
 
 
 def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Array:
-    """activation(x) element by element (softmax: over the last axis), for an array of any shape; `out` may be x itself.
+    """activation(x) element by element (softmax: over the last axis), for an array of any shape;
+    `out` may be x itself.
 
     Examples:
         >>> import numpy as np, convlite as cl
@@ -246,7 +255,7 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     array = as_operand(x, "x")
     columns = array.shape[-1] if array.ndim else 1
     fused, after = resolve(activation, columns, array.dtype)
-    result = check_out(out, array.shape, array.dtype, () if out is x else (x,))
+    result = check_out(out, array.shape, array.dtype, () if out is x else (x, array))
     if after is not None:
         result[...] = _checked(after, array, array.shape)
         return result
@@ -254,13 +263,13 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
         columns = min(max(array.size, 1), 1024) if array.size % 1024 == 0 else array.size
     rows = array.size // columns if columns else 0
     threads = _threads.threads_for(4 * array.size if fused.code >= 6 else array.size // 2)
-    _kernels.activate(
-        _dispatch.active_isa(), array.itemsize, array, result, rows, columns, fused.alpha, fused.code, fused.a, fused.b, threads
-    )
+    code, a, b, alpha = fused
+    isa = _dispatch.active_isa()
+    _kernels.activate(isa, array.itemsize, array, result, rows, columns, alpha, code, a, b, threads)
     return result
 
 
-# ---- shapes ----------------------------------------------------------------------------------------------------
+# ---- shapes ------------------------------------------------------------------------------------------------
 
 
 def conv2d_output_shape(
@@ -279,17 +288,9 @@ def conv2d_output_shape(
         >>> cl.conv2d_output_shape((1, 224, 224, 3), (7, 7, 3, 64), strides=2, padding="same")
         (1, 112, 112, 64)
     """
-    return _geometry(
-        "conv2d",
-        _shape(x_shape, "x_shape"),
-        _shape(kernel_shape, "kernel_shape"),
-        as_pair(strides, "strides"),
-        as_padding(padding),
-        as_pair(dilations, "dilations"),
-        groups,
-        None,
-        None,
-    ).out_shape
+    x, kernel = _shape(x_shape, "x_shape"), _shape(kernel_shape, "kernel_shape")
+    s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
+    return _geometry("conv2d", x, kernel, s, p, d, as_size(groups, "groups"), None, None).out_shape
 
 
 def conv2d_transpose_output_shape(
@@ -309,23 +310,20 @@ def conv2d_transpose_output_shape(
         >>> import convlite as cl
         >>> cl.conv2d_transpose_output_shape((64, 4, 4, 256), (3, 3, 128, 256), strides=3)
         (64, 12, 12, 128)
-        >>> cl.conv2d_transpose_output_shape((64, 4, 4, 256), (3, 3, 128, 256), strides=3, output_shape=(14, 14))
+        >>> big = dict(strides=3, output_shape=(14, 14))
+        >>> cl.conv2d_transpose_output_shape((64, 4, 4, 256), (3, 3, 128, 256), **big)
         (64, 14, 14, 128)
     """
-    return _geometry(
-        "conv2d_transpose",
-        _shape(x_shape, "x_shape"),
-        _shape(kernel_shape, "kernel_shape"),
-        as_pair(strides, "strides"),
-        as_padding(padding),
-        as_pair(dilations, "dilations"),
-        groups,
-        _output_shape(output_shape),
-        None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0),
-    ).out_shape
+    x, kernel = _shape(x_shape, "x_shape"), _shape(kernel_shape, "kernel_shape")
+    s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
+    size = _output_shape(output_shape)
+    extra = None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0)
+    return _geometry("conv2d_transpose", x, kernel, s, p, d, as_size(groups, "groups"), size, extra).out_shape
 
 
-def same_padding(size: object, kernel_size: object, *, strides: object = 1, dilations: object = 1) -> tuple[Pair, Pair]:
+def same_padding(
+    size: object, kernel_size: object, *, strides: object = 1, dilations: object = 1
+) -> tuple[Pair, Pair]:
     """((top, bottom), (left, right)) that padding="same" adds to an image of (h, w): TensorFlow's rule.
 
     Examples:
@@ -339,11 +337,18 @@ def same_padding(size: object, kernel_size: object, *, strides: object = 1, dila
     return rows, columns
 
 
-# ---- what they share -------------------------------------------------------------------------------------------
+# ---- what they share ---------------------------------------------------------------------------------------
+
+
+def _numbers(value: object, name: str) -> tuple[int, ...]:
+    """The ints of a sequence; a single int is a sequence of one."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        return (as_int(value, name),)
+    return tuple(as_int(v, name) for v in np.atleast_1d(np.asarray(value, dtype=object)))
 
 
 def _shape(value: object, name: str) -> tuple[int, ...]:
-    items = tuple(as_int(v, name) for v in cast(Any, value)) if np.ndim(cast(Any, value)) == 1 else ()
+    items = _numbers(value, name)
     if len(items) != 4:
         raise ValueError(f"{name} must be four sizes; got {value!r}")
     return items
@@ -352,7 +357,7 @@ def _shape(value: object, name: str) -> tuple[int, ...]:
 def _output_shape(value: object) -> tuple[int, ...] | None:
     if value is None:
         return None
-    items = tuple(as_int(v, "output_shape") for v in cast(Any, value)) if np.ndim(cast(Any, value)) == 1 else ()
+    items = _numbers(value, "output_shape")
     if len(items) not in (2, 4):
         raise ValueError(f"output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got {value!r}")
     return items
@@ -363,9 +368,21 @@ def _kernel(kernel: Kernel, operation: str, dtype: np.dtype[Any]) -> Array | Pac
         if kernel.operation != operation:
             raise ValueError(f'kernel was packed for "{kernel.operation}"; this is "{operation}"')
         if kernel.dtype != dtype:
-            raise TypeError(f"kernel is {kernel.dtype} but x is {dtype}: convlite casts nothing silently; write x.astype(np.{kernel.dtype})")
+            raise TypeError(
+                f"kernel is {kernel.dtype} but x is {dtype}: convlite casts nothing silently; "
+                f"write x.astype(np.{kernel.dtype})"
+            )
         return kernel
     return as_operand(kernel, "kernel", 2 if operation == "dense" else 4, dtype)
+
+
+def _check_packing(kernel: PackedKernel, strides: Pair, dilations: Pair, groups: int) -> None:
+    transposed = kernel.operation == "conv2d_transpose"
+    if kernel.groups != groups or (transposed and (kernel.strides, kernel.dilations) != (strides, dilations)):
+        raise ValueError(
+            f"kernel was packed for strides={kernel.strides}, dilations={kernel.dilations}, "
+            f"groups={kernel.groups}; this call has strides={strides}, dilations={dilations}, groups={groups}"
+        )
 
 
 @lru_cache(maxsize=512)
@@ -387,10 +404,9 @@ def _geometry(
     forms = {
         "conv2d": ("(kh, kw, Cin//groups, Cout)", "OIHW"),
         "conv2d_transpose": ("(kh, kw, Cout//groups, Cin)", "IOHW"),
-        "depthwise_conv2d": ("(kh, kw, C, multiplier)", "OIHW"),
+        "depthwise_conv2d": ("(kh, kw, C, multiplier)", "(C*m, 1, kh, kw)"),
         "dense": ("(K, M)", ""),
     }
-    groups = as_size(groups, "groups")
     if operation == "conv2d":
         if x[3] % groups:
             check_groups(groups, x[3], kernel[3])
@@ -406,9 +422,13 @@ def _geometry(
     if operation == "conv2d_transpose":
         if output_shape is not None and output_padding is not None:
             raise ValueError("output_shape and output_padding exclude each other: give one")
-        sizes = output_shape[-3:-1] if output_shape is not None and len(output_shape) == 4 else output_shape or (None, None)
-        if output_shape is not None and len(output_shape) == 4 and (output_shape[0], output_shape[3]) != (x[0], cout):
-            raise ValueError(f"output_shape {output_shape} must have x's batch {x[0]} and the kernel's {cout} output channels")
+        whole = output_shape is not None and len(output_shape) == 4
+        sizes = output_shape[1:3] if output_shape and whole else output_shape or (None, None)
+        if output_shape and whole and (output_shape[0], output_shape[3]) != (x[0], cout):
+            raise ValueError(
+                f"output_shape {output_shape} must have x's batch {x[0]} "
+                f"and the kernel's {cout} output channels"
+            )
         extras = output_padding or (None, None)
         rows = transpose_axis(x[1], height, strides[0], dilations[0], pads[0], "height", sizes[0], extras[0])
         columns = transpose_axis(x[2], width, strides[1], dilations[1], pads[1], "width", sizes[1], extras[1])
@@ -426,9 +446,18 @@ def _plan(isa: str, dtype: np.dtype[Any], *shape: Any) -> Plan:
 
 def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
     """A callable's result, which must be an array of the output's shape."""
-    result = np.asarray(after(y.reshape(shape)))
+    returned = after(y.reshape(shape))
+    try:
+        result = np.asarray(returned)
+    except ValueError:
+        raise ValueError(
+            f"activation must return an array of shape {shape}; it returned {type(returned).__name__}"
+        ) from None
     if result.shape != shape or result.dtype.kind not in "fiub":
-        raise ValueError(f"activation must return an array of shape {shape}; it returned {result.dtype} of shape {result.shape}")
+        raise ValueError(
+            f"activation must return an array of shape {shape}; "
+            f"it returned {result.dtype} of shape {result.shape}"
+        )
     return result.astype(y.dtype, copy=False).reshape(y.shape)
 
 
@@ -447,27 +476,30 @@ def _run(
     output_padding: Pair | None = None,
     whole_shape: tuple[int, ...] | None = None,
 ) -> Array:
-    """Check, plan, pack, allocate, run. `whole_shape` is the shape that a callable activation sees, where it is not out's."""
+    """Check, plan, pack, allocate, run. `whole_shape` is the shape that a callable activation sees, where it
+    is not out's.
+    """
     array = as_operand(x, "x", 4)
     dtype = array.dtype
     weights = _kernel(kernel, operation, dtype)
+    groups = as_size(groups, "groups")
+    if isinstance(weights, PackedKernel):
+        _check_packing(weights, strides, dilations, groups)
     isa = _dispatch.active_isa()
-    plan = _plan(isa, dtype, operation, array.shape, weights.shape, strides, padding, dilations, groups, output_shape, output_padding)
+    options = (strides, padding, dilations, groups, output_shape, output_padding)
+    plan = _plan(isa, dtype, operation, array.shape, weights.shape, *options)
     geometry = plan.geometry
     bias_array = check_bias(bias, geometry.cout, dtype)
     fused, after = (resolve(activation, geometry.cout, dtype)) if activation is not None else (None, None)
-    y = check_out(out, geometry.out_shape, dtype, (x, kernel, bias) if out is not None else ())
+    # as given, and as used: an object that lends its memory, such as a memoryview, is an array only then
+    inputs = (x, array, kernel, weights, bias, bias_array) if out is not None else ()
+    y = check_out(out, geometry.out_shape, dtype, inputs)
     if isinstance(weights, PackedKernel):
-        transposed = operation == "conv2d_transpose"
-        if weights.groups != groups or (transposed and (weights.strides, weights.dilations) != (strides, dilations)):
-            raise ValueError(
-                f"kernel was packed for strides={weights.strides}, dilations={weights.dilations}, groups={weights.groups}; "
-                f"this call has strides={strides}, dilations={dilations}, groups={groups}"
-            )
         panels = weights.panels()
     else:
         panels = pack_panels(weights, operation, strides, dilations, groups, isa)
-    target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y  # a callable may raise: out stays untouched
+    # a callable may raise: out stays untouched
+    target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y
     code, a, b, alpha = fused if fused is not None else (0, 0.0, 0.0, None)
     threads = _threads.threads_for(plan.multiply_adds)
     runner = plan.gather if panels.finite or not plan.padding else plan.exact
@@ -493,12 +525,23 @@ def _run_1d(
 ) -> Array:
     """The 1-D operations are the 2-D ones on images of one row."""
     array = as_operand(x, "x", 3)
+    groups = as_size(groups, "groups")
     if isinstance(kernel, PackedKernel):
+        _kernel(kernel, operation, array.dtype)
         if kernel.shape[0] != 1:
-            raise ValueError(f"kernel must be packed from (1, kw, in, out) for a 1-D operation; got {kernel.shape}")
-        weights: Kernel = kernel
+            raise ValueError(
+                f"kernel must be packed from (1, kw, in, out) for a 1-D operation; got {kernel.shape}"
+            )
+        weights: Array | PackedKernel = kernel
     else:
         weights = as_operand(kernel, "kernel", 3, array.dtype)[None]
+    shape, cin = weights.shape[-3:], array.shape[2]  # said here in the caller's shapes, before they get a row
+    if operation == "conv2d":
+        if cin % groups:
+            check_groups(groups, cin, shape[2])
+        check_channels(shape[1], cin // groups, array.shape, shape, "(kw, Cin//groups, Cout)", "OIW")
+    else:
+        check_channels(shape[2], cin, array.shape, shape, "(kw, Cout//groups, Cin)", "IOW")
     options = (
         (1, as_single(strides, "strides")),
         as_padding_1d(padding),
@@ -508,8 +551,8 @@ def _run_1d(
         output_padding,
     )
     inner = array[:, None]
-    shape = _geometry(operation, inner.shape, cast(Any, weights).shape, *options).out_shape
-    flat = (shape[0], shape[2], shape[3])
+    images, _, width, cout = _geometry(operation, inner.shape, weights.shape, *options).out_shape
+    flat = (images, width, cout)
     target = None if out is None else check_out(out, flat, array.dtype, (x, kernel, bias))[:, None]
     y = _run(operation, inner, weights, bias, activation, target, *options, whole_shape=flat)
     return y[:, 0] if out is None else out

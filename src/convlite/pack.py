@@ -1,8 +1,9 @@
 """Kernels as aligned panels in the order in which the micro-kernels read them.
 
-The layout, for each phase, then each group, then each panel of output channels: [taps][input channels][nr*lanes], the last panel
-narrower but whole vectors wide, padded with zeros. The phases of a transposed convolution are its residue classes (geometry.py): they
-depend on the stride and the dilation only, so one packing serves every input size and padding.
+The layout, for each phase, then each group, then each panel of output channels:
+[taps][input channels][nr*lanes], the last panel narrower but whole vectors wide, padded with zeros. The
+phases of a transposed convolution are its residue classes (geometry.py): they depend on the stride and the
+dilation only, so one packing serves every input size and padding.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[in
     return shape[0], shape[1], 1
 
 
-def pack_panels(kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str) -> Panels:
+def pack_panels(
+    kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str
+) -> Panels:
     """Pack a C-contiguous kernel for one instruction set."""
     cin, cout, groups = channels_of(operation, kernel.shape, groups)
     height, width = kernel.shape[:2] if kernel.ndim == 4 else (1, 1)
@@ -58,7 +61,8 @@ def pack_panels(kernel: Array, operation: str, strides: Pair, dilations: Pair, g
     depthwise = algorithm_for(groups, cin, cout, table["lanes"]) == "depthwise"
     per_group, kc = cout // groups, cin // groups
 
-    # where the kernel holds tap t, channel k of a group, output channel l of it, and group g: offset = tap*plane + k*.. + l*.. + g*..
+    # where the kernel holds tap t, channel k of a group, output channel l of it, and group g:
+    # offset = tap*plane + k*k_step + l*l_step + g*group_step
     plane = kernel.shape[-1] * kernel.shape[-2] if kernel.ndim == 4 else 0
     if operation == "conv2d_transpose":
         k_step, l_step, group_step = 1, cin, kc
@@ -90,10 +94,12 @@ def pack_panels(kernel: Array, operation: str, strides: Pair, dilations: Pair, g
 
 
 class PackedKernel:
-    """A kernel packed once for many calls: immutable, shareable between threads; pickles as the array it was made from.
+    """A kernel packed once for many calls: immutable, shareable between threads; pickles as the array it was
+    made from.
 
-    Give it to an operation in place of the array. `operation` is "conv2d", "conv2d_transpose", "depthwise_conv2d" or "dense", with the array's
-    layout as there; strides and dilations matter to the transpose only, groups to "conv2d" and "conv2d_transpose".
+    Give it to an operation in place of the array. `operation` is "conv2d", "conv2d_transpose",
+    "depthwise_conv2d" or "dense", with the array's layout as there; strides and dilations matter to the
+    transpose only, groups to "conv2d" and "conv2d_transpose".
 
     >>> import convlite as cl
     >>> kernel = cl.PackedKernel(np.ones((3, 3, 2, 4), np.float32))
@@ -125,7 +131,9 @@ class PackedKernel:
         self.groups: int = as_size(groups, "groups") if operation in ("conv2d", "conv2d_transpose") else 1
         split = array.shape[-1]
         if operation in ("conv2d", "conv2d_transpose") and split % self.groups:
-            raise ValueError(f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels")
+            raise ValueError(
+                f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels"
+            )
         self._panels: dict[str, Panels] = {}
         self._lock = threading.Lock()
         self.panels()
@@ -146,7 +154,9 @@ class PackedKernel:
         panels = self._panels.get(isa)
         if panels is None:
             with self._lock:
-                panels = pack_panels(self.kernel, self.operation, self.strides, self.dilations, self.groups, isa)
+                panels = pack_panels(
+                    self.kernel, self.operation, self.strides, self.dilations, self.groups, isa
+                )
                 self._panels[isa] = panels
         return panels
 
@@ -160,5 +170,7 @@ class PackedKernel:
         return f"PackedKernel({self.operation}, shape={self.shape}, dtype={self.dtype})"
 
 
-def _unpickle(kernel: Array, operation: Operation, strides: Pair, dilations: Pair, groups: int) -> PackedKernel:
+def _unpickle(
+    kernel: Array, operation: Operation, strides: Pair, dilations: Pair, groups: int
+) -> PackedKernel:
     return PackedKernel(kernel, operation, strides=strides, dilations=dilations, groups=groups)

@@ -1,6 +1,8 @@
-"""How an operation runs: geometry + dtype + instruction set -> a frozen Plan (algorithm, tiles, chunks), cached per shape by ops.
+"""How an operation runs: geometry + dtype + instruction set -> a frozen Plan (algorithm, tiles, chunks),
+cached per shape by ops.
 
-Results never depend on these choices: every output is one ordered sum, cut or interleaved in any way (kernels/gather.pxi).
+Results never depend on these choices: every output is one ordered sum, cut or interleaved in any way
+(kernels/gather.pxi).
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import numpy as np
 from . import _kernels
 from .geometry import Axis, Geometry, Phase
 
-# Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its pointer table, a panel.
+# Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its
+# pointer table, a panel.
 PIXEL_BYTES = 256 * 1024
 TABLE_BYTES = 64 * 1024
 PANEL_BYTES = 600 * 1024
@@ -54,7 +57,8 @@ class Plan:
 
 
 def algorithm_for(groups: int, cin: int, cout: int, lanes: int) -> str:
-    """"depthwise" where vectors along the groups waste fewer lanes than vectors along one group's output channels.
+    """The loop nest: "depthwise" where vectors along the groups waste fewer lanes than vectors along one
+    group's output channels.
 
     Both sum in the same order, so the choice cannot be seen in the result.
 

@@ -238,6 +238,8 @@ def batch_norm(
         array([[1., 2.]])
     """
     values = as_operand(x, "x")
+    if isinstance(epsilon, bool) or not isinstance(epsilon, int | float | np.integer | np.floating):
+        raise TypeError(f"epsilon must be a number of at least 0; got {epsilon!r}")
     if not 0 <= epsilon < math.inf:
         raise ValueError(f"epsilon must be a number of at least 0; got {epsilon!r}")
     centre = _per_channel(mean, "mean", values)

@@ -122,6 +122,12 @@ def _axes(image: Array, pool_size: Any, strides: Any, dilations: Any, padding: A
                 f"padding {pad} along {name} must be smaller than the window's {extent} elements there: "
                 "a window that lies in the padding has nothing to pool"
             )
+        padded = image.shape[1 + a] + (0 if isinstance(pad, str) else sum(pad))
+        if pad not in ("same", "same_lower") and extent - padded > step[a]:
+            raise ValueError(
+                f"pool_size covers {extent} elements along {name} but x has {padded} there, with padding; "
+                f"a stride of {step[a]} leaves no output: use a smaller window or padding='same'"
+            )
         axes.append(conv_axis(image.shape[1 + a], window[a], step[a], spread[a], pad, name))
     return axes[0], axes[1]
 

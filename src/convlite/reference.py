@@ -363,27 +363,25 @@ def _transpose_sizes(
             size = wanted[a]
         elif extra is not None:
             size = (full - 2 * (k // 2) if same else full) + extra[a]
-            if not same:  # PyTorch's bound; a dilation above the stride lets it pass the sizes above
-                highest = lowest + max(s, dilations[a]) - 1
+            bound = max(s, dilations[a])
+            if extra[a] >= bound:
+                raise ValueError(
+                    f"output_padding must be smaller than the stride or the dilation ({bound} along "
+                    f"{AXES[a]}); got {extra[a]}"
+                )
+            if not same:  # as in PyTorch: where the dilation is larger, sizes beyond the stride's
+                highest = lowest + bound - 1
         elif same:
             size = n * s
         elif padding == "valid":
             size = n * s + max(k - s, 0)
         else:
             size = full
-        if n == 0 and wanted is None and extra is None:
+        if n == 0 and wanted is None:  # nothing to crop: a negative size is an empty one
             size = max(size, 0)
         elif not max(lowest, 0) <= size <= highest:
-            asked = (
-                "padding"
-                if wanted is extra is None
-                else "output_padding"
-                if wanted is None
-                else "output_shape"
-            )
-            legal = (
-                f"{max(lowest, 0)} to {highest}" if highest >= 0 else "none: the padding crops all of it away"
-            )
+            asked = "output_padding" if extra else "output_shape" if wanted else "padding"
+            legal = f"{max(lowest, 0)} to {highest}" if highest >= 0 else "none, the padding crops all of it"
             raise ValueError(
                 f"{asked} gives an output {AXES[a]} of {size}, whose convolution has not x's {AXES[a]} {n}; "
                 f"possible sizes: {legal} (stride {s}, kernel over {k} elements, padding {padding!r})"
@@ -469,8 +467,9 @@ def _sigmoid(v: Array) -> Array:
 def _softmax(v: Array) -> Array:
     if v.shape[-1] == 0:
         return v
-    e: Array = np.exp(v - v.max(axis=-1, keepdims=True))
-    return np.divide(e, e.sum(axis=-1, keepdims=True))
+    e = np.exp(v - v.max(axis=-1, keepdims=True))
+    share: Array = e / e.sum(axis=-1, keepdims=True)
+    return share
 
 
 def _gelu(v: Array) -> Array:

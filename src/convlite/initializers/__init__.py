@@ -11,8 +11,8 @@ Frameworks do not agree on what a seed means, so each contract has its own names
 - `keras3` has the same classes with the numbers of keras.initializers in Keras 3.
 
 float32 values equal TensorFlow's bit for bit, on every platform, and so do float64 uniform ones. float64
-normal values come from the machine's C library, as in TensorFlow: they are equal on one machine, and equal but
-for the last ulp of log, sin and cos on two. Orthogonal depends on LAPACK.
+normal values come from the machine's C library, as in TensorFlow: they are equal on one machine, and equal
+but for the last ulp of log, sin and cos on two. Orthogonal depends on LAPACK.
 
 A custom initializer is any function of (shape, dtype):
 
@@ -28,12 +28,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import keras3
+from ._operations import Array, Graph, random_normal, random_uniform, truncated_normal
 from ._tensorflow1 import (
-    Array,
     Constant,
     GlorotNormal,
     GlorotUniform,
-    Graph,
     HeNormal,
     HeUniform,
     Identity,
@@ -47,9 +46,6 @@ from ._tensorflow1 import (
     TruncatedNormal,
     VarianceScaling,
     Zeros,
-    random_normal,
-    random_uniform,
-    truncated_normal,
 )
 
 __all__ = [

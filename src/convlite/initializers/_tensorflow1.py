@@ -1,137 +1,30 @@
-"""TensorFlow 1's initializers and random operations, as TensorFlow 2.21 still has them in tf.compat.v1.
+"""TensorFlow 1's initializers: tf.compat.v1.keras.initializers of TensorFlow 2.21, with Keras's defaults.
 
-The functions reproduce tf.compat.v1.random_uniform, random_normal and truncated_normal with their default
-parameters. The classes reproduce tf.compat.v1.keras.initializers (which TensorFlow takes from tf_keras if
-TF_USE_LEGACY_KERAS=1) with Keras's default parameters, which are smaller.
+TensorFlow takes them from tf_keras if TF_USE_LEGACY_KERAS=1; otherwise it shows Keras 3's under this name.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _philox
-from ..arguments import FLOAT32, FLOAT64, as_int
-
-Shape = int | Sequence[int]
-Array = npt.NDArray[Any]
-
-
-class Graph:
-    """The random state of one TensorFlow 1 graph: its seed, and how many operations without a seed it has.
-
-    `with Graph(seed):` stands for `with tf.Graph().as_default(): tf.set_random_seed(seed)`. Inside, calls
-    without `graph_seed` take this seed, and those without `seed` as well take 0, 1, 2 ... in the order of the
-    calls, which is TensorFlow 2.21's rule. (TensorFlow 1 numbered them by the size of the graph.)
-    The scope holds for the current thread or task; Graph(None) undoes an outer one.
-
-    >>> with Graph(seed=42):
-    ...     first, second = random_normal(2), random_normal(2)
-    >>> bool((first == random_normal(2, graph_seed=42, seed=0)).all())
-    True
-    >>> bool((second == random_normal(2, graph_seed=42, seed=1)).all())
-    True
-    """
-
-    _open: ContextVar[tuple[Graph, ...]] = ContextVar("convlite_graphs", default=())
-
-    def __init__(self, seed: int | None = None) -> None:
-        self.seed = _as_seed(seed, "seed")
-        self._unseeded = itertools.count()
-
-    def __enter__(self) -> Graph:
-        Graph._open.set((*Graph._open.get(), self))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        Graph._open.set(Graph._open.get()[:-1])
-
-    @staticmethod
-    def stream(seed: int | None, graph_seed: int | None) -> _philox.Stream:
-        """The stream of an operation with these seeds in the innermost graph.
-
-        Source: get_seed in tensorflow/python/framework/random_seed.py.
-        """
-        seed, graph_seed = _as_seed(seed, "seed"), _as_seed(graph_seed, "graph_seed")
-        if graph_seed is None and (graphs := Graph._open.get()) and graphs[-1].seed is not None:
-            graph_seed = graphs[-1].seed
-            if seed is None:
-                seed = next(graphs[-1]._unseeded)
-        if graph_seed is None and seed is None:
-            return _philox.Stream.unseeded()
-        return _philox.Stream.from_seeds(
-            _philox.DEFAULT_GRAPH_SEED if graph_seed is None else graph_seed, 0 if seed is None else seed
-        )
-
-
-def random_uniform(
-    shape: Shape,
-    minval: float = 0.0,
-    maxval: float = 1.0,
-    *,
-    seed: int | None = None,
-    dtype: npt.DTypeLike = np.float32,
-    graph_seed: int | None = None,
-) -> Array:
-    """Uniform values in [minval, maxval), those of tf.compat.v1.random_uniform.
-
-    Seeds mean what they mean in TensorFlow: `seed` is the operation's, `graph_seed` is tf.set_random_seed's
-    (87654321 if there is only a seed). With `graph_seed` alone the operation counts as the first of its
-    graph; see `Graph` for more than one. With neither, every call gives other values.
-
-    >>> random_uniform((2, 2), seed=0)
-    array([[0.10086262, 0.9701668 ],
-           [0.8487642 , 0.04828131]], dtype=float32)
-    """
-    return _uniform(Graph.stream(seed, graph_seed), minval, maxval, _as_shape(shape), _as_dtype(dtype))
-
-
-def random_normal(
-    shape: Shape,
-    mean: float = 0.0,
-    stddev: float = 1.0,
-    *,
-    seed: int | None = None,
-    dtype: npt.DTypeLike = np.float32,
-    graph_seed: int | None = None,
-) -> Array:
-    """Normal values, those of tf.compat.v1.random_normal; seeds as in `random_uniform`.
-
-    >>> random_normal((1, 1, 1, 2), seed=0)
-    array([[[[-0.3991576,  2.1044393]]]], dtype=float32)
-    """
-    return _normal(Graph.stream(seed, graph_seed), mean, stddev, _as_shape(shape), _as_dtype(dtype))
-
-
-def truncated_normal(
-    shape: Shape,
-    mean: float = 0.0,
-    stddev: float = 1.0,
-    *,
-    seed: int | None = None,
-    dtype: npt.DTypeLike = np.float32,
-    graph_seed: int | None = None,
-) -> Array:
-    """Normal values less than two standard deviations from the mean, those of tf.compat.v1.truncated_normal.
-
-    Seeds as in `random_uniform`.
-
-    >>> truncated_normal(3, seed=0)
-    array([-0.3991576 ,  0.17107224,  0.54651815], dtype=float32)
-    """
-    return _truncated(Graph.stream(seed, graph_seed), mean, stddev, _as_shape(shape), _as_dtype(dtype))
+from ._operations import (
+    Array,
+    Graph,
+    Shape,
+    as_dtype,
+    as_seed,
+    as_shape,
+    draw_normal,
+    draw_truncated,
+    draw_uniform,
+)
 
 
 class Initializer(ABC):
@@ -139,7 +32,7 @@ class Initializer(ABC):
 
     def __call__(self, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
         """An array of this shape, float32 or float64."""
-        return self._make(_as_shape(shape), _as_dtype(dtype))
+        return self._make(as_shape(shape), as_dtype(dtype))
 
     @abstractmethod
     def _make(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array: ...
@@ -191,8 +84,8 @@ class RandomInitializer(Initializer):
     graph_seed: int | None
 
     def __post_init__(self) -> None:
-        _as_seed(self.seed, "seed")
-        _as_seed(self.graph_seed, "graph_seed")
+        as_seed(self.seed, "seed")
+        as_seed(self.graph_seed, "graph_seed")
 
     def _make(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         return self._draw(self._stream(), shape, dtype)
@@ -218,7 +111,7 @@ class RandomUniform(RandomInitializer):
     graph_seed: int | None = None
 
     def _draw(self, stream: _philox.Stream, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        return _uniform(stream, *self._limits(self.minval, self.maxval), shape, dtype)
+        return draw_uniform(stream, *self._limits(self.minval, self.maxval), shape, dtype)
 
 
 @dataclass(frozen=True)
@@ -235,7 +128,7 @@ class RandomNormal(RandomInitializer):
     graph_seed: int | None = None
 
     def _draw(self, stream: _philox.Stream, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        return _normal(stream, self.mean, self.stddev, shape, dtype)
+        return draw_normal(stream, self.mean, self.stddev, shape, dtype)
 
 
 @dataclass(frozen=True)
@@ -248,7 +141,7 @@ class TruncatedNormal(RandomInitializer):
     graph_seed: int | None = None
 
     def _draw(self, stream: _philox.Stream, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        return _truncated(stream, self.mean, self.stddev, shape, dtype)
+        return draw_truncated(stream, self.mean, self.stddev, shape, dtype)
 
 
 _MODES = ("fan_in", "fan_out", "fan_avg")
@@ -264,8 +157,9 @@ class VarianceScaling(RandomInitializer):
     of a vector are its size.
     distribution is "truncated_normal" ("normal" is the same), "untruncated_normal" or "uniform".
 
-    >>> VarianceScaling(scale=2.0, mode="fan_out", seed=1)((3, 3, 32, 64)).std().round(4)
-    np.float32(0.0591)
+    >>> kernel = VarianceScaling(scale=2.0, mode="fan_out", seed=1)((3, 3, 32, 64))
+    >>> round(float(kernel.std()), 3), round(math.sqrt(2 / (3 * 3 * 64)), 3)
+    (0.059, 0.059)
     """
 
     scale: float = 1.0
@@ -290,10 +184,10 @@ class VarianceScaling(RandomInitializer):
         variance = self.scale / max(1.0, count)
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
-            return _uniform(stream, *self._limits(-limit, limit), shape, dtype)
+            return draw_uniform(stream, *self._limits(-limit, limit), shape, dtype)
         if self.distribution == "untruncated_normal":
-            return _normal(stream, 0.0, math.sqrt(variance), shape, dtype)
-        return _truncated(stream, 0.0, math.sqrt(variance) / _TRUNCATED_STDDEV, shape, dtype)
+            return draw_normal(stream, 0.0, math.sqrt(variance), shape, dtype)
+        return draw_truncated(stream, 0.0, math.sqrt(variance) / _TRUNCATED_STDDEV, shape, dtype)
 
 
 def _fixed(value: Any) -> Any:
@@ -397,52 +291,3 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
         return (shape[0], shape[0]) if shape else (1, 1)
     receptive = math.prod(shape[:-2])
     return receptive * shape[-2], receptive * shape[-1]
-
-
-def _uniform(
-    stream: _philox.Stream, low: float, high: float, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> Array:
-    values = _philox.uniform(stream, math.prod(shape), dtype).reshape(shape)
-    values *= dtype.type(high) - dtype.type(low)
-    values += dtype.type(low)
-    return values
-
-
-def _normal(
-    stream: _philox.Stream, mean: float, stddev: float, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> Array:
-    return _shifted(_philox.normal(stream, math.prod(shape), dtype), mean, stddev, shape)
-
-
-def _truncated(
-    stream: _philox.Stream, mean: float, stddev: float, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> Array:
-    return _shifted(_philox.truncated_normal(stream, math.prod(shape), dtype), mean, stddev, shape)
-
-
-def _shifted(values: Array, mean: float, stddev: float, shape: tuple[int, ...]) -> Array:
-    values *= values.dtype.type(stddev)
-    values += values.dtype.type(mean)
-    return values.reshape(shape)
-
-
-def _as_seed(value: int | None, name: str) -> int | None:
-    if value is None:
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer or None; got {value!r}") from None
-
-
-def _as_shape(value: Shape) -> tuple[int, ...]:
-    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str):
-        return (as_int(value, "shape"),)
-    return tuple(as_int(size, f"shape[{axis}]") for axis, size in enumerate(value))
-
-
-def _as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
-    dtype = np.dtype(value)
-    if dtype not in (FLOAT32, FLOAT64):
-        raise TypeError(f"dtype must be float32 or float64; got {dtype}: convert the result with .astype")
-    return dtype

@@ -124,8 +124,8 @@ def peak_flops(str isa, int bits, int64_t rounds, int threads=1):
     """Run multiply-adds on registers only and return how many floating-point operations they were: time it to know the peak."""
     cdef const Table *table = table_of(isa, bits)
     cdef double flops = 0
-    cdef int i
-    for i in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
+    cdef int _turn
+    for _turn in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
         flops += table.peak(rounds)
     return flops
 

@@ -10,7 +10,10 @@ cdef extern from "Python.h":
 
 
 cdef void *borrow(object array, View *view, int64_t nbytes, bint writeable, str name) except? NULL:
-    """The data of a contiguous array of `nbytes` bytes; NULL for None. `view` starts as zeros; the caller releases it in any case."""
+    """The data of a contiguous array of `nbytes` bytes; NULL for None.
+
+    `view` starts as zeros; the caller releases it in any case.
+    """
     if array is None:
         return NULL
     PyObject_GetBuffer(array, view, PyBUF_WRITABLE if writeable else PyBUF_SIMPLE)

@@ -357,7 +357,10 @@ cdef class Gather:
         return into
 
     def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads):
-        """out = act(operation(x, weights) + bias). Arrays are C-contiguous and of the plan's dtype and sizes; out overlaps none."""
+        """out = act(operation(x, weights) + bias).
+
+        Arrays are C-contiguous and of the plan's dtype and sizes; out overlaps none.
+        """
         cdef View views[5]
         memset(views, 0, sizeof(views))
         cdef Job job = self.job

@@ -9,7 +9,10 @@ ctypedef fused Word:
 cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t phases, const int64_t *phase_taps, int64_t groups,
                      int64_t kc, int64_t width, int64_t k_step, int64_t l_step, int64_t group_step, int64_t lanes,
                      int64_t nr) noexcept nogil:
-    """Panels of every phase and group; returns whether every weight is finite. `taps` are offsets of taps in src, in packed order."""
+    """Panels of every phase and group; returns whether every weight is finite.
+
+    `taps` are offsets of taps in src, in packed order.
+    """
     cdef int64_t wide = nr * lanes, phase, g, first, t, k, l, n, this
     cdef Word exponent = <Word> 0x7f800000 if sizeof(Word) == 4 else <Word> 0x7ff0000000000000ULL
     cdef Word value
@@ -36,8 +39,8 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
     return finite
 
 
-cdef bint pack_depthwise_words(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t channels, int64_t multiplier,
-                               int64_t c_step, int64_t m_step) noexcept nogil:
+cdef bint pack_depthwise_words(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t channels,
+                               int64_t multiplier, int64_t c_step, int64_t m_step) noexcept nogil:
     """[multiplier][taps][channels], as isa/depthwise.h wants them; returns whether every weight is finite."""
     cdef int64_t m, t, c
     cdef Word exponent = <Word> 0x7f800000 if sizeof(Word) == 4 else <Word> 0x7ff0000000000000ULL
@@ -77,15 +80,17 @@ def pack(kernel, packed, int itemsize, tap_offsets, phase_taps, int64_t groups, 
         dst = borrow(packed, &views[1], nbytes, True, "packed")
         with nogil:
             if depthwise and itemsize == 4:
-                finite = pack_depthwise_words[uint32_t](<const uint32_t *> src, <uint32_t *> dst, steps, count, kc, width, k_step, l_step)
+                finite = pack_depthwise_words[uint32_t](<const uint32_t *> src, <uint32_t *> dst, steps, count, kc, width,
+                                                        k_step, l_step)
             elif depthwise:
-                finite = pack_depthwise_words[uint64_t](<const uint64_t *> src, <uint64_t *> dst, steps, count, kc, width, k_step, l_step)
+                finite = pack_depthwise_words[uint64_t](<const uint64_t *> src, <uint64_t *> dst, steps, count, kc, width,
+                                                        k_step, l_step)
             elif itemsize == 4:
-                finite = pack_words[uint32_t](<const uint32_t *> src, <uint32_t *> dst, steps, phases, steps + count, groups, kc, width,
-                                              k_step, l_step, group_step, lanes, nr)
+                finite = pack_words[uint32_t](<const uint32_t *> src, <uint32_t *> dst, steps, phases, steps + count,
+                                              groups, kc, width, k_step, l_step, group_step, lanes, nr)
             else:
-                finite = pack_words[uint64_t](<const uint64_t *> src, <uint64_t *> dst, steps, phases, steps + count, groups, kc, width,
-                                              k_step, l_step, group_step, lanes, nr)
+                finite = pack_words[uint64_t](<const uint64_t *> src, <uint64_t *> dst, steps, phases, steps + count,
+                                              groups, kc, width, k_step, l_step, group_step, lanes, nr)
         return finite
     finally:
         free(steps)

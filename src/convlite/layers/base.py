@@ -163,7 +163,7 @@ class Layer(abc.ABC):
         if self.rank is not None and len(shape) != self.rank:
             raise ValueError(
                 f"{self.name} takes {self.rank} axes ({self.axes}); got the shape {shape}"
-                + ("; put None in front for the batch" if len(shape) == self.rank - 1 else "")
+                + ("; is the batch axis missing? It comes first" if len(shape) == self.rank - 1 else "")
             )
         if any(size is not None and size < 0 for size in shape):
             raise ValueError(f"input_shape must not be negative; got {shape}")
@@ -199,7 +199,7 @@ class Layer(abc.ABC):
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        twin = copy.copy(self)
+        twin = Layer.__copy__(self)
         memo[id(self)] = twin
         for key, value in self.__dict__.items():
             if key not in self._shared:

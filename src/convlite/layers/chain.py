@@ -1,9 +1,10 @@
 """Layers that are made of layers, each feeding the next."""
 
 import abc
+import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy.typing as npt
 
@@ -71,6 +72,9 @@ class Chain(Layer):
     def _ensure_weights(self, shape: Shape) -> None:
         for (_, layer), step_shape in zip(self.steps, self.shapes(shape), strict=False):
             layer.build(step_shape)
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)  # the layers carry the weights, so a copy needs layers of its own
 
     def _part(self, weights: Mapping[str, Any], name: str, layer: Layer) -> dict[str, Any]:
         return {weight: weights[self._label(name, weight)] for weight in layer.weight_names()}

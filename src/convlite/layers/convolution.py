@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import abc
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 import numpy.typing as npt
 
-from .. import activations, ops
+from .. import activations, initializers, ops
 from ..arguments import as_operand, as_padding, as_padding_1d, as_pair, as_single, as_size
 from ..pack import Operation, PackedKernel
 from .base import Array, Shape, WeightedLayer, keep_unknown, product
@@ -86,6 +87,17 @@ class KernelLayer(WeightedLayer):
         layer = cls(**{**sizes, "dtype": kernel.dtype, "use_bias": bias is not None, **options})
         layer.set_weights([kernel] if bias is None else [kernel, bias])
         return layer
+
+    def with_weights(self, kernel: npt.ArrayLike, bias: npt.ArrayLike | None = None) -> Self:
+        """A copy of this layer with another kernel, and another bias or none; everything else stays."""
+        twin = copy.copy(self)
+        twin.use_bias = bias is not None
+        twin._initializers = {"kernel": self._initializers["kernel"]}
+        if bias is not None:
+            twin._initializers["bias"] = self._initializers.get("bias", initializers.get("zeros"))
+        twin._weights = None
+        twin.set_weights([kernel] if bias is None else [kernel, bias])
+        return twin
 
     @classmethod
     @abc.abstractmethod
@@ -249,7 +261,7 @@ class _Filters(_Convolution):
         return self.filters
 
     def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
-        inputs = _per_group(self._channels(shape), self.groups, "input channels")
+        inputs = _per_group(self._channels(shape), self.groups, "inputs")
         return self._with_bias((*self.kernel_size, inputs, self.filters), self.filters)
 
     def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
@@ -291,7 +303,7 @@ class _TransposedFilters(_Filters):
 
     def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         inputs = self._channels(shape)
-        _per_group(inputs, self.groups, "input channels")
+        _per_group(inputs, self.groups, "inputs")
         return self._with_bias((*self.kernel_size, self.filters // self.groups, inputs), self.filters)
 
     def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
@@ -415,5 +427,7 @@ class DepthwiseConv2D(_Convolution):
 
 def _per_group(channels: int, groups: int, what: str) -> int:
     if channels % groups:
-        raise ValueError(f"groups must divide the number of {what}; got groups={groups} and {channels}")
+        raise ValueError(
+            f"groups must divide the number of {what}; got groups={groups} and {channels} {what}"
+        )
     return channels // groups

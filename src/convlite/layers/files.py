@@ -39,9 +39,11 @@ def read_weights(path: StrPath) -> dict[str, Array]:
     with open(path, "rb") as file:
         try:
             return load(file)
-        except (MemoryError, ImportError):
+        except ImportError:
             raise
-        except Exception as error:  # the parsers raise a dozen kinds for broken bytes
+        except (
+            Exception
+        ) as error:  # the parsers raise a dozen kinds for broken bytes, a size that lies among them
             raise ValueError(f"{os.fspath(path)!r} is not a readable weights file: {error}") from error
 
 

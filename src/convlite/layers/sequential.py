@@ -41,7 +41,7 @@ class Sequential(Chain):
     def add(self, layer: Layer) -> None:
         """Append a layer; it is built at once where the model is. ValueError for a name that is taken."""
         if not isinstance(layer, Layer):
-            raise TypeError(f"layers must be convlite layers; got {type(layer).__name__}{_layer_hint(layer)}")
+            raise TypeError(f"layers must be convlite layers; got {_described(layer)}")
         if any(layer is present for present in self.layers):
             raise ValueError(
                 f"the layer {layer.name!r} is in {self.name} already: give copy.copy(layer) for another"
@@ -153,7 +153,8 @@ class Sequential(Chain):
         self.assign(read_weights(path))
 
 
-def _layer_hint(value: object) -> str:
-    if isinstance(value, type) and issubclass(value, Layer):
-        return f" {value.__name__}: write {value.__name__}(...), with its parentheses"
-    return ": wrap a function as Activation(function)" if callable(value) else ""
+def _described(value: object) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}: write {value.__name__}(...)"
+    hint = ": wrap a function as Activation(function)" if callable(value) else ""
+    return f"{type(value).__name__}{hint}"

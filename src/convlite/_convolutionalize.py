@@ -1,0 +1,265 @@
+"""Networks rewritten layer by layer: classifiers made fully convolutional, batch normalizations folded away.
+
+Both functions return a new Sequential. What they do not change is copied, and shares the immutable weights; a
+Sequential within the model is dissolved into its layers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import NoReturn, TypeVar
+
+import numpy as np
+
+from . import activations, layers
+from ._weights import Order, dense_to_conv2d, fold_batch_norm
+from .arguments import Array
+
+__all__ = ["convolutionalize", "fold_batch_norms"]
+
+Shape = tuple[int | None, ...]
+KernelLayer = TypeVar("KernelLayer", bound=layers.KernelLayer)
+
+
+def convolutionalize(model: layers.Sequential) -> layers.Sequential:
+    """Turn a classifier of images of one size into a fully convolutional network for larger ones.
+
+    Flatten, of either order, and the Dense behind it become a Conv2D whose kernel is as large as the feature
+    map; a later Dense becomes a 1x1 Conv2D, and global pooling becomes pooling over windows of the feature
+    map's size. An image of the size that `model` was built for gives the model's result, of shape
+    (N, 1, 1, classes); a larger one gives such a result for every position of that window, in steps of the
+    product of all strides. The results are those of the cut-out windows where the model pads nothing: with
+    padding="same", a window within the image sees its neighbouring pixels, and a cut-out one sees zeros.
+
+    ValueError for a model that is not built, and for a layer that has no such form, which the message names.
+
+    >>> model = layers.Sequential([layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(10)])
+    >>> model.build((None, 12, 12, 1))
+    >>> convolutionalize(model)(np.zeros((1, 20, 30, 1), np.float32)).shape
+    (1, 9, 19, 10)
+    """
+    if model.input_shape is None:
+        raise ValueError(
+            "model must be built for its image size: call model.build((None, height, width, channels))"
+        )
+    shape = model.input_shape
+    if len(shape) != 4:
+        raise ValueError(f"model must take images (N, H, W, C); it takes the shape {shape}")
+    channels = shape[3]
+    rewriting = _Rewriting()
+    for layer in _flat(model):
+        rewriting.take(layer, shape)
+        shape = layer.compute_output_shape(shape)
+    result = layers.Sequential(rewriting.finish(), name=model.name)
+    result.build((None, None, None, channels))
+    return result
+
+
+def fold_batch_norms(model: layers.Sequential) -> layers.Sequential:
+    """Merge every BatchNormalization into the convolution or Dense in front of it, if that has no activation.
+
+    The result computes the same up to rounding. A BatchNormalization behind anything else stays where it is.
+    ValueError for a model without weights.
+
+    >>> model = layers.Sequential([layers.Conv2D(4, 3, use_bias=False), layers.BatchNormalization()])
+    >>> model.build((None, 12, 12, 1))
+    >>> fold_batch_norms(model).layers
+    [<Conv2D 'conv2d': (None, 12, 12, 1) -> (None, 10, 10, 4)>]
+    """
+    result: list[layers.Layer] = []
+    for layer in _flat(model):
+        if not layer.built:
+            raise ValueError(
+                f"model must have its weights; {layer.name!r} has none: call model.build((None, ...))"
+            )
+        # Dropout does nothing here: it may stand in between.
+        place = next(
+            (i for i in reversed(range(len(result))) if not isinstance(result[i], layers.Dropout)), -1
+        )
+        if place >= 0 and isinstance(layer, layers.BatchNormalization) and _takes_norm(result[place]):
+            result[place] = _with_norm(result[place], layer)
+        else:
+            result.append(layer)
+    folded = layers.Sequential(result, name=model.name)
+    if model.input_shape is not None:
+        folded.build(model.input_shape)
+    return folded
+
+
+def _flat(model: layers.Sequential, prefix: str = "") -> Iterator[layers.Layer]:
+    """Copies of the layers, under the names that they have in the model."""
+    for name, layer in model.steps:
+        if isinstance(layer, layers.Sequential):
+            yield from _flat(layer, f"{prefix}{name}_")
+        else:
+            yield _named(copy.deepcopy(layer), prefix + name)
+
+
+def _named(layer: layers.Layer, name: str) -> layers.Layer:
+    layer.name, layer.has_own_name = name, True
+    return layer
+
+
+# ---- batch normalization ---------------------------------------------------------------------------------
+
+
+def _is_linear(activation: object) -> bool:
+    return activation is None or activation is activations.get("linear")
+
+
+def _takes_norm(layer: layers.Layer) -> bool:
+    last = layer.pointwise if isinstance(layer, layers.SeparableConv2D) else layer
+    return isinstance(last, layers.KernelLayer) and _is_linear(last.activation)
+
+
+def _with_norm(layer: layers.Layer, norm: layers.BatchNormalization) -> layers.Layer:
+    """The layer with the normalization merged into it."""
+    if isinstance(layer, layers.SeparableConv2D):
+        twin = copy.copy(layer)
+        twin.pointwise = _folded(layer.pointwise, norm)
+        return twin
+    assert isinstance(layer, layers.KernelLayer)
+    return _folded(layer, norm)
+
+
+def _folded(layer: KernelLayer, norm: layers.BatchNormalization) -> KernelLayer:
+    weights = norm.named_weights()
+    return layer.with_weights(
+        *fold_batch_norm(
+            layer.kernel,
+            layer.bias,
+            weights["moving_mean"],
+            weights["moving_variance"],
+            weights.get("gamma"),
+            weights.get("beta"),
+            norm.epsilon,
+            layer.operation,
+        )
+    )
+
+
+def _absorb_norm(layer: layers.Dense, norm: layers.BatchNormalization) -> layers.Dense:
+    """The Dense with the normalization in front of it merged into it: a linear map of a linear map."""
+    weights = {name: weight.astype(np.float64) for name, weight in norm.named_weights().items()}
+    factor = weights.get("gamma", 1.0) / np.sqrt(weights["moving_variance"] + norm.epsilon)
+    shift = weights.get("beta", 0.0) - weights["moving_mean"] * factor
+    bias = shift @ layer.kernel + (0.0 if layer.bias is None else layer.bias)
+    return layer.with_weights((factor[:, None] * layer.kernel).astype(layer.dtype), bias.astype(layer.dtype))
+
+
+# ---- the head ---------------------------------------------------------------------------------------------
+
+
+class _Rewriting:
+    """The layers of a classifier so far, in fully convolutional form.
+
+    Between Flatten and Dense the new network still holds the image: `flattened` is then its shape (H, W, C)
+    and the order of the row, and `norms` what is to be merged into the Dense.
+    """
+
+    def __init__(self) -> None:
+        self.layers: list[layers.Layer] = []
+        self.flattened: tuple[tuple[int, int, int], Order] | None = None
+        self.norms: list[layers.BatchNormalization] = []
+
+    def take(self, layer: layers.Layer, shape: Shape) -> None:
+        """Add a layer that the model gives an array of this shape."""
+        if isinstance(layer, layers.InputLayer):
+            return
+        if len(shape) == 4:
+            self._take_on_image(layer, shape)
+        elif len(shape) != 2:
+            _refuse(layer, f"takes the shape {shape}, neither an image nor a row of features")
+        elif self.flattened is None:
+            self._take_on_features(layer)
+        else:
+            self._take_on_flattened(layer)
+
+    def _take_on_image(self, layer: layers.Layer, shape: Shape) -> None:
+        if isinstance(layer, layers.Flatten):
+            self.flattened = _known(layer, shape), layer.order
+        elif isinstance(layer, layers.GlobalAveragePooling2D | layers.GlobalMaxPooling2D):
+            average = isinstance(layer, layers.GlobalAveragePooling2D)
+            pooling = layers.AveragePooling2D if average else layers.MaxPooling2D
+            self.layers.append(pooling(_known(layer, shape)[:2], strides=1, name=layer.name))
+        elif isinstance(layer, layers.Reshape):
+            _refuse(layer, "fixes the image size; where it makes rows of features, use Flatten")
+        elif isinstance(layer, layers.PReLU) and layer.alpha.shape[:2] != (1, 1):
+            _refuse(
+                layer, "has a slope for each position; PReLU(shared_axes=(1, 2)) has one for each channel"
+            )
+        elif isinstance(layer, layers.Softmax) and layer.axis not in (-1, 3):
+            _refuse(layer, "runs over positions; only axis=-1, the channels, can slide")
+        else:
+            self.layers.append(layer)
+
+    def _take_on_features(self, layer: layers.Layer) -> None:
+        """A row of features is now a pixel's channels."""
+        if isinstance(layer, layers.Dense):
+            kernel, bias = dense_to_conv2d(layer.kernel, layer.bias)
+            self._append_conv(layer, kernel, bias)
+        elif isinstance(layer, layers.PReLU):
+            self.layers.append(layers.PReLU.from_weights(layer.alpha.reshape(1, 1, -1), name=layer.name))
+        elif isinstance(layer, layers.Softmax):
+            if layer.axis not in (-1, 1):
+                _refuse(layer, "runs over the batch; only axis=-1, the features, can slide")
+            self.layers.append(layers.Softmax(name=layer.name))
+        elif isinstance(layer, _ON_FEATURES):
+            self.layers.append(layer)
+        elif not isinstance(layer, layers.Flatten):
+            _refuse(layer, "is not known to work on an image as it does on a row of features")
+
+    def _take_on_flattened(self, layer: layers.Layer) -> None:
+        assert self.flattened is not None
+        if isinstance(layer, layers.Dense):
+            for norm in reversed(self.norms):
+                layer = _absorb_norm(layer, norm)
+            kernel, bias = dense_to_conv2d(layer.kernel, layer.bias, *self.flattened)
+            self._append_conv(layer, kernel, bias)
+            self.flattened, self.norms = None, []
+        elif isinstance(layer, layers.BatchNormalization):
+            self.norms.append(layer)
+        elif _is_elementwise(layer) and not self.norms:
+            self.layers.append(layer)  # it does the same to the image
+        elif not isinstance(layer, layers.Flatten | layers.Dropout):
+            _refuse(layer, "stands between Flatten and Dense and treats positions differently")
+
+    def _append_conv(self, layer: layers.Dense, kernel: Array, bias: Array | None) -> None:
+        self.layers.append(
+            layers.Conv2D.from_weights(kernel, bias, activation=layer.activation, name=layer.name)
+        )
+
+    def finish(self) -> list[layers.Layer]:
+        """All layers of the new network. ValueError where a Flatten has no Dense."""
+        if self.flattened is not None:
+            raise ValueError("model flattens an image and no Dense follows: there is nothing to slide")
+        return self.layers
+
+
+# What treats every row of features, and so every pixel's channels, alike.
+_ON_FEATURES = layers.Activation | layers.BatchNormalization | layers.Dropout | layers.LeakyReLU | layers.ReLU
+
+
+def _is_elementwise(layer: layers.Layer) -> bool:
+    """Whether the layer does the same to every number, wherever it stands."""
+    if isinstance(layer, layers.Activation):
+        activation = layer.activation
+        return activation is None or (
+            isinstance(activation, activations.Activation) and not isinstance(activation, activations.PReLU)
+        )
+    return isinstance(layer, layers.ReLU | layers.LeakyReLU | layers.Dropout)
+
+
+def _known(layer: layers.Layer, shape: Shape) -> tuple[int, int, int]:
+    _, height, width, channels = shape
+    if height is None or width is None or channels is None:
+        _refuse(
+            layer,
+            f"needs the image size, but its input has the shape {shape}: build the model with a fixed one",
+        )
+    return height, width, channels
+
+
+def _refuse(layer: layers.Layer, reason: str) -> NoReturn:
+    raise ValueError(f"model cannot be made convolutional: {layer.name!r} ({type(layer).__name__}) {reason}")

@@ -1,0 +1,69 @@
+"""The compiled core (kernels/_kernels.pyx). Its callers in Python have checked every argument."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict, final
+
+from .arguments import Array
+from .plan import Plan
+
+class _Table(TypedDict):
+    lanes: int
+    mr: int
+    nr: int
+    depthwise_mr: int
+    fma: bool
+
+# None where this machine or this build has no such instruction set; only available_isas() asks before it knows.
+def describe(isa: str, bits: int) -> _Table | Any: ...
+def activation_codes() -> dict[str, int]: ...
+def peak_flops(isa: str, bits: int, rounds: int, threads: int = 1) -> float: ...
+def openmp() -> int: ...
+def in_parallel() -> bool: ...
+def pause_openmp() -> bool: ...
+
+@final
+class Gather:
+    def __init__(self, plan: Plan) -> None: ...
+    def run(
+        self,
+        x: Array,
+        weights: Array,
+        bias: Array | None,
+        alpha: Array | None,
+        out: Array,
+        code: int,
+        a: float,
+        b: float,
+        finite: bool,
+        threads: int,
+    ) -> None: ...
+
+def pack(
+    kernel: Array,
+    packed: Array,
+    itemsize: int,
+    tap_offsets: Sequence[int],
+    phase_taps: Sequence[int],
+    groups: int,
+    kc: int,
+    width: int,
+    k_step: int,
+    l_step: int,
+    group_step: int,
+    lanes: int,
+    nr: int,
+    depthwise: bool,
+) -> bool: ...
+def activate(
+    isa: str,
+    itemsize: int,
+    x: Array,
+    out: Array,
+    rows: int,
+    columns: int,
+    alpha: Array | None,
+    code: int,
+    a: float,
+    b: float,
+    threads: int,
+) -> None: ...

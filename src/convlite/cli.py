@@ -1,0 +1,58 @@
+"""The command `convlite`: a table of subcommands, each imported only when it is asked for."""
+
+import argparse
+import importlib
+from collections.abc import Callable, Sequence
+
+from . import __version__, show_config
+
+__all__ = ["main"]
+
+# Command -> (what it does, the module and function that do it). The function gets the remaining arguments and
+# returns the exit status.
+COMMANDS = {
+    "info": (
+        "print the version, the CPU's instruction sets and the threads in use, and why",
+        "convlite.cli:info",
+    ),
+    "demo": ("find the faces in a photograph", "convlite.demo.run:main"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (default: sys.argv) and return the exit status; misuse raises SystemExit(2).
+
+    >>> main(["--version"])
+    Traceback (most recent call last):
+        ...
+    SystemExit: 0
+    """
+    width = max(map(len, COMMANDS))
+    parser = argparse.ArgumentParser(
+        prog="convlite",
+        description="Convolution, transposed convolution, depthwise convolution and dense layers for NumPy.",
+        epilog="\n".join(
+            ["commands:"]
+            + [f"  {name:<{width}}  {purpose}" for name, (purpose, _) in COMMANDS.items()]
+            + ["", "convlite COMMAND --help tells more about one."]
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"convlite {__version__}")
+    parser.add_argument(
+        "command", metavar="COMMAND", choices=list(COMMANDS), help="one of the commands below"
+    )
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="what the command takes")
+    options = parser.parse_args(arguments)
+    module, function = COMMANDS[options.command][1].split(":")
+    run: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
+    return run(options.arguments)
+
+
+def info(arguments: Sequence[str]) -> int:
+    """`convlite info`: print `convlite.show_config()`."""
+    argparse.ArgumentParser(
+        prog="convlite info", description="Print what convlite was built with, what it chose and why."
+    ).parse_args(arguments)
+    show_config()
+    return 0

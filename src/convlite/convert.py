@@ -1,0 +1,57 @@
+"""Weights from and for other frameworks, and networks in other forms.
+
+`from_torch`, `from_onnx`, `from_keras` and their inverses change the layout of a kernel, `nchw_to_nhwc` and
+`nhwc_to_nchw` that of an image; `dense_to_conv2d`, `conv2d_to_dense` and `fold_batch_norm` rewrite the
+weights of one operation. `convolutionalize` and `fold_batch_norms` rewrite a whole `layers.Sequential`.
+
+Kernel layouts, with I and O for the channels going in and out of the operation, g for groups:
+
+    operation            convlite, TensorFlow, Keras    PyTorch, ONNX
+    conv2d               (kh, kw, I/g, O)               (O, I/g, kh, kw)
+    conv2d_transpose     (kh, kw, O/g, I)               (I, O/g, kh, kw)
+    depthwise_conv2d     (kh, kw, C, multiplier)        (C*multiplier, 1, kh, kw), groups=C
+    dense                (I, O)                         (O, I); ONNX's MatMul, and Gemm with transB=0: (I, O)
+    conv1d               (kw, I/g, O)                   (O, I/g, kw)
+    conv1d_transpose     (kw, O/g, I)                   (I, O/g, kw)
+
+Because convlite's transposed convolution takes the array of the convolution it reverses, one permutation
+serves every row on the right: both channel axes go behind the others and change places. No kernel is
+flipped anywhere. Biases are the same in all of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._weights import (
+    conv2d_to_dense,
+    dense_to_conv2d,
+    fold_batch_norm,
+    from_keras,
+    from_onnx,
+    from_torch,
+    nchw_to_nhwc,
+    nhwc_to_nchw,
+    to_keras,
+    to_onnx,
+    to_torch,
+)
+
+if TYPE_CHECKING:
+    from ._convolutionalize import convolutionalize, fold_batch_norms
+
+__all__ = [
+    "from_torch", "to_torch", "from_onnx", "to_onnx", "from_keras", "to_keras",
+    "nchw_to_nhwc", "nhwc_to_nchw",
+    "dense_to_conv2d", "conv2d_to_dense", "fold_batch_norm",
+    "convolutionalize", "fold_batch_norms",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs the layers when it is first asked for: arrays are converted without them."""
+    if name not in ("convolutionalize", "fold_batch_norms"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import _convolutionalize
+
+    return getattr(_convolutionalize, name)

@@ -1,0 +1,49 @@
+"""Reads tests/golden/ops_*.npz (written by make_ops.py) as parameters for pytest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+@dataclass(frozen=True)
+class GoldenCase:
+    """One call: `function(*operands, **options)` is `want`, says `source`.
+
+    Operands are in the order of convlite's positional parameters: x, kernel, bias ...
+    """
+
+    function: str
+    source: str
+    operands: dict[str, np.ndarray]
+    options: dict[str, Any]
+    want: np.ndarray
+
+    def call(self, module: Any) -> np.ndarray:
+        """Call `module`'s function of this case's name."""
+        return getattr(module, self.function)(*self.operands.values(), **self.options)
+
+
+def golden_cases(name: str, *functions: str) -> list[Any]:
+    """The cases of golden/ops_NAME.npz, for pytest.mark.parametrize; only those of `functions`, if given."""
+    found = []
+    with np.load(FOLDER / f"ops_{name}.npz") as file:
+        for entry in json.loads(str(file["cases"])):
+            if functions and entry["function"] not in functions:
+                continue
+            arrays = {key: file[f"{entry['name']}/{key}"] for key in [*entry["operands"], "want"]}
+            case = GoldenCase(
+                entry["function"], entry["source"], {key: arrays[key] for key in entry["operands"]},
+                entry["options"], arrays["want"],
+            )  # fmt: skip
+            text = ",".join(f"{key}={value}" for key, value in entry["options"].items()).replace(" ", "")
+            dtype = arrays["x"].dtype.name
+            found.append(pytest.param(case, id=f"{entry['name']}-{entry['function']}-{dtype}-{text}"))
+    return found
