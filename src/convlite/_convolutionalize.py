@@ -31,6 +31,7 @@ def convolutionalize(model: layers.Sequential) -> layers.Sequential:
     (N, 1, 1, classes); a larger one gives such a result for every position of that window, in steps of the
     product of all strides. The results are those of the cut-out windows where the model pads nothing: with
     padding="same", a window within the image sees its neighbouring pixels, and a cut-out one sees zeros.
+    Where strides leave the last rows of a window unread, a window that lacks only those has its place too.
 
     ValueError for a model that is not built, and for a layer that has no such form, which the message names.
 

@@ -211,7 +211,7 @@ def transpose_size(
         if high < 0:
             raise ValueError(
                 f"padding {pad} crops away more than the whole output along {axis}: "
-                f"x's {axis} is {in_size}, the full output {high}"
+                f"x's {axis} is {in_size}, the full output {(in_size - 1) * stride + extent}"
             )
         raise ValueError(
             f"{asked} asks for an output {axis} of {size}, but only {low}..{high} give "
