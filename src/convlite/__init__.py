@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = (Path(__file__).parent / "VERSION").read_text(encoding="ascii").strip()
 
+from . import _waiting  # first: it decides how the core is loaded
 from . import activations
 from ._dispatch import show_config
 from ._threads import get_num_threads, num_threads, set_num_threads

@@ -502,7 +502,8 @@ def _run(
     target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y
     code, a, b, alpha = fused if fused is not None else (0, 0.0, 0.0, None)
     threads = _threads.threads_for(plan.multiply_adds)
-    plan.gather.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
+    runner = plan.gather if panels.finite or not plan.padding else plan.exact
+    runner.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
     if after is not None:
         y[...] = _checked(after, target, whole_shape or geometry.out_shape)
     return y

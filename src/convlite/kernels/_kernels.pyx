@@ -25,7 +25,7 @@ cdef extern from "isa/table.h" nogil:
         const void *const *rows
         const void *panel
         void *const *out
-        int64_t out_offset, taps, kc, lanes
+        int64_t step, out_step, out_offset, taps, kc, lanes
         const void *bias
         const void *alpha
         Activation act
@@ -45,7 +45,8 @@ cdef extern from "isa/table.h" nogil:
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, fma
-        TileKernel tile[3][15]
+        TileKernel gathered[3][15]
+        TileKernel strided[3][15]
         DepthwiseKernel depthwise
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         double (*peak)(int64_t) noexcept nogil

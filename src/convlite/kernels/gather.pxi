@@ -1,4 +1,4 @@
-# The one loop nest: convolution, its transpose, depthwise and dense alike, as phases of gathered pixels.
+# The one loop nest: convolution, its transpose, depthwise and dense alike, as phases.
 #
 # What it computes, for every pair of phases (one of the rows, one of the columns), image n, group g and output channel l:
 #
@@ -9,14 +9,17 @@
 #             if inside(r, c): for k < kc: s = fma(x[n, r, c, g*kc + k], w[t, k, l], s)
 #         out[n, start_h + i*step_h, start_w + j*step_w, g*cout + l] = act(s + bias[l])
 #
-# How: the outputs of a phase pair form one flat list of pixels (tiles cross rows and images, so 7x7 maps lose nothing). A
-# tile is `mr` of them, a block is some tiles, and a task is (block, group, span of panels). A task writes down where each pixel
-# of its tiles finds each tap (rows[tap][pixel]; padding points at a row of zeros), then runs panel by panel, so that a
+# How: the outputs of a phase pair are cut into tiles of up to `mr` pixels, a block is some tiles, and a task is (block, group, span
+# of panels). A task first writes down where each tile finds its input at each tap, then runs panel by panel, so that a
 # panel of weights stays in L2 while the tiles of the block pass over it. Sums too long for the table or for L2 are cut into
 # chunks of taps or channels; the micro-kernel continues them exactly.
 #
+# There are two ways to write down where the input is. Strided (segments.pxi): a tile is one or two runs of neighbouring pixels, and
+# two addresses and a step say it all. Gathered (here): a tile is any `mr` pixels of the phase pair's flat list, rows[tap][pixel] holds a
+# pointer for each, and padding points at a row of zeros; for maps too narrow for runs, for depthwise, and for the exact mode:
+#
 # Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels
-# (the packing looks for them) `gather_exact` visits the taps inside the image one by one: slow, and right.
+# (the packing looks for them) `exact_task` visits the taps inside the image one by one: slow, and right.
 
 
 cdef struct AxisPhase:
@@ -25,6 +28,9 @@ cdef struct AxisPhase:
     int64_t before             # taps of the phases packed earlier: where this phase's weights start
     int64_t *offsets           # [taps]
     int64_t low, high          # i*in_step + offset is inside the input for every tap if low <= i*in_step < high
+    int64_t least, reach       # the smallest offset, and how many inputs lie from it to the largest
+    # strided columns: a line is cut into so many tiles (0: two lines make one tile), of which some touch the left and right edge
+    int64_t pieces, left, right
 
 cdef struct Block:
     int row_phase, column_phase
@@ -37,8 +43,10 @@ cdef struct Job:
     int64_t groups, kc, width                   # channels read and written by one group
     int64_t padded                              # width, rounded up to whole vectors
     int64_t kernel_w, kernel_taps
+    int64_t group_step         # input channels from one group to the next
+    int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see segments.pxi
     int64_t mr, tap_chunk, k_chunk
-    int depthwise
+    int depthwise, strided
     AxisPhase *row
     AxisPhase *column
     Block *blocks
@@ -82,7 +90,7 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
             iw = p * cp.in_step
             out[i] = job.out + (((n * job.ho + rp.start + q * rp.step) * job.wo + cp.start + p * cp.step) * job.cout
                                 + group * job.width) * size
-            here = job.x + n * job.h * row_step + ih * row_step + iw * pixel_step + (group * job.kc + k0) * size
+            here = job.x + n * job.h * row_step + ih * row_step + iw * pixel_step + (group * job.group_step + k0) * size
             a = tap0 // cp.taps if cp.taps else 0
             b = tap0 - a * cp.taps
             if rp.low <= ih < rp.high and cp.low <= iw < cp.high:
@@ -160,18 +168,22 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
             mr = (tile + 1) * pixels // block.all_tiles - first
             call.rows = <const void **> tile_rows
             call.out = <void **> tile_out
-            job.table.tile[nr][mr](&call)
+            job.table.gathered[nr][mr](&call)
             tile_rows += mr * taps
             tile_out += mr
 
 
+include "segments.pxi"
+
+
 @cython.cdivision(True)
-cdef void gather_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
+cdef void run_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
     """LOOP tasks: one block of one group, over a span of panels."""
     cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
     cdef int64_t all_taps = job.row[block.row_phase].taps * job.column[block.column_phase].taps
     cdef int64_t tap0 = 0, taps, k0, kc
+    cdef bint accumulate, finish
     cdef char **out = <char **> scratch
     cdef const char **rows = scratch + block.tiles * job.mr
     while True:  # LOOP taps
@@ -179,9 +191,12 @@ cdef void gather_task(const Job *job, int64_t task, const char **scratch) noexce
         k0 = 0
         while True:  # LOOP channels
             kc = smaller(job.k_chunk, job.kc - k0)
-            locate(job, block, group, tap0, taps, k0, rows, out)
-            run_tiles(job, block, group, span, tap0, taps, k0, kc, tap0 > 0 or k0 > 0,
-                      tap0 + taps >= all_taps and k0 + kc >= job.kc, rows, out)
+            accumulate, finish = tap0 > 0 or k0 > 0, tap0 + taps >= all_taps and k0 + kc >= job.kc
+            if job.strided:
+                run_segments(job, block, group, span, tap0, taps, k0, kc, accumulate, finish, <char *> scratch)
+            else:
+                locate(job, block, group, tap0, taps, k0, rows, out)
+                run_tiles(job, block, group, span, tap0, taps, k0, kc, accumulate, finish, rows, out)
             k0 += kc
             if k0 >= job.kc:
                 break
@@ -191,7 +206,7 @@ cdef void gather_task(const Job *job, int64_t task, const char **scratch) noexce
 
 
 @cython.cdivision(True)
-cdef void gather_exact_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
+cdef void exact_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
     """The same task without zeros for padding: pixel by pixel, tap by tap; for kernels that hold Inf or NaN."""
     cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
@@ -226,8 +241,9 @@ cdef class Gather:
     cdef object plan
 
     def __cinit__(self, plan):
-        cdef int64_t size, i, j, k, tiles, done, pixels, most_tiles = 1, most_taps = 0, total
-        geometry = plan.geometry
+        cdef int64_t i, j, k, tiles, done, pixels, total
+        cdef int64_t size
+        geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
         self.plan = plan
         self.job.table = table_of(plan.isa, plan.bits)
@@ -235,13 +251,16 @@ cdef class Gather:
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
         self.job.depthwise = plan.algorithm == "depthwise"
+        self.job.strided = plan.algorithm == "strided"
         self.job.groups = 1 if self.job.depthwise else geometry.groups
-        self.job.kc = geometry.cin // self.job.groups
+        self.job.group_step = geometry.cin // self.job.groups
+        self.job.fused = columns.kernel if plan.fused else 1
+        self.job.kc = self.job.group_step * self.job.fused
         self.job.width = geometry.cout // self.job.groups
         self.job.padded = ceil_div(self.job.width, self.job.table.lanes) * self.job.table.lanes
         self.job.panels = ceil_div(self.job.width, self.job.table.nr * self.job.table.lanes)
-        self.job.kernel_w = columns.kernel
-        self.job.kernel_taps = rows.kernel * columns.kernel
+        self.job.kernel_w = columns.kernel // self.job.fused
+        self.job.kernel_taps = rows.kernel * self.job.kernel_w
         self.job.mr, self.job.tap_chunk, self.job.k_chunk = plan.tile_pixels, plan.tap_chunk, plan.channel_chunk
 
         # the axes
@@ -249,38 +268,34 @@ cdef class Gather:
         self.offsets = <int64_t *> malloc((total + 1) * sizeof(int64_t))
         self.job.row = <AxisPhase *> calloc(len(rows.phases) + 1, sizeof(AxisPhase))
         self.job.column = <AxisPhase *> calloc(len(columns.phases) + 1, sizeof(AxisPhase))
-        self.job.zeros = <const char *> calloc(self.job.kc + 1, size)
-        if not (self.offsets and self.job.row and self.job.column and self.job.zeros):
+        if not (self.offsets and self.job.row and self.job.column):
             raise MemoryError("no memory for a plan")
-        k = 0
-        k = self._fill_axis(rows, self.job.row, k)
-        k = self._fill_axis(columns, self.job.column, k)
+        k = self._fill_axis(rows, self.job.row, 0, 1)
+        k = self._fill_axis(columns, self.job.column, k, self.job.fused)
 
         # the blocks
         self.block_count = 0
         for i in range(len(rows.phases)):
             for j in range(len(columns.phases)):
-                pixels = self.job.images * self.job.row[i].count * self.job.column[j].count
-                tiles = ceil_div(pixels, self.job.mr)
-                self.block_count += ceil_div(tiles, plan.block_tiles)
+                self.block_count += ceil_div(self._tiles(i, j), plan.block_tiles)
         self.job.blocks = <Block *> calloc(self.block_count + 1, sizeof(Block))
         if not self.job.blocks:
             raise MemoryError("no memory for a plan")
+        self.scratch_bytes = 0
         k = 0
         for i in range(len(rows.phases)):
             for j in range(len(columns.phases)):
-                pixels = self.job.images * self.job.row[i].count * self.job.column[j].count
-                tiles = ceil_div(pixels, self.job.mr)
-                done = 0
+                tiles, done = self._tiles(i, j), 0
                 while done < tiles:
                     self.job.blocks[k].row_phase, self.job.blocks[k].column_phase = i, j
                     self.job.blocks[k].first_tile, self.job.blocks[k].all_tiles = done, tiles
                     self.job.blocks[k].tiles = smaller(plan.block_tiles, tiles - done)
-                    most_tiles = max(most_tiles, self.job.blocks[k].tiles)
-                    most_taps = max(most_taps, self.job.row[i].taps * self.job.column[j].taps)
+                    self.scratch_bytes = max(self.scratch_bytes, self._scratch(&self.job.blocks[k]))
                     done += self.job.blocks[k].tiles
                     k += 1
-        self.scratch_bytes = most_tiles * self.job.mr * (1 + min(most_taps, self.job.tap_chunk) + 1) * sizeof(void *)
+        self.job.zeros = <const char *> calloc(self._zeros() + 1, size)
+        if not self.job.zeros:
+            raise MemoryError("no memory for a plan")
         self.x_bytes = self.job.images * self.job.h * self.job.w * self.job.cin * size
         self.out_bytes = self.job.images * self.job.ho * self.job.wo * self.job.cout * size
         self.bias_bytes = self.job.cout * size
@@ -289,17 +304,38 @@ cdef class Gather:
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.padding = plan.padding
 
-    cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k) except -1:
+    cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k, int64_t fused) except -1:
+        """Phases to C; `fused` neighbouring offsets become the first of them."""
         for phase in axis.phases:
             ap.start, ap.step, ap.count, ap.in_step = phase.start, phase.step, phase.count, phase.in_step
-            ap.taps, ap.before, ap.offsets = len(phase.offsets), phase.before, self.offsets + k
-            for offset in phase.offsets:
+            ap.taps, ap.before, ap.offsets = len(phase.offsets) // fused, phase.before, self.offsets + k
+            for offset in phase.offsets[::fused]:
                 self.offsets[k] = offset
                 k += 1
-            ap.low = -min(phase.offsets, default=0)
-            ap.high = axis.in_size - max(phase.offsets, default=0)
+            ap.least = min(phase.offsets, default=0)
+            ap.reach = max(phase.offsets, default=0) - ap.least + 1
+            ap.low = -ap.least
+            ap.high = axis.in_size - (ap.least + ap.reach - 1)
+            cut_line(&self.job, ap)
             ap += 1
         return k
+
+    cdef int64_t _tiles(self, int64_t i, int64_t j) noexcept:
+        cdef int64_t lines = self.job.images * self.job.row[i].count, pieces = self.job.column[j].pieces
+        if self.job.strided:
+            return lines * pieces if pieces else ceil_div(lines, 2)
+        return ceil_div(lines * self.job.column[j].count, self.job.mr)
+
+    cdef int64_t _scratch(self, const Block *block) noexcept:
+        """Bytes that a task on this block needs."""
+        cdef int64_t taps = smaller(self.job.row[block.row_phase].taps * self.job.column[block.column_phase].taps, self.job.tap_chunk)
+        if self.job.strided:
+            return segment_scratch(&self.job, block, taps)
+        return block.tiles * self.job.mr * (1 + taps) * sizeof(void *)
+
+    cdef int64_t _zeros(self) noexcept:
+        """Numbers in the row of zeros; a strided tile of two lines walks over it."""
+        return (self.job.mr * self.job.column[0].in_step * (self.job.cin + 16) if self.job.strided else 0) + self.job.kc
 
     def __dealloc__(self):
         free(self.offsets)
@@ -331,7 +367,7 @@ cdef class Gather:
         cdef char *memory = NULL
         cdef int64_t tasks, lane_bytes
         cdef int i
-        cdef bint exact = self.padding and not finite
+        cdef bint exact = self.padding and not finite and not self.job.strided
         try:
             job.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
             job.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")
@@ -366,12 +402,12 @@ cdef class Gather:
             with nogil:
                 for task in range(tasks):
                     if exact:
-                        gather_exact_task(job, task, <const char **> scratch)
+                        exact_task(job, task, <const char **> scratch)
                     else:
-                        gather_task(job, task, <const char **> scratch)
+                        run_task(job, task, <const char **> scratch)
             return
         for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
             if exact:
-                gather_exact_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
+                exact_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
             else:
-                gather_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
+                run_task(job, task, <const char **> (scratch + threadid() * lane_bytes))

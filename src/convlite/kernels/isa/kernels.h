@@ -16,6 +16,14 @@
 #define UNROLL
 #endif
 
+/* Tells the compiler nothing that is true of two pointers, so that it keeps addressing pixels from them instead of
+   making fourteen pointers that do not fit its registers. */
+#if defined(__GNUC__)
+#define KEEP_BASES(a, b) __asm__("" : "+r"(a), "+r"(b))
+#else
+#define KEEP_BASES(a, b) ((void)0)
+#endif
+
 #include "simd.h"
 #include "epilogue.h"
 #include "microkernel.h"
@@ -38,6 +46,19 @@ static double NAME(peak)(int64_t rounds) {
     return sum == sum ? 2.0 * LANES * CHAINS * (double)rounds : 0;
 }
 
+/* the instances of one nr, from mr = 1 */
+#if TILE_MR == 14
+#define ROW(f) 0, NAME(f##_1), NAME(f##_2), NAME(f##_3), NAME(f##_4), NAME(f##_5), NAME(f##_6), NAME(f##_7), NAME(f##_8), \
+    NAME(f##_9), NAME(f##_10), NAME(f##_11), NAME(f##_12), NAME(f##_13), NAME(f##_14)
+#elif TILE_MR == 12
+#define ROW(f) 0, NAME(f##_1), NAME(f##_2), NAME(f##_3), NAME(f##_4), NAME(f##_5), NAME(f##_6), NAME(f##_7), NAME(f##_8), \
+    NAME(f##_9), NAME(f##_10), NAME(f##_11), NAME(f##_12)
+#elif TILE_MR == 6
+#define ROW(f) 0, NAME(f##_1), NAME(f##_2), NAME(f##_3), NAME(f##_4), NAME(f##_5), NAME(f##_6)
+#else
+#define ROW(f) 0, NAME(f##_1), NAME(f##_2), NAME(f##_3), NAME(f##_4)
+#endif
+
 static const Table NAME(table) = {
     .isa = QUOTE(ISA),
     .itemsize = REAL_BITS / 8,
@@ -46,30 +67,8 @@ static const Table NAME(table) = {
     .nr = MAX_NR,
     .depthwise_mr = MAX_DEPTHWISE_MR,
     .fma = HAS_FMA,
-    .tile = {[1] = {[1] = NAME(tile_1_1), [2] = NAME(tile_1_2), [3] = NAME(tile_1_3), [4] = NAME(tile_1_4),
-#if TILE_MR >= 6
-                    [5] = NAME(tile_1_5), [6] = NAME(tile_1_6),
-#endif
-#if TILE_MR >= 12
-                    [7] = NAME(tile_1_7), [8] = NAME(tile_1_8), [9] = NAME(tile_1_9), [10] = NAME(tile_1_10),
-                    [11] = NAME(tile_1_11), [12] = NAME(tile_1_12),
-#endif
-#if TILE_MR >= 14
-                    [13] = NAME(tile_1_13), [14] = NAME(tile_1_14),
-#endif
-             },
-             [2] = {[1] = NAME(tile_2_1), [2] = NAME(tile_2_2), [3] = NAME(tile_2_3), [4] = NAME(tile_2_4),
-#if TILE_MR >= 6
-                    [5] = NAME(tile_2_5), [6] = NAME(tile_2_6),
-#endif
-#if TILE_MR >= 12
-                    [7] = NAME(tile_2_7), [8] = NAME(tile_2_8), [9] = NAME(tile_2_9), [10] = NAME(tile_2_10),
-                    [11] = NAME(tile_2_11), [12] = NAME(tile_2_12),
-#endif
-#if TILE_MR >= 14
-                    [13] = NAME(tile_2_13), [14] = NAME(tile_2_14),
-#endif
-             }},
+    .gathered = {[1] = {ROW(gathered_1)}, [2] = {ROW(gathered_2)}},
+    .strided = {[1] = {ROW(strided_1)}, [2] = {ROW(strided_2)}},
     .depthwise = NAME(depthwise),
     .activate = NAME(activate),
     .peak = NAME(peak),
@@ -81,3 +80,5 @@ static const Table NAME(table) = {
 #undef QUOTE
 #undef QUOTE_
 #undef UNROLL
+#undef KEEP_BASES
+#undef ROW

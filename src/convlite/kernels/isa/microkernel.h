@@ -6,17 +6,40 @@
            out[i][l] = finish ? act(s + bias[l]) : s
 
    The tile below equals it because every (i, l) keeps one sum that meets the same products in the same order; only
-   independent sums are interleaved. mr and nr are compile-time constants of each instance, so `acc` lives in registers.
+   independent sums are interleaved. mr, nr and strided are compile-time constants of each instance, so `acc` lives in registers.
 
-   Contract: 1 <= mr <= TILE_MR, 1 <= nr <= 2, (nr-1)*LANES < lanes <= nr*LANES; rows[t][i] has kc readable elements;
+   Contract: 1 <= mr <= TILE_MR, 1 <= nr <= 2, (nr-1)*LANES < lanes <= nr*LANES; each pixel has kc readable elements at each tap;
    out[i] + out_offset has `lanes` writeable ones; bias and alpha, where given, have nr*LANES readable ones. */
 
-static inline __attribute__((always_inline)) void NAME(tile)(const Tile *t, const int mr, const int nr) {
+/* Pixel i of a strided tile, from the bases of its two runs. Index registers hold 1, 3 and 5 steps; with the scales 1, 2, 4 of an
+   address they reach seven pixels, so that 14 need two bases, three indices and no pointer of their own. */
+#define STRIDED(base0, base1, i) \
+    (((i) < half ? (base0) : (base1)) + ((i) < half ? NAME(multiple)(i, s1, s3, s5) : NAME(multiple)((i) - half, s1, s3, s5)))
+
+static inline __attribute__((always_inline)) int64_t NAME(multiple)(const int i, int64_t s1, int64_t s3, int64_t s5) {
+    switch (i) {
+    case 0: return 0;
+    case 1: return s1;
+    case 2: return 2 * s1;
+    case 3: return s3;
+    case 4: return 4 * s1;
+    case 5: return s5;
+    default: return 2 * s3;
+    }
+}
+
+static inline __attribute__((always_inline)) void NAME(tile)(const Tile *t, const int mr, const int nr, const int strided) {
     V acc[TILE_MR][MAX_NR];
+    char *out[TILE_MR];
     const int64_t full = t->lanes / LANES, rest = t->lanes % LANES;
+    const int half = (mr + 1) / 2;
+    UNROLL for (int i = 0; i < mr; i++) {
+        char *base = (char *)t->out[strided ? i >= half : i];
+        out[i] = base + t->out_offset * (int64_t)sizeof(REAL) + (strided ? (i < half ? i : i - half) * t->out_step : 0);
+    }
     if (t->accumulate) {
         UNROLL for (int i = 0; i < mr; i++) {
-            const REAL *o = (const REAL *)t->out[i] + t->out_offset;
+            const REAL *o = (const REAL *)out[i];
             UNROLL for (int j = 0; j < nr; j++) acc[i][j] = j < full ? VLOAD(o + j * LANES) : NAME(load_some)(o + j * LANES, rest);
         }
     } else {
@@ -25,29 +48,43 @@ static inline __attribute__((always_inline)) void NAME(tile)(const Tile *t, cons
 
     const REAL *b = (const REAL *)t->panel;
     const void *const *rows = t->rows;
-    const int64_t kc = t->kc;
-    for (int64_t tap = 0; tap < t->taps; tap++, rows += mr) {
-        const REAL *a[TILE_MR];
-        UNROLL for (int i = 0; i < mr; i++) a[i] = (const REAL *)rows[i];
+    const int64_t kc = t->kc, s1 = t->step, s3 = 3 * t->step, s5 = 5 * t->step;
+    for (int64_t tap = 0; tap < t->taps; tap++, rows += strided ? 2 : mr) {
+        const char *a[TILE_MR], *a0 = (const char *)rows[0], *a1 = (const char *)rows[strided ? 1 : 0];
+        if (!strided) UNROLL for (int i = 0; i < mr; i++) a[i] = (const char *)rows[i];
+#define PIXEL(i, k) (*((const REAL *)(strided ? STRIDED(a0, a1, i) : a[i]) + (k)))
         int64_t k = 0;
         for (; k + 4 <= kc; k += 4, b += 4 * nr * LANES) {
             UNROLL for (int u = 0; u < 4; u++) {
                 V w[MAX_NR];
+                const int64_t at = strided ? u : k + u;
                 UNROLL for (int j = 0; j < nr; j++) w[j] = VLOAD(b + (u * nr + j) * LANES);
                 UNROLL for (int i = 0; i < mr; i++) {
-                    const V s = VSPLAT(a[i][k + u]);
+                    const V s = VSPLAT(PIXEL(i, at));
                     UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VFMA(s, w[j], acc[i][j]);
                 }
+            }
+            if (strided) {
+                a0 += 4 * sizeof(REAL);
+                a1 += 4 * sizeof(REAL);
+                KEEP_BASES(a0, a1);
             }
         }
         for (; k < kc; k++, b += nr * LANES) {
             V w[MAX_NR];
+            const int64_t at = strided ? 0 : k;
             UNROLL for (int j = 0; j < nr; j++) w[j] = VLOAD(b + j * LANES);
             UNROLL for (int i = 0; i < mr; i++) {
-                const V s = VSPLAT(a[i][k]);
+                const V s = VSPLAT(PIXEL(i, at));
                 UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VFMA(s, w[j], acc[i][j]);
             }
+            if (strided) {
+                a0 += sizeof(REAL);
+                a1 += sizeof(REAL);
+                KEEP_BASES(a0, a1);
+            }
         }
+#undef PIXEL
     }
 
     const int clip = t->finish && t->act.code == ACT_CLIP, beyond = t->finish && t->act.code > ACT_CLIP;
@@ -60,21 +97,21 @@ static inline __attribute__((always_inline)) void NAME(tile)(const Tile *t, cons
         if (clip) UNROLL for (int i = 0; i < mr; i++) acc[i][j] = VMIN(high, VMAX(low, acc[i][j]));
     }
     UNROLL for (int i = 0; i < mr; i++) {
-        REAL *o = (REAL *)t->out[i] + t->out_offset;
+        REAL *o = (REAL *)out[i];
         UNROLL for (int j = 0; j < nr; j++) {
             if (j < full) VSTORE(o + j * LANES, acc[i][j]);
             else NAME(store_some)(o + j * LANES, acc[i][j], rest);
         }
     }
     /* other activations read back what was just stored (still in L1): inlined they tripled the code and gained nothing */
-    if (beyond) for (int i = 0; i < mr; i++) {
-        REAL *o = (REAL *)t->out[i] + t->out_offset;
-        NAME(activate)(o, o, 1, t->lanes, t->alpha, t->act);
-    }
+    if (beyond) for (int i = 0; i < mr; i++) NAME(activate)(out[i], out[i], 1, t->lanes, t->alpha, t->act);
 }
+#undef STRIDED
 
 /* One function for every (nr, mr): remainders run the tile that fits, never a scalar edge. */
-#define INSTANCE(n, m) static void NAME(tile_##n##_##m)(const Tile *t) { NAME(tile)(t, m, n); }
+#define INSTANCE(n, m) \
+    static void NAME(gathered_##n##_##m)(const Tile *t) { NAME(tile)(t, m, n, 0); } \
+    static void NAME(strided_##n##_##m)(const Tile *t) { NAME(tile)(t, m, n, 1); }
 INSTANCE(1, 1) INSTANCE(1, 2) INSTANCE(1, 3) INSTANCE(1, 4)
 INSTANCE(2, 1) INSTANCE(2, 2) INSTANCE(2, 3) INSTANCE(2, 4)
 #if TILE_MR >= 6

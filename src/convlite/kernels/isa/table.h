@@ -37,9 +37,10 @@ typedef struct {
    Without `finish` the raw sum is stored; with `accumulate` the sum continues from what is stored there. Storing and
    reloading a float is exact, so a sum cut into pieces has the same bits as an uncut one. */
 typedef struct {
-    const void *const *rows; /* [taps][mr]: where each pixel of the tile finds its kc channels */
+    const void *const *rows; /* gathered: [taps][mr], where each pixel of the tile finds its kc channels; strided: [taps][2], see below */
     const void *panel;       /* [taps][kc][nr*LANES], 64-byte aligned, zero-padded; depthwise: see depthwise.h */
-    void *const *out;        /* [mr] */
+    void *const *out;        /* gathered: [mr]; strided: [2] */
+    int64_t step, out_step;  /* strided: bytes from one pixel to the next */
     int64_t out_offset;      /* elements added to each out[i] */
     int64_t taps, kc;
     int64_t lanes;           /* valid ones, 1 .. nr*LANES */
@@ -48,6 +49,9 @@ typedef struct {
     Activation act;
     int accumulate, finish;
 } Tile;
+
+/* A strided tile is two runs of neighbouring pixels: the first (mr + 1)/2 start at rows[t][0] and out[0], the others at rows[t][1] and out[1].
+   Addresses are then a base and multiples of `step`: no pointer is loaded for a pixel. */
 
 typedef void (*TileKernel)(const Tile *);
 
@@ -71,7 +75,7 @@ enum { MAX_MR = 14, MAX_NR = 2, MAX_DEPTHWISE_MR = 6 };
 typedef struct {
     const char *isa;
     int itemsize, lanes, mr, nr, depthwise_mr, fma;
-    TileKernel tile[MAX_NR + 1][MAX_MR + 1]; /* [nr][mr]; index 0 is unused */
+    TileKernel gathered[MAX_NR + 1][MAX_MR + 1], strided[MAX_NR + 1][MAX_MR + 1]; /* [nr][mr]; index 0 is unused */
     DepthwiseKernel depthwise;
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);

@@ -1,0 +1,217 @@
+# Strided tiles: runs of neighbouring pixels, addressed from a base and a step (isa/microkernel.h).
+#
+# A line is one row of a phase pair's outputs. A line of more than mr/2 pixels is cut into tiles of nearly equal length; of shorter lines, two
+# make a tile, one run each. The neighbouring pixels of a run read inputs in_step pixels apart, so a tap needs one address a run.
+#
+# Edges: taps above and below the image are left out (a tile of one line has none of them; of two lines, the outer one's are zeros). Where the
+# columns reach outside, the piece of the input row is copied between its zeros; the block's lines share the copies.
+#
+# Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of kw*cin numbers,
+# and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into one tap (`fused` = kw): a 7x7 kernel
+# on 3 channels is 7 taps of 21 numbers instead of 49 of 3.
+
+
+cdef struct Spot:
+    void *out[2]
+    int64_t step               # bytes between neighbouring pixels' inputs
+    int64_t tap, taps          # the taps that reach the image
+    int64_t mr
+
+
+cdef inline int64_t tile_start(const AxisPhase *cp, int64_t piece) noexcept nogil:
+    """The first pixel of a line's piece."""
+    return piece * cp.count // cp.pieces
+
+
+cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:
+    """Decide how the lines of a column phase become tiles, and which pieces reach outside the image."""
+    cdef int64_t j, first
+    cp.pieces = ceil_div(cp.count, job.mr) if cp.count > (job.mr + 1) // 2 else 0
+    cp.left = cp.right = 0
+    if cp.pieces == 0:
+        cp.left = 0 if cp.least >= 0 and (cp.count - 1) * cp.in_step + cp.least + cp.reach <= job.w else 1
+        return
+    while cp.left < cp.pieces and tile_start(cp, cp.left) * cp.in_step + cp.least < 0:
+        cp.left += 1
+    while cp.left + cp.right < cp.pieces:
+        j = cp.pieces - cp.right
+        if (tile_start(cp, j) - 1) * cp.in_step + cp.least + cp.reach <= job.w:
+            break
+        cp.right += 1
+
+
+cdef inline int64_t span_pixels(const AxisPhase *cp, int64_t count) noexcept nogil:
+    """Input pixels from the first to the last that a run of outputs reads."""
+    return (count - 1) * cp.in_step + cp.reach
+
+
+cdef inline int64_t first_input_row(const Job *job, const AxisPhase *rp, int64_t line) noexcept nogil:
+    """The first input row that a line reads, counted through all images."""
+    cdef int64_t r = line % rp.count * rp.in_step + rp.least
+    return line // rp.count * job.h + (0 if r < 0 else smaller(r, job.h - 1))
+
+
+cdef inline int64_t last_input_row(const Job *job, const AxisPhase *rp, int64_t line) noexcept nogil:
+    """The last one."""
+    cdef int64_t r = line % rp.count * rp.in_step + rp.least + rp.reach - 1
+    return line // rp.count * job.h + (0 if r < 0 else smaller(r, job.h - 1))
+
+
+cdef inline int64_t first_line(const AxisPhase *cp, int64_t tile) noexcept nogil:
+    return tile // cp.pieces if cp.pieces else 2 * tile
+
+
+cdef int64_t copied_pixel(const Job *job, int64_t kc) noexcept nogil:
+    """Bytes of a pixel in a copied run; a line more where powers of two would meet in one set of the cache."""
+    cdef int64_t size = job.table.itemsize
+    if job.fused > 1:
+        return job.cin * size
+    return kc * size + (64 if kc * size % 1024 == 0 else 0)
+
+
+cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) noexcept nogil:
+    """Bytes that a task on this block needs: spots, addresses, the table of copies, the copies."""
+    cdef const AxisPhase *rp = &job.row[block.row_phase]
+    cdef const AxisPhase *cp = &job.column[block.column_phase]
+    cdef int64_t lines = job.images * rp.count, edges = cp.left + cp.right, rows = 0, longest
+    cdef int64_t last = smaller(lines - 1, first_line(cp, block.first_tile + block.tiles - 1) + (0 if cp.pieces else 1))
+    if edges and job.h:
+        rows = last_input_row(job, rp, last) - first_input_row(job, rp, first_line(cp, block.first_tile)) + 1
+    longest = ceil_div(cp.count, cp.pieces) if cp.pieces else cp.count
+    return (block.tiles * (sizeof(Spot) + 2 * taps * sizeof(void *)) + rows * edges * sizeof(void *)
+            + rows * edges * span_pixels(cp, longest) * copied_pixel(job, job.kc) + 64)
+
+
+cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int64_t count, int64_t k0, int64_t bytes, int64_t pixel,
+                            char *into) noexcept nogil:
+    """Copy `bytes` of each of the pixels first .. first+count of an input row, zeros where they lie outside."""
+    cdef int64_t c, size = job.table.itemsize, left = 0 if first > 0 else smaller(-first, count)
+    cdef int64_t right = smaller(first + count, job.w) - first
+    if right < left:
+        right = left
+    memset(into, 0, left * pixel)
+    if pixel == job.cin * size:
+        memcpy(into + left * pixel, row + (first + left) * job.cin * size, (right - left) * pixel)
+    else:
+        for c in range(left, right):
+            memcpy(into + c * pixel, row + ((first + c) * job.cin + k0) * size, bytes)
+    memset(into + right * pixel, 0, (count - right) * pixel)
+    return into
+
+
+@cython.cdivision(True)
+cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_t span, int64_t tap0, int64_t taps, int64_t k0,
+                       int64_t kc, bint accumulate, bint finish, char *scratch) noexcept nogil:
+    """One chunk of the sum: where the tiles are, then LOOP panels, LOOP tiles."""
+    cdef const AxisPhase *rp = &job.row[block.row_phase]
+    cdef const AxisPhase *cp = &job.column[block.column_phase]
+    cdef int64_t size = job.table.itemsize, edges = cp.left + cp.right, lines = job.images * rp.count
+    cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
+    cdef int64_t wide = job.table.nr * job.table.lanes, pixel_bytes = job.cin * size, row_bytes = job.w * pixel_bytes
+    cdef int64_t copied = copied_pixel(job, kc), copy_bytes = (job.cin if job.fused > 1 else kc) * size
+    cdef int64_t k_first = group * job.group_step + k0
+    cdef Spot *spots = <Spot *> scratch
+    cdef const char **bases = <const char **> (spots + block.tiles)
+    cdef const char **slots = bases + 2 * taps * block.tiles
+    cdef char *edge
+    cdef Spot *spot
+    cdef const char *at
+    cdef int64_t tile, line, piece, p0, count, a, b, t, r, q, n, low, high, c0, half, edge_index, first_row = 0, rows = 0, slot, panel
+    cdef int64_t lanes, nr, pixel
+    cdef int run, runs
+    cdef bint inside, at_edge
+    cdef Tile call
+    if edges and job.h:
+        line = smaller(lines - 1, first_line(cp, block.first_tile + block.tiles - 1) + (0 if cp.pieces else 1))
+        first_row = first_input_row(job, rp, first_line(cp, block.first_tile))
+        rows = last_input_row(job, rp, line) - first_row + 1
+        memset(slots, 0, rows * edges * sizeof(void *))
+    edge = <char *> (slots + rows * edges)
+
+    for tile in range(block.tiles):
+        spot = &spots[tile]
+        line = first_line(cp, block.first_tile + tile)
+        if cp.pieces:
+            piece = (block.first_tile + tile) % cp.pieces
+            p0 = tile_start(cp, piece)
+            count = tile_start(cp, piece + 1) - p0
+            runs, half = 1, (count + 1) // 2
+            at_edge = piece < cp.left or piece >= cp.pieces - cp.right
+            edge_index = piece if piece < cp.left else cp.left + piece - (cp.pieces - cp.right)
+            spot.mr = count
+        else:
+            p0, count, half, edge_index, at_edge = 0, cp.count, 0, 0, cp.left > 0
+            runs = 2 if line + 1 < lines else 1
+            spot.mr = runs * count
+            if runs == 1:  # the last line, alone
+                half = (count + 1) // 2
+        pixel = copied if at_edge else pixel_bytes
+        spot.step = cp.in_step * pixel
+        c0 = p0 * cp.in_step + cp.least
+
+        # the taps of which at least one run's row is inside
+        low, high = rp.taps, 0
+        for run in range(runs):
+            q = (line + run) % rp.count
+            for a in range(rp.taps):
+                r = q * rp.in_step + rp.offsets[a]
+                if 0 <= r < job.h:
+                    low, high = smaller(low, a), (high if high > a + 1 else a + 1)
+        low, high = low * cp.taps, high * cp.taps
+        low = low if low > tap0 else tap0
+        high = smaller(high, tap0 + taps)
+        spot.tap, spot.taps = low, (high - low if high > low else 0)
+
+        for run in range(runs):
+            n, q = (line + run) // rp.count, (line + run) % rp.count
+            spot.out[run] = job.out + (((n * job.ho + rp.start + q * rp.step) * job.wo + cp.start + p0 * cp.step) * job.cout
+                                       + group * job.width) * size
+            t = spot.tap
+            a = t // cp.taps if cp.taps else 0
+            b = t - a * cp.taps
+            while t < spot.tap + spot.taps:
+                r = q * rp.in_step + rp.offsets[a]
+                inside = 0 <= r < job.h
+                if not inside:
+                    at = job.zeros
+                elif at_edge:
+                    slot = (n * job.h + r - first_row) * edges + edge_index
+                    if slots[slot] == NULL:
+                        slots[slot] = copy_piece(job, job.x + (n * job.h + r) * row_bytes, c0, span_pixels(cp, count), k_first,
+                                                 copy_bytes, copied, edge)
+                        edge += span_pixels(cp, count) * copied
+                    at = slots[slot]
+                else:
+                    at = job.x + (n * job.h + r) * row_bytes + c0 * pixel_bytes + k_first * size
+                while b < cp.taps and t < spot.tap + spot.taps:
+                    bases[2 * t - 2 * spot.tap + run] = at + (cp.offsets[b] - cp.least) * pixel if inside else at
+                    b += 1
+                    t += 1
+                b = 0
+                a += 1
+        if runs == 1:
+            spot.out[1] = <char *> spot.out[0] + half * cp.step * job.cout * size
+            for t in range(spot.taps):
+                bases[2 * t + 1] = bases[2 * t] + half * spot.step
+        bases += 2 * taps
+    bases -= 2 * taps * block.tiles
+
+    call.kc, call.act, call.accumulate, call.finish = kc, job.act, accumulate, finish
+    call.out_step = cp.step * job.cout * size
+    cdef const char *weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
+    for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
+        lanes = smaller(wide, job.width - panel * wide)
+        nr = ceil_div(lanes, job.table.lanes)
+        at = weights + (panel * wide * all_taps * job.kc + k0 * nr * job.table.lanes) * size
+        call.lanes = lanes
+        call.out_offset = panel * wide
+        call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
+        call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
+        for tile in range(block.tiles):
+            spot = &spots[tile]
+            call.panel = at + spot.tap * job.kc * nr * job.table.lanes * size
+            call.rows = <const void **> (bases + 2 * taps * tile)
+            call.out = spot.out
+            call.step = spot.step
+            call.taps = spot.taps
+            job.table.strided[nr][spot.mr](&call)
