@@ -79,7 +79,7 @@ cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) n
         rows = last_input_row(job, rp, last) - first_input_row(job, rp, first_line(cp, block.first_tile)) + 1
     longest = ceil_div(cp.count, cp.pieces) if cp.pieces else cp.count
     return (block.tiles * (sizeof(Spot) + 2 * taps * sizeof(void *)) + rows * edges * sizeof(void *)
-            + rows * edges * span_pixels(cp, longest) * copied_pixel(job, job.kc) + 64)
+            + rows * edges * span_pixels(cp, longest) * (job.kc * job.table.itemsize + 64) + 64)
 
 
 cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int64_t count, int64_t k0, int64_t bytes, int64_t pixel,
@@ -180,7 +180,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
                         slots[slot] = copy_piece(job, job.x + (n * job.h + r) * row_bytes, c0, span_pixels(cp, count), k_first,
                                                  copy_bytes, copied, edge)
                         edge += span_pixels(cp, count) * copied
-                    at = slots[slot]
+                    at = slots[slot] + (k0 * size if job.fused > 1 else 0)
                 else:
                     at = job.x + (n * job.h + r) * row_bytes + c0 * pixel_bytes + k_first * size
                 while b < cp.taps and t < spot.tap + spot.taps:
