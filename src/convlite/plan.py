@@ -27,6 +27,8 @@ MAX_BLOCK_TILES = 48
 # 68 -> 75% of peak, 256 -> 1024 on 14x14 93 -> 99%.
 SMALL_WEIGHT_BYTES = 1024 * 1024
 OUT_BYTES = 128 * 1024
+# Weights that exceed L2 come from L3 or memory at every call; the tiles of a panel then prefetch the next one.
+FETCH_BYTES = 512 * 1024
 # Fuse a kernel row's taps where they are at most so many numbers. Measured: 7x7 on 3 channels 60 -> 84% of peak, 3x3 on 512 channels of a 7x7 map
 # 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
@@ -40,12 +42,13 @@ class Plan:
     loops: Geometry  # what the loop nest runs over: `geometry`, or the same pixels in one row
     isa: str
     bits: int
-    algorithm: str  # "strided", "gathered" or "depthwise"
+    algorithm: str  # "strided", "gathered", "depthwise_lines" or "depthwise"
     tile_pixels: int
     block_tiles: int
     tap_chunk: int
     channel_chunk: int
     fused: bool  # a kernel row's taps are one run of numbers: see kernels/gather.pxi
+    fetch_bytes: int  # prefetch panels where all weights are larger
     padding: bool  # whether some pixel reads outside the input
     multiply_adds: int = field(compare=False)
 
@@ -57,6 +60,8 @@ class Plan:
     @cached_property
     def exact(self) -> Any:
         """The same without zeros for padding: for kernels that hold Inf or NaN."""
+        if self.algorithm == "depthwise_lines":
+            return _kernels.Gather(replace(self, algorithm="depthwise", tile_pixels=1))
         return _kernels.Gather(replace(self, algorithm="gathered", fused=False)) if self.algorithm == "strided" else self.gather
 
 
@@ -106,6 +111,15 @@ def _fused(geometry: Geometry) -> bool:
     return offsets == tuple(range(offsets[0], offsets[0] + len(offsets))) and len(offsets) * geometry.cin <= FUSED_NUMBERS
 
 
+def _lines(loops: Geometry, lines: set[tuple[int, int]]) -> bool:
+    """Whether a depthwise operation has neighbouring taps and one of the (stride, kernel width) that a line kernel exists for."""
+    phases = loops.columns.phases
+    if loops.cin != loops.cout or len(phases) != 1 or len(loops.rows.phases) != 1:
+        return False
+    offsets = phases[0].offsets
+    return (phases[0].in_step, len(offsets)) in lines and offsets == tuple(range(offsets[0], offsets[0] + len(offsets)))
+
+
 def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
     """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in L2."""
     bits, size = 8 * dtype.itemsize, dtype.itemsize
@@ -119,6 +133,9 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
     narrowest = min((p.count for p in columns.phases), default=0)
     if not depthwise:
         algorithm = "strided" if 4 * narrowest > tile_pixels else "gathered"
+    elif _lines(loops, table["lines"]):
+        # against tiles of any pixels: 3x3 on 96 channels of a 56x56 map 26 -> 44 GFLOP/s, 5x5 on 240 of 14x14 33 -> 77
+        algorithm, tile_pixels = "depthwise_lines", table["line_mr"]
     fused = algorithm == "strided" and _fused(loops)
     pixel_channels = geometry.cin // (1 if depthwise else geometry.groups)
     channels = pixel_channels * (columns.kernel if fused else 1)
@@ -141,6 +158,9 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
     block_tiles = min(
         MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_pixels * pixel_bytes, 1)
     )
+    if algorithm == "depthwise_lines":  # some tasks for each thread; the lines of a block share input rows in L1 and L2
+        tiles = rows.out_size * loops.images * -(-columns.out_size // tile_pixels)
+        block_tiles = min(max(tiles // 16, 1), MAX_BLOCK_TILES)
     width = geometry.cout // geometry.groups
     if not depthwise and rows.kernel * columns.kernel * pixel_channels * width * size <= SMALL_WEIGHT_BYTES:
         block_tiles = min(block_tiles, OUT_BYTES // max(tile_pixels * width * size, 1))
@@ -155,6 +175,7 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
         tap_chunk,
         channel_chunk,
         fused,
+        FETCH_BYTES,
         _reads_outside(rows) or _reads_outside(columns),
         geometry.multiply_adds,
     )

@@ -46,7 +46,8 @@ cdef struct Job:
     int64_t group_step         # input channels from one group to the next
     int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see segments.pxi
     int64_t mr, tap_chunk, k_chunk
-    int depthwise, strided
+    int depthwise, strided, lines
+    int fetch                  # weights are larger than L2: prefetch the next panel
     AxisPhase *row
     AxisPhase *column
     Block *blocks
@@ -174,6 +175,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
 
 
 include "segments.pxi"
+include "depthwise.pxi"
 
 
 @cython.cdivision(True)
@@ -186,6 +188,9 @@ cdef void run_task(const Job *job, int64_t task, const char **scratch) noexcept 
     cdef bint accumulate, finish
     cdef char **out = <char **> scratch
     cdef const char **rows = scratch + block.tiles * job.mr
+    if job.lines:
+        run_lines(job, block, <char *> scratch)
+        return
     while True:  # LOOP taps
         taps = smaller(job.tap_chunk, all_taps - tap0)
         k0 = 0
@@ -250,7 +255,8 @@ cdef class Gather:
         size = self.job.table.itemsize
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
-        self.job.depthwise = plan.algorithm == "depthwise"
+        self.job.lines = plan.algorithm == "depthwise_lines"
+        self.job.depthwise = plan.algorithm == "depthwise" or self.job.lines
         self.job.strided = plan.algorithm == "strided"
         self.job.groups = 1 if self.job.depthwise else geometry.groups
         self.job.group_step = geometry.cin // self.job.groups
@@ -302,6 +308,7 @@ cdef class Gather:
         self.packed_bias_bytes = self.job.groups * self.job.padded * size
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
+        self.job.fetch = self.weight_bytes > plan.fetch_bytes
         self.padding = plan.padding
 
     cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k, int64_t fused) except -1:
@@ -322,7 +329,7 @@ cdef class Gather:
 
     cdef int64_t _tiles(self, int64_t i, int64_t j) noexcept:
         cdef int64_t lines = self.job.images * self.job.row[i].count, pieces = self.job.column[j].pieces
-        if self.job.strided:
+        if self.job.strided or self.job.lines:
             return lines * pieces if pieces else ceil_div(lines, 2)
         return ceil_div(lines * self.job.column[j].count, self.job.mr)
 
@@ -331,6 +338,8 @@ cdef class Gather:
         cdef int64_t taps = smaller(self.job.row[block.row_phase].taps * self.job.column[block.column_phase].taps, self.job.tap_chunk)
         if self.job.strided:
             return segment_scratch(&self.job, block, taps)
+        if self.job.lines:
+            return self.job.row[0].taps * ((LINE_MR - 1) * self.job.column[0].in_step + self.job.column[0].taps) * sizeof(void *)
         return block.tiles * self.job.mr * (1 + taps) * sizeof(void *)
 
     cdef int64_t _zeros(self) noexcept:
@@ -367,7 +376,7 @@ cdef class Gather:
         cdef char *memory = NULL
         cdef int64_t tasks, lane_bytes
         cdef int i
-        cdef bint exact = self.padding and not finite and not self.job.strided
+        cdef bint exact = self.padding and not finite and not self.job.strided and not self.job.lines
         try:
             job.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
             job.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")

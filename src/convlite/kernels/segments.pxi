@@ -26,7 +26,7 @@ cdef inline int64_t tile_start(const AxisPhase *cp, int64_t piece) noexcept nogi
 cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:
     """Decide how the lines of a column phase become tiles, and which pieces reach outside the image."""
     cdef int64_t j, first
-    cp.pieces = ceil_div(cp.count, job.mr) if cp.count > (job.mr + 1) // 2 else 0
+    cp.pieces = ceil_div(cp.count, job.mr) if cp.count > (job.mr + 1) // 2 or job.lines else 0
     cp.left = cp.right = 0
     if cp.pieces == 0:
         cp.left = 0 if cp.least >= 0 and (cp.count - 1) * cp.in_step + cp.least + cp.reach <= job.w else 1
@@ -116,6 +116,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef char *edge
     cdef Spot *spot
     cdef const char *at
+    cdef const char *next_panel
+    cdef int64_t slice_bytes
     cdef int64_t tile, line, piece, p0, count, a, b, t, r, q, n, low, high, c0, half, edge_index, first_row = 0, rows = 0, slot, panel
     cdef int64_t lanes, nr, pixel
     cdef int run, runs
@@ -207,6 +209,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         call.out_offset = panel * wide
         call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
         call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
+        slice_bytes = taps * kc * nr * job.table.lanes * size // (4 if block.tiles > 4 else block.tiles)
+        next_panel = at + (all_taps * job.kc * wide + tap0 * job.kc * nr * job.table.lanes) * size if job.fetch else at
         for tile in range(block.tiles):
             spot = &spots[tile]
             call.panel = at + spot.tap * job.kc * nr * job.table.lanes * size
@@ -214,4 +218,6 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
             call.out = spot.out
             call.step = spot.step
             call.taps = spot.taps
+            # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
+            call.ahead = next_panel + (tile * slice_bytes if tile < 4 else 0)
             job.table.strided[nr][spot.mr](&call)
