@@ -241,8 +241,8 @@ def test_slopes_for_anything_but_channels_are_refused(shape: tuple[int, ...]) ->
         (lambda: PReLU(None), TypeError, "alpha must be an array of float32 or float64; got None"),
         (lambda: get("RELU"), ValueError,
          "activation 'RELU' is unknown; there are linear, relu, relu6, leaky_relu, elu, sigmoid, tanh, silu, "
-         "swish, gelu, gelu_tanh, hard_swish, hard_sigmoid, softplus, softmax, objects such as LeakyReLU(0.1), "
-         "and any callable"),
+         "swish, gelu, gelu_tanh, hard_swish, hard_sigmoid, softplus, softmax, objects such as "
+         "LeakyReLU(0.1), and any callable"),
         (lambda: get(3), TypeError, "activation must be None, a name, an object or a callable; got 3"),
         (lambda: get(LeakyReLU), TypeError, "activation must be None, a name, an object or a callable; "
          "got <class 'convlite.activations.LeakyReLU'>"),
