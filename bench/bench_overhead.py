@@ -2,9 +2,9 @@
 
     python bench/bench_overhead.py [--rounds N] [--json FILE]
 
-Calls on (1, 8, 8, 8) with a 3x3 kernel; the first call of a process against its median call; a first call
-with a new shape; the import over NumPy's; the size of the installed files; resident memory. What needs a fresh
-process gets one, several times.
+Calls on (1, 8, 8, 8) with a 3x3 kernel; the first call of a process against its median call; a first
+call with a new shape; the import over NumPy's; the size of the installed files; resident memory. What
+needs a fresh process gets one, several times.
 """
 
 from __future__ import annotations
