@@ -6,15 +6,17 @@ from typing import Any, TypedDict, final
 from .arguments import Array
 from .plan import Plan
 
-class _Table(TypedDict):
+class Table(TypedDict):
     lanes: int
     mr: int
     nr: int
     depthwise_mr: int
+    line_mr: int
+    lines: set[tuple[int, int]]
     fma: bool
 
 # None where this machine or this build has no such instruction set: only available_isas() has to ask.
-def describe(isa: str, bits: int) -> _Table | Any: ...
+def describe(isa: str, bits: int) -> Table | Any: ...
 def activation_codes() -> dict[str, int]: ...
 def peak_flops(isa: str, bits: int, rounds: int, threads: int = 1) -> float: ...
 def openmp() -> int: ...

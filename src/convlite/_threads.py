@@ -82,8 +82,9 @@ def default() -> tuple[int, str]:
 def get_num_threads() -> int:
     """The number of threads that a call from here may use.
 
-    >>> get_num_threads() >= 1
-    True
+    Examples:
+        >>> get_num_threads() >= 1
+        True
     """
     if _forked_serial:
         return 1
@@ -93,7 +94,8 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set the number of threads for the whole process (a scope of num_threads comes first).
 
-    >>> set_num_threads(get_num_threads())
+    Examples:
+        >>> set_num_threads(get_num_threads())
     """
     global _process
     _process = as_size(n, "n")
@@ -103,9 +105,10 @@ def set_num_threads(n: int) -> None:
 def num_threads(n: int) -> Iterator[None]:
     """Use n threads inside this block, in this Python thread (or asyncio task) only.
 
-    >>> with num_threads(1):
-    ...     get_num_threads()
-    1
+    Examples:
+        >>> with num_threads(1):
+        ...     get_num_threads()
+        1
     """
     token = _scope.set(as_size(n, "n"))
     try:

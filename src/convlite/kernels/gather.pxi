@@ -9,14 +9,15 @@
 #             if inside(r, c): for k < kc: s = fma(x[n, r, c, g*kc + k], w[t, k, l], s)
 #         out[n, start_h + i*step_h, start_w + j*step_w, g*cout + l] = act(s + bias[l])
 #
-# How: the outputs of a phase pair are cut into tiles of up to `mr` pixels, a block is some tiles, and a task is (block, group, span
-# of panels). A task first writes down where each tile finds its input at each tap, then runs panel by panel, so that a
+# How: the outputs of a phase pair are cut into tiles of up to `mr` pixels, a block is some tiles, and a task is (block, group,
+# span of panels). A task first writes down where each tile finds its input at each tap, then runs panel by panel, so that a
 # panel of weights stays in L2 while the tiles of the block pass over it. Sums too long for the table or for L2 are cut into
 # chunks of taps or channels; the micro-kernel continues them exactly.
 #
-# There are two ways to write down where the input is. Strided (segments.pxi): a tile is one or two runs of neighbouring pixels, and
-# two addresses and a step say it all. Gathered (here): a tile is any `mr` pixels of the phase pair's flat list, rows[tap][pixel] holds a
-# pointer for each, and padding points at a row of zeros; for maps too narrow for runs, for depthwise, and for the exact mode:
+# There are two ways to write down where the input is. Strided (segments.pxi): a tile is one or two runs of neighbouring
+# pixels, and two addresses and a step say it all. Gathered (here): a tile is any `mr` pixels of the phase pair's flat list,
+# rows[tap][pixel] holds a pointer for each, and padding points at a row of zeros; for maps too narrow for runs, and for the
+# exact mode. Depthwise operations have both ways too (here, and along lines in depthwise.pxi).
 #
 # Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels
 # (the packing looks for them) `exact_task` visits the taps inside the image one by one: slow, and right.
@@ -335,7 +336,8 @@ cdef class Gather:
 
     cdef int64_t _scratch(self, const Block *block) noexcept:
         """Bytes that a task on this block needs."""
-        cdef int64_t taps = smaller(self.job.row[block.row_phase].taps * self.job.column[block.column_phase].taps, self.job.tap_chunk)
+        cdef int64_t all_taps = self.job.row[block.row_phase].taps * self.job.column[block.column_phase].taps
+        cdef int64_t taps = smaller(all_taps, self.job.tap_chunk)
         if self.job.strided:
             return segment_scratch(&self.job, block, taps)
         if self.job.lines:

@@ -1,14 +1,16 @@
 # Strided tiles: runs of neighbouring pixels, addressed from a base and a step (isa/microkernel.h).
 #
-# A line is one row of a phase pair's outputs. A line of more than mr/2 pixels is cut into tiles of nearly equal length; of shorter lines, two
-# make a tile, one run each. The neighbouring pixels of a run read inputs in_step pixels apart, so a tap needs one address a run.
+# A line is one row of a phase pair's outputs. A line of more than mr/2 pixels is cut into tiles of nearly equal
+# length; of shorter lines, two make a tile, one run each. The neighbouring pixels of a run read inputs in_step pixels
+# apart, so a tap needs one address a run.
 #
-# Edges: taps above and below the image are left out (a tile of one line has none of them; of two lines, the outer one's are zeros). Where the
-# columns reach outside, the piece of the input row is copied between its zeros; the block's lines share the copies.
+# Edges: taps above and below the image are left out (a tile of one line has none of them; of two lines, the outer
+# one's are zeros). Where the columns reach outside, the piece of the input row is copied between its zeros; the
+# block's lines share the copies.
 #
-# Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of kw*cin numbers,
-# and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into one tap (`fused` = kw): a 7x7 kernel
-# on 3 channels is 7 taps of 21 numbers instead of 49 of 3.
+# Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of
+# kw*cin numbers, and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into
+# one tap (`fused` = kw): a 7x7 kernel on 3 channels is 7 taps of 21 numbers instead of 49 of 3.
 
 
 cdef struct Spot:
@@ -82,8 +84,8 @@ cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) n
             + rows * edges * span_pixels(cp, longest) * (job.kc * job.table.itemsize + 64) + 64)
 
 
-cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int64_t count, int64_t k0, int64_t bytes, int64_t pixel,
-                            char *into) noexcept nogil:
+cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int64_t count, int64_t k0, int64_t bytes,
+                            int64_t pixel, char *into) noexcept nogil:
     """Copy `bytes` of each of the pixels first .. first+count of an input row, zeros where they lie outside."""
     cdef int64_t c, size = job.table.itemsize, left = 0 if first > 0 else smaller(-first, count)
     cdef int64_t right = smaller(first + count, job.w) - first
@@ -118,7 +120,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef const char *at
     cdef const char *next_panel
     cdef int64_t slice_bytes
-    cdef int64_t tile, line, piece, p0, count, a, b, t, r, q, n, low, high, c0, half, edge_index, first_row = 0, rows = 0, slot, panel
+    cdef int64_t tile, line, piece, p0, count, a, b, t, r, q, n, low, high, c0, half, edge_index, slot, panel
+    cdef int64_t first_row = 0, rows = 0
     cdef int64_t lanes, nr, pixel
     cdef int run, runs
     cdef bint inside, at_edge
