@@ -6,7 +6,7 @@ from typing import Any, TypedDict, final
 from .arguments import Array
 from .plan import Plan
 
-class Table(TypedDict):
+class _Table(TypedDict):
     lanes: int
     mr: int
     nr: int
@@ -16,7 +16,7 @@ class Table(TypedDict):
     fma: bool
 
 # None where this machine or this build has no such instruction set: only available_isas() has to ask.
-def describe(isa: str, bits: int) -> Table | Any: ...
+def describe(isa: str, bits: int) -> _Table | Any: ...
 def activation_codes() -> dict[str, int]: ...
 def peak_flops(isa: str, bits: int, rounds: int, threads: int = 1) -> float: ...
 def openmp() -> int: ...

@@ -138,7 +138,7 @@ def _lines(loops: Geometry, kernels: set[tuple[int, int]]) -> bool:
     )
 
 
-def _algorithm(loops: Geometry, table: _kernels.Table) -> tuple[str, int]:
+def _algorithm(loops: Geometry, table: _kernels._Table) -> tuple[str, int]:
     """(algorithm, pixels of a tile)."""
     if algorithm_for(loops.groups, loops.cin, loops.cout, table["lanes"]) == "depthwise":
         # lines against tiles of any pixels: 3x3 on 96 channels of 56x56 26 -> 44 GFLOP/s, 5x5 on 240 of 14x14
