@@ -37,17 +37,21 @@ def _environment() -> tuple[int, str] | None:
     return None
 
 
-def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+def cgroup_quota(root: str | os.PathLike[str] = "/sys/fs/cgroup") -> float | None:
     """CPUs that the container's quota allows, or None: cgroup v2's cpu.max, v1's cpu.cfs_quota_us /
     cpu.cfs_period_us.
     """
+
+    def words(*parts: str) -> list[str]:
+        with open(os.path.join(root, *parts), encoding="ascii") as file:
+            return file.read().split()
+
     try:
-        quota, period = (root / "cpu.max").read_text().split()[:2]
+        quota, period = words("cpu.max")[:2]
     except (OSError, ValueError):
         try:
-            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
-        except OSError:
+            quota, period = words("cpu", "cpu.cfs_quota_us")[0], words("cpu", "cpu.cfs_period_us")[0]
+        except (OSError, IndexError):
             return None
     try:
         return float(quota) / float(period) if float(quota) > 0 else None
