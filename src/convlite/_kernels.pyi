@@ -40,6 +40,22 @@ class Gather:
         threads: int,
     ) -> None: ...
 
+def multiply_rows(
+    isa: str,
+    itemsize: int,
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    alpha: Array | None,
+    out: Array,
+    rows: int,
+    kc: int,
+    columns: int,
+    code: int,
+    a: float,
+    b: float,
+    threads: int,
+) -> None: ...
 def pack(
     kernel: Array,
     packed: Array,
