@@ -5,6 +5,7 @@ from typing import Any, TypedDict, final
 
 from .arguments import Array
 from .plan import Plan
+from .winograd import WinogradPlan
 
 class _Table(TypedDict):
     lanes: int
@@ -26,6 +27,24 @@ def pause_openmp() -> bool: ...
 @final
 class Gather:
     def __init__(self, plan: Plan) -> None: ...
+    def run(
+        self,
+        x: Array,
+        weights: Array,
+        bias: Array | None,
+        alpha: Array | None,
+        out: Array,
+        code: int,
+        a: float,
+        b: float,
+        finite: bool,
+        threads: int,
+    ) -> None: ...
+
+@final
+class Winograd:
+    def __init__(self, plan: WinogradPlan) -> None: ...
+    scratch_bytes: int
     def run(
         self,
         x: Array,
@@ -72,6 +91,20 @@ def pack(
     nr: int,
     depthwise: bool,
 ) -> bool: ...
+def pack_winograd(
+    kernel: Array,
+    packed: Array,
+    isa: str,
+    itemsize: int,
+    m: int,
+    first: int,
+    row_step: int,
+    column_step: int,
+    k_step: int,
+    l_step: int,
+    cin: int,
+    cout: int,
+) -> None: ...
 def activate(
     isa: str,
     itemsize: int,
