@@ -291,7 +291,7 @@ class _Run:
         return able
 
     def _time(self, worker: Worker, shape: Shape, turn: int, record: dict[str, Any]) -> None:
-        if turn >= 3 and worker.peer in record["peers"] and _hopeless(worker.peer, record["peers"]):
+        if turn >= 2 and worker.peer in record["peers"] and _hopeless(worker.peer, record["peers"]):
             return
         request = {"do": "time", "name": shape.name, "turn": turn, "nanoseconds": self.nanoseconds}
         try:
@@ -325,7 +325,7 @@ def _record(shape: Shape, threads: int) -> dict[str, Any]:
 
 
 def _hopeless(peer: str, peers: dict[str, Any]) -> bool:
-    """Five times behind and slow in absolute terms: three rounds tell enough, the others need the time."""
+    """Three times behind, and slow in absolute terms: two rounds tell enough, the others need the time."""
     own = peers[peer].get("us", 0.0)
     best = min((entry["us"] for entry in peers.values() if "us" in entry), default=own)
-    return bool(peer != "convlite" and own > 5 * best and own > 20_000)
+    return bool(peer != "convlite" and own > 3 * best and own > 10_000)
