@@ -11,9 +11,11 @@ class _Table(TypedDict):
     mr: int
     nr: int
     depthwise_mr: int
+    line_mr: int
+    lines: set[tuple[int, int]]
     fma: bool
 
-# None where this machine or this build has no such instruction set; only available_isas() asks before it knows.
+# None where this machine or this build has no such instruction set: only available_isas() has to ask.
 def describe(isa: str, bits: int) -> _Table | Any: ...
 def activation_codes() -> dict[str, int]: ...
 def peak_flops(isa: str, bits: int, rounds: int, threads: int = 1) -> float: ...
@@ -38,6 +40,22 @@ class Gather:
         threads: int,
     ) -> None: ...
 
+def multiply_rows(
+    isa: str,
+    itemsize: int,
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    alpha: Array | None,
+    out: Array,
+    rows: int,
+    kc: int,
+    columns: int,
+    code: int,
+    a: float,
+    b: float,
+    threads: int,
+) -> None: ...
 def pack(
     kernel: Array,
     packed: Array,
