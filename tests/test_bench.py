@@ -352,10 +352,12 @@ def test_rows_and_summary() -> None:
 def test_table() -> None:
     lines = report.table(_stored()).splitlines()
     (three,) = (line for line in lines if line.startswith("three"))
-    # GFLOP/s; the best is marked; microseconds, ratio, part of the limit, best peer
-    assert three.split() == ["three", "92.5", "*193", "77.1", "128", "-", "2500", "1.20", "92%", "torch"]
+    # GFLOP/s, the best marked; microseconds, ratio, that of precision("fast"), part of the limit, best peer
+    assert three.split() == [
+        "three", "92.5", "*193", "77.1", "128", "-", "2500", "1.20", "1.50", "92%", "torch",
+    ]  # fmt: skip
     (small,) = (line for line in lines if line.startswith("small"))
-    assert small.split() == ["small", "5.0", "-", "9.0", "-", "*1.0", "5.0", "0.20", "-", "numpy"]
+    assert small.split() == ["small", "5.0", "-", "9.0", "-", "*1.0", "5.0", "0.20", "-", "-", "numpy"]
     assert "  behind: small 0.20, vector 0.80" in lines
     assert len({line.index("ratio") for line in lines if " ratio " in line}) == 1
 

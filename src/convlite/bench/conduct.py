@@ -291,7 +291,7 @@ class _Run:
         return able
 
     def _time(self, worker: Worker, shape: Shape, turn: int, record: dict[str, Any]) -> None:
-        if turn >= 2 and worker.peer in record["peers"] and _hopeless(worker.peer, record["peers"]):
+        if turn >= 3 and worker.peer in record["peers"] and _hopeless(worker.peer, record["peers"]):
             return
         request = {"do": "time", "name": shape.name, "turn": turn, "nanoseconds": self.nanoseconds}
         try:
@@ -325,7 +325,8 @@ def _record(shape: Shape, threads: int) -> dict[str, Any]:
 
 
 def _hopeless(peer: str, peers: dict[str, Any]) -> bool:
-    """Three times behind, and slow in absolute terms: two rounds tell enough, the others need the time."""
+    """So far behind, and slow in absolute terms, that the first rounds told enough: others need the time."""
     own = peers[peer].get("us", 0.0)
     best = min((entry["us"] for entry in peers.values() if "us" in entry), default=own)
-    return bool(peer != "convlite" and own > 3 * best and own > 10_000)
+    behind = 1.5 if own > 30_000 else 3.0
+    return bool(peer != "convlite" and own > behind * best and own > 10_000)

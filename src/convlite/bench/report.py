@@ -18,6 +18,7 @@ from .shape import FAMILIES
 __all__ = ["Row", "geomean", "rows", "summary", "table"]
 
 OURS = ("convlite", "convlite_fast")
+_TITLES = {"convlite_fast": "fast"}  # the columns are narrow
 
 
 def geomean(values: Iterable[float]) -> float:
@@ -159,12 +160,12 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 0.1 else f"{value:.2g}"
 
 
-def _cells(row: Row, columns: list[str]) -> list[str]:
-    tiny = row.family == "tiny"
+def _speeds(row: Row, columns: list[str]) -> list[str]:
+    """GFLOP/s, of tiny layers microseconds; the best is marked."""
     best = min(row.us.values(), default=math.nan)
     cells = []
     for peer in columns:
-        value = row.us.get(peer, math.nan) if tiny else row.gflops(peer)
+        value = row.us.get(peer, math.nan) if row.family == "tiny" else row.gflops(peer)
         cells.append(("*" if row.us.get(peer) == best else "") + _number(value))
     return cells
 
@@ -182,12 +183,14 @@ def table(data: dict[str, Any]) -> str:
         columns = [peer for peer in PEERS if any(peer in row.us for row in mine)]
         width = max(len(row.name) for row in mine)
         lines += ["", _heading(data, threads, mine)]
-        head = "".join(f"{peer:>10}" for peer in columns)
-        lines.append(f"{'':<{width}}{head}  {'us':>9} {'ratio':>6} {'limit':>6}  best peer")
+        shown = [ours for ours in OURS if ours in columns]
+        ratios = ["ratio" if ours == "convlite" else "(fast)" for ours in shown]
+        head = [_TITLES.get(peer, peer) for peer in columns]
+        lines.append(_join("", width, head, ["us", *ratios, "limit"]) + "  best peer")
         for family, members in families(mine):
             lines.append(_title(family))
-            lines += [_line(row, columns, width) for row in members]
-            lines.append(_family_line(members, columns, width))
+            lines += [_line(row, columns, shown, width) for row in members]
+            lines.append(_family_line(members, columns, shown, width))
         lines += _overall(mine, columns, width)
     return "\n".join(lines).strip("\n") + "\n"
 
@@ -201,37 +204,38 @@ def _heading(data: dict[str, Any], threads: int, mine: list[Row]) -> str:
     )
 
 
-def _line(row: Row, columns: list[str], width: int) -> str:
-    cells = "".join(f"{cell:>10}" for cell in _cells(row, columns))
-    ours = row.us.get("convlite", math.nan)
-    ratio, rivals = row.ratio(), row.rivals()
-    mark = "m" if row.bound == "memory" else " "
-    limit = "-" if row.family == "tiny" or math.isnan(ours) else f"{row.fraction('convlite'):.0%}{mark}"
-    figures = f"{_number(ours):>9} {_ratio(ratio):>6} {limit:>6}"
-    return f"{row.name:<{width}}{cells}  {figures}  {', '.join(rivals[:1])}".rstrip()
+def _join(name: str, width: int, speeds: list[str], figures: list[str]) -> str:
+    return f"{name:<{width}}" + "".join(f"{cell:>10}" for cell in speeds + figures)
 
 
 def _ratio(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
-def _family_line(members: list[Row], columns: list[str], width: int) -> str:
+def _line(row: Row, columns: list[str], shown: list[str], width: int) -> str:
+    ours = row.us.get("convlite", math.nan)
+    mark = "m" if row.bound == "memory" else " "
+    limit = "- " if row.family == "tiny" or math.isnan(ours) else f"{row.fraction('convlite'):.0%}{mark}"
+    figures = [_number(ours), *(_ratio(row.ratio(name)) for name in shown), limit]
+    return f"{_join(row.name, width, _speeds(row, columns), figures)}  {', '.join(row.rivals()[:1])}".rstrip()
+
+
+def _family_line(members: list[Row], columns: list[str], shown: list[str], width: int) -> str:
     """convlite's speed over each peer's, over the shapes that both have."""
-    cells = []
-    for peer in columns:
-        both = [
-            row.us[peer] / row.us["convlite"] for row in members if peer in row.us and "convlite" in row.us
-        ]
-        cells.append("" if peer == "convlite" else _ratio(geomean(both)))
-    ratios = [row.ratio() for row in members if not math.isnan(row.ratio())]
-    title = "  convlite / peer, geomean"[: width + 10]
-    head = f"{title:<{width + 10}}" if columns[:1] == ["convlite"] else f"{title:<{width}}"
-    shown = cells[1:] if columns[:1] == ["convlite"] else cells
-    fractions = geomean(row.fraction("convlite") for row in members if "convlite" in row.us)
-    limit = "-" if members[0].family == "tiny" or math.isnan(fractions) else f"{fractions:.0%} "
-    return (
-        f"{head}{''.join(f'{cell:>10}' for cell in shown)}  {'':>9} {_ratio(geomean(ratios)):>6} {limit:>6}"
-    )
+    both = [row for row in members if "convlite" in row.us]
+    cells = [
+        ""
+        if peer == "convlite"
+        else _ratio(geomean(row.us[peer] / row.us["convlite"] for row in both if peer in row.us))
+        for peer in columns
+    ]
+    ratios = [
+        _ratio(geomean(row.ratio(name) for row in members if not math.isnan(row.ratio(name))))
+        for name in shown
+    ]
+    fraction = geomean(row.fraction("convlite") for row in both)
+    limit = "- " if members[0].family == "tiny" or math.isnan(fraction) else f"{fraction:.0%} "
+    return _join("  convlite / peer", width, cells, ["", *ratios, limit])
 
 
 def _overall(mine: list[Row], columns: list[str], width: int) -> list[str]:
@@ -248,7 +252,7 @@ def _overall(mine: list[Row], columns: list[str], width: int) -> list[str]:
         )
         if lost:
             lines.append("  behind: " + ", ".join(f"{row.name} {row.ratio(ours):.2f}" for row in lost))
-    note = " (ncnn_wino is compared with convlite_fast only)" if "ncnn_wino" in columns else ""
+    note = ' (ncnn_wino is compared with precision("fast") only)' if "ncnn_wino" in columns else ""
     lines.append(f"ratio: the best peer's time over convlite's{note}; limit: of FMA peak, or of reading the")
     lines.append("operands once (m), a dash where a call is all overhead")
     return lines
