@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # The one import that points up, made at call time: an activation object that is called runs the fused
 # kernel's code, so that relu(conv2d(x)) and conv2d(x, activation="relu") have the same bits.
 UPWARDS = {("activations", "ops")}
-TOP = {"__init__", "__main__", "cli", "demo"}  # the face of the package: these may import everything
+TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 
 
 def module_of(path: Path) -> str:
