@@ -1,6 +1,6 @@
 /* All kernels of one (instruction set, dtype) and their Table. In: ISA, REAL_BITS, one SIMD_* macro. Out: NAME(table).
    Everything is static, so code of one instruction set can never be linked into another's path. */
-#include <math.h>
+#include <string.h>
 #include "table.h"
 
 #define PASTE_(a, b, c) a##_##b##_##c
@@ -25,6 +25,7 @@
 #endif
 
 #include "simd.h"
+#include "exponential.h"
 #include "epilogue.h"
 #include "microkernel.h"
 #include "depthwise.h"

@@ -17,7 +17,6 @@ enum {
     ACT_PRELU = 3,        /* x < 0 ? alpha[c]*x : x */
     ACT_HARD_SIGMOID = 4, /* min(max(x + 3, 0), 6) / 6 */
     ACT_HARD_SWISH = 5,   /* x * min(max(x + 3, 0), 6) / 6 */
-    ACT_FIRST_LIBM = 6,   /* from here on: the C library, element by element */
     ACT_ELU = 6,          /* x > 0 ? x : a*expm1(x) */
     ACT_SIGMOID = 7,      /* 1 / (1 + exp(-x)) */
     ACT_TANH = 8,
