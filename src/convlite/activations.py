@@ -14,8 +14,8 @@ tf.nn (TensorFlow 2):
     softplus               log(1 + exp(x))
     softmax                over the last axis
 
-NaN gives NaN everywhere; what -inf gives is the formula's (silu and gelu: -inf * 0, NaN). Those made of exp are
-within 7 units in the last place, gelu_tanh within 16 above -3 (tests/test_exponentials.py).
+NaN gives NaN everywhere; what -inf gives is the formula's (silu and gelu: -inf * 0, NaN). Those made of exp
+are within 7 units in the last place, gelu_tanh within 16 above -3 (tests/test_exponentials.py).
 """
 
 from __future__ import annotations
