@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": {"arguments"},
     "activations": {"arguments"},
     "plan": {"geometry", "_kernels"},
+    "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
     "pack": {"arguments", "geometry", "plan", "_dispatch", "_kernels"},

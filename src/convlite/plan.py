@@ -18,17 +18,20 @@ from . import _kernels
 from .geometry import Axis, Geometry, Phase
 
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its
-# pointer table, a panel.
+# table of addresses, a panel.
 PIXEL_BYTES = 256 * 1024
 TABLE_BYTES = 64 * 1024
 PANEL_BYTES = 600 * 1024
 MAX_BLOCK_TILES = 48
-# Where all weights stay in L2 anyway, short blocks write their output lines whole before they leave the cache: 1x1 64 -> 256 channels on 56x56
-# 68 -> 75% of peak, 256 -> 1024 on 14x14 93 -> 99%.
+# Where all weights stay in L2 anyway, short blocks write their output lines whole before they leave the
+# cache: 1x1 64 -> 256 channels on 56x56 68 -> 75% of peak, 256 -> 1024 on 14x14 93 -> 99%.
 SMALL_WEIGHT_BYTES = 1024 * 1024
 OUT_BYTES = 128 * 1024
-# Fuse a kernel row's taps where they are at most so many numbers. Measured: 7x7 on 3 channels 60 -> 84% of peak, 3x3 on 512 channels of a 7x7 map
-# 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
+# Weights that exceed L2 come from L3 or memory at every call; the tiles of a panel then prefetch the next
+# one: 3x3 on 512 channels of 7x7 +7%, transposed 4x4/2 512 -> 256 on 8x8 +8%, never slower.
+FETCH_BYTES = 512 * 1024
+# Fuse a kernel row's taps where they are at most so many numbers: 7x7 on 3 channels 60 -> 84% of peak, 3x3
+# on 512 channels of 7x7 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
 
 
@@ -40,12 +43,13 @@ class Plan:
     loops: Geometry  # what the loop nest runs over: `geometry`, or the same pixels in one row
     isa: str
     bits: int
-    algorithm: str  # "strided", "gathered" or "depthwise"
+    algorithm: str  # "strided", "gathered", "depthwise_lines" or "depthwise"
     tile_pixels: int
     block_tiles: int
     tap_chunk: int
     channel_chunk: int
     fused: bool  # a kernel row's taps are one run of numbers: see kernels/gather.pxi
+    fetch_bytes: int  # prefetch panels where all weights are larger
     padding: bool  # whether some pixel reads outside the input
     multiply_adds: int = field(compare=False)
 
@@ -57,7 +61,11 @@ class Plan:
     @cached_property
     def exact(self) -> Any:
         """The same without zeros for padding: for kernels that hold Inf or NaN."""
-        return _kernels.Gather(replace(self, algorithm="gathered", fused=False)) if self.algorithm == "strided" else self.gather
+        if self.algorithm == "depthwise_lines":
+            return _kernels.Gather(replace(self, algorithm="depthwise", tile_pixels=1))
+        if self.algorithm == "strided":
+            return _kernels.Gather(replace(self, algorithm="gathered", fused=False))
+        return self.gather
 
 
 def algorithm_for(groups: int, cin: int, cout: int, lanes: int) -> str:
@@ -87,74 +95,115 @@ def _reads_outside(axis: Axis) -> bool:
 
 
 def flattened(geometry: Geometry) -> Geometry:
-    """The same operation on one row of pixels where neighbours do not matter: a 1x1 kernel, stride 1, no padding."""
+    """The same operation on one row of pixels where neighbours do not matter: a 1x1 kernel, stride 1, no
+    padding."""
     point = Phase(0, 1, 0, 1, (0,), 0)
     for axis in (geometry.rows, geometry.columns):
-        if [replace(p, count=0) for p in axis.phases] != [point] or axis.kernel != 1 or axis.in_size != axis.out_size:
+        if (
+            [replace(p, count=0) for p in axis.phases] != [point]
+            or axis.kernel != 1
+            or axis.in_size != axis.out_size
+        ):
             return geometry
     pixels = geometry.images * geometry.rows.in_size * geometry.columns.in_size
-    row, line = Axis(1, 1, 1, (0, 0), (replace(point, count=1),)), Axis(pixels, pixels, 1, (0, 0), (replace(point, count=pixels),))
+    row = Axis(1, 1, 1, (0, 0), (replace(point, count=1),))
+    line = Axis(pixels, pixels, 1, (0, 0), (replace(point, count=pixels),))
     return replace(geometry, images=1, rows=row, columns=line)
 
 
-def _fused(geometry: Geometry) -> bool:
-    """Whether each kernel row reads one run of numbers: its taps' pixels are neighbours, and all channels are read."""
-    phases = geometry.columns.phases
-    if geometry.groups != 1 or len(phases) != 1 or geometry.columns.kernel < 2:
+def _neighbours(axis: Axis) -> bool:
+    """Whether there is one phase, and its taps read neighbouring inputs in ascending order."""
+    if len(axis.phases) != 1 or not axis.kernel:
         return False
-    offsets = phases[0].offsets
-    return offsets == tuple(range(offsets[0], offsets[0] + len(offsets))) and len(offsets) * geometry.cin <= FUSED_NUMBERS
+    offsets = axis.phases[0].offsets
+    return offsets == tuple(range(offsets[0], offsets[0] + axis.kernel))
+
+
+def _fused(loops: Geometry) -> bool:
+    """Whether each kernel row reads one run of numbers: its taps' pixels are neighbours, and all channels are
+    read."""
+    width = loops.columns.kernel
+    return (
+        loops.groups == 1 and width > 1 and _neighbours(loops.columns) and width * loops.cin <= FUSED_NUMBERS
+    )
+
+
+def _lines(loops: Geometry, kernels: set[tuple[int, int]]) -> bool:
+    """Whether a depthwise operation fits one of the line kernels, known by (stride, kernel width)."""
+    return (
+        loops.cin == loops.cout
+        and len(loops.rows.phases) == 1
+        and _neighbours(loops.columns)
+        and (loops.columns.phases[0].in_step, loops.columns.kernel) in kernels
+    )
+
+
+def _algorithm(loops: Geometry, table: _kernels._Table) -> tuple[str, int]:
+    """(algorithm, pixels of a tile)."""
+    if algorithm_for(loops.groups, loops.cin, loops.cout, table["lanes"]) == "depthwise":
+        # lines against tiles of any pixels: 3x3 on 96 channels of 56x56 26 -> 44 GFLOP/s, 5x5 on 240 of 14x14
+        # 33 -> 77
+        if _lines(loops, table["lines"]):
+            return "depthwise_lines", table["line_mr"]
+        return "depthwise", table["depthwise_mr"]
+    # lines so short that two of them leave most of a tile empty are gathered across more lines
+    narrowest = min((p.count for p in loops.columns.phases), default=0)
+    return ("strided" if 4 * narrowest > table["mr"] else "gathered"), table["mr"]
+
+
+def _chunks(taps: int, channels: int, row_bytes: int, addresses: int) -> tuple[int, int]:
+    """LOOP taps and channels: (taps, channels) of a piece whose panel fits L2; only one of the two is ever
+    cut."""
+    if channels * row_bytes > PANEL_BYTES:
+        taps, channels = 1, PANEL_BYTES // 2 // row_bytes
+    elif taps * channels * row_bytes > PANEL_BYTES:
+        taps = PANEL_BYTES // (channels * row_bytes)
+    return max(min(taps, TABLE_BYTES // (addresses * 8)), 1), max(channels, 1)
 
 
 def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
-    """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in L2."""
-    bits, size = 8 * dtype.itemsize, dtype.itemsize
-    table = _kernels.describe(isa, bits)
+    """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in
+    L2."""
+    size = dtype.itemsize
+    table = _kernels.describe(isa, 8 * size)
     loops = flattened(geometry)
     rows, columns = loops.rows, loops.columns
-    algorithm = algorithm_for(geometry.groups, geometry.cin, geometry.cout, table["lanes"])
-    depthwise = algorithm == "depthwise"
-    tile_pixels = table["depthwise_mr"] if depthwise else table["mr"]
-    # lines so short that two of them leave most of a tile empty are gathered across more lines
-    narrowest = min((p.count for p in columns.phases), default=0)
-    if not depthwise:
-        algorithm = "strided" if 4 * narrowest > tile_pixels else "gathered"
+    algorithm, mr = _algorithm(loops, table)
+    depthwise = algorithm.startswith("depthwise")
     fused = algorithm == "strided" and _fused(loops)
-    pixel_channels = geometry.cin // (1 if depthwise else geometry.groups)
-    channels = pixel_channels * (columns.kernel if fused else 1)
-    most_taps = max((len(p.offsets) for p in rows.phases), default=0) * max((len(p.offsets) for p in columns.phases), default=0)
-    if fused:
-        most_taps = rows.kernel
+    channels = loops.cin // (1 if depthwise else loops.groups)
+    width = loops.cout // loops.groups
+    most_rows, most_columns = (max((len(p.offsets) for p in a.phases), default=0) for a in (rows, columns))
 
-    # LOOP taps and channels: pieces whose panel fits L2; only one of the two is ever cut
-    row_bytes = table["nr"] * table["lanes"] * size
-    channel_chunk, tap_chunk = max(channels, 1), max(most_taps, 1)
-    if not depthwise and channels * row_bytes > PANEL_BYTES:
-        channel_chunk, tap_chunk = PANEL_BYTES // 2 // row_bytes, 1
-    elif not depthwise and most_taps * channels * row_bytes > PANEL_BYTES:
-        tap_chunk = PANEL_BYTES // max(channels * row_bytes, 1)
-    addresses = 2 if algorithm == "strided" else tile_pixels  # of a tile, for each tap
-    tap_chunk = max(1, min(tap_chunk, TABLE_BYTES // (addresses * 8)))
+    addresses = 2 if algorithm == "strided" else mr  # of a tile, for each tap
+    run = columns.kernel if fused else 1
+    row_bytes = 0 if depthwise else table["nr"] * table["lanes"] * size
+    tap_chunk, channel_chunk = _chunks(most_rows * most_columns // run, channels * run, row_bytes, addresses)
 
-    steps = [p.in_step for p in (*rows.phases[:1], *columns.phases[:1])]
-    pixel_bytes = math.prod(steps) * min(pixel_channels, channel_chunk) * size
+    steps = math.prod(p.in_step for p in (*rows.phases[:1], *columns.phases[:1]))
+    tile_bytes = mr * steps * min(channels, channel_chunk) * size
     block_tiles = min(
-        MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_pixels * pixel_bytes, 1)
+        MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_bytes, 1)
     )
-    width = geometry.cout // geometry.groups
-    if not depthwise and rows.kernel * columns.kernel * pixel_channels * width * size <= SMALL_WEIGHT_BYTES:
-        block_tiles = min(block_tiles, OUT_BYTES // max(tile_pixels * width * size, 1))
+    if (
+        algorithm == "depthwise_lines"
+    ):  # some tasks for each thread; a block's lines share input rows in L1 and L2
+        tiles = rows.out_size * loops.images * -(-columns.out_size // mr)
+        block_tiles = min(max(tiles // 16, 1), MAX_BLOCK_TILES)
+    elif not depthwise and rows.kernel * columns.kernel * channels * width * size <= SMALL_WEIGHT_BYTES:
+        block_tiles = min(block_tiles, OUT_BYTES // max(mr * width * size, 1))
     return Plan(
         geometry,
         loops,
         isa,
-        bits,
+        8 * size,
         algorithm,
-        tile_pixels,
+        mr,
         max(block_tiles, 1),
         tap_chunk,
         channel_chunk,
         fused,
+        FETCH_BYTES,
         _reads_outside(rows) or _reads_outside(columns),
         geometry.multiply_adds,
     )

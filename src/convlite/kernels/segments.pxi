@@ -1,14 +1,16 @@
 # Strided tiles: runs of neighbouring pixels, addressed from a base and a step (isa/microkernel.h).
 #
-# A line is one row of a phase pair's outputs. A line of more than mr/2 pixels is cut into tiles of nearly equal length; of shorter lines, two
-# make a tile, one run each. The neighbouring pixels of a run read inputs in_step pixels apart, so a tap needs one address a run.
+# A line is one row of a phase pair's outputs. A line of more than mr/2 pixels is cut into tiles of nearly equal
+# length; of shorter lines, two make a tile, one run each. The neighbouring pixels of a run read inputs in_step pixels
+# apart, so a tap needs one address a run.
 #
-# Edges: taps above and below the image are left out (a tile of one line has none of them; of two lines, the outer one's are zeros). Where the
-# columns reach outside, the piece of the input row is copied between its zeros; the block's lines share the copies.
+# Edges: taps above and below the image are left out (a tile of one line has none of them; of two lines, the outer
+# one's are zeros). Where the columns reach outside, the piece of the input row is copied between its zeros; the
+# block's lines share the copies.
 #
-# Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of kw*cin numbers,
-# and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into one tap (`fused` = kw): a 7x7 kernel
-# on 3 channels is 7 taps of 21 numbers instead of 49 of 3.
+# Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of
+# kw*cin numbers, and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into
+# one tap (`fused` = kw): a 7x7 kernel on 3 channels is 7 taps of 21 numbers instead of 49 of 3.
 
 
 cdef struct Spot:
@@ -26,7 +28,7 @@ cdef inline int64_t tile_start(const AxisPhase *cp, int64_t piece) noexcept nogi
 cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:
     """Decide how the lines of a column phase become tiles, and which pieces reach outside the image."""
     cdef int64_t j, first
-    cp.pieces = ceil_div(cp.count, job.mr) if cp.count > (job.mr + 1) // 2 else 0
+    cp.pieces = ceil_div(cp.count, job.mr) if cp.count > (job.mr + 1) // 2 or job.lines else 0
     cp.left = cp.right = 0
     if cp.pieces == 0:
         cp.left = 0 if cp.least >= 0 and (cp.count - 1) * cp.in_step + cp.least + cp.reach <= job.w else 1
@@ -82,8 +84,8 @@ cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) n
             + rows * edges * span_pixels(cp, longest) * (job.kc * job.table.itemsize + 64) + 64)
 
 
-cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int64_t count, int64_t k0, int64_t bytes, int64_t pixel,
-                            char *into) noexcept nogil:
+cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int64_t count, int64_t k0, int64_t bytes,
+                            int64_t pixel, char *into) noexcept nogil:
     """Copy `bytes` of each of the pixels first .. first+count of an input row, zeros where they lie outside."""
     cdef int64_t c, size = job.table.itemsize, left = 0 if first > 0 else smaller(-first, count)
     cdef int64_t right = smaller(first + count, job.w) - first
@@ -116,7 +118,10 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef char *edge
     cdef Spot *spot
     cdef const char *at
-    cdef int64_t tile, line, piece, p0, count, a, b, t, r, q, n, low, high, c0, half, edge_index, first_row = 0, rows = 0, slot, panel
+    cdef const char *next_panel
+    cdef int64_t slice_bytes
+    cdef int64_t tile, line, piece, p0, count, a, b, t, r, q, n, low, high, c0, half, edge_index, slot, panel
+    cdef int64_t first_row = 0, rows = 0
     cdef int64_t lanes, nr, pixel
     cdef int run, runs
     cdef bint inside, at_edge
@@ -207,6 +212,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         call.out_offset = panel * wide
         call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
         call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
+        slice_bytes = taps * kc * nr * job.table.lanes * size // (4 if block.tiles > 4 else block.tiles)
+        next_panel = at + (all_taps * job.kc * wide + tap0 * job.kc * nr * job.table.lanes) * size if job.fetch else at
         for tile in range(block.tiles):
             spot = &spots[tile]
             call.panel = at + spot.tap * job.kc * nr * job.table.lanes * size
@@ -214,4 +221,6 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
             call.out = spot.out
             call.step = spot.step
             call.taps = spot.taps
+            # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
+            call.ahead = next_panel + (tile * slice_bytes if tile < 4 else 0)
             job.table.strided[nr][spot.mr](&call)

@@ -20,8 +20,10 @@
    making fourteen pointers that do not fit its registers. */
 #if defined(__GNUC__)
 #define KEEP_BASES(a, b) __asm__("" : "+r"(a), "+r"(b))
+#define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #else
 #define KEEP_BASES(a, b) ((void)0)
+#define PREFETCH_L2(p) ((void)(p))
 #endif
 
 #include "simd.h"
@@ -71,6 +73,7 @@ static const Table NAME(table) = {
     .gathered = {[1] = {ROW(gathered_1)}, [2] = {ROW(gathered_2)}},
     .strided = {[1] = {ROW(strided_1)}, [2] = {ROW(strided_2)}},
     .depthwise = NAME(depthwise),
+    .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
     .activate = NAME(activate),
     .peak = NAME(peak),
 };
@@ -82,4 +85,5 @@ static const Table NAME(table) = {
 #undef QUOTE_
 #undef UNROLL
 #undef KEEP_BASES
+#undef PREFETCH_L2
 #undef ROW
