@@ -17,6 +17,7 @@ class _Table(TypedDict):
 
 # None where this machine or this build has no such instruction set: only available_isas() has to ask.
 def describe(isa: str, bits: int) -> _Table | Any: ...
+def address(array: Array) -> int: ...
 def activation_codes() -> dict[str, int]: ...
 def peak_flops(isa: str, bits: int, rounds: int, threads: int = 1) -> float: ...
 def openmp() -> int: ...
@@ -40,22 +41,25 @@ class Gather:
         threads: int,
     ) -> None: ...
 
-def pack(
-    kernel: Array,
-    packed: Array,
-    itemsize: int,
-    tap_offsets: Sequence[int],
-    phase_taps: Sequence[int],
-    groups: int,
-    kc: int,
-    width: int,
-    k_step: int,
-    l_step: int,
-    group_step: int,
-    lanes: int,
-    nr: int,
-    depthwise: bool,
-) -> bool: ...
+@final
+class Recipe:
+    def __init__(
+        self,
+        itemsize: int,
+        tap_offsets: Sequence[int],
+        phase_taps: Sequence[int],
+        groups: int,
+        kc: int,
+        width: int,
+        k_step: int,
+        l_step: int,
+        group_step: int,
+        lanes: int,
+        nr: int,
+        depthwise: bool,
+    ) -> None: ...
+    def pack(self, kernel: Array, packed: Array) -> bool: ...
+
 def activate(
     isa: str,
     itemsize: int,

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _threads
-from .activations import CODES, Spec, resolve
+from .activations import CODES, NONE, Fused, Spec, resolve
 from .arguments import (
     Array,
     Pad,
@@ -43,7 +43,7 @@ from .arguments import (
     check_out,
 )
 from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpose_axis
-from .pack import Operation, PackedKernel, channels_of, pack_panels
+from .pack import Operation, PackedKernel, Panels, channels_of, pack_panels
 from .plan import Plan, make_plan
 
 Kernel = ArrayLike | PackedKernel
@@ -491,7 +491,7 @@ def _run(
     plan = _plan(isa, dtype, operation, array.shape, weights.shape, *options)
     geometry = plan.geometry
     bias_array = check_bias(bias, geometry.cout, dtype)
-    fused, after = (resolve(activation, geometry.cout, dtype)) if activation is not None else (None, None)
+    fused, after = (NONE, None) if activation is None else resolve(activation, geometry.cout, dtype)
     # as given, and as used: an object that lends its memory, such as a memoryview, is an array only then
     inputs = (x, array, kernel, weights, bias, bias_array) if out is not None else ()
     y = check_out(out, geometry.out_shape, dtype, inputs)
@@ -501,13 +501,18 @@ def _run(
         panels = pack_panels(weights, operation, strides, dilations, groups, isa)
     # a callable may raise: out stays untouched
     target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y
-    code, a, b, alpha = fused if fused is not None else (0, 0.0, 0.0, None)
-    threads = _threads.threads_for(plan.multiply_adds)
-    runner = plan.gather if panels.finite or not plan.padding else plan.exact
-    runner.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
+    compute(plan, panels, bias_array, fused, array, target)
     if after is not None:
         y[...] = _checked(after, target, whole_shape or geometry.out_shape)
     return y
+
+
+def compute(plan: Plan, panels: Panels, bias: Array | None, fused: Fused, x: Array, out: Array) -> None:
+    """Run a plan on arrays that were checked: of its dtype and sizes, C-contiguous, `out` overlapping none."""
+    code, a, b, alpha = fused
+    runner = plan.gather if panels.finite or not plan.padding else plan.exact
+    threads = _threads.threads_for(plan.multiply_adds)
+    runner.run(x, panels.data, bias, alpha, out, code, a, b, panels.finite, threads)
 
 
 def _run_1d(

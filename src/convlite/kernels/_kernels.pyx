@@ -101,6 +101,9 @@ include "elementwise.pxi"
 cdef int level = cpu_level()  # asked once: cpuid costs microseconds on a virtual machine
 
 
+cdef int LEVEL = cpu_level()  # asked once: in a virtual machine cpuid leaves it, which takes microseconds
+
+
 cdef const Table *table_of(str isa, int bits) except NULL:
     cdef const Table *table = NULL
     if isa == "base":
