@@ -20,8 +20,8 @@ _MOST_SHAPES = 64  # that a layer remembers
 
 
 class Bound:
-    """An operation with everything but x fixed, as a layer has it: operation(x, kernel, bias, ...), where what
-    depends on x's shape only is done once for each shape.
+    """An operation with everything but x fixed, as a layer has it: operation(x, kernel, bias, ...); what
+    depends on the shape of x only is done once for each shape.
 
     `operation` is the public function and `options` its keyword arguments; it makes the first call for each
     shape, with all of its checks. `geometry` is the same options as the plan takes them: strides, padding,

@@ -508,7 +508,7 @@ def _run(
 
 
 def compute(plan: Plan, panels: Panels, bias: Array | None, fused: Fused, x: Array, out: Array) -> None:
-    """Run a plan on arrays that were checked: of its dtype and sizes, C-contiguous, `out` overlapping none."""
+    """Run a plan on checked arrays: of its dtype and sizes, C-contiguous, `out` overlapping none."""
     code, a, b, alpha = fused
     runner = plan.gather if panels.finite or not plan.padding else plan.exact
     threads = _threads.threads_for(plan.multiply_adds)
