@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_equivalents": {"arguments", "geometry"},
     "explain": {"_equivalents", "ops", "arguments"},
     "_bound": {"ops", "plan", "pack", "activations", "arguments", "_dispatch"},
-    "pooling": {"arguments", "activations", "geometry"},
+    "pooling": {"arguments", "geometry", "_dispatch", "_threads", "_kernels"},
     "images": {"arguments", "activations", "geometry"},
     "pointwise": {"arguments", "activations", "ops"},
     "_libm": set(),

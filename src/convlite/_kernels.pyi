@@ -73,3 +73,16 @@ def activate(
     b: float,
     threads: int,
 ) -> None: ...
+def pool(
+    isa: str,
+    itemsize: int,
+    x: Array,
+    out: Array,
+    images: int,
+    channels: int,
+    rows: tuple[int, ...],
+    columns: tuple[int, ...],
+    largest: bool,
+    count_padding: bool,
+    threads: int,
+) -> None: ...

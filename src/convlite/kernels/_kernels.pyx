@@ -53,6 +53,12 @@ cdef extern from "isa/table.h" nogil:
     ctypedef void (*DepthwiseLineKernel)(const DepthwiseLine *) noexcept nogil
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
+    ctypedef struct Window:
+        const void *x
+        void *out
+        int64_t rows, columns, row_step, column_step, channels
+        double divisor
+        int largest
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, fma
@@ -61,6 +67,7 @@ cdef extern from "isa/table.h" nogil:
         DepthwiseKernel depthwise
         DepthwiseLineKernel depthwise_line[3][8]
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
+        void (*pool)(const Window *) noexcept nogil
         double (*peak)(int64_t) noexcept nogil
 
 cdef extern from *:
@@ -96,6 +103,7 @@ include "buffers.pxi"
 include "gather.pxi"
 include "packing.pxi"
 include "elementwise.pxi"
+include "pooling.pxi"
 
 
 cdef int level = cpu_level()  # asked once: cpuid costs microseconds on a virtual machine

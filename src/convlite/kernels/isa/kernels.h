@@ -1,5 +1,6 @@
 /* All kernels of one (instruction set, dtype) and their Table. In: ISA, REAL_BITS, one SIMD_* macro. Out: NAME(table).
    Everything is static, so code of one instruction set can never be linked into another's path. */
+#include <math.h>
 #include <string.h>
 #include "table.h"
 
@@ -31,6 +32,7 @@
 #include "epilogue.h"
 #include "microkernel.h"
 #include "depthwise.h"
+#include "pooling.h"
 
 /* 24 independent chains (10 where there are 16 registers) hide the latency of FMA; different start values keep the compiler from merging them. */
 static double NAME(peak)(int64_t rounds) {
@@ -75,6 +77,7 @@ static const Table NAME(table) = {
     .depthwise = NAME(depthwise),
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
     .activate = NAME(activate),
+    .pool = NAME(pool),
     .peak = NAME(peak),
 };
 

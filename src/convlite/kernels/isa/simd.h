@@ -5,7 +5,8 @@
         VADD, VSUB, VMUL, VDIV, VMAX(a, b), VMIN(a, b), VSELECT_NEGATIVE(x, a, b) = x < 0 ? a : b; on the bits: VBITS(word) a splat,
         VAND, VOR, VEXPONENT(x) = the bits of x shifted so far left that the lowest ones become the exponent; and as functions
         NAME(load_some), NAME(store_some) for the first n < LANES elements: they touch no byte beyond.
-   VMAX and VMIN return b when either operand is NaN: put the data second and NaN travels through. */
+   VMAX and VMIN return b when either operand is NaN: put the data second and NaN travels through.
+   VMAX_NAN(a, b) returns NaN when either operand is. */
 
 #undef REAL
 #undef V
@@ -23,6 +24,7 @@
 #undef VMAX
 #undef VMIN
 #undef VSELECT_NEGATIVE
+#undef VMAX_NAN
 #undef VBITS
 #undef VAND
 #undef VOR
@@ -57,6 +59,7 @@
 #define VMAX(a, b) _mm512_max_ps(a, b)
 #define VMIN(a, b) _mm512_min_ps(a, b)
 #define VSELECT_NEGATIVE(x, a, b) _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), a)
+#define VMAX_NAN(a, b) _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a)
 #define VBITS(word) _mm512_castsi512_ps(_mm512_set1_epi32((int32_t)(word)))
 #define VAND(a, b) _mm512_castsi512_ps(_mm512_and_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)))
 #define VOR(a, b) _mm512_castsi512_ps(_mm512_or_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)))
@@ -78,6 +81,7 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_store
 #define VMAX(a, b) _mm512_max_pd(a, b)
 #define VMIN(a, b) _mm512_min_pd(a, b)
 #define VSELECT_NEGATIVE(x, a, b) _mm512_mask_mov_pd(b, _mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_LT_OQ), a)
+#define VMAX_NAN(a, b) _mm512_mask_mov_pd(_mm512_max_pd(a, b), _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q), a)
 #define VBITS(word) _mm512_castsi512_pd(_mm512_set1_epi64((int64_t)(word)))
 #define VAND(a, b) _mm512_castsi512_pd(_mm512_and_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)))
 #define VOR(a, b) _mm512_castsi512_pd(_mm512_or_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)))
@@ -105,6 +109,7 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_store
 #define VMAX(a, b) _mm256_max_ps(a, b)
 #define VMIN(a, b) _mm256_min_ps(a, b)
 #define VSELECT_NEGATIVE(x, a, b) _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ))
+#define VMAX_NAN(a, b) _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q))
 #define VBITS(word) _mm256_castsi256_ps(_mm256_set1_epi32((int32_t)(word)))
 #define VAND(a, b) _mm256_and_ps(a, b)
 #define VOR(a, b) _mm256_or_ps(a, b)
@@ -130,6 +135,7 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm256_maskstore_
 #define VMAX(a, b) _mm256_max_pd(a, b)
 #define VMIN(a, b) _mm256_min_pd(a, b)
 #define VSELECT_NEGATIVE(x, a, b) _mm256_blendv_pd(b, a, _mm256_cmp_pd(x, _mm256_setzero_pd(), _CMP_LT_OQ))
+#define VMAX_NAN(a, b) _mm256_blendv_pd(_mm256_max_pd(a, b), a, _mm256_cmp_pd(a, a, _CMP_UNORD_Q))
 #define VBITS(word) _mm256_castsi256_pd(_mm256_set1_epi64x((int64_t)(word)))
 #define VAND(a, b) _mm256_and_pd(a, b)
 #define VOR(a, b) _mm256_or_pd(a, b)
@@ -160,6 +166,11 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm256_maskstore_
 #define VDIV(a, b) _mm_div_ps(a, b)
 #define VMAX(a, b) _mm_max_ps(a, b)
 #define VMIN(a, b) _mm_min_ps(a, b)
+#define VMAX_NAN(a, b) NAME(max_nan)(a, b)
+static inline V NAME(max_nan)(V a, V b) {
+    const V m = _mm_cmpunord_ps(a, a);
+    return _mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, _mm_max_ps(a, b)));
+}
 #define VBITS(word) _mm_castsi128_ps(_mm_set1_epi32((int32_t)(word)))
 #define VAND(a, b) _mm_and_ps(a, b)
 #define VOR(a, b) _mm_or_ps(a, b)
@@ -182,6 +193,11 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VDIV(a, b) _mm_div_pd(a, b)
 #define VMAX(a, b) _mm_max_pd(a, b)
 #define VMIN(a, b) _mm_min_pd(a, b)
+#define VMAX_NAN(a, b) NAME(max_nan)(a, b)
+static inline V NAME(max_nan)(V a, V b) {
+    const V m = _mm_cmpunord_pd(a, a);
+    return _mm_or_pd(_mm_and_pd(m, a), _mm_andnot_pd(m, _mm_max_pd(a, b)));
+}
 #define VBITS(word) _mm_castsi128_pd(_mm_set1_epi64x((int64_t)(word)))
 #define VAND(a, b) _mm_and_pd(a, b)
 #define VOR(a, b) _mm_or_pd(a, b)
@@ -212,6 +228,7 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VMAX(a, b) vmaxq_f32(a, b)
 #define VMIN(a, b) vminq_f32(a, b)
 #define VSELECT_NEGATIVE(x, a, b) vbslq_f32(vcltq_f32(x, vdupq_n_f32(0.0f)), a, b)
+#define VMAX_NAN(a, b) vmaxq_f32(a, b)
 #define VBITS(word) vreinterpretq_f32_u32(vdupq_n_u32(word))
 #define VAND(a, b) vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)))
 #define VOR(a, b) vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)))
@@ -231,6 +248,7 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VMAX(a, b) vmaxq_f64(a, b)
 #define VMIN(a, b) vminq_f64(a, b)
 #define VSELECT_NEGATIVE(x, a, b) vbslq_f64(vcltq_f64(x, vdupq_n_f64(0.0)), a, b)
+#define VMAX_NAN(a, b) vmaxq_f64(a, b)
 #define VBITS(word) vreinterpretq_f64_u64(vdupq_n_u64(word))
 #define VAND(a, b) vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)))
 #define VOR(a, b) vreinterpretq_f64_u64(vorrq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)))
@@ -254,6 +272,7 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VMAX(a, b) ((a) > (b) ? (a) : (b))
 #define VMIN(a, b) ((a) < (b) ? (a) : (b))
 #define VSELECT_NEGATIVE(x, a, b) ((x) < 0 ? (a) : (b))
+#define VMAX_NAN(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
 static inline WORD NAME(word_of)(REAL x) {
     WORD word;
     memcpy(&word, &x, sizeof(word));

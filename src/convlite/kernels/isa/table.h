@@ -88,6 +88,16 @@ enum { LINE_MR = 7 };
 
 enum { MAX_MR = 14, MAX_NR = 2, MAX_DEPTHWISE_MR = 6 };
 
+/* One output pixel of a pool: see pooling.h. */
+typedef struct {
+    const void *x; /* the first tap inside the image */
+    void *out;
+    int64_t rows, columns; /* taps inside the image */
+    int64_t row_step, column_step, channels;
+    double divisor;
+    int largest;
+} Window;
+
 typedef struct {
     const char *isa;
     int itemsize, lanes, mr, nr, depthwise_mr, fma;
@@ -96,6 +106,7 @@ typedef struct {
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
+    void (*pool)(const Window *);
     /* multiply-adds on registers only, `rounds` times: the machine's own peak, for the benchmarks; returns how many operations */
     double (*peak)(int64_t rounds);
 } Table;
