@@ -188,7 +188,6 @@ def test_the_kernel_is_a_read_only_copy() -> None:
         packed.shape = (1,)  # type: ignore[misc]
 
 
-@pytest.mark.xfail(reason="the attributes of a PackedKernel can still be assigned")
 @pytest.mark.parametrize("name", ["kernel", "operation", "strides", "dilations", "groups"])
 def test_attributes_cannot_be_replaced(name: str) -> None:
     packed = OBJECTS["conv2d"]()

@@ -60,6 +60,22 @@ class Recipe:
     ) -> None: ...
     def pack(self, kernel: Array, packed: Array) -> bool: ...
 
+def multiply_rows(
+    isa: str,
+    itemsize: int,
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    alpha: Array | None,
+    out: Array,
+    rows: int,
+    kc: int,
+    columns: int,
+    code: int,
+    a: float,
+    b: float,
+    threads: int,
+) -> None: ...
 def activate(
     isa: str,
     itemsize: int,

@@ -11,7 +11,6 @@ import contextvars
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from . import _kernels
 from .arguments import as_size

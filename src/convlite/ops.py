@@ -495,13 +495,21 @@ def _run(
     # as given, and as used: an object that lends its memory, such as a memoryview, is an array only then
     inputs = (x, array, kernel, weights, bias, bias_array) if out is not None else ()
     y = check_out(out, geometry.out_shape, dtype, inputs)
-    if isinstance(weights, PackedKernel):
-        panels = weights.panels()
-    else:
-        panels = pack_panels(weights, operation, strides, dilations, groups, isa)
     # a callable may raise: out stays untouched
     target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y
-    compute(plan, panels, bias_array, fused, array, target)
+    if plan.few_rows and operation != "conv2d_transpose" and not isinstance(weights, PackedKernel):
+        sizes = (plan.few_rows, geometry.cin, geometry.cout)
+        code, a, b, alpha = fused
+        threads = _threads.threads_for(plan.multiply_adds)
+        _kernels.multiply_rows(
+            isa, dtype.itemsize, array, weights, bias_array, alpha, target, *sizes, code, a, b, threads
+        )
+    else:
+        if isinstance(weights, PackedKernel):
+            panels = weights.panels()
+        else:
+            panels = pack_panels(weights, operation, strides, dilations, groups, isa)
+        compute(plan, panels, bias_array, fused, array, target)
     if after is not None:
         y[...] = _checked(after, target, whole_shape or geometry.out_shape)
     return y

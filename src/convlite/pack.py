@@ -145,8 +145,13 @@ class PackedKernel:
                 f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels"
             )
         self._panels: dict[str, Panels] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # from here on nothing can be assigned
         self.panels()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, "_lock"):
+            raise AttributeError(f"a PackedKernel is immutable: pack a new one instead of assigning {name}")
+        object.__setattr__(self, name, value)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -33,6 +33,8 @@ FETCH_BYTES = 512 * 1024
 # Fuse a kernel row's taps where they are at most so many numbers: 7x7 on 3 channels 60 -> 84% of peak, 3x3
 # on 512 channels of 7x7 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
+# Packing a matrix for one product with few rows costs more than the product.
+FEW_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Plan:
     fetch_bytes: int  # prefetch panels where all weights are larger
     padding: bool  # whether some pixel reads outside the input
     multiply_adds: int = field(compare=False)
+    few_rows: int  # rows of a matrix product so few that an unpacked kernel is used as it lies; 0: pack it
 
     @cached_property
     def gather(self) -> Any:
@@ -117,6 +120,15 @@ def _neighbours(axis: Axis) -> bool:
         return False
     offsets = axis.phases[0].offsets
     return offsets == tuple(range(offsets[0], offsets[0] + axis.kernel))
+
+
+def _product(loops: Geometry) -> bool:
+    """Whether the operation is a matrix product of one row of pixels."""
+    return (
+        loops.groups == 1
+        and (loops.rows.in_size, loops.rows.kernel, loops.columns.kernel) == (1, 1, 1)
+        and (loops.columns.in_size == loops.columns.out_size)
+    )
 
 
 def _fused(loops: Geometry) -> bool:
@@ -206,4 +218,5 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
         FETCH_BYTES,
         _reads_outside(rows) or _reads_outside(columns),
         geometry.multiply_adds,
+        columns.out_size if _product(loops) and columns.out_size <= FEW_ROWS else 0,
     )

@@ -51,6 +51,14 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
     ctypedef void (*DepthwiseLineKernel)(const DepthwiseLine *) noexcept nogil
+    ctypedef struct Rows:
+        const void *x
+        const void *w
+        void *out
+        int64_t x_step, w_step, out_step, rows, columns, kc
+        const void *bias
+        const void *alpha
+        Activation act
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
     ctypedef struct Window:
@@ -66,6 +74,7 @@ cdef extern from "isa/table.h" nogil:
         TileKernel strided[3][15]
         DepthwiseKernel depthwise
         DepthwiseLineKernel depthwise_line[3][8]
+        void (*rows)(const Rows *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         void (*pool)(const Window *) noexcept nogil
         double (*peak)(int64_t) noexcept nogil
@@ -102,14 +111,12 @@ cdef extern from "openmp.h" nogil:
 include "buffers.pxi"
 include "gather.pxi"
 include "packing.pxi"
+include "rows.pxi"
 include "elementwise.pxi"
 include "pooling.pxi"
 
 
 cdef int level = cpu_level()  # asked once: cpuid costs microseconds on a virtual machine
-
-
-cdef int LEVEL = cpu_level()  # asked once: in a virtual machine cpuid leaves it, which takes microseconds
 
 
 cdef const Table *table_of(str isa, int bits) except NULL:

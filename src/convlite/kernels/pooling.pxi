@@ -1,7 +1,7 @@
 # Pools: for each output pixel, the taps of its window that lie inside the image. A task is one row of outputs.
 
 cdef struct PoolAxis:
-    int64_t first, step, spread, kernel, in_size, out_size  # output i reads first + i*step + t*spread for t < kernel, where inside
+    int64_t first, step, spread, kernel, in_size, out_size  # output i reads first + i*step + t*spread, t < kernel, where inside
 
 cdef struct Pool:
     const Table *table
@@ -10,6 +10,7 @@ cdef struct Pool:
     int64_t channels
     PoolAxis rows, columns
     bint count_padding
+
 
 @cython.cdivision(True)
 cdef int64_t inside(const PoolAxis *axis, int64_t i, int64_t *start) noexcept nogil:
@@ -40,21 +41,27 @@ cdef void pool_row(const Pool *job, int64_t task, bint largest) noexcept nogil:
         job.table.pool(&window)
 
 
+cdef int fill_axis(PoolAxis *axis, numbers) except -1:
+    axis.first, axis.step, axis.spread, axis.kernel, axis.in_size, axis.out_size = numbers
+    return 0
+
+
 def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, columns, bint largest, bint count_padding,
          int threads):
     """Pool contiguous images; an axis is (first, step, spread, kernel, in_size, out_size)."""
     cdef Pool job
     cdef View views[2]
-    cdef int64_t task, tasks
+    cdef int64_t task, tasks, pixels
     cdef int i
     memset(views, 0, sizeof(views))
     job.table = table_of(isa, 8 * itemsize)
     job.channels, job.count_padding = channels, count_padding
-    (job.rows.first, job.rows.step, job.rows.spread, job.rows.kernel, job.rows.in_size, job.rows.out_size) = rows
-    (job.columns.first, job.columns.step, job.columns.spread, job.columns.kernel, job.columns.in_size, job.columns.out_size) = columns
+    fill_axis(&job.rows, rows)
+    fill_axis(&job.columns, columns)
     tasks = images * job.rows.out_size
     try:
-        job.x = <const char *> borrow(x, &views[0], images * job.rows.in_size * job.columns.in_size * channels * itemsize, False, "x")
+        pixels = images * job.rows.in_size * job.columns.in_size
+        job.x = <const char *> borrow(x, &views[0], pixels * channels * itemsize, False, "x")
         job.out = <char *> borrow(out, &views[1], tasks * job.columns.out_size * channels * itemsize, True, "out")
         if threads <= 1:
             with nogil:

@@ -100,11 +100,12 @@ static inline __attribute__((always_inline)) void NAME(tile)(const Tile *t, cons
         }
         if (clip) UNROLL for (int i = 0; i < mr; i++) acc[i][j] = VMIN(high, VMAX(low, acc[i][j]));
     }
-    UNROLL for (int i = 0; i < mr; i++) {
-        REAL *o = (REAL *)out[i];
-        UNROLL for (int j = 0; j < nr; j++) {
-            if (j < full) VSTORE(o + j * LANES, acc[i][j]);
-            else NAME(store_some)(o + j * LANES, acc[i][j], rest);
+    if (full == nr) {
+        UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) VSTORE((REAL *)out[i] + j * LANES, acc[i][j]);
+    } else {
+        UNROLL for (int i = 0; i < mr; i++) {
+            UNROLL for (int j = 0; j < nr - 1; j++) VSTORE((REAL *)out[i] + j * LANES, acc[i][j]);
+            NAME(store_some)((REAL *)out[i] + (nr - 1) * LANES, acc[i][nr - 1], rest);
         }
     }
     /* other activations read back what was just stored (still in L1): inlined they tripled the code and gained nothing */

@@ -86,7 +86,21 @@ typedef void (*DepthwiseLineKernel)(const DepthwiseLine *);
 
 enum { LINE_MR = 7 };
 
-enum { MAX_MR = 14, MAX_NR = 2, MAX_DEPTHWISE_MR = 6 };
+/* A few rows times a matrix that was not packed. */
+typedef struct {
+    const void *x, *w;
+    void *out;
+    int64_t x_step, w_step, out_step; /* elements from one row to the next */
+    int64_t rows, columns, kc;
+    const void *bias, *alpha; /* [columns] or NULL */
+    Activation act;
+} Rows;
+
+enum {
+    MAX_MR = 14,
+    MAX_NR = 2,
+    MAX_DEPTHWISE_MR = 6,
+};
 
 /* One output pixel of a pool: see pooling.h. */
 typedef struct {
@@ -104,6 +118,7 @@ typedef struct {
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1], strided[MAX_NR + 1][MAX_MR + 1]; /* [nr][mr]; index 0 is unused */
     DepthwiseKernel depthwise;
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
+    void (*rows)(const Rows *);
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
     void (*pool)(const Window *);
