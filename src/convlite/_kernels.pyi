@@ -89,6 +89,7 @@ def activate(
     b: float,
     threads: int,
 ) -> None: ...
+def softmax(isa: str, itemsize: int, x: Array, out: Array, rows: int, columns: int, threads: int) -> None: ...
 def pool(
     isa: str,
     itemsize: int,

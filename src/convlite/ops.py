@@ -270,6 +270,16 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     return result
 
 
+def softmax_rows(x: Array) -> Array:
+    """Softmax over the last axis of a C-contiguous array."""
+    result = np.empty_like(x)
+    if x.size:
+        columns = x.shape[-1]
+        isa, threads = _dispatch.active_isa(), _threads.threads_for(30 * x.size)
+        _kernels.softmax(isa, x.itemsize, x, result, x.size // columns, columns, threads)
+    return result
+
+
 # ---- shapes ------------------------------------------------------------------------------------------------
 
 

@@ -76,6 +76,7 @@ cdef extern from "isa/table.h" nogil:
         DepthwiseLineKernel depthwise_line[3][8]
         void (*rows)(const Rows *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
+        void (*softmax)(const void *, void *, int64_t, int64_t) noexcept nogil
         void (*pool)(const Window *) noexcept nogil
         double (*peak)(int64_t) noexcept nogil
 

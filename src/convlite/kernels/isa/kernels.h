@@ -33,6 +33,7 @@
 #include "microkernel.h"
 #include "depthwise.h"
 #include "pooling.h"
+#include "softmax.h"
 #include "rows.h"
 
 /* 24 independent chains (10 where there are 16 registers) hide the latency of FMA; different start values keep the compiler from merging them. */
@@ -79,6 +80,7 @@ static const Table NAME(table) = {
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
     .rows = NAME(rows),
     .activate = NAME(activate),
+    .softmax = NAME(softmax),
     .pool = NAME(pool),
     .peak = NAME(peak),
 };

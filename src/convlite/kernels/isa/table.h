@@ -121,6 +121,7 @@ typedef struct {
     void (*rows)(const Rows *);
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
+    void (*softmax)(const void *x, void *out, int64_t rows, int64_t columns);
     void (*pool)(const Window *);
     /* multiply-adds on registers only, `rounds` times: the machine's own peak, for the benchmarks; returns how many operations */
     double (*peak)(int64_t rounds);

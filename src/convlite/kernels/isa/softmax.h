@@ -1,0 +1,45 @@
+/* out[r][c] = exp(x[r][c] - m) / sum over c of exp(x[r][c] - m), m the row's largest element.
+
+   Element c is added to partial sum c % 16, and those are added pairwise: one order for every instruction set. A row with NaN, +inf or nothing
+   but -inf is NaN by the formula. Contract: columns > 0; out may be x. */
+
+enum { NAME(SUMS) = 16 };
+
+/* The first n elements, -inf in the lanes beyond; `rest` is LANES zeros, then LANES times -inf. */
+static inline V NAME(load_or_rest)(const REAL *p, int64_t n, const REAL *rest) {
+    return n >= LANES ? VLOAD(p) : VOR(NAME(load_some)(p, n), VLOAD(rest + LANES - n));
+}
+
+static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t columns) {
+    REAL rest[2 * LANES] = {0};
+    for (int i = 0; i < LANES; i++) rest[LANES + i] = (REAL)-INFINITY;
+    for (int64_t r = 0; r < rows; r++) {
+        const REAL *x = (const REAL *)x_ + r * columns;
+        REAL *out = (REAL *)out_ + r * columns, lane[LANES], sum[NAME(SUMS)];
+        V largest = VSPLAT((REAL)-INFINITY), partial[NAME(SUMS) / LANES];
+        for (int64_t c = 0; c < columns; c += LANES) largest = VMAX_NAN(largest, NAME(load_or_rest)(x + c, columns - c, rest));
+        VSTORE(lane, largest);
+        for (int half = LANES / 2; half; half /= 2)
+            for (int i = 0; i < half; i++) lane[i] = lane[i] > lane[i + half] || lane[i] != lane[i] ? lane[i] : lane[i + half];
+        largest = VSPLAT(lane[0]);
+
+        for (int j = 0; j < NAME(SUMS) / LANES; j++) partial[j] = VZERO();
+        for (int64_t c = 0; c < columns; c += NAME(SUMS)) {
+            UNROLL for (int j = 0; j < NAME(SUMS) / LANES; j++) {
+                const int64_t at = c + j * LANES, left = columns - at;
+                if (left <= 0) break;
+                const V e = NAME(exp)(VSUB(NAME(load_or_rest)(x + at, left, rest), largest));
+                partial[j] = VADD(partial[j], e);
+                if (left >= LANES) VSTORE(out + at, e);
+                else NAME(store_some)(out + at, e, left);
+            }
+        }
+        for (int j = 0; j < NAME(SUMS) / LANES; j++) VSTORE(sum + j * LANES, partial[j]);
+        for (int half = NAME(SUMS) / 2; half; half /= 2)
+            for (int i = 0; i < half; i++) sum[i] += sum[i + half];
+        const V total = VSPLAT(sum[0]);
+        int64_t c = 0;
+        for (; c + LANES <= columns; c += LANES) VSTORE(out + c, VDIV(VLOAD(out + c), total));
+        if (c < columns) NAME(store_some)(out + c, VDIV(NAME(load_some)(out + c, columns - c), total), columns - c);
+    }
+}
