@@ -13,13 +13,15 @@ static inline V NAME(load_or_rest)(const REAL *p, int64_t n, const REAL *rest) {
 static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t columns) {
     REAL rest[2 * LANES] = {0};
     for (int i = 0; i < LANES; i++) rest[LANES + i] = (REAL)-INFINITY;
+    int span = 1; /* lanes and sums beyond it hold -inf and 0: they need not be looked at */
+    while (span < columns && span < NAME(SUMS)) span *= 2;
     for (int64_t r = 0; r < rows; r++) {
         const REAL *x = (const REAL *)x_ + r * columns;
         REAL *out = (REAL *)out_ + r * columns, lane[LANES], sum[NAME(SUMS)];
         V largest = VSPLAT((REAL)-INFINITY), partial[NAME(SUMS) / LANES];
         for (int64_t c = 0; c < columns; c += LANES) largest = VMAX_NAN(largest, NAME(load_or_rest)(x + c, columns - c, rest));
         VSTORE(lane, largest);
-        for (int half = LANES / 2; half; half /= 2)
+        for (int half = span < LANES ? span / 2 : LANES / 2; half; half /= 2)
             for (int i = 0; i < half; i++) lane[i] = lane[i] > lane[i + half] || lane[i] != lane[i] ? lane[i] : lane[i + half];
         largest = VSPLAT(lane[0]);
 
@@ -35,7 +37,7 @@ static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t colu
             }
         }
         for (int j = 0; j < NAME(SUMS) / LANES; j++) VSTORE(sum + j * LANES, partial[j]);
-        for (int half = NAME(SUMS) / 2; half; half /= 2)
+        for (int half = span / 2; half; half /= 2)
             for (int i = 0; i < half; i++) sum[i] += sum[i + half];
         const V total = VSPLAT(sum[0]);
         int64_t c = 0;
