@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _dispatch
+from . import _dispatch, _precision
 from .activations import Fused, Spec, resolve
 from .arguments import Array, as_operand
 from .ops import _plan, compute
 from .pack import PackedKernel, Panels
 from .plan import Plan
+from .winograd import WinogradPlan
 
 _MOST_SHAPES = 64  # that a layer remembers
 
@@ -41,31 +42,32 @@ class Bound:
     ) -> None:
         self._operation, self._options, self._geometry = operation, options, geometry
         self._kernel, self._bias, self._activation = kernel, bias, activation
-        self._calls: dict[Any, tuple[Plan, Panels, Fused, tuple[int, ...]]] = {}
+        self._calls: dict[Any, tuple[Plan | WinogradPlan, Panels, Fused, tuple[int, ...]]] = {}
 
     def __call__(self, x: ArrayLike) -> Array:
         array = as_operand(x, "x")
-        isa, dtype = _dispatch.active_isa(), array.dtype
-        found = self._calls.get((isa, array.shape))
+        dtype = array.dtype
+        key = (array.shape, _dispatch.active_isa(), _precision.resolve(None) == "fast")
+        found = self._calls.get(key)
         if found is None or dtype is not self._kernel.kernel.dtype:
-            return self._first(array, isa)
+            return self._first(array, *key)
         plan, panels, fused, shape = found
         y = np.empty(shape, dtype)
         compute(plan, panels, self._bias, fused, array, y)
         return y
 
-    def _first(self, x: Array, isa: str) -> Array:
+    def _first(self, x: Array, shape: tuple[int, ...], isa: str, fast: bool) -> Array:
         kernel = self._kernel
         y = self._operation(x, kernel, self._bias, activation=self._activation, **self._options)
         fused, after = resolve(self._activation, y.shape[-1], y.dtype)
         if after is None:
-            inner: tuple[int, ...] = x.shape
+            inner = shape
             if kernel.operation == "dense":
-                inner = (1, 1, math.prod(x.shape[:-1]), x.shape[-1])
-            elif x.ndim == 3:
-                inner = (x.shape[0], 1, *x.shape[1:])
-            plan = _plan(isa, x.dtype, kernel.operation, inner, kernel.shape, *self._geometry)
+                inner = (1, 1, math.prod(shape[:-1]), shape[-1])
+            elif len(shape) == 3:
+                inner = (shape[0], 1, *shape[1:])
+            plan = _plan(isa, x.dtype, fast, kernel.operation, inner, kernel.shape, *self._geometry)
             if len(self._calls) >= _MOST_SHAPES:
                 self._calls.clear()
-            self._calls[isa, x.shape] = plan, kernel.panels(), fused, y.shape
+            self._calls[shape, isa, fast] = plan, kernel.panels(plan.winograd), fused, y.shape
         return y

@@ -5,6 +5,7 @@ from typing import Any, TypedDict, final
 
 from .arguments import Array
 from .plan import Plan
+from .winograd import WinogradPlan
 
 class _Table(TypedDict):
     lanes: int
@@ -60,6 +61,24 @@ class Recipe:
     ) -> None: ...
     def pack(self, kernel: Array, packed: Array) -> bool: ...
 
+@final
+class Winograd:
+    def __init__(self, plan: WinogradPlan) -> None: ...
+    scratch_bytes: int
+    def run(
+        self,
+        x: Array,
+        weights: Array,
+        bias: Array | None,
+        alpha: Array | None,
+        out: Array,
+        code: int,
+        a: float,
+        b: float,
+        finite: bool,
+        threads: int,
+    ) -> None: ...
+
 def multiply_rows(
     isa: str,
     itemsize: int,
@@ -75,6 +94,20 @@ def multiply_rows(
     a: float,
     b: float,
     threads: int,
+) -> None: ...
+def pack_winograd(
+    kernel: Array,
+    packed: Array,
+    isa: str,
+    itemsize: int,
+    m: int,
+    first: int,
+    row_step: int,
+    column_step: int,
+    k_step: int,
+    l_step: int,
+    cin: int,
+    cout: int,
 ) -> None: ...
 def activate(
     isa: str,

@@ -10,6 +10,7 @@ each accepts a PackedKernel. Common arguments:
     activation           None, a name, an object such as convlite.activations.LeakyReLU(0.1), or any callable
     out                  where to write: exact shape and dtype, C-contiguous, overlapping no input;
                          untouched when an error is raised
+    precision            "exact" or "fast" for this call (convlite.precision); None: what holds here
 
 Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each naming the argument.
 """
@@ -23,7 +24,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _dispatch, _kernels, _threads
+from . import _dispatch, _kernels, _precision, _threads
+from ._precision import Precision
 from .activations import CODES, NONE, Fused, Spec, resolve
 from .arguments import (
     Array,
@@ -45,6 +47,7 @@ from .arguments import (
 from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpose_axis
 from .pack import Operation, PackedKernel, Panels, channels_of, pack_panels
 from .plan import Plan, make_plan
+from .winograd import WinogradPlan
 
 Kernel = ArrayLike | PackedKernel
 
@@ -62,6 +65,7 @@ def conv2d(
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
+    precision: Precision | None = None,
 ) -> Array:
     """2-D convolution (cross-correlation): x (N,H,W,Cin), kernel (kh,kw,Cin//groups,Cout), bias (Cout,)
     -> (N,Ho,Wo,Cout).
@@ -79,7 +83,7 @@ def conv2d(
                [20., 24.]], dtype=float32)
     """
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
-    return _run("conv2d", x, kernel, bias, activation, out, s, p, d, groups)
+    return _run("conv2d", x, kernel, bias, activation, out, s, p, d, groups, precision=precision)
 
 
 def conv2d_transpose(
@@ -95,6 +99,7 @@ def conv2d_transpose(
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
+    precision: Precision | None = None,
 ) -> Array:
     """Transposed 2-D convolution: x (N,H,W,Cin), kernel (kh,kw,Cout//groups,Cin), bias (Cout,)
     -> (N,Ho,Wo,Cout).
@@ -117,7 +122,8 @@ def conv2d_transpose(
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
     size = _output_shape(output_shape)
     extra = None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0)
-    return _run("conv2d_transpose", x, kernel, bias, activation, out, s, p, d, groups, size, extra)
+    options = (s, p, d, groups, size, extra)
+    return _run("conv2d_transpose", x, kernel, bias, activation, out, *options, precision=precision)
 
 
 def depthwise_conv2d(
@@ -450,9 +456,9 @@ def _geometry(
 
 
 @lru_cache(maxsize=512)
-def _plan(isa: str, dtype: np.dtype[Any], *shape: Any) -> Plan:
+def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | WinogradPlan:
     """The plan of a call, by everything that it depends on."""
-    return make_plan(_geometry(*shape), dtype, isa)
+    return make_plan(_geometry(*shape), dtype, isa, fast)
 
 
 def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
@@ -486,6 +492,7 @@ def _run(
     output_shape: tuple[int, ...] | None = None,
     output_padding: Pair | None = None,
     whole_shape: tuple[int, ...] | None = None,
+    precision: Precision | None = None,
 ) -> Array:
     """Check, plan, pack, allocate, run. `whole_shape` is the shape that a callable activation sees, where it
     is not out's.
@@ -498,7 +505,8 @@ def _run(
         _check_packing(weights, strides, dilations, groups)
     isa = _dispatch.active_isa()
     options = (strides, padding, dilations, groups, output_shape, output_padding)
-    plan = _plan(isa, dtype, operation, array.shape, weights.shape, *options)
+    fast = _precision.resolve(precision) == "fast"
+    plan = _plan(isa, dtype, fast, operation, array.shape, weights.shape, *options)
     geometry = plan.geometry
     bias_array = check_bias(bias, geometry.cout, dtype)
     fused, after = (NONE, None) if activation is None else resolve(activation, geometry.cout, dtype)
@@ -516,19 +524,21 @@ def _run(
         )
     else:
         if isinstance(weights, PackedKernel):
-            panels = weights.panels()
+            panels = weights.panels(plan.winograd)
         else:
-            panels = pack_panels(weights, operation, strides, dilations, groups, isa)
+            panels = pack_panels(weights, operation, strides, dilations, groups, isa, plan.winograd)
         compute(plan, panels, bias_array, fused, array, target)
     if after is not None:
         y[...] = _checked(after, target, whole_shape or geometry.out_shape)
     return y
 
 
-def compute(plan: Plan, panels: Panels, bias: Array | None, fused: Fused, x: Array, out: Array) -> None:
+def compute(
+    plan: Plan | WinogradPlan, panels: Panels, bias: Array | None, fused: Fused, x: Array, out: Array
+) -> None:
     """Run a plan on checked arrays: of its dtype and sizes, C-contiguous, `out` overlapping none."""
     code, a, b, alpha = fused
-    runner = plan.gather if panels.finite or not plan.padding else plan.exact
+    runner = plan.runner if panels.finite or not plan.padding else plan.exact
     threads = _threads.threads_for(plan.multiply_adds)
     runner.run(x, panels.data, bias, alpha, out, code, a, b, panels.finite, threads)
 

@@ -94,13 +94,38 @@ def _recipe(
 
 
 def pack_panels(
-    kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str
+    kernel: Array,
+    operation: str,
+    strides: Pair,
+    dilations: Pair,
+    groups: int,
+    isa: str,
+    winograd: int = 0,
 ) -> Panels:
-    """Pack a C-contiguous kernel for one instruction set."""
+    """Pack a C-contiguous kernel for one instruction set; if `winograd`, a tile, is given, for Winograd."""
+    if winograd:
+        return _pack_winograd(kernel, operation, winograd, isa)
     bits = 8 * kernel.itemsize
     size, recipe = _recipe(operation, kernel.shape, strides, dilations, groups, isa, bits)
     data = aligned_empty(size, kernel.dtype)
     return Panels(data, recipe.pack(kernel, data))
+
+
+def _pack_winograd(kernel: Array, operation: str, tile: int, isa: str) -> Panels:
+    """Transform a C-contiguous 3x3 kernel for F(tile x tile, 3x3): panels [(tile+2)^2][cin][nr*lanes].
+
+    The transpose with stride 1 is the convolution with the kernel turned round and its channels swapped:
+    its steps are negative.
+    """
+    cin, cout, _ = channels_of(operation, kernel.shape, 1)
+    lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
+    plane = cin * cout
+    steps = (0, 3 * plane, plane, cout, 1)
+    if operation == "conv2d_transpose":
+        steps = (8 * plane, -3 * plane, -plane, 1, cin)
+    data = aligned_empty((tile + 2) ** 2 * cin * -(-cout // lanes) * lanes, kernel.dtype)
+    _kernels.pack_winograd(kernel, data, isa, kernel.itemsize, tile, *steps, cin, cout)
+    return Panels(data, True)
 
 
 class PackedKernel:
@@ -144,7 +169,7 @@ class PackedKernel:
             raise ValueError(
                 f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels"
             )
-        self._panels: dict[str, Panels] = {}
+        self._panels: dict[tuple[str, int], Panels] = {}
         self._lock = threading.Lock()  # from here on nothing can be assigned
         self.panels()
 
@@ -163,16 +188,16 @@ class PackedKernel:
         """The dtype of the array that was packed."""
         return self.kernel.dtype
 
-    def panels(self) -> Panels:
-        """The panels for the instruction set in use."""
+    def panels(self, winograd: int = 0) -> Panels:
+        """The panels for the instruction set in use; those of Winograd's form if `winograd` is not 0."""
         isa = _dispatch.active_isa()
-        panels = self._panels.get(isa)
+        panels = self._panels.get((isa, winograd))
         if panels is None:
             with self._lock:
                 panels = pack_panels(
-                    self.kernel, self.operation, self.strides, self.dilations, self.groups, isa
+                    self.kernel, self.operation, self.strides, self.dilations, self.groups, isa, winograd
                 )
-                self._panels[isa] = panels
+                self._panels[isa, winograd] = panels
         return panels
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from . import _kernels
 from .geometry import Axis, Geometry, Phase
+from .winograd import WinogradPlan, make_winograd_plan
 
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its
 # table of addresses, a panel.
@@ -55,9 +56,10 @@ class Plan:
     padding: bool  # whether some pixel reads outside the input
     multiply_adds: int = field(compare=False)
     few_rows: int  # rows of a matrix product so few that an unpacked kernel is used as it lies; 0: pack it
+    winograd: ClassVar[int] = 0
 
     @cached_property
-    def gather(self) -> Any:
+    def runner(self) -> Any:
         """The plan as C structures, built on first use."""
         return _kernels.Gather(self)
 
@@ -68,7 +70,7 @@ class Plan:
             return _kernels.Gather(replace(self, algorithm="depthwise", tile_pixels=1))
         if self.algorithm == "strided":
             return _kernels.Gather(replace(self, algorithm="gathered", fused=False))
-        return self.gather
+        return self.runner
 
 
 def algorithm_for(groups: int, cin: int, cout: int, lanes: int) -> str:
@@ -173,7 +175,13 @@ def _chunks(taps: int, channels: int, row_bytes: int, addresses: int) -> tuple[i
     return max(min(taps, TABLE_BYTES // (addresses * 8)), 1), max(channels, 1)
 
 
-def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
+def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, fast: bool = False) -> Plan | WinogradPlan:
+    """Winograd's form where `fast` allows it and it wins, the direct one otherwise."""
+    form = make_winograd_plan(geometry, dtype, isa) if fast else None
+    return form or make_direct_plan(geometry, dtype, isa)
+
+
+def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
     """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in
     L2."""
     size = dtype.itemsize

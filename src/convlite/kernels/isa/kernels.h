@@ -34,6 +34,7 @@
 #include "depthwise.h"
 #include "pooling.h"
 #include "softmax.h"
+#include "winograd.h"
 #include "rows.h"
 
 /* 24 independent chains (10 where there are 16 registers) hide the latency of FMA; different start values keep the compiler from merging them. */
@@ -74,6 +75,8 @@ static const Table NAME(table) = {
     .nr = MAX_NR,
     .depthwise_mr = MAX_DEPTHWISE_MR,
     .fma = HAS_FMA,
+    .winograd = {{NAME(winograd2_input), NAME(winograd2_output), NAME(winograd2_kernel)},
+                 {NAME(winograd4_input), NAME(winograd4_output), NAME(winograd4_kernel)}},
     .gathered = {[1] = {ROW(gathered_1)}, [2] = {ROW(gathered_2)}},
     .strided = {[1] = {ROW(strided_1)}, [2] = {ROW(strided_2)}},
     .depthwise = NAME(depthwise),

@@ -11,14 +11,17 @@ static inline V NAME(load_or_rest)(const REAL *p, int64_t n, const REAL *rest) {
 }
 
 static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t columns) {
-    REAL rest[2 * LANES] = {0};
-    for (int i = 0; i < LANES; i++) rest[LANES + i] = (REAL)-INFINITY;
+    REAL rest[2 * LANES] = {0}, mask[2 * LANES] = {0};
+    for (int i = 0; i < LANES; i++) {
+        rest[LANES + i] = (REAL)-INFINITY;
+        memset(mask + i, 0xff, sizeof(REAL));
+    }
     int span = 1; /* lanes and sums beyond it hold -inf and 0: they need not be looked at */
     while (span < columns && span < NAME(SUMS)) span *= 2;
     for (int64_t r = 0; r < rows; r++) {
         const REAL *x = (const REAL *)x_ + r * columns;
         REAL *out = (REAL *)out_ + r * columns, lane[LANES], sum[NAME(SUMS)];
-        V largest = VSPLAT((REAL)-INFINITY), partial[NAME(SUMS) / LANES];
+        V largest = VSPLAT((REAL)-INFINITY), last = VZERO(), partial[NAME(SUMS) / LANES];
         for (int64_t c = 0; c < columns; c += LANES) largest = VMAX_NAN(largest, NAME(load_or_rest)(x + c, columns - c, rest));
         VSTORE(lane, largest);
         for (int half = span < LANES ? span / 2 : LANES / 2; half; half /= 2)
@@ -30,10 +33,15 @@ static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t colu
             UNROLL for (int j = 0; j < NAME(SUMS) / LANES; j++) {
                 const int64_t at = c + j * LANES, left = columns - at;
                 if (left <= 0) break;
-                const V e = NAME(exp)(VSUB(NAME(load_or_rest)(x + at, left, rest), largest));
+                V e;
+                if (left >= LANES) e = NAME(exp)(VSUB(VLOAD(x + at), largest));
+                else { /* exp(0) in the lanes beyond, then nothing: exp(-inf) would underflow, which costs 150 cycles */
+                    const V valid = VLOAD(mask + LANES - left);
+                    e = VAND(NAME(exp)(VAND(VSUB(NAME(load_some)(x + at, left), largest), valid)), valid);
+                }
                 partial[j] = VADD(partial[j], e);
                 if (left >= LANES) VSTORE(out + at, e);
-                else NAME(store_some)(out + at, e, left);
+                else last = e; /* not through memory: what is stored by halves is slow to read back */
             }
         }
         for (int j = 0; j < NAME(SUMS) / LANES; j++) VSTORE(sum + j * LANES, partial[j]);
@@ -42,6 +50,6 @@ static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t colu
         const V total = VSPLAT(sum[0]);
         int64_t c = 0;
         for (; c + LANES <= columns; c += LANES) VSTORE(out + c, VDIV(VLOAD(out + c), total));
-        if (c < columns) NAME(store_some)(out + c, VDIV(NAME(load_some)(out + c, columns - c), total), columns - c);
+        if (c < columns) NAME(store_some)(out + c, VDIV(last, total), columns - c);
     }
 }

@@ -31,6 +31,40 @@ typedef struct {
     double a, b;
 } Activation;
 
+/* Winograd's transforms of one tile: see winograd.h. Steps of pixels are in bytes, the others in elements. */
+typedef struct {
+    const void *x;                    /* where the tile's first pixel is, or would be; only what is inside is read */
+    int64_t row_step, column_step;
+    int row_low, row_high;            /* the tile's rows and columns that are inside the image: low <= i < high */
+    int column_low, column_high;
+    const void *zeros;                /* [channels]: any other pixel */
+    void *v;                          /* [n*n][v_step] */
+    int64_t v_step, channels;
+} WinogradInput;
+
+typedef struct {
+    const void *s; /* [n*n][s_step] */
+    int64_t s_step;
+    void *out; /* the first output, lanes channels each */
+    int64_t row_step, column_step, lanes;
+    int rows, columns; /* how many of the m x m outputs exist */
+    const void *bias;  /* whole vectors, or NULL */
+    const void *alpha;
+    Activation act;
+} WinogradOutput;
+
+typedef struct {
+    const void *kernel; /* the element that meets a tile's first pixel, for input and output channel 0; steps may be negative */
+    int64_t row_step, column_step, k_step, l_step, cin, cout; /* steps in elements */
+    void *panels; /* [panel][n*n][cin][nr*LANES] */
+} WinogradKernel;
+
+typedef struct {
+    void (*input)(const WinogradInput *);
+    void (*output)(const WinogradOutput *);
+    void (*kernel)(const WinogradKernel *);
+} WinogradTransforms;
+
 /* One tile: out[i][0:lanes] = act(bias + sum over taps t, channels k of rows[t][i][k] * panel[t][k][0:lanes]).
 
    Without `finish` the raw sum is stored; with `accumulate` the sum continues from what is stored there. Storing and
@@ -115,6 +149,7 @@ typedef struct {
 typedef struct {
     const char *isa;
     int itemsize, lanes, mr, nr, depthwise_mr, fma;
+    WinogradTransforms winograd[2]; /* F(2x2, 3x3), F(4x4, 3x3) */
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1], strided[MAX_NR + 1][MAX_MR + 1]; /* [nr][mr]; index 0 is unused */
     DepthwiseKernel depthwise;
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
