@@ -44,7 +44,7 @@ from .arguments import (
 )
 from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpose_axis
 from .pack import Operation, PackedKernel, channels_of, pack_panels
-from .plan import Plan, make_plan
+from .plan import Plan, layout_for, make_plan
 
 Kernel = ArrayLike | PackedKernel
 
@@ -441,7 +441,10 @@ def _geometry(
 @lru_cache(maxsize=512)
 def _plan(isa: str, dtype: np.dtype[Any], *shape: Any) -> Plan:
     """The plan of a call, by everything that it depends on."""
-    return make_plan(_geometry(*shape), dtype, isa)
+    operation, _, kernel, strides, _, dilations, groups = shape[:7]
+    lanes = _kernels.describe(isa, 8 * dtype.itemsize)["lanes"]
+    layout = layout_for(operation, kernel, strides, dilations, groups, lanes)
+    return make_plan(_geometry(*shape), dtype, isa, layout)
 
 
 def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
@@ -494,15 +497,20 @@ def _run(
     # as given, and as used: an object that lends its memory, such as a memoryview, is an array only then
     inputs = (x, array, kernel, weights, bias, bias_array) if out is not None else ()
     y = check_out(out, geometry.out_shape, dtype, inputs)
+    packing = (operation, strides, dilations, groups, isa)
     if isinstance(weights, PackedKernel):
-        panels = weights.panels()
+        panels = weights.panels(plan.layout)
     else:
-        panels = pack_panels(weights, operation, strides, dilations, groups, isa)
+        panels = pack_panels(weights, *packing, plan.layout)
     # a callable may raise: out stays untouched
     target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y
     code, a, b, alpha = fused if fused is not None else (0, 0.0, 0.0, None)
     threads = _threads.threads_for(plan.multiply_adds)
-    runner = plan.gather if panels.finite or not plan.padding else plan.exact
+    runner = plan.runner
+    if plan.padding and not panels.finite:
+        runner = plan.exact
+        if plan.layout != "plain":
+            panels = weights.panels("plain") if isinstance(weights, PackedKernel) else pack_panels(weights, *packing, "plain")
     runner.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
     if after is not None:
         y[...] = _checked(after, target, whole_shape or geometry.out_shape)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from . import _dispatch, _kernels
 from .arguments import Array, Pair, as_operand, as_pair, as_size
 from .geometry import residue_classes
-from .plan import algorithm_for
+from .plan import algorithm_for, layout_for
 
 Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
 _RANK = {"conv2d": 4, "conv2d_transpose": 4, "depthwise_conv2d": 4, "dense": 2}
@@ -51,10 +51,22 @@ def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[in
     return shape[0], shape[1], 1
 
 
-def pack_panels(
+def layout_of(
     kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str
+) -> str:
+    """plan.layout_for this kernel."""
+    lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
+    return layout_for(operation, kernel.shape, strides, dilations, groups, lanes)
+
+
+def pack_panels(
+    kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str, layout: str
 ) -> Panels:
-    """Pack a C-contiguous kernel for one instruction set."""
+    """Pack a C-contiguous kernel for one instruction set, in one of plan.LAYOUTS."""
+    if layout == "wide":  # stride neighbours of a kernel row are one tap of stride*Cout channels, as they lie
+        height, width, cout, cin = kernel.shape
+        stride = strides[1]
+        kernel, strides = kernel.reshape(height, width // stride, stride * cout, cin), (strides[0], 1)
     cin, cout, groups = channels_of(operation, kernel.shape, groups)
     height, width = kernel.shape[:2] if kernel.ndim == 4 else (1, 1)
     table = _kernels.describe(isa, 8 * kernel.itemsize)
@@ -134,7 +146,7 @@ class PackedKernel:
             raise ValueError(
                 f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels"
             )
-        self._panels: dict[str, Panels] = {}
+        self._panels: dict[tuple[str, str], Panels] = {}
         self._lock = threading.Lock()
         self.panels()
 
@@ -148,16 +160,17 @@ class PackedKernel:
         """The dtype of the array that was packed."""
         return self.kernel.dtype
 
-    def panels(self) -> Panels:
-        """The panels for the instruction set in use."""
+    def panels(self, layout: str | None = None) -> Panels:
+        """The panels for the instruction set in use; by default in the layout that most calls need."""
         isa = _dispatch.active_isa()
-        panels = self._panels.get(isa)
+        options = (self.operation, self.strides, self.dilations, self.groups, isa)
+        if layout is None:
+            layout = layout_of(self.kernel, *options)
+        panels = self._panels.get((isa, layout))
         if panels is None:
             with self._lock:
-                panels = pack_panels(
-                    self.kernel, self.operation, self.strides, self.dilations, self.groups, isa
-                )
-                self._panels[isa] = panels
+                panels = pack_panels(self.kernel, *options, layout)
+                self._panels[isa, layout] = panels
         return panels
 
     def __reduce__(self) -> tuple[Any, ...]:

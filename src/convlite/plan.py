@@ -17,6 +17,8 @@ import numpy as np
 from . import _kernels
 from .geometry import Axis, Geometry, Phase
 
+LAYOUTS = ("plain", "wide")
+
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its
 # pointer table, a panel.
 PIXEL_BYTES = 256 * 1024
@@ -40,24 +42,29 @@ class Plan:
     loops: Geometry  # what the loop nest runs over: `geometry`, or the same pixels in one row
     isa: str
     bits: int
+    layout: str  # of the weights: one of LAYOUTS
     algorithm: str  # "strided", "gathered" or "depthwise"
     tile_pixels: int
     block_tiles: int
     tap_chunk: int
     channel_chunk: int
     fused: bool  # a kernel row's taps are one run of numbers: see kernels/gather.pxi
+    lead: int  # "wide": numbers of the first pixel that lie before its output line
     padding: bool  # whether some pixel reads outside the input
     multiply_adds: int = field(compare=False)
 
     @cached_property
-    def gather(self) -> Any:
+    def runner(self) -> Any:
         """The plan as C structures, built on first use."""
         return _kernels.Gather(self)
 
     @cached_property
     def exact(self) -> Any:
         """The same without zeros for padding: for kernels that hold Inf or NaN."""
-        return _kernels.Gather(replace(self, algorithm="gathered", fused=False)) if self.algorithm == "strided" else self.gather
+        if self.layout == "plain" and self.algorithm != "strided":
+            return self.runner
+        plain = make_plan(self.geometry, np.dtype(f"f{self.bits // 8}"), self.isa)
+        return _kernels.Gather(replace(plain, algorithm="gathered", fused=False) if plain.algorithm == "strided" else plain)
 
 
 def algorithm_for(groups: int, cin: int, cout: int, lanes: int) -> str:
@@ -75,6 +82,29 @@ def algorithm_for(groups: int, cin: int, cout: int, lanes: int) -> str:
     filled_across = groups / (-(-groups // lanes) * lanes)
     filled_within = width / (-(-width // lanes) * lanes)
     return "depthwise" if filled_across >= filled_within else "gather"
+
+
+def layout_for(
+    operation: str, kernel: tuple[int, ...], strides: tuple[int, int], dilations: tuple[int, int], groups: int, lanes: int
+) -> str:
+    """The layout of the weights, and with it the form of the loops. It depends on the kernel only, so that
+    a kernel can be packed before the input's size is known.
+
+    "wide": in NHWC the outputs of a transposed convolution's column phases lie side by side, so phases with
+    the same taps are one phase with stride*Cout channels. Chosen where that fills vectors better, or where
+    kernel and stride are equal (no pixel is then half outside).
+
+    >>> layout_for("conv2d_transpose", (16, 16, 21, 21), (8, 8), (1, 1), 1, 16)
+    'wide'
+    """
+    if operation != "conv2d_transpose" or groups != 1 or kernel[2] == 0:
+        return "plain"
+    width, stride, cout = kernel[1], strides[1], kernel[2]
+    if stride > 1 and dilations[1] == 1 and width % stride == 0:
+        apart, together = stride * -(-cout // lanes), -(-stride * cout // lanes)
+        if together < apart or width == stride:
+            return "wide"
+    return "plain"
 
 
 def _reads_outside(axis: Axis) -> bool:
@@ -106,11 +136,30 @@ def _fused(geometry: Geometry) -> bool:
     return offsets == tuple(range(offsets[0], offsets[0] + len(offsets))) and len(offsets) * geometry.cin <= FUSED_NUMBERS
 
 
-def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
+def widened(geometry: Geometry) -> tuple[Geometry, int]:
+    """A transposed convolution with its column phases side by side, as one phase of stride*Cout channels;
+    and how many numbers of the first pixel lie before the output line.
+
+    With u = output column + before, all phases u % stride have the same taps at the input column u // stride.
+    """
+    columns = geometry.columns
+    stride, before, outputs = columns.phases[0].step, columns.pads[0], columns.out_size
+    first = before // stride
+    count = (outputs - 1 + before) // stride - first + 1
+    offsets = tuple(first - tap for tap in range(columns.kernel // stride))
+    axis = Axis(columns.in_size, count, len(offsets), columns.pads, (Phase(0, 1, count, 1, offsets, 0),))
+    return replace(geometry, columns=axis, cout=stride * geometry.cout), before % stride * geometry.cout
+
+
+def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout: str = "plain") -> Plan:
     """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in L2."""
     bits, size = 8 * dtype.itemsize, dtype.itemsize
     table = _kernels.describe(isa, bits)
-    loops = flattened(geometry)
+    loops, lead = flattened(geometry), 0
+    if 0 in geometry.out_shape:
+        layout = "plain"
+    if layout == "wide":
+        loops, lead = widened(geometry)
     rows, columns = loops.rows, loops.columns
     algorithm = algorithm_for(geometry.groups, geometry.cin, geometry.cout, table["lanes"])
     depthwise = algorithm == "depthwise"
@@ -118,7 +167,7 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
     # lines so short that two of them leave most of a tile empty are gathered across more lines
     narrowest = min((p.count for p in columns.phases), default=0)
     if not depthwise:
-        algorithm = "strided" if 4 * narrowest > tile_pixels else "gathered"
+        algorithm = "strided" if 4 * narrowest > tile_pixels or layout == "wide" else "gathered"
     fused = algorithm == "strided" and _fused(loops)
     pixel_channels = geometry.cin // (1 if depthwise else geometry.groups)
     channels = pixel_channels * (columns.kernel if fused else 1)
@@ -141,7 +190,7 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
     block_tiles = min(
         MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_pixels * pixel_bytes, 1)
     )
-    width = geometry.cout // geometry.groups
+    width = loops.cout // geometry.groups
     if not depthwise and rows.kernel * columns.kernel * pixel_channels * width * size <= SMALL_WEIGHT_BYTES:
         block_tiles = min(block_tiles, OUT_BYTES // max(tile_pixels * width * size, 1))
     return Plan(
@@ -149,12 +198,14 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
         loops,
         isa,
         bits,
+        layout,
         algorithm,
         tile_pixels,
         max(block_tiles, 1),
         tap_chunk,
         channel_chunk,
         fused,
+        lead,
         _reads_outside(rows) or _reads_outside(columns),
         geometry.multiply_adds,
     )
