@@ -38,6 +38,23 @@ class Gather:
         threads: int,
     ) -> None: ...
 
+@final
+class Pixels:
+    def __init__(self, plan: Plan) -> None: ...
+    def run(
+        self,
+        x: Array,
+        weights: Array,
+        bias: Array | None,
+        alpha: Array | None,
+        out: Array,
+        code: int,
+        a: float,
+        b: float,
+        finite: bool,
+        threads: int,
+    ) -> None: ...
+
 def pack(
     kernel: Array,
     packed: Array,

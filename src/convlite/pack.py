@@ -67,6 +67,11 @@ def pack_panels(
         height, width, cout, cin = kernel.shape
         stride = strides[1]
         kernel, strides = kernel.reshape(height, width // stride, stride * cout, cin), (strides[0], 1)
+    if layout == "pixels":  # [kernel columns][cin][kernel rows][cout]
+        order = (1, 3, 0, 2) if operation == "conv2d_transpose" else (1, 2, 0, 3)
+        data = aligned_empty(kernel.size, kernel.dtype)
+        data.reshape([kernel.shape[axis] for axis in order])[...] = kernel.transpose(order)
+        return Panels(data, bool(np.isfinite(kernel).all()))
     cin, cout, groups = channels_of(operation, kernel.shape, groups)
     height, width = kernel.shape[:2] if kernel.ndim == 4 else (1, 1)
     table = _kernels.describe(isa, 8 * kernel.itemsize)

@@ -17,7 +17,7 @@ import numpy as np
 from . import _kernels
 from .geometry import Axis, Geometry, Phase
 
-LAYOUTS = ("plain", "wide")
+LAYOUTS = ("plain", "wide", "pixels")
 
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its
 # pointer table, a panel.
@@ -32,6 +32,27 @@ OUT_BYTES = 128 * 1024
 # Fuse a kernel row's taps where they are at most so many numbers. Measured: 7x7 on 3 channels 60 -> 84% of peak, 3x3 on 512 channels of a 7x7 map
 # 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
+
+
+# Pixel vectors: a tile's slice of the transposed row stays in L1, the row and the rolling sums of a stretch in L2.
+TILE_BYTES = 24 * 1024
+STRETCH_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True)
+class PixelPlan:
+    """What kernels/pixels.pxi needs to know beyond the geometry."""
+
+    row_scale: int
+    row_divisor: int
+    deltas: tuple[int, ...]  # of each kernel row
+    descending: bool
+    planes: int
+    taps: tuple[tuple[int, ...], ...]  # of each column phase: which kernel columns
+    left: int
+    right: int
+    stretch: int
+    tile: int
 
 
 @dataclass(frozen=True)
@@ -52,10 +73,13 @@ class Plan:
     lead: int  # "wide": numbers of the first pixel that lie before its output line
     padding: bool  # whether some pixel reads outside the input
     multiply_adds: int = field(compare=False)
+    pixels: PixelPlan | None = None
 
     @cached_property
     def runner(self) -> Any:
         """The plan as C structures, built on first use."""
+        if self.pixels:
+            return _kernels.Pixels(self)
         return _kernels.Gather(self)
 
     @cached_property
@@ -97,14 +121,27 @@ def layout_for(
     >>> layout_for("conv2d_transpose", (16, 16, 21, 21), (8, 8), (1, 1), 1, 16)
     'wide'
     """
-    if operation != "conv2d_transpose" or groups != 1 or kernel[2] == 0:
+    transposed = operation == "conv2d_transpose"
+    if groups != 1 or 0 in kernel or operation not in ("conv2d", "conv2d_transpose"):
         return "plain"
-    width, stride, cout = kernel[1], strides[1], kernel[2]
+    width, stride = kernel[1], strides[1] if transposed else 1
+    cout = kernel[2] if transposed else kernel[3]
+    if pixels_pay(kernel, transposed, stride, cout, lanes) and not (transposed and max(dilations) > 1):
+        return "pixels"
+    if not transposed:
+        return "plain"
     if stride > 1 and dilations[1] == 1 and width % stride == 0:
         apart, together = stride * -(-cout // lanes), -(-stride * cout // lanes)
         if together < apart or width == stride:
             return "wide"
     return "plain"
+
+
+def pixels_pay(kernel: tuple[int, ...], transposed: bool, stride: int, cout: int, lanes: int) -> bool:
+    """Whether vectors along pixels do better than vectors along channels."""
+    together = cout * (stride if kernel[1] % stride == 0 else 1)
+    filled = together / (-(-together // lanes) * lanes)
+    return together <= 2 * lanes and filled < 0.9 and kernel[0] * cout > 1
 
 
 def _reads_outside(axis: Axis) -> bool:
@@ -151,12 +188,36 @@ def widened(geometry: Geometry) -> tuple[Geometry, int]:
     return replace(geometry, columns=axis, cout=stride * geometry.cout), before % stride * geometry.cout
 
 
+def pixel_plan(geometry: Geometry, lanes: int, size: int) -> PixelPlan:
+    """The rows and columns as kernels/pixels.pxi wants them."""
+    rows, columns = geometry.rows, geometry.columns
+    row, column = rows.phases[0], columns.phases[0]
+    transposed = len(rows.phases) + len(columns.phases) > 2 or max(row.step, column.step) > 1
+    transposed = transposed or any(p.offsets[-1:] < p.offsets[:1] for p in (row, column))
+    if transposed:  # dilation 1
+        deltas = tuple(tap - rows.pads[0] for tap in range(rows.kernel))
+        taps = tuple(tuple(p.start + columns.pads[0] - o * p.step for o in p.offsets) for p in columns.phases)
+    else:
+        deltas = tuple(-o for o in row.offsets)
+        taps = (tuple(range(columns.kernel)),)
+    planes = column.in_step
+    places = [o // planes for p in columns.phases for o in p.offsets] or [0]
+    left, right = -(min(*places, 0) // lanes) * lanes, max(*places, 0)
+    # pixels of a task
+    sums = ((max(deltas) - min(deltas)) // row.in_step + 1) * len(columns.phases) * geometry.cout
+    fits = STRETCH_BYTES // (size * (planes * geometry.cin + sums)) // lanes
+    vectors = -(-column.count // lanes)
+    stretch = -(-vectors // -(-vectors // max(fits, 8)))
+    tile = max(TILE_BYTES // (size * lanes * planes * geometry.cin), 4)
+    return PixelPlan(row.step, row.in_step, deltas, transposed, planes, taps, left, right, stretch * lanes, tile)
+
+
 def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout: str = "plain") -> Plan:
     """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in L2."""
     bits, size = 8 * dtype.itemsize, dtype.itemsize
     table = _kernels.describe(isa, bits)
     loops, lead = flattened(geometry), 0
-    if 0 in geometry.out_shape:
+    if 0 in geometry.out_shape or geometry.cin == 0:
         layout = "plain"
     if layout == "wide":
         loops, lead = widened(geometry)
@@ -208,4 +269,5 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout: str = 
         lead,
         _reads_outside(rows) or _reads_outside(columns),
         geometry.multiply_adds,
+        pixel_plan(geometry, table["lanes"], size) if layout == "pixels" else None,
     )

@@ -8,7 +8,7 @@ their sizes in bytes. Nothing here knows what "same" or "transposed" means, and 
 
 cimport cython
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -42,12 +42,31 @@ cdef extern from "isa/table.h" nogil:
         int accumulate, finish
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
+    ctypedef struct PixelPass:
+        const void *x
+        const int64_t *shifts
+        const void *weights
+        const int64_t *tap_weights
+        int64_t x_step, w_step, taps, kc, vectors
+        void *acc[14]
+    ctypedef struct PixelLine:
+        void *acc
+        int64_t acc_step, phases, cout
+        const int64_t *counts
+        void *out
+        const void *bias
+        const void *alpha
+        Activation act
+    ctypedef void (*PixelKernel)(const PixelPass *) noexcept nogil
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, fma
         TileKernel gathered[3][15]
         TileKernel strided[3][15]
         DepthwiseKernel depthwise
+        PixelKernel pixels[15]
+        void (*pixel_transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
+        void (*pixel_line)(const PixelLine *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         double (*peak)(int64_t) noexcept nogil
 
@@ -82,6 +101,7 @@ cdef extern from "openmp.h" nogil:
 
 include "buffers.pxi"
 include "gather.pxi"
+include "pixels.pxi"
 include "packing.pxi"
 include "elementwise.pxi"
 

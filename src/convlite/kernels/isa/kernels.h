@@ -28,6 +28,7 @@
 #include "epilogue.h"
 #include "microkernel.h"
 #include "depthwise.h"
+#include "pixels.h"
 
 /* 24 independent chains (10 where there are 16 registers) hide the latency of FMA; different start values keep the compiler from merging them. */
 static double NAME(peak)(int64_t rounds) {
@@ -70,6 +71,9 @@ static const Table NAME(table) = {
     .gathered = {[1] = {ROW(gathered_1)}, [2] = {ROW(gathered_2)}},
     .strided = {[1] = {ROW(strided_1)}, [2] = {ROW(strided_2)}},
     .depthwise = NAME(depthwise),
+    .pixels = {ROW(pixels)},
+    .pixel_transpose = NAME(pixel_transpose),
+    .pixel_line = NAME(pixel_line),
     .activate = NAME(activate),
     .peak = NAME(peak),
 };

@@ -70,6 +70,29 @@ typedef struct {
 
 typedef void (*DepthwiseKernel)(const DepthwiseTile *, int mr);
 
+/* Pixel vectors (pixels.h): n sums over a stretch of pixels meet one input row. Offsets and steps are in elements. */
+typedef struct {
+    const void *x;              /* a transposed input row: pixel p of channel k and tap t is x[shifts[t] + k*x_step + p] */
+    const int64_t *shifts;      /* [taps] */
+    const void *weights;        /* of sum i: weights[tap_weights[t] + k*w_step + i] */
+    const int64_t *tap_weights; /* [taps] */
+    int64_t x_step, w_step;
+    int64_t taps, kc, vectors;
+    void *acc[14];              /* [n] */
+} PixelPass;
+
+typedef void (*PixelKernel)(const PixelPass *);
+
+/* A finished line of outputs: phase c, channel l, pixel p are in acc[(c*cout + l)*acc_step + p], and go to out[(p*phases + c)*cout + l]. */
+typedef struct {
+    void *acc;
+    int64_t acc_step, phases, cout;
+    const int64_t *counts; /* [phases]: pixels of each phase; a later phase has as many as an earlier one, or one less */
+    void *out;
+    const void *bias, *alpha; /* [cout], or NULL */
+    Activation act;
+} PixelLine;
+
 enum { MAX_MR = 14, MAX_NR = 2, MAX_DEPTHWISE_MR = 6 };
 
 typedef struct {
@@ -77,6 +100,9 @@ typedef struct {
     int itemsize, lanes, mr, nr, depthwise_mr, fma;
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1], strided[MAX_NR + 1][MAX_MR + 1]; /* [nr][mr]; index 0 is unused */
     DepthwiseKernel depthwise;
+    PixelKernel pixels[MAX_MR + 1]; /* [n] */
+    void (*pixel_transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
+    void (*pixel_line)(const PixelLine *);
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
     /* multiply-adds on registers only, `rounds` times: the machine's own peak, for the benchmarks; returns how many operations */

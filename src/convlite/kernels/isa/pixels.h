@@ -1,0 +1,181 @@
+/* Pixel vectors: for few output channels the lanes of a vector are neighbouring pixels of a row, and weights are broadcast. What a
+   pass computes, for n sums (output rows and channels that this input row adds to) over a stretch of pixels:
+
+       for i < n, p < vectors*LANES:
+           s = acc[i][p]
+           for t < taps: for k < kc:  s = fma(x[shifts[t] + k*x_step + p], weights[tap_weights[t] + k*w_step + i], s)
+           acc[i][p] = s
+
+   The tiles below equal it: every sum meets the same products in the same order. n x v sums, v vectors of pixels and one weight fit
+   the registers; v is the largest that does.
+
+   Contract: 1 <= n <= TILE_MR; acc[i] has `vectors` whole vectors, and so has x from each of its taps and channels. */
+
+#define PIXEL_REGISTERS (TILE_MR >= 12 ? 31 : TILE_MR >= 6 ? 15 : 8)
+#define PIXEL_VECTORS(n) ((PIXEL_REGISTERS - 1) / ((n) + 1) > 8 ? 8 : (PIXEL_REGISTERS - 1) / ((n) + 1))
+
+static inline __attribute__((always_inline)) void NAME(pixel_tile)(const PixelPass *pass, int64_t at, const int n, const int v) {
+    V acc[TILE_MR][8];
+    UNROLL for (int i = 0; i < n; i++) {
+        const REAL *a = (const REAL *)pass->acc[i] + at;
+        UNROLL for (int j = 0; j < v; j++) acc[i][j] = VLOAD(a + j * LANES);
+    }
+    const int64_t kc = pass->kc, x_step = pass->x_step, w_step = pass->w_step;
+    for (int64_t t = 0; t < pass->taps; t++) {
+        const REAL *x = (const REAL *)pass->x + pass->shifts[t] + at;
+        const REAL *w = (const REAL *)pass->weights + pass->tap_weights[t];
+        for (int64_t k = 0; k < kc; k++, x += x_step, w += w_step) {
+            V pixels[8];
+            UNROLL for (int j = 0; j < v; j++) pixels[j] = VLOAD(x + j * LANES);
+            UNROLL for (int i = 0; i < n; i++) {
+                const V weight = VSPLAT(w[i]);
+                UNROLL for (int j = 0; j < v; j++) acc[i][j] = VFMA(pixels[j], weight, acc[i][j]);
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < n; i++) {
+        REAL *a = (REAL *)pass->acc[i] + at;
+        UNROLL for (int j = 0; j < v; j++) VSTORE(a + j * LANES, acc[i][j]);
+    }
+}
+
+/* a stretch in tiles of nearly equal width */
+#define TILE_OF(n, v) case v: if (v <= PIXEL_VECTORS(n)) NAME(pixel_tile)(pass, at, n, v <= PIXEL_VECTORS(n) ? v : 1); break;
+#define INSTANCE(n) \
+    static void NAME(pixels_##n)(const PixelPass *pass) { \
+        const int64_t tiles = (pass->vectors + PIXEL_VECTORS(n) - 1) / PIXEL_VECTORS(n); \
+        for (int64_t tile = 0; tile < tiles; tile++) { \
+            const int64_t first = tile * pass->vectors / tiles, v = (tile + 1) * pass->vectors / tiles - first, at = first * LANES; \
+            switch (v) { \
+            TILE_OF(n, 1) TILE_OF(n, 2) TILE_OF(n, 3) TILE_OF(n, 4) TILE_OF(n, 5) TILE_OF(n, 6) TILE_OF(n, 7) TILE_OF(n, 8) \
+            } \
+        } \
+    }
+INSTANCE(1) INSTANCE(2) INSTANCE(3) INSTANCE(4)
+#if TILE_MR >= 6
+INSTANCE(5) INSTANCE(6)
+#endif
+#if TILE_MR >= 12
+INSTANCE(7) INSTANCE(8) INSTANCE(9) INSTANCE(10) INSTANCE(11) INSTANCE(12)
+#endif
+#if TILE_MR >= 14
+INSTANCE(13) INSTANCE(14)
+#endif
+#undef INSTANCE
+#undef TILE_OF
+
+/* LANES rows of LANES elements, transposed in place: each stage zips the first half of the rows with the second. */
+static inline __attribute__((always_inline)) void NAME(transpose_block)(V *r) {
+    V other[LANES];
+    UNROLL for (int stage = 1; stage < LANES; stage *= 2) {
+        UNROLL for (int i = 0; i < LANES / 2; i++) {
+            other[2 * i] = VZIP_LOW(r[i], r[i + LANES / 2]);
+            other[2 * i + 1] = VZIP_HIGH(r[i], r[i + LANES / 2]);
+        }
+        UNROLL for (int i = 0; i < LANES; i++) r[i] = other[i];
+    }
+}
+
+/* to[k*to_step + p] = from[p*from_step + k] for p < pixels, k < kc; behind the last pixel come zeros up to a whole vector. */
+static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t pixels, int64_t kc, void *to_, int64_t to_step) {
+    for (int64_t p = 0; p < pixels; p += LANES) {
+        const REAL *from = (const REAL *)from_ + p * from_step;
+        REAL *to = (REAL *)to_ + p;
+        const int64_t m = pixels - p < LANES ? pixels - p : LANES;
+        if (kc == 1 && from_step == 1) {
+            VSTORE(to, m == LANES ? VLOAD(from) : NAME(load_some)(from, m));
+            continue;
+        }
+        for (int64_t k = 0; k < kc; k += LANES) {
+            const int64_t n = kc - k < LANES ? kc - k : LANES;
+            V r[LANES];
+            if (m == LANES && n == LANES) {
+                UNROLL for (int i = 0; i < LANES; i++) r[i] = VLOAD(from + i * from_step + k);
+                NAME(transpose_block)(r);
+                UNROLL for (int i = 0; i < LANES; i++) VSTORE(to + (k + i) * to_step, r[i]);
+            } else {
+                UNROLL for (int i = 0; i < LANES; i++)
+                    r[i] = i >= m ? VZERO() : n == LANES ? VLOAD(from + i * from_step + k) : NAME(load_some)(from + i * from_step + k, n);
+                NAME(transpose_block)(r);
+                UNROLL for (int i = 0; i < LANES; i++) if (i < n) VSTORE(to + (k + i) * to_step, r[i]);
+            }
+        }
+    }
+}
+
+/* out[p*rows + r] = acc[r][p] for p < pixels: the rows of one output line side by side. */
+static inline __attribute__((always_inline)) void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int wide, int64_t pixels,
+                                                                         REAL *out) {
+    V r[LANES], other[LANES];
+    UNROLL for (int i = 0; i < wide; i++) r[i] = i < rows ? VLOAD(acc + i * acc_step) : VZERO();
+    UNROLL for (int stage = 1; stage < wide; stage *= 2) {
+        UNROLL for (int i = 0; i < wide / 2; i++) {
+            other[2 * i] = VZIP_LOW(r[i], r[i + wide / 2]);
+            other[2 * i + 1] = VZIP_HIGH(r[i], r[i + wide / 2]);
+        }
+        UNROLL for (int i = 0; i < wide; i++) r[i] = other[i];
+    }
+    if (rows == wide && pixels == LANES) {
+        UNROLL for (int i = 0; i < wide; i++) VSTORE(out + i * LANES, r[i]);
+        return;
+    }
+    REAL lane[LANES * LANES + LANES];
+    UNROLL for (int i = 0; i < wide; i++) VSTORE(lane + i * LANES, r[i]);
+    /* each pixel is stored `wide` elements long; the next one overwrites what is too much, and the last one is exact */
+    int64_t p = 0;
+    for (; (p + 1) * rows + wide - rows <= pixels * rows; p++) __builtin_memcpy(out + p * rows, lane + p * wide, (size_t)wide * sizeof(REAL));
+    for (; p < pixels; p++) __builtin_memcpy(out + p * rows, lane + p * wide, (size_t)rows * sizeof(REAL));
+}
+
+#define ROWS_OF(n, w) case n: if (w <= LANES) NAME(interleave_block)(acc, step, n, w <= LANES ? w : 1, m, o); break;
+static void NAME(interleave)(const REAL *acc, int64_t step, int64_t rows, int64_t pixels, REAL *out) {
+    if (rows > LANES || rows > 16 || LANES == 1) {
+        for (int64_t p = 0; p < pixels; p++)
+            for (int64_t i = 0; i < rows; i++) out[p * rows + i] = acc[i * step + p];
+        return;
+    }
+    for (int64_t p = 0; p < pixels; p += LANES, acc += LANES) {
+        const int64_t m = pixels - p < LANES ? pixels - p : LANES;
+        REAL *o = out + p * rows;
+        switch (rows) {
+        ROWS_OF(1, 1) ROWS_OF(2, 2) ROWS_OF(3, 4) ROWS_OF(4, 4) ROWS_OF(5, 8) ROWS_OF(6, 8) ROWS_OF(7, 8) ROWS_OF(8, 8)
+        ROWS_OF(9, 16) ROWS_OF(10, 16) ROWS_OF(11, 16) ROWS_OF(12, 16) ROWS_OF(13, 16) ROWS_OF(14, 16) ROWS_OF(15, 16) ROWS_OF(16, 16)
+        }
+    }
+}
+#undef ROWS_OF
+
+/* A finished output line, act(acc + bias), to where it belongs (see PixelLine); the sums are set back to zero. */
+static void NAME(pixel_line)(const PixelLine *line) {
+    const int64_t step = line->acc_step, cout = line->cout, rows = line->phases * cout;
+    REAL *acc = (REAL *)line->acc;
+    const Activation *act = &line->act;
+    int64_t most = 0, least = line->counts[0];
+    for (int64_t c = 0; c < line->phases; c++) {
+        most = line->counts[c] > most ? line->counts[c] : most;
+        least = line->counts[c] < least ? line->counts[c] : least;
+    }
+    if (line->bias || act->code) {
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t l = r % cout;
+            const V bias = line->bias ? VSPLAT(((const REAL *)line->bias)[l]) : VZERO();
+            REAL slope[LANES];
+            VSTORE(slope, line->alpha ? VSPLAT(((const REAL *)line->alpha)[l]) : VZERO());
+            REAL *a = acc + r * step;
+            for (int64_t p = 0; p < most; p += LANES) {
+                V x = VLOAD(a + p);
+                if (line->bias) x = VADD(x, bias);
+                VSTORE(a + p, NAME(finish)(x, act, slope));
+            }
+            if (act->code >= ACT_FIRST_LIBM) NAME(libm_row)(a, line->counts[r / cout], act);
+        }
+    }
+    NAME(interleave)(acc, step, rows, least, (REAL *)line->out);
+    for (int64_t c = 0; c < line->phases; c++) /* a line that ends amid its phases */
+        for (int64_t p = least; p < line->counts[c]; p++)
+            for (int64_t l = 0; l < cout; l++) ((REAL *)line->out)[p * rows + c * cout + l] = acc[(c * cout + l) * step + p];
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t p = 0; p < most; p += LANES) VSTORE(acc + r * step + p, VZERO());
+}
+#undef PIXEL_REGISTERS
+#undef PIXEL_VECTORS
