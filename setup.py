@@ -1,6 +1,8 @@
-"""Build of the one compiled module: Cython loop nests, and the same C kernels compiled once per instruction set with its own flags.
+"""Build of the one compiled module: Cython loop nests, and the same C kernels compiled once per instruction
+set with its own flags.
 
-CONVLITE_OPENMP=0 builds without OpenMP, CONVLITE_DEBUG=1 with Cython's checks and C asserts. Metadata is in pyproject.toml.
+CONVLITE_OPENMP=0 builds without OpenMP, CONVLITE_DEBUG=1 with Cython's checks and C asserts. Metadata is in
+pyproject.toml.
 """
 
 import os
@@ -30,11 +32,22 @@ ISA_FLAGS = {
     ],
     "other": [("base", [], [])],
 }
-# -ffp-contract=off: fused multiply-adds are written where they are meant, so that all instruction sets give the same bits.
-# Never -ffast-math: it would break NaN and Inf, and set flush-to-zero for the whole process.
-FLAGS = {"unix": ["-O3", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-std=gnu11"], "msvc": ["/O2", "/std:c11"]}
+# -ffp-contract=off: fused multiply-adds are written where they are meant, so that all instruction sets give
+# the same bits. Never -ffast-math: it would break NaN and Inf, and set flush-to-zero for the whole process.
+FLAGS = {
+    "unix": ["-O3", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-std=gnu11"],
+    "msvc": ["/O2", "/std:c11"],
+}
 OPENMP_FLAGS = {"unix": (["-fopenmp"], ["-fopenmp"]), "msvc": (["/openmp:llvm"], [])}
-OPENMP_PROBE = "#include <omp.h>\nint main(void) { int n = 0;\n#pragma omp parallel reduction(+:n)\nn += omp_get_num_threads();\nreturn n == 0; }\n"
+OPENMP_PROBE = """
+#include <omp.h>
+int main(void) {
+    int n = 0;
+#pragma omp parallel reduction(+:n)
+    n += omp_get_num_threads();
+    return n == 0;
+}
+"""
 
 
 def machine() -> str:
@@ -57,7 +70,11 @@ class BuildExt(build_ext):
             out = Path(self.build_temp) / "isa" / isa
             own = unix if kind == "unix" else msvc
             ext.extra_objects += self.compiler.compile(
-                [str(ISA / f"{isa}.c")], output_dir=str(out), include_dirs=[str(ISA)], extra_postargs=flags + own, depends=ext.depends
+                [str(ISA / f"{isa}.c")],
+                output_dir=str(out),
+                include_dirs=[str(ISA)],
+                extra_postargs=flags + own,
+                depends=ext.depends,
             )
             ext.define_macros.append((f"CONVLITE_HAVE_{isa.upper()}", "1"))
         if OPENMP:
@@ -69,7 +86,7 @@ class BuildExt(build_ext):
         super().build_extension(ext)
 
     def probe_openmp(self, compile_args: list[str], link_args: list[str]) -> None:
-        """Compile and link (never run: this may be a cross build) a program with OpenMP, or say how to go on."""
+        """Compile and link an OpenMP program (never run it: builds may be cross), or say how to go on."""
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "probe.c"
             source.write_text(OPENMP_PROBE)
@@ -78,8 +95,9 @@ class BuildExt(build_ext):
                 self.compiler.link_executable(objects, str(Path(folder) / "probe"), extra_postargs=link_args)
             except (CompileError, LinkError) as error:
                 raise PlatformError(
-                    "the C compiler cannot build OpenMP programs. Install its OpenMP runtime (Debian: gcc's libgomp comes with it, "
-                    "clang needs libomp-dev; macOS: libomp), or set CONVLITE_OPENMP=0 to build for one thread."
+                    "the C compiler cannot build OpenMP programs. Install its OpenMP runtime (Debian: gcc "
+                    "brings libgomp, clang needs libomp-dev; macOS: libomp), or set CONVLITE_OPENMP=0 "
+                    "to build for one thread."
                 ) from error
 
 
@@ -87,7 +105,12 @@ extension = Extension(
     "convlite._kernels",
     ["src/convlite/kernels/_kernels.pyx"],
     include_dirs=["src/convlite/kernels", "src/convlite/kernels/isa"],
-    depends=[str(p) for p in sorted([*ISA.iterdir(), *Path("src/convlite/kernels").glob("*.pxi"), Path("src/convlite/_cpu.h")])],
+    depends=[
+        str(p)
+        for p in sorted(
+            [*ISA.iterdir(), *Path("src/convlite/kernels").glob("*.pxi"), Path("src/convlite/_cpu.h")]
+        )
+    ],
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [],
     py_limited_api=LIMITED_API,
 )

@@ -205,6 +205,16 @@ SMALL: tuple[Case, ...] = (
     *(_dense(f"channels-{n}", (3, n), (n, n)) for n in TAILS),
     # ---- tiles of every height: 1 .. 29 pixels
     *(_conv(f"pixels-{n}", (1, 1, n, 3), (1, 1, 3, 19)) for n in range(1, 30)),
+    # lines of every width, their edges in padding: how they are cut into tiles
+    *(_conv(f"pixels-line-{n}", (2, 2, n, 3), (2, 3, 3, 17), padding="same") for n in range(1, 34)),
+    *(
+        _conv(f"pixels-line-{n}-stride2", (1, 3, n, 2), (1, 5, 2, 3), strides=2, padding=2)
+        for n in range(1, 34)
+    ),
+    *(
+        _transpose(f"pixels-line-{n}", (1, 2, n, 3), (3, 3, 5, 3), strides=2, padding="same")
+        for n in range(1, 34)
+    ),
     *(_depthwise(f"pixels-{n}", (1, 1, n, 17), (1, 3, 17, 1), padding="same") for n in range(1, 14)),
 )
 

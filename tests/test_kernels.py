@@ -16,8 +16,9 @@ from convlite import _dispatch, _threads, activations, ops, plan
 
 CASES = [pytest.param(case, id=case.name) for case in SMALL]
 # Threads, batches and special values meet every loop without all the tails of channels and pixels.
+TAILS = ("channels-17", "channels-33", "channels-17-multiplier-3", "-29", "line-5", "line-13-stride2")
 SHAPES = [p for p in CASES if not any(word in p.id for word in ("channels-", "pixels-"))] + [
-    p for p in CASES if p.id.endswith(("channels-17", "channels-33", "channels-17-multiplier-3", "pixels-29"))
+    p for p in CASES if p.id.endswith(TAILS)
 ]
 
 
@@ -195,6 +196,8 @@ CHUNKS = {
     "channels": {"PANEL_BYTES": 1000},
     # two channels of the widest panel at least, and one tap, and one tile
     "tiny": {"TABLE_BYTES": 1, "PANEL_BYTES": 600, "PIXEL_BYTES": 1},
+    "never fused": {"FUSED_NUMBERS": 0},
+    "fused and cut": {"FUSED_NUMBERS": 2**30, "PANEL_BYTES": 1000},
     "whole": {"TABLE_BYTES": 2**30, "PANEL_BYTES": 2**40, "PIXEL_BYTES": 2**30},
 }
 
@@ -213,7 +216,7 @@ def chunked() -> Iterator[Any]:
     ops._plan.cache_clear()
 
 
-@pytest.mark.parametrize("chunks", ["taps", "channels", "tiny"])
+@pytest.mark.parametrize("chunks", [name for name in CHUNKS if name != "whole"])
 @pytest.mark.parametrize("case", SHAPES)
 def test_where_sums_are_cut_cannot_be_seen(isa: str, chunked: Any, chunks: str, case: Case) -> None:
     x, kernel, bias = case.operands("float32")

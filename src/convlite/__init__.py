@@ -8,15 +8,17 @@ frameworks, `reference` is the definition in plain NumPy.
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
-__version__ = (Path(__file__).parent / "VERSION").read_text(encoding="ascii").strip()
+with open(os.path.join(os.path.dirname(__file__), "VERSION"), encoding="ascii") as _file:  # pathlib: 4 ms
+    __version__ = _file.read().strip()
 
-from . import _waiting  # first: it decides how the core is loaded
+from . import _waiting as _waiting  # first: it decides how the core is loaded
 from . import activations
 from ._dispatch import show_config
 from ._threads import get_num_threads, num_threads, set_num_threads
+from .explain import explain
 from .images import pad2d, resize2d, upsample2d
 from .ops import (
     activate,
@@ -53,7 +55,6 @@ from .pooling import avg_pool2d, global_avg_pool2d, global_max_pool2d, max_pool2
 
 if TYPE_CHECKING:
     from . import convert, initializers, layers, reference
-    from .explain import explain
 
 __all__ = [
     # the operations
@@ -75,7 +76,6 @@ _LAZY = {
     "initializers": "initializers",
     "convert": "convert",
     "reference": "reference",
-    "explain": "explain",
 }
 
 
@@ -84,9 +84,8 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'convlite' has no attribute {name!r}")
     module = importlib.import_module(f".{_LAZY[name]}", __name__)
-    value = module.explain if name == "explain" else module
-    globals()[name] = value
-    return value
+    globals()[name] = module
+    return module
 
 
 def __dir__() -> list[str]:

@@ -82,7 +82,12 @@ def config() -> dict[str, Any]:
 
 
 def show_config() -> None:
-    """Print what was chosen and why: version, instruction set, OpenMP, threads."""
+    """Print what was chosen and why: version, instruction set, OpenMP, threads.
+
+    Examples:
+        >>> show_config()  # doctest: +ELLIPSIS
+        convlite ...
+    """
     c = config()
     openmp = f"OpenMP {c['openmp']}" if c["openmp"] else "none: built without OpenMP, one thread"
     print(f"convlite {c['convlite']} (Python {c['python']}, NumPy {c['numpy']}, {c['machine']})")

@@ -11,9 +11,11 @@ class _Table(TypedDict):
     mr: int
     nr: int
     depthwise_mr: int
+    line_mr: int
+    lines: set[tuple[int, int]]
     fma: bool
 
-# None where this machine or this build has no such instruction set; only available_isas() asks before it knows.
+# None where this machine or this build has no such instruction set: only available_isas() has to ask.
 def describe(isa: str, bits: int) -> _Table | Any: ...
 def activation_codes() -> dict[str, int]: ...
 def peak_flops(isa: str, bits: int, rounds: int, threads: int = 1) -> float: ...

@@ -11,7 +11,6 @@ import contextvars
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from . import _kernels
 from .arguments import as_size
@@ -37,17 +36,21 @@ def _environment() -> tuple[int, str] | None:
     return None
 
 
-def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+def cgroup_quota(root: str | os.PathLike[str] = "/sys/fs/cgroup") -> float | None:
     """CPUs that the container's quota allows, or None: cgroup v2's cpu.max, v1's cpu.cfs_quota_us /
     cpu.cfs_period_us.
     """
+
+    def words(*parts: str) -> list[str]:
+        with open(os.path.join(root, *parts), encoding="ascii") as file:
+            return file.read().split()
+
     try:
-        quota, period = (root / "cpu.max").read_text().split()[:2]
+        quota, period = words("cpu.max")[:2]
     except (OSError, ValueError):
         try:
-            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
-        except OSError:
+            quota, period = words("cpu", "cpu.cfs_quota_us")[0], words("cpu", "cpu.cfs_period_us")[0]
+        except (OSError, IndexError):
             return None
     try:
         return float(quota) / float(period) if float(quota) > 0 else None
@@ -82,8 +85,9 @@ def default() -> tuple[int, str]:
 def get_num_threads() -> int:
     """The number of threads that a call from here may use.
 
-    >>> get_num_threads() >= 1
-    True
+    Examples:
+        >>> get_num_threads() >= 1
+        True
     """
     if _forked_serial:
         return 1
@@ -93,7 +97,8 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set the number of threads for the whole process (a scope of num_threads comes first).
 
-    >>> set_num_threads(get_num_threads())
+    Examples:
+        >>> set_num_threads(get_num_threads())
     """
     global _process
     _process = as_size(n, "n")
@@ -103,9 +108,10 @@ def set_num_threads(n: int) -> None:
 def num_threads(n: int) -> Iterator[None]:
     """Use n threads inside this block, in this Python thread (or asyncio task) only.
 
-    >>> with num_threads(1):
-    ...     get_num_threads()
-    1
+    Examples:
+        >>> with num_threads(1):
+        ...     get_num_threads()
+        1
     """
     token = _scope.set(as_size(n, "n"))
     try:

@@ -43,8 +43,9 @@ from .arguments import (
     check_out,
 )
 from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpose_axis
+from .heads import layout_for
 from .pack import Operation, PackedKernel, channels_of, pack_panels
-from .plan import Plan, layout_for, make_plan
+from .plan import Plan, make_plan
 
 Kernel = ArrayLike | PackedKernel
 

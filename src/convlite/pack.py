@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike
 from . import _dispatch, _kernels
 from .arguments import Array, Pair, as_operand, as_pair, as_size
 from .geometry import residue_classes
-from .plan import algorithm_for, layout_for
+from .heads import layout_for
+from .plan import algorithm_for
 
 Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
 _RANK = {"conv2d": 4, "conv2d_transpose": 4, "depthwise_conv2d": 4, "dense": 2}

@@ -16,43 +16,24 @@ import numpy as np
 
 from . import _kernels
 from .geometry import Axis, Geometry, Phase
-
-LAYOUTS = ("plain", "wide", "pixels")
+from .heads import PixelPlan, pixel_plan, widened
 
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its
-# pointer table, a panel.
+# table of addresses, a panel.
 PIXEL_BYTES = 256 * 1024
 TABLE_BYTES = 64 * 1024
 PANEL_BYTES = 600 * 1024
 MAX_BLOCK_TILES = 48
-# Where all weights stay in L2 anyway, short blocks write their output lines whole before they leave the cache: 1x1 64 -> 256 channels on 56x56
-# 68 -> 75% of peak, 256 -> 1024 on 14x14 93 -> 99%.
+# Where all weights stay in L2 anyway, short blocks write their output lines whole before they leave the
+# cache: 1x1 64 -> 256 channels on 56x56 68 -> 75% of peak, 256 -> 1024 on 14x14 93 -> 99%.
 SMALL_WEIGHT_BYTES = 1024 * 1024
 OUT_BYTES = 128 * 1024
-# Fuse a kernel row's taps where they are at most so many numbers. Measured: 7x7 on 3 channels 60 -> 84% of peak, 3x3 on 512 channels of a 7x7 map
-# 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
+# Weights that exceed L2 come from L3 or memory at every call; the tiles of a panel then prefetch the next
+# one: 3x3 on 512 channels of 7x7 +7%, transposed 4x4/2 512 -> 256 on 8x8 +8%, never slower.
+FETCH_BYTES = 512 * 1024
+# Fuse a kernel row's taps where they are at most so many numbers: 7x7 on 3 channels 60 -> 84% of peak, 3x3
+# on 512 channels of 7x7 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
-
-
-# Pixel vectors: a tile's slice of the transposed row stays in L1, the row and the rolling sums of a stretch in L2.
-TILE_BYTES = 24 * 1024
-STRETCH_BYTES = 128 * 1024
-
-
-@dataclass(frozen=True)
-class PixelPlan:
-    """What kernels/pixels.pxi needs to know beyond the geometry."""
-
-    row_scale: int
-    row_divisor: int
-    deltas: tuple[int, ...]  # of each kernel row
-    descending: bool
-    planes: int
-    taps: tuple[tuple[int, ...], ...]  # of each column phase: which kernel columns
-    left: int
-    right: int
-    stretch: int
-    tile: int
 
 
 @dataclass(frozen=True)
@@ -63,32 +44,34 @@ class Plan:
     loops: Geometry  # what the loop nest runs over: `geometry`, or the same pixels in one row
     isa: str
     bits: int
-    layout: str  # of the weights: one of LAYOUTS
-    algorithm: str  # "strided", "gathered" or "depthwise"
+    layout: str  # of the weights: heads.LAYOUTS
+    algorithm: str  # "strided", "gathered", "depthwise_lines", "depthwise" or "pixels"
     tile_pixels: int
     block_tiles: int
     tap_chunk: int
     channel_chunk: int
     fused: bool  # a kernel row's taps are one run of numbers: see kernels/gather.pxi
-    lead: int  # "wide": numbers of the first pixel that lie before its output line
+    fetch_bytes: int  # prefetch panels where all weights are larger
     padding: bool  # whether some pixel reads outside the input
     multiply_adds: int = field(compare=False)
+    lead: int = 0  # "wide": numbers of the first pixel that lie before its output line
     pixels: PixelPlan | None = None
 
     @cached_property
     def runner(self) -> Any:
         """The plan as C structures, built on first use."""
-        if self.pixels:
-            return _kernels.Pixels(self)
-        return _kernels.Gather(self)
+        return _kernels.Pixels(self) if self.pixels else _kernels.Gather(self)
 
     @cached_property
     def exact(self) -> Any:
         """The same without zeros for padding: for kernels that hold Inf or NaN."""
-        if self.layout == "plain" and self.algorithm != "strided":
-            return self.runner
-        plain = make_plan(self.geometry, np.dtype(f"f{self.bits // 8}"), self.isa)
-        return _kernels.Gather(replace(plain, algorithm="gathered", fused=False) if plain.algorithm == "strided" else plain)
+        if self.layout != "plain":
+            return make_plan(self.geometry, np.dtype(f"f{self.bits // 8}"), self.isa).exact
+        if self.algorithm == "depthwise_lines":
+            return _kernels.Gather(replace(self, algorithm="depthwise", tile_pixels=1))
+        if self.algorithm == "strided":
+            return _kernels.Gather(replace(self, algorithm="gathered", fused=False))
+        return self.runner
 
 
 def algorithm_for(groups: int, cin: int, cout: int, lanes: int) -> str:
@@ -108,42 +91,6 @@ def algorithm_for(groups: int, cin: int, cout: int, lanes: int) -> str:
     return "depthwise" if filled_across >= filled_within else "gather"
 
 
-def layout_for(
-    operation: str, kernel: tuple[int, ...], strides: tuple[int, int], dilations: tuple[int, int], groups: int, lanes: int
-) -> str:
-    """The layout of the weights, and with it the form of the loops. It depends on the kernel only, so that
-    a kernel can be packed before the input's size is known.
-
-    "wide": in NHWC the outputs of a transposed convolution's column phases lie side by side, so phases with
-    the same taps are one phase with stride*Cout channels. Chosen where that fills vectors better, or where
-    kernel and stride are equal (no pixel is then half outside).
-
-    >>> layout_for("conv2d_transpose", (16, 16, 21, 21), (8, 8), (1, 1), 1, 16)
-    'wide'
-    """
-    transposed = operation == "conv2d_transpose"
-    if groups != 1 or 0 in kernel or operation not in ("conv2d", "conv2d_transpose"):
-        return "plain"
-    width, stride = kernel[1], strides[1] if transposed else 1
-    cout = kernel[2] if transposed else kernel[3]
-    if pixels_pay(kernel, transposed, stride, cout, lanes) and not (transposed and max(dilations) > 1):
-        return "pixels"
-    if not transposed:
-        return "plain"
-    if stride > 1 and dilations[1] == 1 and width % stride == 0:
-        apart, together = stride * -(-cout // lanes), -(-stride * cout // lanes)
-        if together < apart or width == stride:
-            return "wide"
-    return "plain"
-
-
-def pixels_pay(kernel: tuple[int, ...], transposed: bool, stride: int, cout: int, lanes: int) -> bool:
-    """Whether vectors along pixels do better than vectors along channels."""
-    together = cout * (stride if kernel[1] % stride == 0 else 1)
-    filled = together / (-(-together // lanes) * lanes)
-    return together <= 2 * lanes and filled < 0.9 and kernel[0] * cout > 1
-
-
 def _reads_outside(axis: Axis) -> bool:
     return any(
         p.count > 0
@@ -154,120 +101,122 @@ def _reads_outside(axis: Axis) -> bool:
 
 
 def flattened(geometry: Geometry) -> Geometry:
-    """The same operation on one row of pixels where neighbours do not matter: a 1x1 kernel, stride 1, no padding."""
+    """The same operation on one row of pixels where neighbours do not matter: a 1x1 kernel, stride 1, no
+    padding."""
     point = Phase(0, 1, 0, 1, (0,), 0)
     for axis in (geometry.rows, geometry.columns):
-        if [replace(p, count=0) for p in axis.phases] != [point] or axis.kernel != 1 or axis.in_size != axis.out_size:
+        if (
+            [replace(p, count=0) for p in axis.phases] != [point]
+            or axis.kernel != 1
+            or axis.in_size != axis.out_size
+        ):
             return geometry
     pixels = geometry.images * geometry.rows.in_size * geometry.columns.in_size
-    row, line = Axis(1, 1, 1, (0, 0), (replace(point, count=1),)), Axis(pixels, pixels, 1, (0, 0), (replace(point, count=pixels),))
+    row = Axis(1, 1, 1, (0, 0), (replace(point, count=1),))
+    line = Axis(pixels, pixels, 1, (0, 0), (replace(point, count=pixels),))
     return replace(geometry, images=1, rows=row, columns=line)
 
 
-def _fused(geometry: Geometry) -> bool:
-    """Whether each kernel row reads one run of numbers: its taps' pixels are neighbours, and all channels are read."""
-    phases = geometry.columns.phases
-    if geometry.groups != 1 or len(phases) != 1 or geometry.columns.kernel < 2:
+def _neighbours(axis: Axis) -> bool:
+    """Whether there is one phase, and its taps read neighbouring inputs in ascending order."""
+    if len(axis.phases) != 1 or not axis.kernel:
         return False
-    offsets = phases[0].offsets
-    return offsets == tuple(range(offsets[0], offsets[0] + len(offsets))) and len(offsets) * geometry.cin <= FUSED_NUMBERS
+    offsets = axis.phases[0].offsets
+    return offsets == tuple(range(offsets[0], offsets[0] + axis.kernel))
 
 
-def widened(geometry: Geometry) -> tuple[Geometry, int]:
-    """A transposed convolution with its column phases side by side, as one phase of stride*Cout channels;
-    and how many numbers of the first pixel lie before the output line.
-
-    With u = output column + before, all phases u % stride have the same taps at the input column u // stride.
-    """
-    columns = geometry.columns
-    stride, before, outputs = columns.phases[0].step, columns.pads[0], columns.out_size
-    first = before // stride
-    count = (outputs - 1 + before) // stride - first + 1
-    offsets = tuple(first - tap for tap in range(columns.kernel // stride))
-    axis = Axis(columns.in_size, count, len(offsets), columns.pads, (Phase(0, 1, count, 1, offsets, 0),))
-    return replace(geometry, columns=axis, cout=stride * geometry.cout), before % stride * geometry.cout
+def _fused(loops: Geometry) -> bool:
+    """Whether each kernel row reads one run of numbers: its taps' pixels are neighbours, and all channels are
+    read."""
+    width = loops.columns.kernel
+    return (
+        loops.groups == 1 and width > 1 and _neighbours(loops.columns) and width * loops.cin <= FUSED_NUMBERS
+    )
 
 
-def pixel_plan(geometry: Geometry, lanes: int, size: int) -> PixelPlan:
-    """The rows and columns as kernels/pixels.pxi wants them."""
-    rows, columns = geometry.rows, geometry.columns
-    row, column = rows.phases[0], columns.phases[0]
-    transposed = len(rows.phases) + len(columns.phases) > 2 or max(row.step, column.step) > 1
-    transposed = transposed or any(p.offsets[-1:] < p.offsets[:1] for p in (row, column))
-    if transposed:  # dilation 1
-        deltas = tuple(tap - rows.pads[0] for tap in range(rows.kernel))
-        taps = tuple(tuple(p.start + columns.pads[0] - o * p.step for o in p.offsets) for p in columns.phases)
-    else:
-        deltas = tuple(-o for o in row.offsets)
-        taps = (tuple(range(columns.kernel)),)
-    planes = column.in_step
-    places = [o // planes for p in columns.phases for o in p.offsets] or [0]
-    left, right = -(min(*places, 0) // lanes) * lanes, max(*places, 0)
-    # pixels of a task
-    sums = ((max(deltas) - min(deltas)) // row.in_step + 1) * len(columns.phases) * geometry.cout
-    fits = STRETCH_BYTES // (size * (planes * geometry.cin + sums)) // lanes
-    vectors = -(-column.count // lanes)
-    stretch = -(-vectors // -(-vectors // max(fits, 8)))
-    tile = max(TILE_BYTES // (size * lanes * planes * geometry.cin), 4)
-    return PixelPlan(row.step, row.in_step, deltas, transposed, planes, taps, left, right, stretch * lanes, tile)
+def _lines(loops: Geometry, kernels: set[tuple[int, int]]) -> bool:
+    """Whether a depthwise operation fits one of the line kernels, known by (stride, kernel width)."""
+    return (
+        loops.cin == loops.cout
+        and len(loops.rows.phases) == 1
+        and _neighbours(loops.columns)
+        and (loops.columns.phases[0].in_step, loops.columns.kernel) in kernels
+    )
+
+
+def _algorithm(loops: Geometry, table: _kernels._Table) -> tuple[str, int]:
+    """(algorithm, pixels of a tile)."""
+    if algorithm_for(loops.groups, loops.cin, loops.cout, table["lanes"]) == "depthwise":
+        # lines against tiles of any pixels: 3x3 on 96 channels of 56x56 26 -> 44 GFLOP/s, 5x5 on 240 of 14x14
+        # 33 -> 77
+        if _lines(loops, table["lines"]):
+            return "depthwise_lines", table["line_mr"]
+        return "depthwise", table["depthwise_mr"]
+    # lines so short that two of them leave most of a tile empty are gathered across more lines
+    narrowest = min((p.count for p in loops.columns.phases), default=0)
+    return ("strided" if 4 * narrowest > table["mr"] else "gathered"), table["mr"]
+
+
+def _chunks(taps: int, channels: int, row_bytes: int, addresses: int) -> tuple[int, int]:
+    """LOOP taps and channels: (taps, channels) of a piece whose panel fits L2; only one of the two is ever
+    cut."""
+    if channels * row_bytes > PANEL_BYTES:
+        taps, channels = 1, PANEL_BYTES // 2 // row_bytes
+    elif taps * channels * row_bytes > PANEL_BYTES:
+        taps = PANEL_BYTES // (channels * row_bytes)
+    return max(min(taps, TABLE_BYTES // (addresses * 8)), 1), max(channels, 1)
 
 
 def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout: str = "plain") -> Plan:
-    """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in L2."""
-    bits, size = 8 * dtype.itemsize, dtype.itemsize
-    table = _kernels.describe(isa, bits)
-    loops, lead = flattened(geometry), 0
+    """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in
+    L2."""
+    size = dtype.itemsize
+    table = _kernels.describe(isa, 8 * size)
     if 0 in geometry.out_shape or geometry.cin == 0:
         layout = "plain"
-    if layout == "wide":
-        loops, lead = widened(geometry)
+    loops, lead = widened(geometry) if layout == "wide" else (flattened(geometry), 0)
     rows, columns = loops.rows, loops.columns
-    algorithm = algorithm_for(geometry.groups, geometry.cin, geometry.cout, table["lanes"])
-    depthwise = algorithm == "depthwise"
-    tile_pixels = table["depthwise_mr"] if depthwise else table["mr"]
-    # lines so short that two of them leave most of a tile empty are gathered across more lines
-    narrowest = min((p.count for p in columns.phases), default=0)
-    if not depthwise:
-        algorithm = "strided" if 4 * narrowest > tile_pixels or layout == "wide" else "gathered"
+    algorithm, mr = _algorithm(loops, table)
+    if layout == "wide" and algorithm != "strided":
+        return make_plan(geometry, dtype, isa)
+    depthwise = algorithm.startswith("depthwise")
     fused = algorithm == "strided" and _fused(loops)
-    pixel_channels = geometry.cin // (1 if depthwise else geometry.groups)
-    channels = pixel_channels * (columns.kernel if fused else 1)
-    most_taps = max((len(p.offsets) for p in rows.phases), default=0) * max((len(p.offsets) for p in columns.phases), default=0)
-    if fused:
-        most_taps = rows.kernel
+    channels = loops.cin // (1 if depthwise else loops.groups)
+    width = loops.cout // loops.groups
+    most_rows, most_columns = (max((len(p.offsets) for p in a.phases), default=0) for a in (rows, columns))
 
-    # LOOP taps and channels: pieces whose panel fits L2; only one of the two is ever cut
-    row_bytes = table["nr"] * table["lanes"] * size
-    channel_chunk, tap_chunk = max(channels, 1), max(most_taps, 1)
-    if not depthwise and channels * row_bytes > PANEL_BYTES:
-        channel_chunk, tap_chunk = PANEL_BYTES // 2 // row_bytes, 1
-    elif not depthwise and most_taps * channels * row_bytes > PANEL_BYTES:
-        tap_chunk = PANEL_BYTES // max(channels * row_bytes, 1)
-    addresses = 2 if algorithm == "strided" else tile_pixels  # of a tile, for each tap
-    tap_chunk = max(1, min(tap_chunk, TABLE_BYTES // (addresses * 8)))
+    addresses = 2 if algorithm == "strided" else mr  # of a tile, for each tap
+    run = columns.kernel if fused else 1
+    row_bytes = 0 if depthwise else table["nr"] * table["lanes"] * size
+    tap_chunk, channel_chunk = _chunks(most_rows * most_columns // run, channels * run, row_bytes, addresses)
 
-    steps = [p.in_step for p in (*rows.phases[:1], *columns.phases[:1])]
-    pixel_bytes = math.prod(steps) * min(pixel_channels, channel_chunk) * size
+    steps = math.prod(p.in_step for p in (*rows.phases[:1], *columns.phases[:1]))
+    tile_bytes = mr * steps * min(channels, channel_chunk) * size
     block_tiles = min(
-        MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_pixels * pixel_bytes, 1)
+        MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_bytes, 1)
     )
-    width = loops.cout // geometry.groups
-    if not depthwise and rows.kernel * columns.kernel * pixel_channels * width * size <= SMALL_WEIGHT_BYTES:
-        block_tiles = min(block_tiles, OUT_BYTES // max(tile_pixels * width * size, 1))
+    if (
+        algorithm == "depthwise_lines"
+    ):  # some tasks for each thread; a block's lines share input rows in L1 and L2
+        tiles = rows.out_size * loops.images * -(-columns.out_size // mr)
+        block_tiles = min(max(tiles // 16, 1), MAX_BLOCK_TILES)
+    elif not depthwise and rows.kernel * columns.kernel * channels * width * size <= SMALL_WEIGHT_BYTES:
+        block_tiles = min(block_tiles, OUT_BYTES // max(mr * width * size, 1))
     return Plan(
         geometry,
         loops,
         isa,
-        bits,
+        8 * size,
         layout,
-        algorithm,
-        tile_pixels,
+        algorithm if layout != "pixels" else layout,
+        mr,
         max(block_tiles, 1),
         tap_chunk,
         channel_chunk,
         fused,
-        lead,
+        FETCH_BYTES,
         _reads_outside(rows) or _reads_outside(columns),
         geometry.multiply_adds,
+        lead,
         pixel_plan(geometry, table["lanes"], size) if layout == "pixels" else None,
     )

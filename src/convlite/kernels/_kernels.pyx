@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 
 cdef extern from "isa/table.h" nogil:
     enum:
-        MAX_MR, MAX_NR, MAX_DEPTHWISE_MR
+        MAX_MR, MAX_NR, MAX_DEPTHWISE_MR, LINE_MR
         ACT_NONE, ACT_CLIP, ACT_LEAKY, ACT_PRELU, ACT_HARD_SIGMOID, ACT_HARD_SWISH, ACT_ELU, ACT_SIGMOID, ACT_TANH
         ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_SOFTPLUS
     ctypedef struct Activation:
@@ -25,7 +25,9 @@ cdef extern from "isa/table.h" nogil:
         const void *const *rows
         const void *panel
         void *const *out
-        int64_t step, out_step, out_offset, taps, kc, lanes
+        int64_t step, out_step
+        const void *ahead
+        int64_t out_offset, taps, kc, lanes
         const void *bias
         const void *alpha
         Activation act
@@ -40,6 +42,15 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
         int accumulate, finish
+    ctypedef struct DepthwiseLine:
+        const void *const *columns
+        const void *weights
+        void *out
+        int64_t out_step, taps, channels, pixels
+        const void *bias
+        const void *alpha
+        Activation act
+    ctypedef void (*DepthwiseLineKernel)(const DepthwiseLine *) noexcept nogil
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
     ctypedef struct PixelPass:
@@ -67,6 +78,7 @@ cdef extern from "isa/table.h" nogil:
         PixelKernel pixels[15]
         void (*pixel_transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
         void (*pixel_line)(const PixelLine *) noexcept nogil
+        DepthwiseLineKernel depthwise_line[3][8]
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         double (*peak)(int64_t) noexcept nogil
 
@@ -106,13 +118,16 @@ include "packing.pxi"
 include "elementwise.pxi"
 
 
+cdef int level = cpu_level()  # asked once: cpuid costs microseconds on a virtual machine
+
+
 cdef const Table *table_of(str isa, int bits) except NULL:
     cdef const Table *table = NULL
     if isa == "base":
         table = convlite_base(bits)
-    elif isa == "avx2" and cpu_level() >= 1:
+    elif isa == "avx2" and level >= 1:
         table = convlite_avx2(bits)
-    elif isa == "avx512" and cpu_level() >= 2:
+    elif isa == "avx512" and level >= 2:
         table = convlite_avx512(bits)
     if table == NULL:
         raise ValueError(f"no kernels for the instruction set {isa!r} on this machine")
@@ -127,7 +142,9 @@ def describe(str isa, int bits):
     except ValueError:
         return None
     return {
-        "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr, "fma": bool(table.fma),
+        "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
+        "line_mr": LINE_MR,
+        "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL}, "fma": bool(table.fma),
     }
 
 

@@ -1,14 +1,16 @@
 # Strided tiles: runs of neighbouring pixels, addressed from a base and a step (isa/microkernel.h).
 #
-# A line is one row of a phase pair's outputs. A line of more than mr/2 pixels is cut into tiles of nearly equal length; of shorter lines, two
-# make a tile, one run each. The neighbouring pixels of a run read inputs in_step pixels apart, so a tap needs one address a run.
+# A line is one row of a phase pair's outputs. A line of more than mr/2 pixels is cut into tiles of nearly equal
+# length; of shorter lines, two make a tile, one run each. The neighbouring pixels of a run read inputs in_step pixels
+# apart, so a tap needs one address a run.
 #
-# Edges: taps above and below the image are left out (a tile of one line has none of them; of two lines, the outer one's are zeros). Where the
-# columns reach outside, the piece of the input row is copied between its zeros; the block's lines share the copies.
+# Edges: taps above and below the image are left out (a tile of one line has none of them; of two lines, the outer
+# one's are zeros). Where the columns reach outside, the piece of the input row is copied between its zeros; the
+# block's lines share the copies.
 #
-# Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of kw*cin numbers,
-# and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into one tap (`fused` = kw): a 7x7 kernel
-# on 3 channels is 7 taps of 21 numbers instead of 49 of 3.
+# Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of
+# kw*cin numbers, and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into
+# one tap (`fused` = kw): a 7x7 kernel on 3 channels is 7 taps of 21 numbers instead of 49 of 3.
 #
 # Transposed, "wide" (plan.layout_for): the outputs of the column phases lie side by side, so phases with the same taps are one phase of
 # stride*cout channels. With padding, its first and last pixel reach over the line's ends by `lead` numbers or less; the
@@ -33,7 +35,7 @@ cdef inline int64_t tile_start(const AxisPhase *cp, int64_t piece) noexcept nogi
 cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:
     """Decide how the lines of a column phase become tiles, and which pieces reach outside the image."""
     cdef int64_t j, first
-    cp.pieces = ceil_div(cp.count, job.mr) if cp.count > (job.mr + 1) // 2 else 0
+    cp.pieces = ceil_div(cp.count, job.mr) if cp.count > (job.mr + 1) // 2 or job.lines else 0
     cp.left = cp.right = 0
     if cp.pieces == 0:
         cp.left = 0 if cp.least >= 0 and (cp.count - 1) * cp.in_step + cp.least + cp.reach <= job.w else 1
@@ -122,11 +124,11 @@ cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) n
         rows = last_input_row(job, rp, last) - first_input_row(job, rp, first_line(cp, block.first_tile)) + 1
     longest = ceil_div(cp.count, cp.pieces) if cp.pieces else cp.count
     return (tile_bytes(job) + block.tiles * (sizeof(Spot) + 2 * taps * sizeof(void *)) + rows * edges * sizeof(void *)
-            + rows * edges * span_pixels(cp, longest) * copied_pixel(job, job.kc) + 64)
+            + rows * edges * span_pixels(cp, longest) * (job.kc * job.table.itemsize + 64) + 64)
 
 
-cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int64_t count, int64_t k0, int64_t bytes, int64_t pixel,
-                            char *into) noexcept nogil:
+cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int64_t count, int64_t k0, int64_t bytes,
+                            int64_t pixel, char *into) noexcept nogil:
     """Copy `bytes` of each of the pixels first .. first+count of an input row, zeros where they lie outside."""
     cdef int64_t c, size = job.table.itemsize, left = 0 if first > 0 else smaller(-first, count)
     cdef int64_t right = smaller(first + count, job.w) - first
@@ -160,7 +162,10 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef char *edge
     cdef Spot *spot
     cdef const char *at
-    cdef int64_t tile, line, piece, p0, count, a, b, t, r, q, n, low, high, c0, half, edge_index, first_row = 0, rows = 0, slot, panel
+    cdef const char *next_panel
+    cdef int64_t slice_bytes
+    cdef int64_t tile, line, piece, p0, count, a, b, t, r, q, n, low, high, c0, half, edge_index, slot, panel
+    cdef int64_t first_row = 0, rows = 0, p1, q1
     cdef int64_t lanes, nr, pixel
     cdef int run, runs
     cdef bint inside, at_edge
@@ -172,13 +177,17 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         memset(slots, 0, rows * edges * sizeof(void *))
     edge = <char *> (slots + rows * edges)
 
+    # lines and pieces are counted up: a division for each tile was a sixth of the time of a first layer
+    line = first_line(cp, block.first_tile)
+    n, q = line // rp.count, line % rp.count
+    piece = block.first_tile % cp.pieces if cp.pieces else 0
+    p1 = tile_start(cp, piece) if cp.pieces else 0
     for tile in range(block.tiles):
         spot = &spots[tile]
-        line = first_line(cp, block.first_tile + tile)
         if cp.pieces:
-            piece = (block.first_tile + tile) % cp.pieces
-            p0 = tile_start(cp, piece)
-            count = tile_start(cp, piece + 1) - p0
+            p0 = p1
+            p1 = tile_start(cp, piece + 1)
+            count = p1 - p0
             runs, half = 1, (count + 1) // 2
             at_edge = piece < cp.left or piece >= cp.pieces - cp.right
             edge_index = piece if piece < cp.left else cp.left + piece - (cp.pieces - cp.right)
@@ -198,9 +207,9 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         # the taps of which at least one run's row is inside
         low, high = rp.taps, 0
         for run in range(runs):
-            q = (line + run) % rp.count
+            q1 = q + run if q + run < rp.count else 0
             for a in range(rp.taps):
-                r = q * rp.in_step + rp.offsets[a]
+                r = q1 * rp.in_step + rp.offsets[a]
                 if 0 <= r < job.h:
                     low, high = smaller(low, a), (high if high > a + 1 else a + 1)
         low, high = low * cp.taps, high * cp.taps
@@ -209,11 +218,10 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         spot.tap, spot.taps = low, (high - low if high > low else 0)
 
         for run in range(runs):
-            n, q = (line + run) // rp.count, (line + run) % rp.count
             spot.out[run] = job.out + ((n * job.ho + rp.start + q * rp.step) * job.line + (cp.start + p0 * cp.step) * job.cout
                                        - job.lead + group * job.width) * size
             t = spot.tap
-            a = t // cp.taps if cp.taps else 0
+            a = t // cp.taps if t else 0
             b = t - a * cp.taps
             while t < spot.tap + spot.taps:
                 r = q * rp.in_step + rp.offsets[a]
@@ -226,7 +234,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
                         slots[slot] = copy_piece(job, job.x + (n * job.h + r) * row_bytes, c0, span_pixels(cp, count), k_first,
                                                  copy_bytes, copied, edge)
                         edge += span_pixels(cp, count) * copied
-                    at = slots[slot]
+                    at = slots[slot] + (k0 * size if job.fused > 1 else 0)
                 else:
                     at = job.x + (n * job.h + r) * row_bytes + c0 * pixel_bytes + k_first * size
                 while b < cp.taps and t < spot.tap + spot.taps:
@@ -235,6 +243,16 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
                     t += 1
                 b = 0
                 a += 1
+            if cp.pieces == 0 or piece + 1 == cp.pieces:  # on to the next line
+                line += 1
+                q += 1
+                if q == rp.count:
+                    q = 0
+                    n += 1
+        if cp.pieces:
+            piece += 1
+            if piece == cp.pieces:
+                piece = p1 = 0
         if runs == 1:
             spot.out[1] = <char *> spot.out[0] + half * cp.step * job.cout * size
             for t in range(spot.taps):
@@ -253,6 +271,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         call.out_offset = panel * wide
         call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
         call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
+        slice_bytes = taps * kc * nr * job.table.lanes * size // (4 if block.tiles > 4 else block.tiles)
+        next_panel = at + (all_taps * job.kc * wide + tap0 * job.kc * nr * job.table.lanes) * size if job.fetch else at
         for tile in range(block.tiles):
             spot = &spots[tile]
             call.panel = at + spot.tap * job.kc * nr * job.table.lanes * size
@@ -260,6 +280,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
             call.out = spot.out
             call.step = spot.step
             call.taps = spot.taps
+            # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
+            call.ahead = next_panel + (tile * slice_bytes if tile < 4 else 0)
             if spot.clipped:
                 run_clipped(job, &call, spot, nr, buffer)
             else:

@@ -74,3 +74,70 @@ static void NAME(depthwise)(const DepthwiseTile *d, int mr) {
     default: NAME(depthwise_tile)(d, 6); break;
     }
 }
+
+/* Depthwise along a line. What it computes, for c < channels and i < pixels:
+
+       s = 0
+       for a < taps: for b < kw:  s = fma(columns[a][i*stride + b][c], weights[a][b][c], s)
+       out[i][c] = act(s + bias[c])
+
+   The loops below go through a row's input columns once and give each to the outputs that it reaches: for one output those are its b in
+   ascending order. A column is thus loaded once instead of up to kw times, which is what limits the tile above.
+   Prefetching the next tile's columns cost 3 to 25%: the hardware follows the lines by itself.
+
+   Contract: all (LINE_MR - 1)*stride + kw columns are readable (those of outputs beyond `pixels` may be zeros). */
+static inline __attribute__((always_inline)) void NAME(line)(const DepthwiseLine *d, const int stride, const int kw) {
+    const int64_t channels = d->channels;
+    const int clip = d->act.code == ACT_CLIP, columns = (LINE_MR - 1) * stride + kw;
+    const V low = VSPLAT((REAL)d->act.a), high = VSPLAT((REAL)d->act.b);
+    for (int64_t c = 0; c < channels; c += LANES) {
+        const int64_t n = channels - c < LANES ? channels - c : LANES;
+        const REAL *w = (const REAL *)d->weights + c;
+        const void *const *at = d->columns;
+        V acc[LINE_MR];
+        UNROLL for (int i = 0; i < LINE_MR; i++) acc[i] = VZERO();
+        if (n == LANES) {
+            for (int64_t a = 0; a < d->taps; a++, at += columns, w += kw * channels) {
+                V weight[5];
+                UNROLL for (int b = 0; b < kw; b++) weight[b] = VLOAD(w + b * channels);
+                UNROLL for (int j = 0; j < columns; j++) {
+                    const V x = VLOAD((const REAL *)at[j] + c);
+                    UNROLL for (int i = 0; i < LINE_MR; i++) {
+                        const int b = j - i * stride;
+                        if (b >= 0 && b < kw) acc[i] = VFMA(x, weight[b], acc[i]);
+                    }
+                }
+            }
+        } else {
+            for (int64_t a = 0; a < d->taps; a++, at += columns, w += kw * channels) {
+                V weight[5];
+                UNROLL for (int b = 0; b < kw; b++) weight[b] = NAME(load_some)(w + b * channels, n);
+                UNROLL for (int j = 0; j < columns; j++) {
+                    const V x = NAME(load_some)((const REAL *)at[j] + c, n);
+                    UNROLL for (int i = 0; i < LINE_MR; i++) {
+                        const int b = j - i * stride;
+                        if (b >= 0 && b < kw) acc[i] = VFMA(x, weight[b], acc[i]);
+                    }
+                }
+            }
+        }
+        if (d->bias) {
+            const V bias = NAME(load_apart)((const REAL *)d->bias + c, 1, n);
+            UNROLL for (int i = 0; i < LINE_MR; i++) acc[i] = VADD(acc[i], bias);
+        }
+        if (clip) UNROLL for (int i = 0; i < LINE_MR; i++) acc[i] = VMIN(high, VMAX(low, acc[i]));
+        char *out = (char *)d->out + c * (int64_t)sizeof(REAL);
+        UNROLL for (int i = 0; i < LINE_MR; i++)
+            if (i < d->pixels) NAME(store_apart)((REAL *)(out + i * d->out_step), acc[i], 1, n);
+    }
+    if (d->act.code > ACT_CLIP)
+        for (int64_t i = 0; i < d->pixels; i++) {
+            char *out = (char *)d->out + i * d->out_step;
+            NAME(activate)(out, out, 1, channels, d->alpha, d->act);
+        }
+}
+
+static void NAME(line_1_3)(const DepthwiseLine *d) { NAME(line)(d, 1, 3); }
+static void NAME(line_2_3)(const DepthwiseLine *d) { NAME(line)(d, 2, 3); }
+static void NAME(line_1_5)(const DepthwiseLine *d) { NAME(line)(d, 1, 5); }
+static void NAME(line_2_5)(const DepthwiseLine *d) { NAME(line)(d, 2, 5); }

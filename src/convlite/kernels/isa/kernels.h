@@ -20,8 +20,10 @@
    making fourteen pointers that do not fit its registers. */
 #if defined(__GNUC__)
 #define KEEP_BASES(a, b) __asm__("" : "+r"(a), "+r"(b))
+#define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #else
 #define KEEP_BASES(a, b) ((void)0)
+#define PREFETCH_L2(p) ((void)(p))
 #endif
 
 #include "simd.h"
@@ -74,6 +76,7 @@ static const Table NAME(table) = {
     .pixels = {ROW(pixels)},
     .pixel_transpose = NAME(pixel_transpose),
     .pixel_line = NAME(pixel_line),
+    .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
     .activate = NAME(activate),
     .peak = NAME(peak),
 };
@@ -85,4 +88,5 @@ static const Table NAME(table) = {
 #undef QUOTE_
 #undef UNROLL
 #undef KEEP_BASES
+#undef PREFETCH_L2
 #undef ROW

@@ -48,6 +48,7 @@ static inline __attribute__((always_inline)) void NAME(tile)(const Tile *t, cons
 
     const REAL *b = (const REAL *)t->panel;
     const void *const *rows = t->rows;
+    const char *ahead = (const char *)t->ahead;
     const int64_t kc = t->kc, s1 = t->step, s3 = 3 * t->step, s5 = 5 * t->step;
     for (int64_t tap = 0; tap < t->taps; tap++, rows += strided ? 2 : mr) {
         const char *a[TILE_MR], *a0 = (const char *)rows[0], *a1 = (const char *)rows[strided ? 1 : 0];
@@ -65,6 +66,9 @@ static inline __attribute__((always_inline)) void NAME(tile)(const Tile *t, cons
                 }
             }
             if (strided) {
+                PREFETCH_L2(ahead);
+                PREFETCH_L2(ahead + 64);
+                ahead += 128;
                 a0 += 4 * sizeof(REAL);
                 a1 += 4 * sizeof(REAL);
                 KEEP_BASES(a0, a1);
@@ -96,11 +100,12 @@ static inline __attribute__((always_inline)) void NAME(tile)(const Tile *t, cons
         }
         if (clip) UNROLL for (int i = 0; i < mr; i++) acc[i][j] = VMIN(high, VMAX(low, acc[i][j]));
     }
-    UNROLL for (int i = 0; i < mr; i++) {
-        REAL *o = (REAL *)out[i];
-        UNROLL for (int j = 0; j < nr; j++) {
-            if (j < full) VSTORE(o + j * LANES, acc[i][j]);
-            else NAME(store_some)(o + j * LANES, acc[i][j], rest);
+    if (full == nr) {
+        UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) VSTORE((REAL *)out[i] + j * LANES, acc[i][j]);
+    } else {
+        UNROLL for (int i = 0; i < mr; i++) {
+            UNROLL for (int j = 0; j < nr - 1; j++) VSTORE((REAL *)out[i] + j * LANES, acc[i][j]);
+            NAME(store_some)((REAL *)out[i] + (nr - 1) * LANES, acc[i][nr - 1], rest);
         }
     }
     /* other activations read back what was just stored (still in L1): inlined they tripled the code and gained nothing */

@@ -41,6 +41,7 @@ typedef struct {
     const void *panel;       /* [taps][kc][nr*LANES], 64-byte aligned, zero-padded; depthwise: see depthwise.h */
     void *const *out;        /* gathered: [mr]; strided: [2] */
     int64_t step, out_step;  /* strided: bytes from one pixel to the next */
+    const void *ahead;       /* strided: what to prefetch into L2 meanwhile, 128 bytes every 4 channels; any address */
     int64_t out_offset;      /* elements added to each out[i] */
     int64_t taps, kc;
     int64_t lanes;           /* valid ones, 1 .. nr*LANES */
@@ -92,6 +93,21 @@ typedef struct {
     const void *bias, *alpha; /* [cout], or NULL */
     Activation act;
 } PixelLine;
+/* Depthwise along a line: LINE_MR neighbouring outputs of a kernel row of kw neighbouring taps, stride 1 or 2. */
+typedef struct {
+    const void *const *columns; /* [taps][(LINE_MR - 1)*stride + kw]: where each input column of a row tap finds its channels */
+    const void *weights;        /* [taps][kw][channels] */
+    void *out;
+    int64_t out_step;           /* bytes */
+    int64_t taps;               /* rows of the kernel that reach the image */
+    int64_t channels, pixels;   /* pixels <= LINE_MR are stored */
+    const void *bias, *alpha;   /* [channels] or NULL */
+    Activation act;
+} DepthwiseLine;
+
+typedef void (*DepthwiseLineKernel)(const DepthwiseLine *);
+
+enum { LINE_MR = 7 };
 
 enum { MAX_MR = 14, MAX_NR = 2, MAX_DEPTHWISE_MR = 6 };
 
@@ -103,6 +119,7 @@ typedef struct {
     PixelKernel pixels[MAX_MR + 1]; /* [n] */
     void (*pixel_transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
     void (*pixel_line)(const PixelLine *);
+    DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
     /* multiply-adds on registers only, `rounds` times: the machine's own peak, for the benchmarks; returns how many operations */

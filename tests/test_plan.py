@@ -1,0 +1,153 @@
+"""Plans: what they promise about memory, when they are made, and which loop nest they choose."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import NETWORKS, SMALL, Case
+
+import convlite as cl
+from convlite import _kernels, ops, plan
+from convlite.arguments import as_padding, as_pair
+from convlite.geometry import Axis, Geometry, conv_axis, transpose_axis
+from convlite.plan import Plan, algorithm_for, make_plan
+
+ALL = [pytest.param(case, id=case.name) for case in SMALL + NETWORKS]
+
+
+def plan_of(case: Case, dtype: Any, isa: str) -> Plan:
+    """The plan of a call of this case, made anew."""
+    options = {"strides": 1, "dilations": 1, "padding": "valid", "groups": 1, **case.options}
+    x = case.x if len(case.x) == 4 else (1, 1, math.prod(case.x[:-1]), case.x[-1])
+    extra = options.get("output_padding")
+    geometry = ops._geometry(
+        case.operation,
+        x,
+        case.kernel,
+        as_pair(options["strides"], "strides"),
+        as_padding(options["padding"]),
+        as_pair(options["dilations"], "dilations"),
+        options["groups"],
+        options.get("output_shape"),
+        None if extra is None else as_pair(extra, "output_padding", minimum=0),
+    )
+    return make_plan(geometry, np.dtype(dtype), isa)
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_what_a_task_keeps_close_is_bounded(isa: str, dtype: np.dtype, case: Case) -> None:
+    made = plan_of(case, dtype, isa)
+    table = _kernels.describe(isa, made.bits)
+    assert made.bits == 8 * dtype.itemsize
+    assert 1 <= made.block_tiles <= plan.MAX_BLOCK_TILES
+    assert made.tile_pixels in [size for name, size in table.items() if name.endswith("mr")]
+    assert made.tap_chunk >= 1
+    assert made.channel_chunk >= 1
+    addresses = 2 if made.algorithm == "strided" else made.tile_pixels
+    assert made.tap_chunk == 1 or made.tap_chunk * addresses * 8 <= plan.TABLE_BYTES
+    assert made.block_tiles == 1 or made.block_tiles * made.tap_chunk * addresses * 8 <= plan.TABLE_BYTES
+    row = table["nr"] * table["lanes"] * dtype.itemsize
+    if not made.algorithm.startswith("depthwise"):
+        assert made.tap_chunk * made.channel_chunk * row <= max(plan.PANEL_BYTES, row)
+
+
+def brute_force_padding(axis: Axis) -> bool:
+    return any(
+        not 0 <= i * p.in_step + offset < axis.in_size
+        for p in axis.phases
+        for i in range(p.count)
+        for offset in p.offsets
+    )
+
+
+@pytest.mark.parametrize("pad", ["valid", "same", (0, 0), (1, 0), (0, 3), (2, 2)])
+def test_plans_know_whether_padding_is_read(pad: Any) -> None:
+    point = conv_axis(1, 1, 1, 1, "valid", "width")
+    for n in range(6):
+        for k in range(1, 5):
+            for s in range(1, 4):
+                axes = []
+                for make in (conv_axis, transpose_axis):
+                    try:
+                        axes.append(make(n, k, s, 1, pad, "height"))
+                    except ValueError:
+                        continue
+                for axis in axes:
+                    made = make_plan(Geometry(1, axis, point, 4, 4, 1), np.dtype(np.float32), "base")
+                    assert made.padding == brute_force_padding(axis), (n, k, s, pad)
+
+
+def test_a_shape_is_planned_once() -> None:
+    ops._plan.cache_clear()
+    x, kernel = np.ones((1, 5, 5, 3), np.float32), np.ones((3, 3, 3, 4), np.float32)
+    for _ in range(3):
+        cl.conv2d(x, kernel, padding="same")
+        cl.conv2d(x, kernel, padding="SAME", strides=(1, 1))
+    info = ops._plan.cache_info()
+    assert (info.misses, info.hits) == (1, 5)
+    cl.conv2d(x.astype(np.float64), kernel.astype(np.float64), padding="same")
+    assert ops._plan.cache_info().misses == 2
+
+
+def test_plans_are_bounded_in_number() -> None:
+    kernel = np.ones((1, 1, 1, 1), np.float32)
+    for width in range(600):
+        cl.conv2d(np.ones((1, 1, width, 1), np.float32), kernel)
+    info = ops._plan.cache_info()
+    assert info.maxsize is not None
+    assert info.currsize <= info.maxsize
+
+
+def test_plans_are_frozen(isa: str) -> None:
+    made = plan_of(NETWORKS[0], np.float32, isa)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.tap_chunk = 1  # type: ignore[misc]
+    assert made == plan_of(NETWORKS[0], np.float32, isa)
+    assert hash(made) == hash(plan_of(NETWORKS[0], np.float32, isa))
+    assert made.multiply_adds == 112 * 112 * 7 * 7 * 3 * 64
+
+
+@pytest.mark.parametrize(
+    ("groups", "cin", "cout", "lanes", "want"),
+    [
+        (1, 1, 64, 16, False),
+        (1, 64, 64, 16, False),
+        (32, 64, 64, 16, False),
+        (64, 64, 64, 16, True),
+        (16, 16, 32, 16, True),
+        (3, 3, 48, 16, False),  # 16 outputs of each channel fill a vector; three channels do not
+        (3, 3, 3, 16, True),
+        (0, 0, 0, 16, False),
+    ],
+)
+def test_depthwise_is_chosen_where_it_fills_vectors(
+    groups: int, cin: int, cout: int, lanes: int, want: bool
+) -> None:
+    assert (algorithm_for(max(groups, 1), cin, cout, lanes) == "depthwise") == want
+
+
+def test_the_compiled_core_checks_sizes_itself() -> None:
+    """Plans and arrays that do not belong together are refused, and nothing is written."""
+    made = plan_of(SMALL[1], np.float32, "base")
+    x, kernel, _ = SMALL[1].operands(np.float32)
+    out = np.full(cl.conv2d(x, kernel).shape, -77.25, np.float32)
+    with pytest.raises(ValueError, match="internal error: x has"):
+        made.runner.run(x[:, 1:], kernel, None, None, out, 0, 0.0, 0.0, True, 1)
+    with pytest.raises(ValueError, match="internal error: weights has"):
+        made.runner.run(x, kernel[:1], None, None, out, 0, 0.0, 0.0, True, 1)
+    assert (out == -77.25).all()
+    with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+        pickle.dumps(made.runner)
+
+
+def test_instruction_sets_that_do_not_exist() -> None:
+    assert _kernels.describe("avx1024", 32) is None
+    for bits in (32, 64):
+        table = _kernels.describe("base", bits)
+        assert set(table) >= {"lanes", "mr", "nr", "depthwise_mr", "fma"}
+        assert _kernels.peak_flops("base", bits, 10) > 0
