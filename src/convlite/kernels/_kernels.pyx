@@ -60,6 +60,8 @@ cdef extern from "isa/table.h" nogil:
         const int64_t *tap_weights
         int64_t x_step, w_step, taps, kc, vectors
         void *acc[14]
+        const void *ahead
+        int64_t fetch
     ctypedef struct PixelLine:
         void *acc
         int64_t acc_step, phases, cout
@@ -68,7 +70,7 @@ cdef extern from "isa/table.h" nogil:
         const void *bias
         const void *alpha
         Activation act
-    ctypedef void (*PixelKernel)(const PixelPass *) noexcept nogil
+    ctypedef void (*PixelKernel)(PixelPass *) noexcept nogil
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, fma

@@ -91,7 +91,7 @@ cdef void transpose_row(const PixelJob *job, const char *row, int64_t p0, char *
 
 @cython.cdivision(True)
 cdef void pixel_row(const PixelJob *job, int64_t r, int64_t low, int64_t high, const int64_t *counts, const char *x, char *acc,
-                    int64_t *slots) noexcept nogil:
+                    int64_t *slots, const char *ahead) noexcept nogil:
     """What one transposed input row adds to the output rows low .. high."""
     cdef int64_t size = job.table.itemsize, line = job.phases * job.cout * job.stretch * size
     cdef int64_t a, b, c, o, v0, v1, vectors, most = ceil_div(counts[0], job.table.lanes), pieces, piece, i, l, n, first, n0, tiles, tile
@@ -102,6 +102,7 @@ cdef void pixel_row(const PixelJob *job, int64_t r, int64_t low, int64_t high, c
         slots[a] = -1
         if o >= low * job.row_divisor and o < high * job.row_divisor and o % job.row_divisor == 0:
             slots[a] = o // job.row_divisor % job.slots
+    call.ahead, call.fetch = ahead, 64
     call.kc, call.x_step, call.w_step = job.cin, job.x_step, job.kernel_h * job.cout
     tiles = ceil_div(most, job.tile)
     for tile in range(tiles):
@@ -134,6 +135,8 @@ cdef void pixel_row(const PixelJob *job, int64_t r, int64_t low, int64_t high, c
                             l = 0
                             n0 += 1
                     job.table.pixels[(piece + 1) * n // pieces - first](&call)
+                    if <const char *> call.ahead >= ahead + job.w * job.cin * size:
+                        call.fetch = 0
                 a = b
 
 
@@ -143,6 +146,8 @@ cdef void pixel_task(const PixelJob *job, int64_t task, char *scratch) noexcept 
     cdef int64_t stretch = task % job.stretches, band = task // job.stretches % job.bands, image = task // job.stretches // job.bands
     cdef int64_t low = band * job.ho // job.bands, high = (band + 1) * job.ho // job.bands, p0 = stretch * job.stretch
     cdef int64_t first, last, r, c, i, o, a, size = job.table.itemsize
+    cdef int64_t row_bytes = job.w * job.cin * size
+    cdef const char *row
     cdef char *x = scratch
     cdef char *acc = x + row_bytes_of(job)
     cdef int64_t acc_bytes = job.slots * job.phases * job.cout * job.stretch * size
@@ -176,8 +181,11 @@ cdef void pixel_task(const PixelJob *job, int64_t task, char *scratch) noexcept 
         for a in range(job.kernel_h):
             any_sum = any_sum or floor_div(r + job.delta[a], job.row_divisor) * job.row_divisor == r + job.delta[a]
         if any_sum:
-            transpose_row(job, job.x + (image * job.h + r) * job.w * job.cin * size, p0, x)
-            pixel_row(job, r, low, high, counts, x, acc, slots)
+            row = job.x + (image * job.h + r) * row_bytes
+            transpose_row(job, row, p0, x)
+            # meanwhile the next row comes from L3 or memory
+            row += (p0 * job.planes * job.cin * size) + (-row_bytes if job.descending else row_bytes)
+            pixel_row(job, r, low, high, counts, x, acc, slots, row)
     while low <= o < high:
         write_line(job, image, o, p0, counts, acc)
         o += -1 if job.descending else 1

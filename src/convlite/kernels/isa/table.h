@@ -80,9 +80,11 @@ typedef struct {
     int64_t x_step, w_step;
     int64_t taps, kc, vectors;
     void *acc[14];              /* [n] */
+    const void *ahead;          /* prefetched, `fetch` bytes further at each step of the sum; where it got to is left here */
+    int64_t fetch;
 } PixelPass;
 
-typedef void (*PixelKernel)(const PixelPass *);
+typedef void (*PixelKernel)(PixelPass *);
 
 /* A finished line of outputs: phase c, channel l, pixel p are in acc[(c*cout + l)*acc_step + p], and go to out[(p*phases + c)*cout + l]. */
 typedef struct {
