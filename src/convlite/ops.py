@@ -444,8 +444,10 @@ def _plan(isa: str, dtype: np.dtype[Any], *shape: Any) -> Plan:
     """The plan of a call, by everything that it depends on."""
     operation, _, kernel, strides, _, dilations, groups = shape[:7]
     lanes = _kernels.describe(isa, 8 * dtype.itemsize)["lanes"]
-    layout = layout_for(operation, kernel, strides, dilations, groups, lanes)
-    return make_plan(_geometry(*shape), dtype, isa, layout)
+    geometry = _geometry(*shape)
+    line = geometry.columns.phases[0].count if geometry.columns.phases else 0
+    layout = layout_for(operation, kernel, strides, dilations, groups, lanes, line)
+    return make_plan(geometry, dtype, isa, layout)
 
 
 def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:

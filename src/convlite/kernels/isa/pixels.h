@@ -80,27 +80,34 @@ static inline __attribute__((always_inline)) void NAME(transpose_block)(V *r) {
     }
 }
 
-/* A block of LANES pixels x LANES channels. */
-static inline __attribute__((always_inline)) void NAME(transpose_whole)(const REAL *from, int64_t from_step, REAL *to, int64_t to_step) {
+/* LANES pixels x n <= LANES channels; where `over`, elements behind a pixel's channels may be read. */
+static inline __attribute__((always_inline)) void NAME(transpose_whole)(const REAL *from, int64_t from_step, int64_t n, int over, REAL *to, int64_t to_step) {
+    int64_t k = 0;
 #if REAL_BITS == 32 && (defined(SIMD_AVX512) || defined(SIMD_AVX2))
     /* Four channels of LANES pixels at a time: quads from memory into their places (which costs no shuffle), then a 4x4 transpose inside
        each quarter: 40 cycles for 16x16 against 64 of the zips. */
-    UNROLL for (int k = 0; k < LANES; k += 4) {
+    for (; k + 4 <= n || (over && k < n); k += 4) {
         V r[4], s[4];
         UNROLL for (int i = 0; i < 4; i++) r[i] = NAME(load_quads)(from + i * from_step + k, 4 * from_step);
         s[0] = VZIP_QUARTERS_LOW(r[0], r[1]), s[1] = VZIP_QUARTERS_HIGH(r[0], r[1]);
         s[2] = VZIP_QUARTERS_LOW(r[2], r[3]), s[3] = VZIP_QUARTERS_HIGH(r[2], r[3]);
         VSTORE(to + k * to_step, VPAIR_LOW(s[0], s[2]));
-        VSTORE(to + (k + 1) * to_step, VPAIR_HIGH(s[0], s[2]));
-        VSTORE(to + (k + 2) * to_step, VPAIR_LOW(s[1], s[3]));
-        VSTORE(to + (k + 3) * to_step, VPAIR_HIGH(s[1], s[3]));
+        if (k + 1 < n) VSTORE(to + (k + 1) * to_step, VPAIR_HIGH(s[0], s[2]));
+        if (k + 2 < n) VSTORE(to + (k + 2) * to_step, VPAIR_LOW(s[1], s[3]));
+        if (k + 3 < n) VSTORE(to + (k + 3) * to_step, VPAIR_HIGH(s[1], s[3]));
     }
 #else
-    V r[LANES];
-    UNROLL for (int i = 0; i < LANES; i++) r[i] = VLOAD(from + i * from_step);
-    NAME(transpose_block)(r);
-    UNROLL for (int i = 0; i < LANES; i++) VSTORE(to + i * to_step, r[i]);
+    (void)over;
+    if (n == LANES) {
+        V r[LANES];
+        UNROLL for (int i = 0; i < LANES; i++) r[i] = VLOAD(from + i * from_step);
+        NAME(transpose_block)(r);
+        UNROLL for (int i = 0; i < LANES; i++) VSTORE(to + i * to_step, r[i]);
+        return;
+    }
 #endif
+    for (; k < n; k++)
+        for (int64_t i = 0; i < LANES; i++) to[k * to_step + i] = from[i * from_step + k];
 }
 
 /* to[k*to_step + p] = from[p*from_step + k] for p < pixels, k < kc; behind the last pixel come zeros up to a whole vector. */
@@ -113,19 +120,17 @@ static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t 
             VSTORE(to, m == LANES ? VLOAD(from) : NAME(load_some)(from, m));
             continue;
         }
-        if (kc <= 3) { /* by hand: a block would be mostly empty */
-            for (int64_t k = 0; k < kc; k++) {
-                VSTORE(to + k * to_step, VZERO());
-                for (int64_t i = 0; i < m; i++) to[k * to_step + i] = from[i * from_step + k];
-            }
-            continue;
-        }
         for (int64_t k = 0; k < kc; k += LANES) {
             const int64_t n = kc - k < LANES ? kc - k : LANES;
-            V r[LANES];
-            if (m == LANES && n == LANES) {
-                NAME(transpose_whole)(from + k, from_step, to + k * to_step, to_step);
+            if (m == LANES) { /* quads may reach beyond a pixel's channels where three more pixels follow */
+                NAME(transpose_whole)(from + k, from_step, n, p + LANES + 3 < pixels, to + k * to_step, to_step);
+            } else if (n <= 3) {
+                for (int64_t j = k; j < k + n; j++) {
+                    VSTORE(to + j * to_step, VZERO());
+                    for (int64_t i = 0; i < m; i++) to[j * to_step + i] = from[i * from_step + j];
+                }
             } else {
+                V r[LANES];
                 UNROLL for (int i = 0; i < LANES; i++)
                     r[i] = i >= m ? VZERO() : n == LANES ? VLOAD(from + i * from_step + k) : NAME(load_some)(from + i * from_step + k, n);
                 NAME(transpose_block)(r);
@@ -135,9 +140,10 @@ static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t 
     }
 }
 
-/* out[p*rows + r] = acc[r][p] for p < pixels: the rows of one output line side by side. */
+/* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= wide <= LANES, a power of two. Where there is room up to
+   the last pixel, `wide` elements are stored and the next pixel overwrites what is too much. */
 static inline __attribute__((always_inline)) void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int wide, int64_t pixels,
-                                                                         REAL *out) {
+                                                                         int64_t pitch, REAL *out) {
     V r[LANES], other[LANES];
     UNROLL for (int i = 0; i < wide; i++) r[i] = i < rows ? VLOAD(acc + i * acc_step) : VZERO();
     UNROLL for (int stage = 1; stage < wide; stage *= 2) {
@@ -147,35 +153,40 @@ static inline __attribute__((always_inline)) void NAME(interleave_block)(const R
         }
         UNROLL for (int i = 0; i < wide; i++) r[i] = other[i];
     }
-    if (rows == wide && pixels == LANES) {
-        UNROLL for (int i = 0; i < wide; i++) VSTORE(out + i * LANES, r[i]);
+    if (rows == wide && pixels == LANES && (pitch == wide || wide == LANES)) {
+        UNROLL for (int i = 0; i < wide; i++) VSTORE(out + i * (wide == LANES ? pitch : LANES), r[i]);
         return;
     }
-    REAL lane[LANES * LANES + LANES];
+    REAL lane[LANES * LANES];
     UNROLL for (int i = 0; i < wide; i++) VSTORE(lane + i * LANES, r[i]);
-    /* each pixel is stored `wide` elements long; the next one overwrites what is too much, and the last one is exact */
-    int64_t p = 0;
-    for (; (p + 1) * rows + wide - rows <= pixels * rows; p++) __builtin_memcpy(out + p * rows, lane + p * wide, (size_t)wide * sizeof(REAL));
-    for (; p < pixels; p++) __builtin_memcpy(out + p * rows, lane + p * wide, (size_t)rows * sizeof(REAL));
+    for (int64_t p = 0; p < pixels - 1; p++) __builtin_memcpy(out + p * pitch, lane + p * wide, (size_t)wide * sizeof(REAL));
+    __builtin_memcpy(out + (pixels - 1) * pitch, lane + (pixels - 1) * wide, (size_t)rows * sizeof(REAL));
 }
 
-#define ROWS_OF(n, w) case n: if (w <= LANES) NAME(interleave_block)(acc, step, n, w <= LANES ? w : 1, m, o); break;
-static void NAME(interleave)(const REAL *acc, int64_t step, int64_t rows, int64_t pixels, REAL *out) {
-    if (rows > LANES || rows > 16 || LANES == 1) {
-        for (int64_t p = 0; p < pixels; p++)
-            for (int64_t i = 0; i < rows; i++) out[p * rows + i] = acc[i * step + p];
-        return;
-    }
-    for (int64_t p = 0; p < pixels; p += LANES, acc += LANES) {
-        const int64_t m = pixels - p < LANES ? pixels - p : LANES;
-        REAL *o = out + p * rows;
-        switch (rows) {
-        ROWS_OF(1, 1) ROWS_OF(2, 2) ROWS_OF(3, 4) ROWS_OF(4, 4) ROWS_OF(5, 8) ROWS_OF(6, 8) ROWS_OF(7, 8) ROWS_OF(8, 8)
-        ROWS_OF(9, 16) ROWS_OF(10, 16) ROWS_OF(11, 16) ROWS_OF(12, 16) ROWS_OF(13, 16) ROWS_OF(14, 16) ROWS_OF(15, 16) ROWS_OF(16, 16)
+/* A group of n rows of a line, beginning at row `first` of `rows`; the pitch is a constant where one group is all. */
+#define GROUP_OF(n, w) \
+    case n: \
+        if (w > LANES) break; \
+        if (rows == n) \
+            for (int64_t p = 0; p < pixels; p += LANES) \
+                NAME(interleave_block)(acc + p, step, n, w <= LANES ? w : 1, pixels - p < LANES ? pixels - p : LANES, n, out + p * n); \
+        else \
+            for (int64_t p = 0; p < pixels; p += LANES) \
+                NAME(interleave_block)(acc + p, step, n, w <= LANES ? w : 1, pixels - p < LANES ? pixels - p : LANES, rows, out + p * rows); \
+        break;
+
+/* All rows of a line side by side, in groups of LANES. The last group comes first, since it stores too much. */
+static void NAME(interleave)(const REAL *acc_, int64_t step, int64_t rows, int64_t pixels, REAL *out_) {
+    for (int64_t first = (rows - 1) / LANES * LANES; first >= 0; first -= LANES) {
+        const REAL *acc = acc_ + first * step;
+        REAL *out = out_ + first;
+        switch (rows - first < LANES ? rows - first : LANES) {
+        GROUP_OF(1, 1) GROUP_OF(2, 2) GROUP_OF(3, 4) GROUP_OF(4, 4) GROUP_OF(5, 8) GROUP_OF(6, 8) GROUP_OF(7, 8) GROUP_OF(8, 8)
+        GROUP_OF(9, 16) GROUP_OF(10, 16) GROUP_OF(11, 16) GROUP_OF(12, 16) GROUP_OF(13, 16) GROUP_OF(14, 16) GROUP_OF(15, 16) GROUP_OF(16, 16)
         }
     }
 }
-#undef ROWS_OF
+#undef GROUP_OF
 
 /* A finished output line, act(acc + bias), to where it belongs (see PixelLine); the sums are set back to zero. */
 static void NAME(pixel_line)(const PixelLine *line) {
