@@ -11,9 +11,26 @@ import convlite as cl
 from convlite import heads, ops, pack, plan
 
 PADDINGS = ("same", "valid", "same_lower", ((1, 1), (1, 1)), ((0, 1), (2, 0)), ((3, 2), (5, 3)))
-SHAPES = ((1, 7, 9, 5), (2, 5, 1, 3), (3, 4, 4, 17), (1, 1, 2, 1), (1, 1, 200, 3), (2, 6, 31, 21), (1, 9, 70, 33))
+SHAPES = (
+    (1, 7, 9, 5),
+    (2, 5, 1, 3),
+    (3, 4, 4, 17),
+    (1, 1, 2, 1),
+    (1, 1, 200, 3),
+    (2, 6, 31, 21),
+    (1, 9, 70, 33),
+)
 WIDE = (((2, 2), 2), ((4, 4), 2), ((16, 16), 8), ((6, 6), 3), ((3, 3), 3), ((1, 8), (1, 4)), ((3, 4), (1, 2)))
-PIXELS = (*WIDE, ((3, 3), 2), ((5, 5), 2), ((9, 9), 3), ((1, 1), 2), ((2, 3), (3, 2)), ((3, 3), 1), ((1, 1), 1))
+PIXELS = (
+    *WIDE,
+    ((3, 3), 2),
+    ((5, 5), 2),
+    ((9, 9), 3),
+    ((1, 1), 2),
+    ((2, 3), (3, 2)),
+    ((3, 3), 1),
+    ((1, 1), 1),
+)
 CODES = {"none": (0, 0.0, 0.0), "clip": (1, 0.0, 6.0), "prelu": (3, 0.0, 0.0), "sigmoid": (7, 0.0, 0.0)}
 
 
@@ -24,7 +41,9 @@ def pair(value: Any) -> tuple[int, int]:
 class Call:
     """A call below ops, so that the layout can be chosen."""
 
-    def __init__(self, operation: str, shape: tuple[int, ...], kernel: tuple[int, ...], dtype: Any, **options: Any):
+    def __init__(
+        self, operation: str, shape: tuple[int, ...], kernel: tuple[int, ...], dtype: Any, **options: Any
+    ):
         rng = np.random.default_rng(sum(shape) + 7 * sum(kernel))
         self.operation, self.groups = operation, 1
         self.strides, self.dilations = pair(options.get("strides", 1)), pair(options.get("dilations", 1))
@@ -34,8 +53,18 @@ class Call:
         cout = kernel[2] if operation == "conv2d_transpose" else kernel[3]
         self.bias, self.alpha = (rng.standard_normal(cout).astype(dtype) for _ in range(2))
 
-    def run(self, isa: str, layout: str, threads: int = 1, name: str = "none", bias: bool = True) -> np.ndarray:
-        shape = (self.operation, self.x.shape, self.kernel.shape, self.strides, self.padding, self.dilations, 1)
+    def run(
+        self, isa: str, layout: str, threads: int = 1, name: str = "none", bias: bool = True
+    ) -> np.ndarray:
+        shape = (
+            self.operation,
+            self.x.shape,
+            self.kernel.shape,
+            self.strides,
+            self.padding,
+            self.dilations,
+            1,
+        )
         made = plan.make_plan(ops._geometry(*shape, *self.size), self.x.dtype, isa, layout)
         panels = pack.pack_panels(
             self.kernel, self.operation, self.strides, self.dilations, 1, isa, made.layout
@@ -55,7 +84,7 @@ def transposed(kernel: tuple[int, int], strides: Any, dtype: Any) -> list[Call]:
         for j, cout in enumerate((1, 3, 8, 21)):
             padding = PADDINGS[(i + 2 * j + kernel[1]) % len(PADDINGS)]
             extra = (0, 1) if pair(strides)[1] > 1 and (i + j) % 3 == 0 else None
-            options = dict(strides=strides, padding=padding, output_padding=extra)
+            options = {"strides": strides, "padding": padding, "output_padding": extra}
             try:
                 call = Call("conv2d_transpose", shape, (*kernel, cout, shape[3]), dtype, **options)
                 call.run("base", "plain")
@@ -81,7 +110,9 @@ def test_wide_phases_give_the_plain_bits(isa: str, dtype: np.dtype, kernel: Any,
 
 
 @pytest.mark.parametrize(("kernel", "strides"), PIXELS)
-def test_transposed_pixel_vectors_give_the_plain_bits(isa: str, dtype: np.dtype, kernel: Any, strides: Any) -> None:
+def test_transposed_pixel_vectors_give_the_plain_bits(
+    isa: str, dtype: np.dtype, kernel: Any, strides: Any
+) -> None:
     for call in transposed(kernel, strides, dtype):
         assert_same_bits(call.run(isa, "pixels"), call.run(isa, "plain"))
 
@@ -89,10 +120,12 @@ def test_transposed_pixel_vectors_give_the_plain_bits(isa: str, dtype: np.dtype,
 @pytest.mark.parametrize("strides", [1, 2, (3, 1)])
 @pytest.mark.parametrize("dilations", [1, (1, 2), 3])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (1, 4), (5, 2)])
-def test_pixel_vectors_give_the_plain_bits(isa: str, dtype: np.dtype, kernel: Any, dilations: Any, strides: Any) -> None:
+def test_pixel_vectors_give_the_plain_bits(
+    isa: str, dtype: np.dtype, kernel: Any, dilations: Any, strides: Any
+) -> None:
     for i, shape in enumerate(SHAPES):
         padding = PADDINGS[(i + kernel[0]) % 3 if i % 2 else 5]
-        options = dict(strides=strides, dilations=dilations, padding=padding)
+        options = {"strides": strides, "dilations": dilations, "padding": padding}
         call = Call("conv2d", shape, (*kernel, shape[3], (1, 3, 8, 20)[i % 4]), dtype, **options)
         try:
             want = call.run(isa, "plain")
@@ -125,13 +158,17 @@ def test_threads_and_batches_cannot_be_seen(
 @pytest.mark.parametrize("layout", ["wide", "pixels"])
 def test_output_shapes_that_end_amid_the_phases(isa: str, dtype: np.dtype, layout: str) -> None:
     for width in range(3 * 5 + 4, 3 * 5 + 7):  # valid, kernel 6, stride 3, 6 pixels: 21 to 23
-        options = dict(strides=(2, 3), padding="valid", output_shape=(13, width + 2))
+        options = {"strides": (2, 3), "padding": "valid", "output_shape": (13, width + 2)}
         call = Call("conv2d_transpose", (1, 6, 6, 4), (3, 6, 5, 4), dtype, **options)
         assert_same_bits(call.run(isa, layout), call.run(isa, "plain"))
 
 
-@pytest.mark.parametrize("cut", [{"STRETCH_BYTES": 1}, {"TILE_BYTES": 1}, {"STRETCH_BYTES": 2**30, "TILE_BYTES": 2**30}])
-def test_where_rows_are_cut_cannot_be_seen(isa: str, monkeypatch: pytest.MonkeyPatch, cut: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "cut", [{"STRETCH_BYTES": 1}, {"TILE_BYTES": 1}, {"STRETCH_BYTES": 2**30, "TILE_BYTES": 2**30}]
+)
+def test_where_rows_are_cut_cannot_be_seen(
+    isa: str, monkeypatch: pytest.MonkeyPatch, cut: dict[str, int]
+) -> None:
     calls = [
         Call("conv2d_transpose", (1, 4, 330, 6), (5, 5, 2, 6), "float32", strides=2, padding="same"),
         Call("conv2d", (1, 6, 600, 6), (3, 5, 6, 4), "float32", strides=(1, 2), padding="same"),
@@ -142,7 +179,9 @@ def test_where_rows_are_cut_cannot_be_seen(isa: str, monkeypatch: pytest.MonkeyP
         assert_same_bits(call.run(isa, "pixels"), call.run(isa, "plain"))
 
 
-def test_sums_cut_in_chunks_are_continued_past_the_ends_of_a_line(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_cut_in_chunks_are_continued_past_the_ends_of_a_line(
+    isa: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     call = Call("conv2d_transpose", (1, 5, 20, 40), (4, 4, 21, 40), "float32", strides=2, padding="same")
     want = call.run(isa, "plain")
     monkeypatch.setattr(plan, "PANEL_BYTES", 1000)
@@ -198,8 +237,10 @@ def test_a_packed_kernel_serves_every_size_and_padding(isa: str, dtype: np.dtype
         for size in ((1, 1, 1, 6), (2, 3, 5, 6), (1, 9, 40, 6)):
             x = rng.standard_normal(size).astype(dtype)
             for padding in ("same", "valid"):
-                options: Any = dict(strides=2, padding=padding)
-                assert_same_bits(cl.conv2d_transpose(x, packed, **options), cl.conv2d_transpose(x, w, **options))
+                options: Any = {"strides": 2, "padding": padding}
+                assert_same_bits(
+                    cl.conv2d_transpose(x, packed, **options), cl.conv2d_transpose(x, w, **options)
+                )
 
 
 # ---- the rule ----------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-"""Few output channels, and transposed convolutions of many phases: forms that fill vectors where vectors along
-the output channels alone would stay empty.
+"""Few output channels, and transposed convolutions of many phases: forms that fill vectors where vectors
+along the output channels alone would stay empty.
 
 Each form has its own layout of the weights. `layout_for` chooses by the kernel alone, so that a kernel can be
 packed before the input's size is known; `make_plan` turns back to "plain" where an input is too narrow.
@@ -13,8 +13,8 @@ from .geometry import Axis, Geometry, Phase
 
 LAYOUTS = ("plain", "wide", "pixels")
 
-# Pixel vectors: a tile's slice of the transposed row stays in L1, the row and the rolling sums of a stretch in
-# L2.
+# Pixel vectors: a tile's slice of the transposed row stays in L1, the row and the rolling sums of a stretch
+# in L2.
 TILE_BYTES = 24 * 1024
 STRETCH_BYTES = 128 * 1024
 
@@ -79,6 +79,7 @@ def layout_for(
 # of the times, and wrong only where two forms lie closer than that.
 LANE_PIXEL = 15  # an output line's pixel, of vectors along channels
 TRANSPOSE = 0.8  # an input element
+TRANSPOSE_FEW = 12  # an input pixel of few channels
 INTERLEAVE = 0.9  # an output element
 
 
@@ -101,8 +102,9 @@ def _pixel_cost(
     empty = -(-line // lanes) * lanes / line if line else 1.1  # a row's last vector
     sums = height * width * cin * cout / lanes * (2 if height * cout == 1 else 1)
     reload = 2 * height * outputs[1] * cout / lanes
-    inputs = cin if outputs != (1, 1) else cin * strides[0] * strides[1]
-    return empty * (sums + reload) + TRANSPOSE * inputs + INTERLEAVE * outputs[0] * outputs[1] * cout
+    inputs = 1 if outputs != (1, 1) else strides[0] * strides[1]
+    transpose = 2.0 if cin == 1 == inputs else max(TRANSPOSE * cin, TRANSPOSE_FEW)
+    return empty * (sums + reload) + transpose * inputs + INTERLEAVE * outputs[0] * outputs[1] * cout
 
 
 def widened(geometry: Geometry) -> tuple[Geometry, int]:
@@ -141,6 +143,4 @@ def pixel_plan(geometry: Geometry, lanes: int, size: int) -> PixelPlan:
     stretch = -(-vectors // -(-vectors // max(fits, 8)))
     tile = max(TILE_BYTES // (size * lanes * planes * geometry.cin), 4)
     scale, divisor = row.step, row.in_step
-    return PixelPlan(
-        scale, divisor, deltas, transposed, planes, taps, left, right, stretch * lanes, tile
-    )
+    return PixelPlan(scale, divisor, deltas, transposed, planes, taps, left, right, stretch * lanes, tile)

@@ -44,7 +44,7 @@ from .arguments import (
 )
 from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpose_axis
 from .heads import layout_for
-from .pack import Operation, PackedKernel, channels_of, pack_panels
+from .pack import Operation, PackedKernel, Panels, channels_of, pack_panels
 from .plan import Plan, make_plan
 
 Kernel = ArrayLike | PackedKernel
@@ -450,6 +450,15 @@ def _plan(isa: str, dtype: np.dtype[Any], *shape: Any) -> Plan:
     return make_plan(geometry, dtype, isa, layout)
 
 
+def _panels(weights: Array | PackedKernel, layout: str, *packing: Any) -> Panels:
+    """The weights in this layout."""
+    return (
+        weights.panels(layout)
+        if isinstance(weights, PackedKernel)
+        else pack_panels(weights, *packing, layout)
+    )
+
+
 def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
     """A callable's result, which must be an array of the output's shape."""
     returned = after(y.reshape(shape))
@@ -501,10 +510,7 @@ def _run(
     inputs = (x, array, kernel, weights, bias, bias_array) if out is not None else ()
     y = check_out(out, geometry.out_shape, dtype, inputs)
     packing = (operation, strides, dilations, groups, isa)
-    if isinstance(weights, PackedKernel):
-        panels = weights.panels(plan.layout)
-    else:
-        panels = pack_panels(weights, *packing, plan.layout)
+    panels = _panels(weights, plan.layout, *packing)
     # a callable may raise: out stays untouched
     target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y
     code, a, b, alpha = fused if fused is not None else (0, 0.0, 0.0, None)
@@ -513,7 +519,7 @@ def _run(
     if plan.padding and not panels.finite:
         runner = plan.exact
         if plan.layout != "plain":
-            panels = weights.panels("plain") if isinstance(weights, PackedKernel) else pack_panels(weights, *packing, "plain")
+            panels = _panels(weights, "plain", *packing)
     runner.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
     if after is not None:
         y[...] = _checked(after, target, whole_shape or geometry.out_shape)

@@ -52,9 +52,7 @@ def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[in
     return shape[0], shape[1], 1
 
 
-def layout_of(
-    kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str
-) -> str:
+def layout_of(kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str) -> str:
     """plan.layout_for this kernel."""
     lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
     return layout_for(operation, kernel.shape, strides, dilations, groups, lanes)

@@ -1,19 +1,19 @@
-# Pixel vectors, row-stationary: convolution and its transpose with few output channels (plan.layout_for says when).
+# Pixel vectors, row-stationary: convolution and its transpose with few output channels (heads.py says when).
 #
-# Lanes along the output channels would stay empty, so a vector holds neighbouring pixels of one row, and weights are broadcast. For each
-# image, and each band of output rows (a task):
+# Lanes along the output channels would stay empty, so a vector holds neighbouring pixels of one row, and weights are
+# broadcast. For each image, and each band of output rows (a task):
 #
 #     for each input row r:                          ascending; for the transpose descending
 #         write down finished output rows
 #         transpose row r to [channels][pixels + pads]
 #         for each tile of pixels:                   its slice of the row stays in L1
 #             for each column phase:
-#                 for the sums (kernel row a, output channel l) with an output row o(r, a) inside the band, up to 14 at a time:
+#                 for the sums (kernel row a, output channel l) with an output row o(r, a) in the band, up to mr at a time:
 #                     acc[o][phase][l][pixels] += over taps, channels:  x[channel][pixel + offset] * w[tap][channel][a][l]
 #
-# That is one ordered chain (kernel row, tap, channel) for each output: its kernel rows ascend as the input rows go by. The sums wait in
-# memory between input rows (a rolling buffer of as many output rows as one input row reaches), which is exact. Input rows outside the
-# image are skipped; the pads at both sides hold zeros.
+# That is one ordered chain (kernel row, tap, channel) for each output: its kernel rows ascend as the input rows go by.
+# The sums wait in memory between input rows (a rolling buffer of as many output rows as one input row reaches), which
+# is exact. Input rows outside the image are skipped; the pads at both sides hold zeros.
 #
 # Row r reaches output row o by kernel row a where r*row_scale + delta[a] = o*row_divisor:
 # for the convolution (1, before - a*dilation, stride), for the transpose (stride, a - before, 1).
@@ -37,7 +37,8 @@ cdef struct PixelJob:
     int64_t tile               # vectors
     int64_t x_step             # from one channel of the transposed row to the next
     int64_t slots              # output rows that one input row reaches
-    int64_t *delta             # [kernel_h]
+    int64_t lowest             # the least output row of input row 0
+    int64_t *delta             # [kernel_h][2]: delta // row_divisor, delta % row_divisor
     PixelColumns *column       # [phases]
     # of one call
     const char *x
@@ -60,7 +61,7 @@ cdef int64_t row_bytes_of(const PixelJob *job) noexcept nogil:
 cdef int64_t pixel_scratch(const PixelJob *job) noexcept nogil:
     """Bytes of a task: a transposed row, the sums, counts and slots."""
     return (row_bytes_of(job) + job.slots * job.phases * job.cout * job.stretch * job.table.itemsize
-            + (job.phases + job.kernel_h) * sizeof(int64_t))
+            + (2 * job.phases + job.kernel_h) * sizeof(int64_t))
 
 
 @cython.cdivision(True)
@@ -85,35 +86,59 @@ cdef void transpose_row(const PixelJob *job, const char *row, int64_t p0, char *
             first = 0
         last = smaller(p0 + job.stretch + job.right, ceil_div(job.w - plane, job.planes))
         if first < last:
-            job.table.pixel_transpose(row + (first * job.planes + plane) * job.cin * size, job.planes * job.cin, last - first, job.cin,
+            job.table.pixel_transpose(row + (first * job.planes + plane) * job.cin * size, job.planes * job.cin,
+                                      last - first, job.cin,
                                       to + (plane * job.cin * job.x_step + first - p0 + job.left) * size, job.x_step)
 
 
 @cython.cdivision(True)
-cdef void pixel_row(const PixelJob *job, int64_t r, int64_t low, int64_t high, const int64_t *counts, const char *x, char *acc,
-                    int64_t *slots, const char *ahead) noexcept nogil:
-    """What one transposed input row adds to the output rows low .. high."""
-    cdef int64_t size = job.table.itemsize, line = job.phases * job.cout * job.stretch * size
-    cdef int64_t a, b, c, o, v0, v1, vectors, most = ceil_div(counts[0], job.table.lanes), pieces, piece, i, l, n, first, n0, tiles, tile
+cdef bint place_sums(const PixelJob *job, int64_t r, int64_t low, int64_t high, int64_t *slots) noexcept nogil:
+    """Where in the rolling buffer each kernel row finds the output row, of low .. high, that input row r adds to; -1: none.
+
+    Returns whether there is one. One division for the row: many rows are short.
+    """
+    cdef int64_t scaled = r * job.row_scale, a, o, rest = 0, quotient = scaled, lowest, slot
+    cdef bint found = False
+    if job.row_divisor > 1:
+        quotient = scaled // job.row_divisor
+        rest = scaled - quotient * job.row_divisor
+    lowest = quotient + job.lowest
+    slot = lowest % job.slots if lowest >= 0 else lowest
+    for a in range(job.kernel_h):
+        slots[a] = -1
+        o = quotient + job.delta[2 * a]
+        if rest + job.delta[2 * a + 1] == job.row_divisor:
+            o += 1
+        elif rest + job.delta[2 * a + 1] != 0:
+            continue
+        if low <= o < high:
+            slots[a] = (o - lowest + slot if lowest >= 0 else o) % job.slots
+            found = True
+    return found
+
+
+@cython.cdivision(True)
+cdef void pixel_row(const PixelJob *job, const int64_t *vectors, const char *x, char *acc, const int64_t *slots,
+                    const char *ahead) noexcept nogil:
+    """What one transposed input row adds to the output rows in `slots`."""
+    cdef int64_t size = job.table.itemsize, line = job.phases * job.cout * job.stretch * size, row_bytes = job.w * job.cin * size
+    cdef int64_t a, b, c, v0, v1, pieces, piece, i, l, n, first, after, n0, tiles = 1, tile
     cdef PixelPass call
     cdef const PixelColumns *column
-    for a in range(job.kernel_h):  # the output row of each kernel row, as its place in the rolling buffer; -1: none
-        o = r * job.row_scale + job.delta[a]
-        slots[a] = -1
-        if o >= low * job.row_divisor and o < high * job.row_divisor and o % job.row_divisor == 0:
-            slots[a] = o // job.row_divisor % job.slots
     call.ahead, call.fetch = ahead, 64
     call.kc, call.x_step, call.w_step = job.cin, job.x_step, job.kernel_h * job.cout
-    tiles = ceil_div(most, job.tile)
+    if vectors[0] > job.tile:
+        tiles = ceil_div(vectors[0], job.tile)
+    v0 = 0
     for tile in range(tiles):
-        v0, v1 = tile * most // tiles, (tile + 1) * most // tiles
+        v1 = (tile + 1) * vectors[0] // tiles if tile + 1 < tiles else vectors[0]
         call.x = x + v0 * job.table.lanes * size
         for c in range(job.phases):
             column = &job.column[c]
-            vectors = smaller(v1, ceil_div(counts[c], job.table.lanes)) - v0
-            if vectors <= 0 or column.taps == 0:
+            call.vectors = smaller(v1, vectors[c]) - v0
+            if call.vectors <= 0 or column.taps == 0:
                 continue
-            call.vectors, call.taps, call.shifts, call.tap_weights = vectors, column.taps, column.shifts, column.weights
+            call.taps, call.shifts, call.tap_weights = column.taps, column.shifts, column.weights
             a = 0
             while a < job.kernel_h:
                 if slots[a] < 0:
@@ -123,43 +148,47 @@ cdef void pixel_row(const PixelJob *job, int64_t r, int64_t low, int64_t high, c
                 while b < job.kernel_h and slots[b] >= 0:
                     b += 1
                 n = (b - a) * job.cout
-                pieces = ceil_div(n, job.table.mr)
-                l, n0 = 0, a
+                pieces = ceil_div(n, job.table.mr) if n > job.table.mr else 1
+                l, n0, first = 0, a, 0
                 for piece in range(pieces):
-                    first = piece * n // pieces
+                    after = (piece + 1) * n // pieces if piece + 1 < pieces else n
                     call.weights = job.weights + (a * job.cout + first) * size
-                    for i in range((piece + 1) * n // pieces - first):
+                    for i in range(after - first):
                         call.acc[i] = acc + slots[n0] * line + ((c * job.cout + l) * job.stretch + v0 * job.table.lanes) * size
                         l += 1
                         if l == job.cout:
                             l = 0
                             n0 += 1
-                    job.table.pixels[(piece + 1) * n // pieces - first](&call)
-                    if <const char *> call.ahead >= ahead + job.w * job.cin * size:
+                    job.table.pixels[after - first](&call)
+                    if <const char *> call.ahead >= ahead + row_bytes:
                         call.fetch = 0
+                    first = after
                 a = b
+        v0 = v1
 
 
 @cython.cdivision(True)
 cdef void pixel_task(const PixelJob *job, int64_t task, char *scratch) noexcept nogil:
     """One image, one band of output rows, one stretch of pixels."""
-    cdef int64_t stretch = task % job.stretches, band = task // job.stretches % job.bands, image = task // job.stretches // job.bands
+    cdef int64_t stretch = task % job.stretches, band = task // job.stretches % job.bands
+    cdef int64_t image = task // job.stretches // job.bands
     cdef int64_t low = band * job.ho // job.bands, high = (band + 1) * job.ho // job.bands, p0 = stretch * job.stretch
-    cdef int64_t first, last, r, c, i, o, a, size = job.table.itemsize
+    cdef int64_t first, last, r, c, i, o, size = job.table.itemsize
     cdef int64_t row_bytes = job.w * job.cin * size
     cdef const char *row
     cdef char *x = scratch
     cdef char *acc = x + row_bytes_of(job)
     cdef int64_t acc_bytes = job.slots * job.phases * job.cout * job.stretch * size
     cdef int64_t *counts = <int64_t *> (acc + acc_bytes)
-    cdef int64_t *slots = counts + job.phases
-    cdef bint any_sum
+    cdef int64_t *vectors = counts + job.phases
+    cdef int64_t *slots = vectors + job.phases
     memset(x, 0, row_bytes_of(job))
     memset(acc, 0, acc_bytes)
     for c in range(job.phases):
         counts[c] = smaller(job.stretch, job.column[c].count - p0)
         if counts[c] < 0:
             counts[c] = 0
+        vectors[c] = ceil_div(counts[c], job.table.lanes)
     # rows r with low*divisor <= r*scale + delta < high*divisor for some delta
     first = -floor_div(-(low * job.row_divisor - job.most), job.row_scale)
     last = floor_div((high - 1) * job.row_divisor - job.least, job.row_scale) + 1
@@ -177,15 +206,12 @@ cdef void pixel_task(const PixelJob *job, int64_t task, char *scratch) noexcept 
             while o < high and o * job.row_divisor < r * job.row_scale + job.least:
                 write_line(job, image, o, p0, counts, acc)
                 o += 1
-        any_sum = job.row_divisor == 1
-        for a in range(job.kernel_h):
-            any_sum = any_sum or floor_div(r + job.delta[a], job.row_divisor) * job.row_divisor == r + job.delta[a]
-        if any_sum:
+        if place_sums(job, r, low, high, slots):
             row = job.x + (image * job.h + r) * row_bytes
             transpose_row(job, row, p0, x)
             # meanwhile the next row comes from L3 or memory
             row += (p0 * job.planes * job.cin * size) + (-row_bytes if job.descending else row_bytes)
-            pixel_row(job, r, low, high, counts, x, acc, slots, row)
+            pixel_row(job, vectors, x, acc, slots, row)
     while low <= o < high:
         write_line(job, image, o, p0, counts, acc)
         o += -1 if job.descending else 1
@@ -216,15 +242,16 @@ cdef class Pixels:
         job.stretches, job.bands = ceil_div(columns.phases[0].count, job.stretch), 1
         # an odd number of vectors apart, so that channels do not meet in one set of the cache
         job.x_step = (ceil_div(job.left + job.stretch + job.right, lanes) + 1 | 1) * lanes
-        total = job.kernel_h + 2 * sum([len(p.offsets) for p in columns.phases])
+        total = 2 * job.kernel_h + 2 * sum([len(p.offsets) for p in columns.phases])
         self.numbers = <int64_t *> malloc((total + 1) * sizeof(int64_t))
         job.column = <PixelColumns *> calloc(job.phases + 1, sizeof(PixelColumns))
         if not (self.numbers and job.column):
             raise MemoryError("no memory for a plan")
         job.delta, k = self.numbers, 0
+        job.lowest = floor_div(job.least, job.row_divisor)
         for delta in pixels.deltas:
-            self.numbers[k] = delta
-            k += 1
+            self.numbers[k], self.numbers[k + 1] = delta // job.row_divisor, delta % job.row_divisor
+            k += 2
         for i in range(job.phases):
             phase, taps = columns.phases[i], pixels.taps[i]
             job.column[i].count, job.column[i].taps = phase.count, len(phase.offsets)

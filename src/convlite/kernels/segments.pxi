@@ -12,9 +12,9 @@
 # kw*cin numbers, and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into
 # one tap (`fused` = kw): a 7x7 kernel on 3 channels is 7 taps of 21 numbers instead of 49 of 3.
 #
-# Transposed, "wide" (plan.layout_for): the outputs of the column phases lie side by side, so phases with the same taps are one phase of
-# stride*cout channels. With padding, its first and last pixel reach over the line's ends by `lead` numbers or less; the
-# tiles that hold them are computed in a buffer, and what lies inside the line is copied.
+# Transposed, "wide" (heads.py): the outputs of the column phases lie side by side, so phases with the same taps are one
+# phase of stride*cout channels. With padding, its first and last pixel reach over the line's ends; the tiles that hold
+# them are computed in a buffer, and what lies inside the line is copied.
 
 
 cdef struct Spot:
@@ -101,7 +101,8 @@ cdef void run_clipped(const Job *job, const Tile *tile, const Spot *spot, int64_
             job.table.strided[nr][spot.mr](&call)
         for i in range(spot.mr):
             p = spot.p0 + i - (half if spot.two_lines and i >= half else 0)
-            at = <char *> spot.out[1 if i >= half else 0] + (i - half if i >= half else i) * tile.out_step + tile.out_offset * size
+            at = <char *> spot.out[1 if i >= half else 0] + (i - half if i >= half else i) * tile.out_step
+            at += tile.out_offset * size
             row = buffer + i * row_bytes
             first = p * job.cout - job.lead + tile.out_offset
             low = -first if first < 0 else 0

@@ -43,14 +43,14 @@ static inline __attribute__((always_inline)) void NAME(pixel_tile)(PixelPass *pa
     pass->ahead = ahead;
 }
 
-/* a stretch in tiles of nearly equal width */
+/* a stretch in the widest tiles, the last two of nearly equal width; no divisions, many stretches are short */
 #define TILE_OF(n, v) case v: if (v <= PIXEL_VECTORS(n)) NAME(pixel_tile)(pass, at, n, v <= PIXEL_VECTORS(n) ? v : 1); break;
 #define INSTANCE(n) \
     static void NAME(pixels_##n)(PixelPass *pass) { \
-        const int64_t tiles = (pass->vectors + PIXEL_VECTORS(n) - 1) / PIXEL_VECTORS(n); \
-        for (int64_t tile = 0; tile < tiles; tile++) { \
-            const int64_t first = tile * pass->vectors / tiles, v = (tile + 1) * pass->vectors / tiles - first, at = first * LANES; \
-            switch (v) { \
+        enum { MOST = PIXEL_VECTORS(n) }; \
+        for (int64_t at = 0, rest = pass->vectors, count; rest > 0; rest -= count, at += count * LANES) { \
+            count = rest <= MOST ? rest : rest < 2 * MOST ? (rest + 1) / 2 : MOST; \
+            switch (count) { \
             TILE_OF(n, 1) TILE_OF(n, 2) TILE_OF(n, 3) TILE_OF(n, 4) TILE_OF(n, 5) TILE_OF(n, 6) TILE_OF(n, 7) TILE_OF(n, 8) \
             } \
         } \
@@ -81,7 +81,8 @@ static inline __attribute__((always_inline)) void NAME(transpose_block)(V *r) {
 }
 
 /* LANES pixels x n <= LANES channels; where `over`, elements behind a pixel's channels may be read. */
-static inline __attribute__((always_inline)) void NAME(transpose_whole)(const REAL *from, int64_t from_step, int64_t n, int over, REAL *to, int64_t to_step) {
+static inline __attribute__((always_inline)) void NAME(transpose_whole)(const REAL *from, int64_t from_step, int64_t n, int over, REAL *to,
+                                                                        int64_t to_step) {
     int64_t k = 0;
 #if REAL_BITS == 32 && (defined(SIMD_AVX512) || defined(SIMD_AVX2))
     /* Four channels of LANES pixels at a time: quads from memory into their places (which costs no shuffle), then a 4x4 transpose inside
@@ -142,8 +143,8 @@ static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t 
 
 /* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= wide <= LANES, a power of two. Where there is room up to
    the last pixel, `wide` elements are stored and the next pixel overwrites what is too much. */
-static inline __attribute__((always_inline)) void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int wide, int64_t pixels,
-                                                                         int64_t pitch, REAL *out) {
+static inline __attribute__((always_inline)) void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int wide,
+                                                                         int64_t pixels, int64_t pitch, REAL *out) {
     V r[LANES], other[LANES];
     UNROLL for (int i = 0; i < wide; i++) r[i] = i < rows ? VLOAD(acc + i * acc_step) : VZERO();
     UNROLL for (int stage = 1; stage < wide; stage *= 2) {
@@ -199,8 +200,7 @@ static void NAME(pixel_line)(const PixelLine *line) {
         least = line->counts[c] < least ? line->counts[c] : least;
     }
     if (line->bias || act->code) {
-        for (int64_t r = 0; r < rows; r++) {
-            const int64_t l = r % cout;
+        for (int64_t r = 0, l = 0; r < rows; r++, l = l + 1 < cout ? l + 1 : 0) {
             const V bias = line->bias ? VSPLAT(((const REAL *)line->bias)[l]) : VZERO();
             REAL slope[LANES];
             VSTORE(slope, line->alpha ? VSPLAT(((const REAL *)line->alpha)[l]) : VZERO());
