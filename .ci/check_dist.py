@@ -27,9 +27,12 @@ def check(directory: Path) -> None:
     if "src/convlite/kernels/_kernels.c" in sources:
         raise SystemExit(f"{sdist.name} carries the generated _kernels.c")
 
-    extra = {name for name in files if Path(name).suffix not in RUNS}
+    shapes = {name for name in files if name.startswith("convlite/bench/shapes/") and name.endswith(".txt")}
+    extra = {name for name in files if Path(name).suffix not in RUNS} - shapes
     if extra != {"convlite/VERSION", "convlite/py.typed"}:
         raise SystemExit(f"{wheel.name}: beside Python files it holds {sorted(extra)}")
+    if not shapes:
+        raise SystemExit(f"{wheel.name} lacks the shapes of `convlite bench`")
     if not any(name.startswith("convlite/_kernels.") and name.endswith(".so") for name in files):
         raise SystemExit(f"{wheel.name} has no compiled module")
     if not any(name.endswith(".pyi") for name in files):

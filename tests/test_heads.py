@@ -65,7 +65,7 @@ class Call:
             self.dilations,
             1,
         )
-        made = plan.make_plan(ops._geometry(*shape, *self.size), self.x.dtype, isa, layout)
+        made = plan.make_direct_plan(ops._geometry(*shape, *self.size), self.x.dtype, isa, layout)
         panels = pack.pack_panels(
             self.kernel, self.operation, self.strides, self.dilations, 1, isa, made.layout
         )

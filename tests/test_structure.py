@@ -22,23 +22,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reference": {"arguments"},
     "geometry": {"arguments"},
     "activations": {"arguments"},
+    "_precision": set(),
     "heads": {"geometry"},
-    "plan": {"geometry", "heads", "_kernels"},
+    "winograd": {"geometry", "_kernels"},
+    "plan": {"geometry", "heads", "winograd", "_kernels"},
     "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
     "pack": {"arguments", "geometry", "heads", "plan", "_dispatch", "_kernels"},
-    "ops": {
-        "arguments",
-        "geometry",
-        "heads",
-        "plan",
-        "pack",
-        "activations",
-        "_dispatch",
-        "_threads",
-        "_kernels",
-    },
+    "ops": {"arguments", "geometry", "winograd", "plan", "pack", "activations", "_dispatch", "_precision"}
+    | {"_threads", "_kernels", "heads"},
     "_equivalents": {"arguments", "geometry"},
     "explain": {"_equivalents", "ops", "arguments"},
     "pooling": {"arguments", "activations", "geometry"},
@@ -55,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # The one import that points up, made at call time: an activation object that is called runs the fused
 # kernel's code, so that relu(conv2d(x)) and conv2d(x, activation="relu") have the same bits.
 UPWARDS = {("activations", "ops")}
-TOP = {"__init__", "__main__", "cli", "demo"}  # the face of the package: these may import everything
+TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 
 
 def module_of(path: Path) -> str:

@@ -17,6 +17,7 @@ with open(os.path.join(os.path.dirname(__file__), "VERSION"), encoding="ascii") 
 from . import _waiting as _waiting  # first: it decides how the core is loaded
 from . import activations
 from ._dispatch import show_config
+from ._precision import get_precision, precision, set_precision
 from ._threads import get_num_threads, num_threads, set_num_threads
 from .explain import explain
 from .images import pad2d, resize2d, upsample2d
@@ -68,6 +69,7 @@ __all__ = [
     # networks
     "layers", "activations", "initializers", "convert", "reference",
     # the machine
+    "precision", "set_precision", "get_precision",
     "num_threads", "set_num_threads", "get_num_threads", "show_config", "__version__",
 ]  # fmt: skip
 

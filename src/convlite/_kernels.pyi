@@ -5,6 +5,7 @@ from typing import Any, TypedDict, final
 
 from .arguments import Array
 from .plan import Plan
+from .winograd import WinogradPlan
 
 class _Table(TypedDict):
     lanes: int
@@ -57,6 +58,40 @@ class Pixels:
         threads: int,
     ) -> None: ...
 
+@final
+class Winograd:
+    def __init__(self, plan: WinogradPlan) -> None: ...
+    scratch_bytes: int
+    def run(
+        self,
+        x: Array,
+        weights: Array,
+        bias: Array | None,
+        alpha: Array | None,
+        out: Array,
+        code: int,
+        a: float,
+        b: float,
+        finite: bool,
+        threads: int,
+    ) -> None: ...
+
+def multiply_rows(
+    isa: str,
+    itemsize: int,
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    alpha: Array | None,
+    out: Array,
+    rows: int,
+    kc: int,
+    columns: int,
+    code: int,
+    a: float,
+    b: float,
+    threads: int,
+) -> None: ...
 def pack(
     kernel: Array,
     packed: Array,
@@ -73,6 +108,20 @@ def pack(
     nr: int,
     depthwise: bool,
 ) -> bool: ...
+def pack_winograd(
+    kernel: Array,
+    packed: Array,
+    isa: str,
+    itemsize: int,
+    m: int,
+    first: int,
+    row_step: int,
+    column_step: int,
+    k_step: int,
+    l_step: int,
+    cin: int,
+    cout: int,
+) -> None: ...
 def activate(
     isa: str,
     itemsize: int,

@@ -16,6 +16,7 @@ COMMANDS = {
         "convlite.cli:info",
     ),
     "demo": ("find the faces in a photograph", "convlite.demo.run:main"),
+    "bench": ("measure convlite against other libraries on this machine", "convlite.bench.run:main"),
 }
 
 

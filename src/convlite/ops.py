@@ -10,6 +10,7 @@ each accepts a PackedKernel. Common arguments:
     activation           None, a name, an object such as convlite.activations.LeakyReLU(0.1), or any callable
     out                  where to write: exact shape and dtype, C-contiguous, overlapping no input;
                          untouched when an error is raised
+    precision            "exact" or "fast" for this call (convlite.precision); None: what holds here
 
 Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each naming the argument.
 """
@@ -23,7 +24,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _dispatch, _kernels, _threads
+from . import _dispatch, _kernels, _precision, _threads
+from ._precision import Precision
 from .activations import Spec, resolve
 from .arguments import (
     Array,
@@ -46,6 +48,7 @@ from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpos
 from .heads import layout_for
 from .pack import Operation, PackedKernel, Panels, channels_of, pack_panels
 from .plan import Plan, make_plan
+from .winograd import WinogradPlan
 
 Kernel = ArrayLike | PackedKernel
 
@@ -63,6 +66,7 @@ def conv2d(
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
+    precision: Precision | None = None,
 ) -> Array:
     """2-D convolution (cross-correlation): x (N,H,W,Cin), kernel (kh,kw,Cin//groups,Cout), bias (Cout,)
     -> (N,Ho,Wo,Cout).
@@ -80,7 +84,7 @@ def conv2d(
                [20., 24.]], dtype=float32)
     """
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
-    return _run("conv2d", x, kernel, bias, activation, out, s, p, d, groups)
+    return _run("conv2d", x, kernel, bias, activation, out, s, p, d, groups, precision=precision)
 
 
 def conv2d_transpose(
@@ -96,6 +100,7 @@ def conv2d_transpose(
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
+    precision: Precision | None = None,
 ) -> Array:
     """Transposed 2-D convolution: x (N,H,W,Cin), kernel (kh,kw,Cout//groups,Cin), bias (Cout,)
     -> (N,Ho,Wo,Cout).
@@ -118,7 +123,8 @@ def conv2d_transpose(
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
     size = _output_shape(output_shape)
     extra = None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0)
-    return _run("conv2d_transpose", x, kernel, bias, activation, out, s, p, d, groups, size, extra)
+    options = (s, p, d, groups, size, extra)
+    return _run("conv2d_transpose", x, kernel, bias, activation, out, *options, precision=precision)
 
 
 def depthwise_conv2d(
@@ -440,23 +446,29 @@ def _geometry(
 
 
 @lru_cache(maxsize=512)
-def _plan(isa: str, dtype: np.dtype[Any], *shape: Any) -> Plan:
+def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | WinogradPlan:
     """The plan of a call, by everything that it depends on."""
     operation, _, kernel, strides, _, dilations, groups = shape[:7]
     lanes = _kernels.describe(isa, 8 * dtype.itemsize)["lanes"]
     geometry = _geometry(*shape)
     line = geometry.columns.phases[0].count if geometry.columns.phases else 0
     layout = layout_for(operation, kernel, strides, dilations, groups, lanes, line)
-    return make_plan(geometry, dtype, isa, layout)
+    return make_plan(geometry, dtype, isa, fast, layout)
 
 
-def _panels(weights: Array | PackedKernel, layout: str, *packing: Any) -> Panels:
+def _panels(
+    weights: Array | PackedKernel,
+    layout: str,
+    operation: str,
+    strides: Pair,
+    dilations: Pair,
+    groups: int,
+    isa: str,
+) -> Panels:
     """The weights in this layout."""
-    return (
-        weights.panels(layout)
-        if isinstance(weights, PackedKernel)
-        else pack_panels(weights, *packing, layout)
-    )
+    if isinstance(weights, PackedKernel):
+        return weights.panels(layout)
+    return pack_panels(weights, operation, strides, dilations, groups, isa, layout)
 
 
 def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
@@ -490,6 +502,7 @@ def _run(
     output_shape: tuple[int, ...] | None = None,
     output_padding: Pair | None = None,
     whole_shape: tuple[int, ...] | None = None,
+    precision: Precision | None = None,
 ) -> Array:
     """Check, plan, pack, allocate, run. `whole_shape` is the shape that a callable activation sees, where it
     is not out's.
@@ -502,25 +515,32 @@ def _run(
         _check_packing(weights, strides, dilations, groups)
     isa = _dispatch.active_isa()
     options = (strides, padding, dilations, groups, output_shape, output_padding)
-    plan = _plan(isa, dtype, operation, array.shape, weights.shape, *options)
+    fast = _precision.resolve(precision) == "fast"
+    plan = _plan(isa, dtype, fast, operation, array.shape, weights.shape, *options)
     geometry = plan.geometry
     bias_array = check_bias(bias, geometry.cout, dtype)
     fused, after = (resolve(activation, geometry.cout, dtype)) if activation is not None else (None, None)
     # as given, and as used: an object that lends its memory, such as a memoryview, is an array only then
     inputs = (x, array, kernel, weights, bias, bias_array) if out is not None else ()
     y = check_out(out, geometry.out_shape, dtype, inputs)
-    packing = (operation, strides, dilations, groups, isa)
-    panels = _panels(weights, plan.layout, *packing)
     # a callable may raise: out stays untouched
     target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y
     code, a, b, alpha = fused if fused is not None else (0, 0.0, 0.0, None)
     threads = _threads.threads_for(plan.multiply_adds)
-    runner = plan.runner
-    if plan.padding and not panels.finite:
-        runner = plan.exact
-        if plan.layout != "plain":
-            panels = _panels(weights, "plain", *packing)
-    runner.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
+    if plan.few_rows and operation != "conv2d_transpose" and not isinstance(weights, PackedKernel):
+        sizes = (plan.few_rows, geometry.cin, geometry.cout)
+        _kernels.multiply_rows(
+            isa, dtype.itemsize, array, weights, bias_array, alpha, target, *sizes, code, a, b, threads
+        )
+    else:
+        packing = (operation, strides, dilations, groups, isa)
+        panels = _panels(weights, plan.layout, *packing)
+        runner = plan.runner
+        if plan.padding and not panels.finite:
+            runner = plan.exact
+            if plan.layout != "plain":
+                panels = _panels(weights, "plain", *packing)
+        runner.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
     if after is not None:
         y[...] = _checked(after, target, whole_shape or geometry.out_shape)
     return y

@@ -53,7 +53,7 @@ def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[in
 
 
 def layout_of(kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str) -> str:
-    """plan.layout_for this kernel."""
+    """heads.layout_for this kernel."""
     lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
     return layout_for(operation, kernel.shape, strides, dilations, groups, lanes)
 
@@ -61,7 +61,9 @@ def layout_of(kernel: Array, operation: str, strides: Pair, dilations: Pair, gro
 def pack_panels(
     kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str, layout: str
 ) -> Panels:
-    """Pack a C-contiguous kernel for one instruction set, in one of plan.LAYOUTS."""
+    """Pack a C-contiguous kernel for one instruction set, in heads.LAYOUTS or for Winograd."""
+    if layout.startswith("winograd"):
+        return _pack_winograd(kernel, operation, int(layout[-1]), isa)
     if layout == "wide":  # stride neighbours of a kernel row are one tap of stride*Cout channels, as they lie
         height, width, cout, cin = kernel.shape
         stride = strides[1]
@@ -109,6 +111,23 @@ def pack_panels(
     return Panels(data, finite)
 
 
+def _pack_winograd(kernel: Array, operation: str, tile: int, isa: str) -> Panels:
+    """Transform a C-contiguous 3x3 kernel for F(tile x tile, 3x3): panels [(tile+2)^2][cin][nr*lanes].
+
+    The transpose with stride 1 is the convolution with the kernel turned round and its channels swapped:
+    its steps are negative.
+    """
+    cin, cout, _ = channels_of(operation, kernel.shape, 1)
+    lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
+    plane = cin * cout
+    steps = (0, 3 * plane, plane, cout, 1)
+    if operation == "conv2d_transpose":
+        steps = (8 * plane, -3 * plane, -plane, 1, cin)
+    data = aligned_empty((tile + 2) ** 2 * cin * -(-cout // lanes) * lanes, kernel.dtype)
+    _kernels.pack_winograd(kernel, data, isa, kernel.itemsize, tile, *steps, cin, cout)
+    return Panels(data, True)
+
+
 class PackedKernel:
     """A kernel packed once for many calls: immutable, shareable between threads; pickles as the array it was
     made from.
@@ -151,8 +170,13 @@ class PackedKernel:
                 f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels"
             )
         self._panels: dict[tuple[str, str], Panels] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # from here on nothing can be assigned
         self.panels()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, "_lock"):
+            raise AttributeError(f"a PackedKernel is immutable: pack a new one instead of assigning {name}")
+        object.__setattr__(self, name, value)
 
     @property
     def shape(self) -> tuple[int, ...]:

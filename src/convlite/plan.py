@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from . import _kernels
 from .geometry import Axis, Geometry, Phase
 from .heads import PixelPlan, pixel_plan, widened
+from .winograd import WinogradPlan, make_winograd_plan
 
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its
 # table of addresses, a panel.
@@ -34,6 +35,8 @@ FETCH_BYTES = 512 * 1024
 # Fuse a kernel row's taps where they are at most so many numbers: 7x7 on 3 channels 60 -> 84% of peak, 3x3
 # on 512 channels of 7x7 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
+# Packing a matrix for one product with few rows costs more than the product.
+FEW_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Plan:
     fetch_bytes: int  # prefetch panels where all weights are larger
     padding: bool  # whether some pixel reads outside the input
     multiply_adds: int = field(compare=False)
+    few_rows: int  # rows of a matrix product so few that an unpacked kernel is used as it lies; 0: pack it
+    winograd: ClassVar[int] = 0
     lead: int = 0  # "wide": numbers of the first pixel that lie before its output line
     pixels: PixelPlan | None = None
 
@@ -66,7 +71,7 @@ class Plan:
     def exact(self) -> Any:
         """The same without zeros for padding: for kernels that hold Inf or NaN."""
         if self.layout != "plain":
-            return make_plan(self.geometry, np.dtype(f"f{self.bits // 8}"), self.isa).exact
+            return make_direct_plan(self.geometry, np.dtype(f"f{self.bits // 8}"), self.isa).exact
         if self.algorithm == "depthwise_lines":
             return _kernels.Gather(replace(self, algorithm="depthwise", tile_pixels=1))
         if self.algorithm == "strided":
@@ -125,6 +130,15 @@ def _neighbours(axis: Axis) -> bool:
     return offsets == tuple(range(offsets[0], offsets[0] + axis.kernel))
 
 
+def _product(loops: Geometry) -> bool:
+    """Whether the operation is a matrix product of one row of pixels."""
+    return (
+        loops.groups == 1
+        and (loops.rows.in_size, loops.rows.kernel, loops.columns.kernel) == (1, 1, 1)
+        and (loops.columns.in_size == loops.columns.out_size)
+    )
+
+
 def _fused(loops: Geometry) -> bool:
     """Whether each kernel row reads one run of numbers: its taps' pixels are neighbours, and all channels are
     read."""
@@ -167,7 +181,15 @@ def _chunks(taps: int, channels: int, row_bytes: int, addresses: int) -> tuple[i
     return max(min(taps, TABLE_BYTES // (addresses * 8)), 1), max(channels, 1)
 
 
-def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout: str = "plain") -> Plan:
+def make_plan(
+    geometry: Geometry, dtype: np.dtype[Any], isa: str, fast: bool = False, layout: str = "plain"
+) -> Plan | WinogradPlan:
+    """Winograd's form where `fast` allows it and it wins, the direct one otherwise."""
+    form = make_winograd_plan(geometry, dtype, isa) if fast else None
+    return form or make_direct_plan(geometry, dtype, isa, layout)
+
+
+def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout: str = "plain") -> Plan:
     """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in
     L2."""
     size = dtype.itemsize
@@ -178,7 +200,7 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout: str = 
     rows, columns = loops.rows, loops.columns
     algorithm, mr = _algorithm(loops, table)
     if layout == "wide" and algorithm != "strided":
-        return make_plan(geometry, dtype, isa)
+        return make_direct_plan(geometry, dtype, isa)
     depthwise = algorithm.startswith("depthwise")
     fused = algorithm == "strided" and _fused(loops)
     channels = loops.cin // (1 if depthwise else loops.groups)
@@ -217,6 +239,7 @@ def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout: str = 
         FETCH_BYTES,
         _reads_outside(rows) or _reads_outside(columns),
         geometry.multiply_adds,
+        columns.out_size if _product(loops) and columns.out_size <= FEW_ROWS else 0,
         lead,
         pixel_plan(geometry, table["lanes"], size) if layout == "pixels" else None,
     )

@@ -21,6 +21,30 @@ cdef extern from "isa/table.h" nogil:
     ctypedef struct Activation:
         int code
         double a, b
+    ctypedef struct WinogradInput:
+        const void *x
+        int64_t row_step, column_step
+        int row_low, row_high, column_low, column_high
+        const void *zeros
+        void *v
+        int64_t v_step, channels
+    ctypedef struct WinogradOutput:
+        const void *s
+        int64_t s_step
+        void *out
+        int64_t row_step, column_step, lanes
+        int rows, columns
+        const void *bias
+        const void *alpha
+        Activation act
+    ctypedef struct WinogradKernel:
+        const void *kernel
+        int64_t row_step, column_step, k_step, l_step, cin, cout
+        void *panels
+    ctypedef struct WinogradTransforms:
+        void (*input)(const WinogradInput *) noexcept nogil
+        void (*output)(const WinogradOutput *) noexcept nogil
+        void (*kernel)(const WinogradKernel *) noexcept nogil
     ctypedef struct Tile:
         const void *const *rows
         const void *panel
@@ -51,6 +75,14 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
     ctypedef void (*DepthwiseLineKernel)(const DepthwiseLine *) noexcept nogil
+    ctypedef struct Rows:
+        const void *x
+        const void *w
+        void *out
+        int64_t x_step, w_step, out_step, rows, columns, kc
+        const void *bias
+        const void *alpha
+        Activation act
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
     ctypedef struct PixelPass:
@@ -74,6 +106,7 @@ cdef extern from "isa/table.h" nogil:
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, fma
+        WinogradTransforms winograd[2]
         TileKernel gathered[3][15]
         TileKernel strided[3][15]
         DepthwiseKernel depthwise
@@ -81,6 +114,7 @@ cdef extern from "isa/table.h" nogil:
         void (*pixel_transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
         void (*pixel_line)(const PixelLine *) noexcept nogil
         DepthwiseLineKernel depthwise_line[3][8]
+        void (*rows)(const Rows *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         double (*peak)(int64_t) noexcept nogil
 
@@ -116,7 +150,9 @@ cdef extern from "openmp.h" nogil:
 include "buffers.pxi"
 include "gather.pxi"
 include "pixels.pxi"
+include "winograd.pxi"
 include "packing.pxi"
+include "rows.pxi"
 include "elementwise.pxi"
 
 

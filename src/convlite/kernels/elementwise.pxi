@@ -20,7 +20,8 @@ def activate(str isa, int itemsize, x, out, int64_t rows, int64_t columns, alpha
         # pieces of whole rows, about 16 KiB each
         step = max(1, 4096 // max(1, columns))
         pieces = ceil_div(rows, step)
-        if threads <= 1 or pieces <= 1:
+        threads = <int> smaller(threads, pieces)
+        if threads <= 1:
             with nogil:
                 table.activate(src, dst, rows, columns, slopes, act)
         else:

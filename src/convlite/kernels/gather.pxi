@@ -73,6 +73,12 @@ cdef inline int64_t smaller(int64_t a, int64_t b) noexcept nogil:
 
 
 @cython.cdivision(True)
+cdef inline int64_t cut(int64_t i, int64_t pieces, int64_t total) noexcept nogil:
+    """Where piece i starts when `total` is cut into nearly equal pieces; never overflows."""
+    return i * (total // pieces) + smaller(i, total % pieces)
+
+
+@cython.cdivision(True)
 cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0, int64_t taps, int64_t k0,
                  const char **rows, char **out) noexcept nogil:
     """Write down where the pixels of a block find their channels at taps tap0 .. tap0+taps, and where they are stored."""
@@ -83,13 +89,13 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
     cdef int64_t pixel_step = job.cin * size, row_step = job.w * job.cin * size
     cdef const char *here
     cdef bint inside
-    flat = block.first_tile * pixels // block.all_tiles
+    flat = cut(block.first_tile, block.all_tiles, pixels)
     p = flat % cp.count
     q = flat // cp.count % rp.count
     n = flat // cp.count // rp.count
     for tile in range(block.first_tile, block.first_tile + block.tiles):
-        first = tile * pixels // block.all_tiles
-        mr = (tile + 1) * pixels // block.all_tiles - first
+        first = cut(tile, block.all_tiles, pixels)
+        mr = cut(tile + 1, block.all_tiles, pixels) - first
         for i in range(mr):
             ih = q * rp.in_step
             iw = p * cp.in_step
@@ -148,8 +154,8 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         depthwise.bias, depthwise.alpha, depthwise.act = job.bias, job.alpha, job.act
         depthwise.accumulate, depthwise.finish = accumulate, finish
         for tile in range(block.first_tile, block.first_tile + block.tiles):
-            first = tile * pixels // block.all_tiles
-            mr = (tile + 1) * pixels // block.all_tiles - first
+            first = cut(tile, block.all_tiles, pixels)
+            mr = cut(tile + 1, block.all_tiles, pixels) - first
             depthwise.rows = <const void **> rows
             depthwise.out = <void **> out
             job.table.depthwise(&depthwise, <int> mr)
@@ -169,8 +175,8 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
         tile_rows, tile_out = rows, out
         for tile in range(block.first_tile, block.first_tile + block.tiles):
-            first = tile * pixels // block.all_tiles
-            mr = (tile + 1) * pixels // block.all_tiles - first
+            first = cut(tile, block.all_tiles, pixels)
+            mr = cut(tile + 1, block.all_tiles, pixels) - first
             call.rows = <const void **> tile_rows
             call.out = <void **> tile_out
             job.table.gathered[nr][mr](&call)
@@ -227,8 +233,8 @@ cdef void exact_task(const Job *job, int64_t task, const char **scratch) noexcep
     cdef const char **rows = scratch + 1
     cdef Block one
     one.row_phase, one.column_phase, one.tiles, one.all_tiles = block.row_phase, block.column_phase, 1, pixels
-    for flat in range(block.first_tile * pixels // block.all_tiles,
-                      (block.first_tile + block.tiles) * pixels // block.all_tiles):
+    for flat in range(cut(block.first_tile, block.all_tiles, pixels),
+                      cut(block.first_tile + block.tiles, block.all_tiles, pixels)):
         one.first_tile = flat
         any_tap = False
         for t in range(all_taps):

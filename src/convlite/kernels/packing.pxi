@@ -11,7 +11,8 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
                      int64_t nr) noexcept nogil:
     """Panels of every phase and group; returns whether every weight is finite.
 
-    `taps` are offsets of taps in src, in packed order.
+    `taps` are offsets of taps in src, in packed order. 12 to 24 GB/s; copying rows of one panel by a helper with a
+    constant step was slower, and so was reading the transpose's layout along its neighbours (14 -> 2 GB/s).
     """
     cdef int64_t wide = nr * lanes, phase, g, first, t, k, l, n, this
     cdef Word exponent = <Word> 0x7f800000 if sizeof(Word) == 4 else <Word> 0x7ff0000000000000ULL

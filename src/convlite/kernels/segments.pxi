@@ -29,7 +29,7 @@ cdef struct Spot:
 
 cdef inline int64_t tile_start(const AxisPhase *cp, int64_t piece) noexcept nogil:
     """The first pixel of a line's piece."""
-    return piece * cp.count // cp.pieces
+    return cut(piece, cp.pieces, cp.count)
 
 
 cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:

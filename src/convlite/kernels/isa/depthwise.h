@@ -39,12 +39,13 @@ static inline __attribute__((always_inline)) void NAME(depthwise_tile)(const Dep
             const REAL *w = (const REAL *)d->weights + m * d->weights_step + c;
             const void *const *rows = d->rows;
             V acc[MAX_DEPTHWISE_MR];
-            UNROLL for (int i = 0; i < mr; i++)
+            for (int i = 0; i < mr; i++) {
                 acc[i] = d->accumulate ? NAME(load_apart)((const REAL *)d->out[i] + c * step + m, step, n) : VZERO();
+            }
             if (n == LANES) {
                 for (int64_t t = 0; t < d->taps; t++, rows += mr, w += channels) {
-                    const V weight = VLOAD(w);
-                    UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(VLOAD((const REAL *)rows[i] + c), weight, acc[i]);
+                    const V weight = VLOAD(w); // clang-format off: it takes UNROLL for part of a declaration
+                    UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(VLOAD((const REAL *)rows[i] + c), weight, acc[i]); // clang-format on
                 }
             } else {
                 for (int64_t t = 0; t < d->taps; t++, rows += mr, w += channels) {

@@ -31,7 +31,9 @@ static inline REAL NAME(libm_one)(REAL x, const Activation *act) {
     case ACT_SILU: return x / (one + LIBM(exp)(-x));
     case ACT_GELU: return half * x * (one + LIBM(erf)(x * (REAL)0.70710678118654752440));
     case ACT_GELU_TANH: return half * x * (one + LIBM(tanh)((REAL)0.79788456080286535588 * (x + (REAL)0.044715 * x * x * x)));
-    case ACT_SOFTPLUS: return (x > 0 ? x : x != x ? x : 0) + LIBM(log1p)(LIBM(exp)(x > 0 ? -x : x));
+    case ACT_SOFTPLUS: return (x > 0 ? x : x != x ? x
+                                                  : 0) +
+                              LIBM(log1p)(LIBM(exp)(x > 0 ? -x : x));
     default: return x;
     }
 }

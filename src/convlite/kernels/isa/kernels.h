@@ -31,6 +31,8 @@
 #include "microkernel.h"
 #include "depthwise.h"
 #include "pixels.h"
+#include "winograd.h"
+#include "rows.h"
 
 /* 24 independent chains (10 where there are 16 registers) hide the latency of FMA; different start values keep the compiler from merging them. */
 static double NAME(peak)(int64_t rounds) {
@@ -70,6 +72,8 @@ static const Table NAME(table) = {
     .nr = MAX_NR,
     .depthwise_mr = MAX_DEPTHWISE_MR,
     .fma = HAS_FMA,
+    .winograd = {{NAME(winograd2_input), NAME(winograd2_output), NAME(winograd2_kernel)},
+                 {NAME(winograd4_input), NAME(winograd4_output), NAME(winograd4_kernel)}},
     .gathered = {[1] = {ROW(gathered_1)}, [2] = {ROW(gathered_2)}},
     .strided = {[1] = {ROW(strided_1)}, [2] = {ROW(strided_2)}},
     .depthwise = NAME(depthwise),
@@ -77,6 +81,7 @@ static const Table NAME(table) = {
     .pixel_transpose = NAME(pixel_transpose),
     .pixel_line = NAME(pixel_line),
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
+    .rows = NAME(rows),
     .activate = NAME(activate),
     .peak = NAME(peak),
 };

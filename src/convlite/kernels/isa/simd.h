@@ -2,7 +2,7 @@
 
    In:  REAL_BITS (32 or 64) and one of SIMD_AVX512, SIMD_AVX2, SIMD_SSE2, SIMD_NEON, SIMD_SCALAR.
    Out: REAL, V, LANES, TILE_MR (pixels of the largest tile), VZERO, VLOAD (aligned or not), VSTORE, VSPLAT(scalar), VFMA(a, b, c) = a*b + c,
-        VADD, VMUL, VDIV, VMAX(a, b), VMIN(a, b), VSELECT_NEGATIVE(x, a, b) = x < 0 ? a : b, and as functions NAME(load_some), NAME(store_some)
+        VADD, VSUB, VMUL, VDIV, VMAX(a, b), VMIN(a, b), VSELECT_NEGATIVE(x, a, b) = x < 0 ? a : b, and as functions NAME(load_some), NAME(store_some)
         for the first n < LANES elements: they touch no byte beyond.
    VMAX and VMIN return b when either operand is NaN: put the data second and NaN travels through. */
 
@@ -16,6 +16,7 @@
 #undef VSPLAT
 #undef VFMA
 #undef VADD
+#undef VSUB
 #undef VMUL
 #undef VDIV
 #undef VMAX
@@ -42,6 +43,7 @@
 #define VSPLAT(s) _mm512_set1_ps(s)
 #define VFMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VADD(a, b) _mm512_add_ps(a, b)
+#define VSUB(a, b) _mm512_sub_ps(a, b)
 #define VMUL(a, b) _mm512_mul_ps(a, b)
 #define VDIV(a, b) _mm512_div_ps(a, b)
 #define VMAX(a, b) _mm512_max_ps(a, b)
@@ -58,6 +60,7 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_store
 #define VSPLAT(s) _mm512_set1_pd(s)
 #define VFMA(a, b, c) _mm512_fmadd_pd(a, b, c)
 #define VADD(a, b) _mm512_add_pd(a, b)
+#define VSUB(a, b) _mm512_sub_pd(a, b)
 #define VMUL(a, b) _mm512_mul_pd(a, b)
 #define VDIV(a, b) _mm512_div_pd(a, b)
 #define VMAX(a, b) _mm512_max_pd(a, b)
@@ -80,6 +83,7 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_store
 #define VSPLAT(s) _mm256_set1_ps(s)
 #define VFMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define VADD(a, b) _mm256_add_ps(a, b)
+#define VSUB(a, b) _mm256_sub_ps(a, b)
 #define VMUL(a, b) _mm256_mul_ps(a, b)
 #define VDIV(a, b) _mm256_div_ps(a, b)
 #define VMAX(a, b) _mm256_max_ps(a, b)
@@ -100,6 +104,7 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm256_maskstore_
 #define VSPLAT(s) _mm256_set1_pd(s)
 #define VFMA(a, b, c) _mm256_fmadd_pd(a, b, c)
 #define VADD(a, b) _mm256_add_pd(a, b)
+#define VSUB(a, b) _mm256_sub_pd(a, b)
 #define VMUL(a, b) _mm256_mul_pd(a, b)
 #define VDIV(a, b) _mm256_div_pd(a, b)
 #define VMAX(a, b) _mm256_max_pd(a, b)
@@ -126,6 +131,7 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm256_maskstore_
 #define VSPLAT(s) _mm_set1_ps(s)
 #define VFMA(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
 #define VADD(a, b) _mm_add_ps(a, b)
+#define VSUB(a, b) _mm_sub_ps(a, b)
 #define VMUL(a, b) _mm_mul_ps(a, b)
 #define VDIV(a, b) _mm_div_ps(a, b)
 #define VMAX(a, b) _mm_max_ps(a, b)
@@ -143,6 +149,7 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VSPLAT(s) _mm_set1_pd(s)
 #define VFMA(a, b, c) _mm_add_pd(_mm_mul_pd(a, b), c)
 #define VADD(a, b) _mm_add_pd(a, b)
+#define VSUB(a, b) _mm_sub_pd(a, b)
 #define VMUL(a, b) _mm_mul_pd(a, b)
 #define VDIV(a, b) _mm_div_pd(a, b)
 #define VMAX(a, b) _mm_max_pd(a, b)
@@ -167,6 +174,7 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VSPLAT(s) vdupq_n_f32(s)
 #define VFMA(a, b, c) vfmaq_f32(c, a, b)
 #define VADD(a, b) vaddq_f32(a, b)
+#define VSUB(a, b) vsubq_f32(a, b)
 #define VMUL(a, b) vmulq_f32(a, b)
 #define VDIV(a, b) vdivq_f32(a, b)
 #define VMAX(a, b) vmaxq_f32(a, b)
@@ -181,6 +189,7 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VSPLAT(s) vdupq_n_f64(s)
 #define VFMA(a, b, c) vfmaq_f64(c, a, b)
 #define VADD(a, b) vaddq_f64(a, b)
+#define VSUB(a, b) vsubq_f64(a, b)
 #define VMUL(a, b) vmulq_f64(a, b)
 #define VDIV(a, b) vdivq_f64(a, b)
 #define VMAX(a, b) vmaxq_f64(a, b)
@@ -199,6 +208,7 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VSPLAT(s) (s)
 #define VFMA(a, b, c) ((a) * (b) + (c))
 #define VADD(a, b) ((a) + (b))
+#define VSUB(a, b) ((a) - (b))
 #define VMUL(a, b) ((a) * (b))
 #define VDIV(a, b) ((a) / (b))
 #define VMAX(a, b) ((a) > (b) ? (a) : (b))

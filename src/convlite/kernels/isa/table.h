@@ -32,6 +32,40 @@ typedef struct {
     double a, b;
 } Activation;
 
+/* Winograd's transforms of one tile: see winograd.h. Steps of pixels are in bytes, the others in elements. */
+typedef struct {
+    const void *x;                    /* where the tile's first pixel is, or would be; only what is inside is read */
+    int64_t row_step, column_step;
+    int row_low, row_high;            /* the tile's rows and columns that are inside the image: low <= i < high */
+    int column_low, column_high;
+    const void *zeros;                /* [channels]: any other pixel */
+    void *v;                          /* [n*n][v_step] */
+    int64_t v_step, channels;
+} WinogradInput;
+
+typedef struct {
+    const void *s; /* [n*n][s_step] */
+    int64_t s_step;
+    void *out; /* the first output, lanes channels each */
+    int64_t row_step, column_step, lanes;
+    int rows, columns; /* how many of the m x m outputs exist */
+    const void *bias;  /* whole vectors, or NULL */
+    const void *alpha;
+    Activation act;
+} WinogradOutput;
+
+typedef struct {
+    const void *kernel; /* the element that meets a tile's first pixel, for input and output channel 0; steps may be negative */
+    int64_t row_step, column_step, k_step, l_step, cin, cout; /* steps in elements */
+    void *panels; /* [panel][n*n][cin][nr*LANES] */
+} WinogradKernel;
+
+typedef struct {
+    void (*input)(const WinogradInput *);
+    void (*output)(const WinogradOutput *);
+    void (*kernel)(const WinogradKernel *);
+} WinogradTransforms;
+
 /* One tile: out[i][0:lanes] = act(bias + sum over taps t, channels k of rows[t][i][k] * panel[t][k][0:lanes]).
 
    Without `finish` the raw sum is stored; with `accumulate` the sum continues from what is stored there. Storing and
@@ -111,17 +145,33 @@ typedef void (*DepthwiseLineKernel)(const DepthwiseLine *);
 
 enum { LINE_MR = 7 };
 
-enum { MAX_MR = 14, MAX_NR = 2, MAX_DEPTHWISE_MR = 6 };
+/* A few rows times a matrix that was not packed. */
+typedef struct {
+    const void *x, *w;
+    void *out;
+    int64_t x_step, w_step, out_step; /* elements from one row to the next */
+    int64_t rows, columns, kc;
+    const void *bias, *alpha; /* [columns] or NULL */
+    Activation act;
+} Rows;
+
+enum {
+    MAX_MR = 14,
+    MAX_NR = 2,
+    MAX_DEPTHWISE_MR = 6,
+};
 
 typedef struct {
     const char *isa;
     int itemsize, lanes, mr, nr, depthwise_mr, fma;
+    WinogradTransforms winograd[2]; /* F(2x2, 3x3), F(4x4, 3x3) */
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1], strided[MAX_NR + 1][MAX_MR + 1]; /* [nr][mr]; index 0 is unused */
     DepthwiseKernel depthwise;
     PixelKernel pixels[MAX_MR + 1]; /* [n] */
     void (*pixel_transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
     void (*pixel_line)(const PixelLine *);
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
+    void (*rows)(const Rows *);
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
     /* multiply-adds on registers only, `rounds` times: the machine's own peak, for the benchmarks; returns how many operations */

@@ -1,0 +1,84 @@
+"""Write the README's table of speed between its markers, from the committed result.
+
+python bench/readme_table.py [RESULT.json] [README.md]
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from convlite.bench.report import Summary, noise, rows, summary
+from convlite.bench.rivals import PEERS
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- speed: bench/readme_table.py -->", "<!-- end of speed -->"
+
+
+def block(data: dict[str, Any]) -> str:
+    """The lines between the markers: what was measured where, and a row for each family."""
+    context, found = data["context"], rows(data)
+    counts = sorted({row.threads for row in found})
+    lines = _facts(data, counts)
+    head = [f"{count} thread{'s' if count > 1 else ''}: ratio, worst, limit" for count in counts]
+    lines += ["", "| layers | shapes | " + " | ".join(head) + " |", "| --- | --- |" + " --- |" * len(counts)]
+    cells: dict[tuple[str, str], dict[int, Summary]] = {}
+    for entry in summary(found):
+        cells.setdefault((entry.family, entry.ours), {})[entry.threads] = entry
+    for (family, ours), by_count in cells.items():
+        title = family if ours == "convlite" else f'{family}, `precision("fast")`'
+        texts = [_cell(by_count.get(count)) for count in counts]
+        shapes = max(entry.shapes for entry in by_count.values())
+        lines.append(f"| {title} | {shapes} | " + " | ".join(texts) + " |")
+    worst = ", ".join(f"{noise([row for row in found if row.threads == count]):.0%}" for count in counts)
+    lines += [
+        "",
+        "Ratio: the fastest peer's time over convlite's, geometric mean; above 1 it is ahead.",
+        "Worst: the shape with the lowest ratio. Limit: the part of FMA peak, or of the speed at which",
+        "memory can be read, that convlite reaches.",
+        f"Fastest call of {context['rounds']} interleaved rounds; the median round was {worst} slower.",
+    ]
+    return "\n".join(lines)
+
+
+def _facts(data: dict[str, Any], counts: list[int]) -> list[str]:
+    context = data["context"]
+    peaks = [max(data["machine"][str(count)]["gflops"]) for count in counts]
+    peers = [f"{PEERS[peer][1]} {data['versions'][peer]}" for peer in PEERS if peer in data["versions"]]
+    return [
+        f"{context['cpu']}, {context['cores']} cores, {context['isa']}, FMA peak "
+        f"{', '.join(f'{peak:.0f}' for peak in peaks)} GFLOP/s on {', '.join(map(str, counts))} threads; "
+        f"{context['compiler']}, `{context['flags']}`; {context['date'][:10]}, `{context['command']}`.",
+        f"Versions: {', '.join(peers)}.",
+    ]
+
+
+def _cell(entry: Summary | None) -> str:
+    if entry is None:
+        return "-"
+    limit = "" if entry.family == "tiny" or math.isnan(entry.fraction) else f", {entry.fraction:.0%}"
+    ratio = entry.worst.ratio(entry.ours)
+    return f"**{entry.ratio:.2f}**, {ratio:.2f} ({entry.worst.name}){limit}"
+
+
+def rewrite(text: str, lines: str) -> str:
+    """The README with the lines between its markers; ValueError if it has none."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the README has no {BEGIN} ... {END}")
+    return f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}"
+
+
+def main() -> None:
+    """Rewrite the README."""
+    arguments = [Path(argument) for argument in sys.argv[1:]]
+    result = arguments[0] if arguments else ROOT / "bench" / "results" / "convlite-bench.json"
+    readme = arguments[1] if len(arguments) > 1 else ROOT / "README.md"
+    lines = block(json.loads(result.read_text(encoding="utf-8")))
+    readme.write_text(rewrite(readme.read_text(encoding="utf-8"), lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""What a result must name to mean something: machine, compiler, flags, versions."""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from .. import __version__, _dispatch, _kernels
+
+__all__ = ["describe"]
+
+
+def describe(command: str) -> dict[str, Any]:
+    """The context of a run, as the JSON file stores it."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:
+        cores = os.cpu_count() or 1
+    return {
+        "convlite": __version__,
+        "commit": _commit(),
+        "command": command,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "cpu": cpu_model(),
+        "cores": cores,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "isa": _dispatch.active_isa(),
+        "compiler": compiler(Path(_kernels.__file__)),
+        "flags": _flags(),
+        "openmp": _kernels.openmp(),
+    }
+
+
+def cpu_model() -> str:
+    """The CPU as the system calls it, with its family and model numbers where those say more."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    fields = dict(re.findall(r"^([^\t:]+?)\s*: (.*)$", text.split("\n\n")[0], re.MULTILINE))
+    name: str = fields.get("model name", platform.machine())
+    if "cpu family" in fields:
+        name += f" (family {fields['cpu family']}, model {fields.get('model', '?')})"
+    return name
+
+
+def compiler(library: Path) -> str:
+    """What GCC and Clang leave in an ELF file's .comment, the last entry being the one that compiled.
+
+    >>> compiler(Path(__file__))
+    'unknown'
+    """
+    if library.suffix == ".py":
+        return "unknown"
+    names = re.findall(rb"(?:GCC: \([^)\0]*\) |[A-Za-z ]*clang version )[0-9][0-9.]*", library.read_bytes())
+    return ", ".join(sorted({name.decode() for name in names})) or "unknown"
+
+
+def _root() -> Path | None:
+    """The checkout that this package lies in, if it does."""
+    root = Path(__file__).resolve().parents[3]
+    return root if (root / "setup.py").exists() and (root / "src" / "convlite").exists() else None
+
+
+def _flags() -> str:
+    """The flags in setup.py: GCC's and Clang's common ones, and those of the instruction set."""
+    root = _root()
+    if root is None:
+        return "those of the wheel (setup.py)"
+    values: dict[str, Any] = {}
+    for node in ast.parse((root / "setup.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                values[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue
+    own: list[str] = []
+    for table in values.get("ISA_FLAGS", {}).values():
+        own = next((flags for isa, flags, *_ in table if isa == _dispatch.active_isa()), own) or own
+    return " ".join([*values.get("FLAGS", {}).get("unix", []), *own])
+
+
+def _commit() -> str | None:
+    root = _root()
+    if root is None:
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
