@@ -81,6 +81,7 @@ LANE_PIXEL = 15  # an output line's pixel, of vectors along channels
 TRANSPOSE = 0.8  # an input element
 TRANSPOSE_FEW = 12  # an input pixel of few channels
 INTERLEAVE = 0.9  # an output element
+ROW = 300  # an input row of pixel vectors
 
 
 def _vectors(channels: int, lanes: int) -> float:
@@ -104,7 +105,8 @@ def _pixel_cost(
     reload = 2 * height * outputs[1] * cout / lanes
     inputs = 1 if outputs != (1, 1) else strides[0] * strides[1]
     transpose = 2.0 if cin == 1 == inputs else max(TRANSPOSE * cin, TRANSPOSE_FEW)
-    return empty * (sums + reload) + transpose * inputs + INTERLEAVE * outputs[0] * outputs[1] * cout
+    outer = transpose * inputs + INTERLEAVE * outputs[0] * outputs[1] * cout + ROW / (line or 32)
+    return empty * (sums + reload) + outer
 
 
 def widened(geometry: Geometry) -> tuple[Geometry, int]:

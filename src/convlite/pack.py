@@ -69,10 +69,16 @@ def pack_panels(
         stride = strides[1]
         kernel, strides = kernel.reshape(height, width // stride, stride * cout, cin), (strides[0], 1)
     if layout == "pixels":  # [kernel columns][cin][kernel rows][cout]
-        order = (1, 3, 0, 2) if operation == "conv2d_transpose" else (1, 2, 0, 3)
-        data = aligned_empty(kernel.size, kernel.dtype)
-        data.reshape([kernel.shape[axis] for axis in order])[...] = kernel.transpose(order)
-        return Panels(data, bool(np.isfinite(kernel).all()))
+        height, width, a, b = kernel.shape
+        cin, cout, cin_step, cout_step = (a, b, b, 1) if operation == "conv2d" else (b, a, 1, b)
+        data, size = aligned_empty(kernel.size, kernel.dtype), kernel.itemsize
+        # as panels of cout lanes: a phase is a kernel column, a group an input channel
+        steps = (width * a * b, cout_step, cin_step)
+        taps = range(0, width * a * b, a * b)
+        finite = _kernels.pack(
+            kernel, data, size, taps, [1] * width, cin, height, cout, *steps, 1, cout, False
+        )
+        return Panels(data, finite)
     cin, cout, groups = channels_of(operation, kernel.shape, groups)
     height, width = kernel.shape[:2] if kernel.ndim == 4 else (1, 1)
     table = _kernels.describe(isa, 8 * kernel.itemsize)
