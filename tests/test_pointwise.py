@@ -10,7 +10,7 @@ from golden_cases import GoldenCase, golden_cases
 from tolerance import tolerance
 
 import convlite as cl
-from convlite import pointwise, reference
+from convlite import _dispatch, pointwise, reference
 
 RNG = np.random.default_rng(17)
 ELEMENTWISE = (
@@ -111,6 +111,25 @@ def test_softmax_edges() -> None:
     assert np.isnan(cl.softmax([-np.inf, -np.inf])).all()
     assert cl.softmax(np.zeros((2, 0))).shape == (2, 0)
     assert cl.softmax(np.zeros((0, 2))).shape == (0, 2)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 7, 15, 16, 17, 33, 1000])
+def test_softmax_rows(isa: str, dtype: np.dtype, columns: int) -> None:
+    x = 5 * randoms(9, columns, dtype=dtype.name)
+    x[1, 0], x[2, -1], x[3], x[4, 0] = np.nan, np.inf, -np.inf, -np.inf
+    if columns == 1:
+        x[4] = 0
+    got = cl.softmax(x)
+    with np.errstate(invalid="ignore"):
+        want = np.exp(x.astype(np.float64) - x.max(axis=-1, keepdims=True))
+        want /= want.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(got, want, rtol=(12 + columns**0.5) * np.finfo(dtype).eps, atol=0)
+    np.testing.assert_array_equal(cl.softmax(x[5:6]), got[5:6])
+    with cl.num_threads(2):
+        np.testing.assert_array_equal(cl.softmax(np.tile(x, (50, 1)))[-9:], got)
+    if isa == "avx2":
+        with _dispatch.use_isa("avx512" if "avx512" in _dispatch.available_isas() else "avx2"):
+            np.testing.assert_array_equal(cl.softmax(x), got)
 
 
 def test_softmax_errors() -> None:

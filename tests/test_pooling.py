@@ -11,7 +11,7 @@ from golden_cases import GoldenCase, golden_cases
 from tolerance import tolerance
 
 import convlite as cl
-from convlite import pooling
+from convlite import _threads, pooling
 
 RNG = np.random.default_rng(11)
 POOLS = (cl.max_pool2d, cl.avg_pool2d)
@@ -202,3 +202,40 @@ def test_global_pools_propagate_nan() -> None:
     x[0, 0, 1, 1] = np.nan
     for pool in (cl.global_max_pool2d, cl.global_avg_pool2d):
         np.testing.assert_array_equal(pool(x), [[0, np.nan]])
+
+
+# ---- the compiled core -------------------------------------------------------------------------------------
+
+
+def test_every_number_of_channels(isa: str, dtype: np.dtype) -> None:
+    for channels in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33):
+        x = randoms(2, 5, 4, channels, dtype=dtype.name)
+        windows = np.lib.stride_tricks.sliding_window_view(x, (3, 2), axis=(1, 2))
+        np.testing.assert_array_equal(cl.max_pool2d(x, (3, 2), strides=1), windows.max(axis=(4, 5)))
+        sums = np.zeros(windows.shape[:4], dtype)
+        for i, j in np.ndindex(3, 2):
+            sums += windows[..., i, j]
+        # one order of addition, whatever the instruction set
+        np.testing.assert_array_equal(cl.avg_pool2d(x, (3, 2), strides=1), sums / dtype.type(6))
+
+
+def test_nan_is_found_wherever_it_is(isa: str, dtype: np.dtype) -> None:
+    for i, j in np.ndindex(3, 3):
+        x = randoms(1, 3, 3, 21, dtype=dtype.name)
+        x[0, i, j, ::2] = np.nan
+        x[0, 1, 1, 1::2] = np.inf
+        for pool, other in ((cl.max_pool2d, np.inf), (cl.avg_pool2d, np.inf)):
+            got = pool(x, 3)[0, 0, 0]
+            assert np.isnan(got[::2]).all()
+            np.testing.assert_array_equal(got[1::2], other)
+
+
+def test_the_number_of_threads_cannot_be_seen(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_threads, "SERIAL_WORK", 0)
+    x = randoms(2, 9, 8, 5)
+    for pool in POOLS:
+        results = []
+        for n in (1, 2, 3, 7):
+            with cl.num_threads(n):
+                results.append(pool(x, 3, strides=2, padding="same").tobytes())
+        assert len(set(results)) == 1

@@ -18,6 +18,7 @@ class _Table(TypedDict):
 
 # None where this machine or this build has no such instruction set: only available_isas() has to ask.
 def describe(isa: str, bits: int) -> _Table | Any: ...
+def address(array: Array) -> int: ...
 def activation_codes() -> dict[str, int]: ...
 def peak_flops(isa: str, bits: int, rounds: int, threads: int = 1) -> float: ...
 def openmp() -> int: ...
@@ -59,6 +60,25 @@ class Pixels:
     ) -> None: ...
 
 @final
+class Recipe:
+    def __init__(
+        self,
+        itemsize: int,
+        tap_offsets: Sequence[int],
+        phase_taps: Sequence[int],
+        groups: int,
+        kc: int,
+        width: int,
+        k_step: int,
+        l_step: int,
+        group_step: int,
+        lanes: int,
+        nr: int,
+        depthwise: bool,
+    ) -> None: ...
+    def pack(self, kernel: Array, packed: Array) -> bool: ...
+
+@final
 class Winograd:
     def __init__(self, plan: WinogradPlan) -> None: ...
     scratch_bytes: int
@@ -92,22 +112,6 @@ def multiply_rows(
     b: float,
     threads: int,
 ) -> None: ...
-def pack(
-    kernel: Array,
-    packed: Array,
-    itemsize: int,
-    tap_offsets: Sequence[int],
-    phase_taps: Sequence[int],
-    groups: int,
-    kc: int,
-    width: int,
-    k_step: int,
-    l_step: int,
-    group_step: int,
-    lanes: int,
-    nr: int,
-    depthwise: bool,
-) -> bool: ...
 def pack_winograd(
     kernel: Array,
     packed: Array,
@@ -133,5 +137,19 @@ def activate(
     code: int,
     a: float,
     b: float,
+    threads: int,
+) -> None: ...
+def softmax(isa: str, itemsize: int, x: Array, out: Array, rows: int, columns: int, threads: int) -> None: ...
+def pool(
+    isa: str,
+    itemsize: int,
+    x: Array,
+    out: Array,
+    images: int,
+    channels: int,
+    rows: tuple[int, ...],
+    columns: tuple[int, ...],
+    largest: bool,
+    count_padding: bool,
     threads: int,
 ) -> None: ...

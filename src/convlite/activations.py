@@ -14,7 +14,8 @@ tf.nn (TensorFlow 2):
     softplus               log(1 + exp(x))
     softmax                over the last axis
 
-NaN gives NaN everywhere.
+NaN gives NaN everywhere; what -inf gives is the formula's (silu and gelu: -inf * 0, NaN). Those made of exp
+are within 7 units in the last place, gelu_tanh within 16 above -3 (tests/test_exponentials.py).
 """
 
 from __future__ import annotations
@@ -185,12 +186,9 @@ def softmax(x: Array) -> Array:
     """
     if x.ndim == 0:
         raise ValueError("softmax must be given at least 1 dimension; got a scalar")
-    if x.shape[-1] == 0:
-        return x.copy()
-    with np.errstate(invalid="ignore"):  # inf - inf is NaN, as it should be
-        e: Array = np.exp(x - x.max(axis=-1, keepdims=True))
-    e /= e.sum(axis=-1, keepdims=True)
-    return e
+    from .ops import softmax_rows
+
+    return softmax_rows(as_operand(x, "x"))
 
 
 _NAMED: dict[str, Activation] = {

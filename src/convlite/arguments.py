@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -34,6 +34,8 @@ def as_int(value: object, name: str, *, minimum: int = 0) -> int:
     >>> as_int(3, "groups", minimum=1)
     3
     """
+    if type(value) is int and minimum <= value < _LIMIT:
+        return value
     if type(value) is not int:
         if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
             raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__})")
@@ -61,12 +63,28 @@ def _items(value: object, name: str, forms: str) -> list[object]:
     return list(value)
 
 
+def _is_pair(value: object, minimum: int) -> TypeGuard[Pair]:
+    """Whether it is what as_pair makes of it."""
+    return (
+        type(value) is tuple
+        and len(value) == 2
+        and type(value[0]) is int
+        and type(value[1]) is int
+        and minimum <= value[0] < _LIMIT
+        and minimum <= value[1] < _LIMIT
+    )
+
+
 def as_pair(value: object, name: str, *, minimum: int = 1) -> Pair:
     """(h, w) from an int, a pair, or TensorFlow's [1, h, w, 1].
 
     >>> as_pair(2, "strides"), as_pair((1, 2), "strides"), as_pair([1, 2, 3, 1], "strides")
     ((2, 2), (1, 2), (2, 3))
     """
+    if type(value) is int and minimum <= value < _LIMIT:  # the usual forms first: small calls feel it
+        return value, value
+    if _is_pair(value, minimum):
+        return value
     if type(value) is int or not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, (str, bytes)):
         if (
             isinstance(value, (str, bytes))
@@ -115,6 +133,8 @@ _PAD_FORMS = (
 
 
 def _pad_mode(value: str, name: str) -> PadMode:
+    if value in ("valid", "same"):
+        return cast(PadMode, value)
     mode = value.lower()
     if mode not in ("valid", "same", "same_lower"):
         hint = '; ONNX\'s SAME_UPPER is "same" here' if mode == "same_upper" else ""
@@ -140,6 +160,8 @@ def as_padding(value: object, name: str = "padding") -> Padding:
     """
     if isinstance(value, str):
         return _pad_mode(value, name)
+    if type(value) is tuple and len(value) == 2 and _is_pair(value[0], 0) and _is_pair(value[1], 0):
+        return value
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, bytes):
         items = _items(value, name, _PAD_FORMS)
         if len(items) == 4:
@@ -195,9 +217,9 @@ def as_operand(value: ArrayLike, name: str, ndim: int | None = None, dtype: DTyp
     """
     if (
         type(value) is np.ndarray
-        and (value.dtype is FLOAT32 or value.dtype is FLOAT64)
-        and value.flags.c_contiguous
-        and value.flags.aligned
+        and ((kind := value.dtype) is FLOAT32 or kind is FLOAT64)
+        and (flags := value.flags).c_contiguous
+        and flags.aligned
     ):
         array = value
     else:
@@ -206,7 +228,7 @@ def as_operand(value: ArrayLike, name: str, ndim: int | None = None, dtype: DTyp
         raise ValueError(
             f"{name} must have {ndim} dimensions{_RANKS.get((name, ndim), '')}; got shape {array.shape}"
         )
-    if dtype is not None and array.dtype != dtype:
+    if dtype is not None and array.dtype is not dtype and array.dtype != dtype:
         raise TypeError(
             f"{name} is {array.dtype} but the first operand is {np.dtype(dtype)}: "
             f"convlite casts nothing silently; write {name}.astype(np.{np.dtype(dtype)})"
@@ -247,11 +269,13 @@ def check_out(
 ) -> Array:
     """The array to write into: a new one, or `out` if it fits and overlaps no input."""
     if out is None:
-        if math.prod(shape) * dtype.itemsize > _MAX_BYTES:
-            raise MemoryError(f"an output of shape {shape} and dtype {dtype} does not fit into memory")
         try:
             return np.empty(shape, dtype)
         except (ValueError, MemoryError) as error:
+            if math.prod(shape) * dtype.itemsize > _MAX_BYTES:
+                raise MemoryError(
+                    f"an output of shape {shape} and dtype {dtype} does not fit into memory"
+                ) from None
             raise MemoryError(
                 f"no memory for an output of shape {shape} and dtype {dtype}: {error}"
             ) from None

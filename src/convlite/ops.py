@@ -18,7 +18,7 @@ Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision, _threads
 from ._precision import Precision
-from .activations import Spec, resolve
+from .activations import CODES, NONE, Fused, Spec, resolve
 from .arguments import (
     Array,
     Pad,
@@ -47,7 +47,7 @@ from .arguments import (
 from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpose_axis
 from .heads import layout_for
 from .pack import Operation, PackedKernel, Panels, channels_of, pack_panels
-from .plan import Plan, make_plan
+from .plan import Plan, make_plan, with_panels
 from .winograd import WinogradPlan
 
 Kernel = ArrayLike | PackedKernel
@@ -269,10 +269,21 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     if fused.alpha is None:  # no channels to keep apart: one long row is cut as one likes
         columns = min(max(array.size, 1), 1024) if array.size % 1024 == 0 else array.size
     rows = array.size // columns if columns else 0
-    threads = _threads.threads_for(4 * array.size if fused.code >= 6 else array.size // 2)
+    # in multiply-adds: an exponential takes about 0.5 ns, anything else 0.1
+    threads = _threads.threads_for((20 if fused.code >= CODES["elu"] else 5) * array.size)
     code, a, b, alpha = fused
     isa = _dispatch.active_isa()
     _kernels.activate(isa, array.itemsize, array, result, rows, columns, alpha, code, a, b, threads)
+    return result
+
+
+def softmax_rows(x: Array) -> Array:
+    """Softmax over the last axis of a C-contiguous array."""
+    result = np.empty_like(x)
+    if x.size:
+        columns = x.shape[-1]
+        isa, threads = _dispatch.active_isa(), _threads.threads_for(30 * x.size)
+        _kernels.softmax(isa, x.itemsize, x, result, x.size // columns, columns, threads)
     return result
 
 
@@ -456,21 +467,6 @@ def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | Win
     return make_plan(geometry, dtype, isa, fast, layout)
 
 
-def _panels(
-    weights: Array | PackedKernel,
-    layout: str,
-    operation: str,
-    strides: Pair,
-    dilations: Pair,
-    groups: int,
-    isa: str,
-) -> Panels:
-    """The weights in this layout."""
-    if isinstance(weights, PackedKernel):
-        return weights.panels(layout)
-    return pack_panels(weights, operation, strides, dilations, groups, isa, layout)
-
-
 def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
     """A callable's result, which must be an array of the output's shape."""
     returned = after(y.reshape(shape))
@@ -519,31 +515,40 @@ def _run(
     plan = _plan(isa, dtype, fast, operation, array.shape, weights.shape, *options)
     geometry = plan.geometry
     bias_array = check_bias(bias, geometry.cout, dtype)
-    fused, after = (resolve(activation, geometry.cout, dtype)) if activation is not None else (None, None)
+    fused, after = (NONE, None) if activation is None else resolve(activation, geometry.cout, dtype)
     # as given, and as used: an object that lends its memory, such as a memoryview, is an array only then
     inputs = (x, array, kernel, weights, bias, bias_array) if out is not None else ()
     y = check_out(out, geometry.out_shape, dtype, inputs)
     # a callable may raise: out stays untouched
     target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y
-    code, a, b, alpha = fused if fused is not None else (0, 0.0, 0.0, None)
-    threads = _threads.threads_for(plan.multiply_adds)
     if plan.few_rows and operation != "conv2d_transpose" and not isinstance(weights, PackedKernel):
         sizes = (plan.few_rows, geometry.cin, geometry.cout)
+        code, a, b, alpha = fused
+        threads = _threads.threads_for(plan.multiply_adds)
         _kernels.multiply_rows(
             isa, dtype.itemsize, array, weights, bias_array, alpha, target, *sizes, code, a, b, threads
         )
     else:
-        packing = (operation, strides, dilations, groups, isa)
-        panels = _panels(weights, plan.layout, *packing)
-        runner = plan.runner
-        if plan.padding and not panels.finite:
-            runner = plan.exact
-            if plan.layout != "plain":
-                panels = _panels(weights, "plain", *packing)
-        runner.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
+        panels_in: Callable[[str], Panels] = (
+            partial(pack_panels, weights, operation, strides, dilations, groups, isa)
+            if not isinstance(weights, PackedKernel)
+            else weights.panels
+        )
+        plan, panels = with_panels(plan, panels_in)
+        compute(plan, panels, bias_array, fused, array, target)
     if after is not None:
         y[...] = _checked(after, target, whole_shape or geometry.out_shape)
     return y
+
+
+def compute(
+    plan: Plan | WinogradPlan, panels: Panels, bias: Array | None, fused: Fused, x: Array, out: Array
+) -> None:
+    """Run a plan on checked arrays: of its dtype and sizes, C-contiguous, `out` overlapping none."""
+    code, a, b, alpha = fused
+    runner = plan.runner if panels.finite or not plan.padding else plan.exact
+    threads = _threads.threads_for(plan.multiply_adds)
+    runner.run(x, panels.data, bias, alpha, out, code, a, b, panels.finite, threads)
 
 
 def _run_1d(

@@ -9,8 +9,8 @@ dilation only, so one packing serves every input size and padding.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,8 +26,7 @@ _RANK = {"conv2d": 4, "conv2d_transpose": 4, "depthwise_conv2d": 4, "dense": 2}
 _ALIGNMENT = 64  # a cache line, and a whole AVX-512 vector
 
 
-@dataclass(frozen=True, slots=True)
-class Panels:
+class Panels(NamedTuple):
     """Packed weights for one instruction set."""
 
     data: Array
@@ -36,9 +35,9 @@ class Panels:
 
 def aligned_empty(size: int, dtype: np.dtype[Any]) -> Array:
     """A 1-D array that starts on a cache line."""
-    raw = np.empty(size * dtype.itemsize + _ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    return raw[start : start + size * dtype.itemsize].view(dtype)
+    raw = np.empty(size + _ALIGNMENT // dtype.itemsize, dtype)
+    start = -_kernels.address(raw) % _ALIGNMENT // dtype.itemsize
+    return raw[start : start + size]
 
 
 def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[int, int, int]:
@@ -58,36 +57,20 @@ def layout_of(kernel: Array, operation: str, strides: Pair, dilations: Pair, gro
     return layout_for(operation, kernel.shape, strides, dilations, groups, lanes)
 
 
-def pack_panels(
-    kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str, layout: str
-) -> Panels:
-    """Pack a C-contiguous kernel for one instruction set, in heads.LAYOUTS or for Winograd."""
-    if layout.startswith("winograd"):
-        return _pack_winograd(kernel, operation, int(layout[-1]), isa)
-    if layout == "wide":  # stride neighbours of a kernel row are one tap of stride*Cout channels, as they lie
-        height, width, cout, cin = kernel.shape
-        stride = strides[1]
-        kernel, strides = kernel.reshape(height, width // stride, stride * cout, cin), (strides[0], 1)
-    if layout == "pixels":  # [kernel columns][cin][kernel rows][cout]
-        height, width, a, b = kernel.shape
-        cin, cout, cin_step, cout_step = (a, b, b, 1) if operation == "conv2d" else (b, a, 1, b)
-        data, size = aligned_empty(kernel.size, kernel.dtype), kernel.itemsize
-        # as panels of cout lanes: a phase is a kernel column, a group an input channel
-        steps = (width * a * b, cout_step, cin_step)
-        taps = range(0, width * a * b, a * b)
-        finite = _kernels.pack(
-            kernel, data, size, taps, [1] * width, cin, height, cout, *steps, 1, cout, False
-        )
-        return Panels(data, finite)
-    cin, cout, groups = channels_of(operation, kernel.shape, groups)
-    height, width = kernel.shape[:2] if kernel.ndim == 4 else (1, 1)
-    table = _kernels.describe(isa, 8 * kernel.itemsize)
+@lru_cache(maxsize=512)
+def _recipe(
+    operation: str, shape: tuple[int, ...], strides: Pair, dilations: Pair, groups: int, isa: str, bits: int
+) -> tuple[int, _kernels.Recipe]:
+    """The size of the panels of a kernel of this shape, and how to fill them."""
+    cin, cout, groups = channels_of(operation, shape, groups)
+    height, width = shape[:2] if len(shape) == 4 else (1, 1)
+    table = _kernels.describe(isa, bits)
     depthwise = algorithm_for(groups, cin, cout, table["lanes"]) == "depthwise"
     per_group, kc = cout // groups, cin // groups
 
     # where the kernel holds tap t, channel k of a group, output channel l of it, and group g:
     # offset = tap*plane + k*k_step + l*l_step + g*group_step
-    plane = kernel.shape[-1] * kernel.shape[-2] if kernel.ndim == 4 else 0
+    plane = shape[-1] * shape[-2] if len(shape) == 4 else 0
     if operation == "conv2d_transpose":
         k_step, l_step, group_step = 1, cin, kc
     elif operation == "depthwise_conv2d":
@@ -104,17 +87,52 @@ def pack_panels(
     taps = [(a * width + b) * plane for row in rows for column in columns for a in row for b in column]
     phase_taps = [len(row) * len(column) for row in rows for column in columns]
 
+    steps: tuple[int, int, int, int, int, int]
     if depthwise:
         # channels are the groups: kc counts them, width is the multiplier
         size = len(taps) * cout
-        arguments = (taps, phase_taps, 1, groups, per_group, group_step, l_step, 0)
+        steps = (1, groups, per_group, group_step, l_step, 0)
     else:
         padded = -(-per_group // table["lanes"]) * table["lanes"]
         size = len(taps) * groups * kc * padded
-        arguments = (taps, phase_taps, groups, kc, per_group, k_step, l_step, group_step)
+        steps = (groups, kc, per_group, k_step, l_step, group_step)
+    parameters = (table["lanes"], table["nr"], depthwise)
+    return size, _kernels.Recipe(bits // 8, taps, phase_taps, *steps, *parameters)
+
+
+def pack_panels(
+    kernel: Array,
+    operation: str,
+    strides: Pair,
+    dilations: Pair,
+    groups: int,
+    isa: str,
+    layout: str = "plain",
+) -> Panels:
+    """Pack a C-contiguous kernel for one instruction set, in one of heads.LAYOUTS or for Winograd."""
+    if layout.startswith("winograd"):
+        return _pack_winograd(kernel, operation, int(layout[-1]), isa)
+    shape, bits = kernel.shape, 8 * kernel.itemsize
+    if layout == "pixels":
+        size, recipe = _pixel_recipe(operation, shape, bits)
+    else:
+        if layout == "wide":  # stride taps of a kernel row are one tap of stride*Cout channels, as they lie
+            height, width, cout, cin = shape
+            shape, strides = (height, width // strides[1], strides[1] * cout, cin), (strides[0], 1)
+        size, recipe = _recipe(operation, shape, strides, dilations, groups, isa, bits)
     data = aligned_empty(size, kernel.dtype)
-    finite = _kernels.pack(kernel, data, kernel.itemsize, *arguments, table["lanes"], table["nr"], depthwise)
-    return Panels(data, finite)
+    return Panels(data, recipe.pack(kernel, data))
+
+
+@lru_cache(maxsize=512)
+def _pixel_recipe(operation: str, shape: tuple[int, ...], bits: int) -> tuple[int, _kernels.Recipe]:
+    """[kernel columns][cin][kernel rows][cout]: as panels of cout lanes, a phase for each kernel column and a
+    group for each input channel."""
+    height, width, a, b = shape
+    cin, cout, cin_step, cout_step = (a, b, b, 1) if operation == "conv2d" else (b, a, 1, b)
+    taps, steps = range(0, width * a * b, a * b), (width * a * b, cout_step, cin_step)
+    recipe = _kernels.Recipe(bits // 8, taps, [1] * width, cin, height, cout, *steps, 1, cout, False)
+    return height * width * a * b, recipe
 
 
 def _pack_winograd(kernel: Array, operation: str, tile: int, isa: str) -> Panels:

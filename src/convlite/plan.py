@@ -8,9 +8,10 @@ Results never depend on these choices: every output is one ordered sum, cut or i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -68,10 +69,13 @@ class Plan:
         return _kernels.Pixels(self) if self.pixels else _kernels.Gather(self)
 
     @cached_property
+    def plain(self) -> Plan:
+        """The same operation in the plain layout."""
+        return make_direct_plan(self.geometry, np.dtype(f"f{self.bits // 8}"), self.isa)
+
+    @cached_property
     def exact(self) -> Any:
         """The same without zeros for padding: for kernels that hold Inf or NaN."""
-        if self.layout != "plain":
-            return make_direct_plan(self.geometry, np.dtype(f"f{self.bits // 8}"), self.isa).exact
         if self.algorithm == "depthwise_lines":
             return _kernels.Gather(replace(self, algorithm="depthwise", tile_pixels=1))
         if self.algorithm == "strided":
@@ -243,3 +247,24 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
         lead,
         pixel_plan(geometry, table["lanes"], size) if layout == "pixels" else None,
     )
+
+
+class Packed(Protocol):
+    """Weights in some layout: pack.Panels."""
+
+    @property
+    def finite(self) -> bool:
+        """No Inf, no NaN."""
+
+
+P = TypeVar("P", bound=Packed)
+
+
+def with_panels(plan: Plan | WinogradPlan, panels_in: Callable[[str], P]) -> tuple[Plan | WinogradPlan, P]:
+    """The plan and the weights in its layout; where they are not finite and zeros would stand for padding,
+    the plain form, which has an exact mode.
+    """
+    panels = panels_in(plan.layout)
+    if not panels.finite and plan.padding and isinstance(plan, Plan) and plan.layout != "plain":
+        return plan.plain, panels_in("plain")
+    return plan, panels

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import activations
 from .arguments import as_operand
-from .ops import activate
+from .ops import activate, softmax_rows
 
 __all__ = [
     "relu", "relu6", "leaky_relu", "prelu", "elu", "sigmoid", "hard_sigmoid", "tanh", "softplus", "silu",
@@ -195,11 +195,10 @@ def softmax(x: ArrayLike, axis: int = -1) -> Array:
         raise ValueError(f"axis must be an axis of x, which has shape {values.shape}; got {axis}")
     if values.size == 0:
         return values.copy()
-    with np.errstate(invalid="ignore"):  # inf - inf is NaN, as in TensorFlow
-        result: Array = values - values.max(axis=axis, keepdims=True)
-    np.exp(result, out=result)
-    result /= result.sum(axis=axis, keepdims=True)
-    return result
+    if axis in (-1, values.ndim - 1):
+        return softmax_rows(values)
+    rows = np.ascontiguousarray(np.moveaxis(values, axis, -1))
+    return np.ascontiguousarray(np.moveaxis(softmax_rows(rows), -1, axis))
 
 
 def bias_add(x: ArrayLike, bias: ArrayLike) -> Array:

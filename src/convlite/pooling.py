@@ -1,13 +1,13 @@
-"""Pooling over windows of an image (N,H,W,C), in NumPy: rows, then columns, one shifted slice a tap."""
+"""Pooling over windows of an image (N,H,W,C): in the compiled core, over whole images in NumPy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _dispatch, _kernels, _threads
 from .arguments import as_operand, as_padding, as_pair, check_out
 from .geometry import Axis, conv_axis
 
@@ -40,7 +40,7 @@ def max_pool2d(
     image = as_operand(x, "x", ndim=4)
     axes = _axes(image, pool_size, strides, dilations, padding)
     result = check_out(out, _shape(image, axes), image.dtype, [x])
-    _reduce(image, axes, np.maximum, -np.inf, result)
+    _pool(image, axes, result, largest=True)
     return result
 
 
@@ -69,10 +69,7 @@ def avg_pool2d(
     image = as_operand(x, "x", ndim=4)
     axes = _axes(image, pool_size, strides, 1, padding)
     result = check_out(out, _shape(image, axes), image.dtype, [x])
-    rows, columns = (_counts(axis, count_include_pad) for axis in axes)
-    with np.errstate(all="ignore"):
-        _reduce(image, axes, np.add, 0.0, result)
-        result /= (rows[:, None] * columns)[:, :, None].astype(image.dtype)
+    _pool(image, axes, result, count_padding=count_include_pad)
     return result
 
 
@@ -136,35 +133,19 @@ def _shape(image: Array, axes: tuple[Axis, Axis]) -> tuple[int, int, int, int]:
     return image.shape[0], axes[0].out_size, axes[1].out_size, image.shape[3]
 
 
-def _slices(axis: Axis) -> Iterator[tuple[slice, slice]]:
-    """For each tap, the outputs whose element lies inside of the image, and those elements."""
-    (phase,) = axis.phases
-    step = phase.in_step
-    for offset in phase.offsets:
-        first = max(0, -(offset // step))
-        last = min(axis.out_size - 1, (axis.in_size - 1 - offset) // step)
-        if first <= last:
-            yield slice(first, last + 1), slice(first * step + offset, last * step + offset + 1, step)
-
-
-def _counts(axis: Axis, include_pad: bool) -> NDArray[np.float64]:
-    if include_pad:
-        return np.full(axis.out_size, float(axis.kernel))
-    counts = np.zeros(axis.out_size)
-    for outputs, _ in _slices(axis):
-        counts[outputs] += 1
-    return counts
-
-
-def _reduce(
-    image: Array, axes: tuple[Axis, Axis], combine: Callable[..., Any], start: float, out: Array
+def _pool(
+    image: Array, axes: tuple[Axis, Axis], out: Array, *, largest: bool = False, count_padding: bool = False
 ) -> None:
-    """Combine each window's rows, then its columns: kh + kw slices instead of kh * kw."""
-    tall = np.full((image.shape[0], axes[0].out_size, *image.shape[2:]), start, image.dtype)
-    for outputs, inputs in _slices(axes[0]):
-        part = tall[:, outputs]
-        combine(part, image[:, inputs], out=part)
-    out.fill(start)
-    for outputs, inputs in _slices(axes[1]):
-        part = out[:, :, outputs]
-        combine(part, tall[:, :, inputs], out=part)
+    if out.size == 0:
+        return
+    windows = [
+        (p.offsets[0], p.in_step, p.offsets[1] - p.offsets[0] if axis.kernel > 1 else 1, axis.kernel)
+        for axis in axes
+        for p in axis.phases
+    ]
+    rows, columns = [(*w, axis.in_size, axis.out_size) for w, axis in zip(windows, axes, strict=True)]
+    # in multiply-adds: about 0.1 ns for each element that comes from memory, 0.02 for each tap
+    threads = _threads.threads_for(5 * image.size + out.size * axes[0].kernel * axes[1].kernel)
+    sizes = (image.shape[0], image.shape[3])
+    isa = _dispatch.active_isa()
+    _kernels.pool(isa, image.itemsize, image, out, *sizes, rows, columns, largest, count_padding, threads)

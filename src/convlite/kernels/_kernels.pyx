@@ -103,6 +103,12 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
     ctypedef void (*PixelKernel)(PixelPass *) noexcept nogil
+    ctypedef struct Window:
+        const void *x
+        void *out
+        int64_t rows, columns, row_step, column_step, channels
+        double divisor
+        int largest
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, fma
@@ -116,6 +122,8 @@ cdef extern from "isa/table.h" nogil:
         DepthwiseLineKernel depthwise_line[3][8]
         void (*rows)(const Rows *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
+        void (*softmax)(const void *, void *, int64_t, int64_t) noexcept nogil
+        void (*pool)(const Window *) noexcept nogil
         double (*peak)(int64_t) noexcept nogil
 
 cdef extern from *:
@@ -154,6 +162,7 @@ include "winograd.pxi"
 include "packing.pxi"
 include "rows.pxi"
 include "elementwise.pxi"
+include "pooling.pxi"
 
 
 cdef int level = cpu_level()  # asked once: cpuid costs microseconds on a virtual machine

@@ -20,3 +20,13 @@ cdef void *borrow(object array, View *view, int64_t nbytes, bint writeable, str 
     if view.len != nbytes:
         raise ValueError(f"internal error: {name} has {view.len} bytes where the plan needs {nbytes}")
     return view.buf
+
+
+def address(array):
+    """Where the memory of a contiguous array starts."""
+    cdef View view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    try:
+        return <size_t> view.buf
+    finally:
+        PyBuffer_Release(&view)

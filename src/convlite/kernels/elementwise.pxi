@@ -32,3 +32,30 @@ def activate(str isa, int itemsize, x, out, int64_t rows, int64_t columns, alpha
     finally:
         for i in range(3):
             PyBuffer_Release(&views[i])
+
+
+def softmax(str isa, int itemsize, x, out, int64_t rows, int64_t columns, int threads):
+    """Softmax of each row of contiguous x; columns > 0."""
+    cdef const Table *table = table_of(isa, 8 * itemsize)
+    cdef View views[2]
+    memset(views, 0, sizeof(views))
+    cdef const char *src
+    cdef char *dst
+    cdef int64_t piece, pieces, first, step
+    cdef int i
+    try:
+        src = <const char *> borrow(x, &views[0], rows * columns * itemsize, False, "x")
+        dst = <char *> borrow(out, &views[1], rows * columns * itemsize, True, "out")
+        step = max(1, 4096 // columns)
+        pieces = ceil_div(rows, step)
+        if threads <= 1 or pieces <= 1:
+            with nogil:
+                table.softmax(src, dst, rows, columns)
+        else:
+            for piece in prange(pieces, nogil=True, num_threads=threads, schedule="static"):
+                first = piece * step
+                table.softmax(src + first * columns * itemsize, dst + first * columns * itemsize, smaller(step, rows - first),
+                              columns)
+    finally:
+        for i in range(2):
+            PyBuffer_Release(&views[i])

@@ -57,43 +57,59 @@ cdef bint pack_depthwise_words(const Word *src, Word *dst, const int64_t *taps, 
     return finite
 
 
-def pack(kernel, packed, int itemsize, tap_offsets, phase_taps, int64_t groups, int64_t kc, int64_t width, int64_t k_step,
-         int64_t l_step, int64_t group_step, int64_t lanes, int64_t nr, bint depthwise):
-    """Fill `packed` from the contiguous `kernel`; steps and offsets are in elements. Returns whether every weight is finite."""
-    cdef View views[2]
-    memset(views, 0, sizeof(views))
-    cdef int64_t count = len(tap_offsets), phases = len(phase_taps), i, nbytes
-    cdef int64_t *steps = <int64_t *> malloc((count + phases + 1) * sizeof(int64_t))
-    cdef const void *src
-    cdef void *dst
-    cdef bint finite
-    if steps == NULL:
-        raise MemoryError("no memory for packing")
-    try:
-        for i in range(count):
-            steps[i] = tap_offsets[i]
-        for i in range(phases):
-            steps[count + i] = phase_taps[i]
-        nbytes = count * groups * kc * width * itemsize
-        src = borrow(kernel, &views[0], nbytes, False, "kernel")
-        if not depthwise:
-            nbytes = count * groups * kc * ceil_div(width, lanes) * lanes * itemsize
-        dst = borrow(packed, &views[1], nbytes, True, "packed")
-        with nogil:
-            if depthwise and itemsize == 4:
-                finite = pack_depthwise_words[uint32_t](<const uint32_t *> src, <uint32_t *> dst, steps, count, kc, width,
-                                                        k_step, l_step)
-            elif depthwise:
-                finite = pack_depthwise_words[uint64_t](<const uint64_t *> src, <uint64_t *> dst, steps, count, kc, width,
-                                                        k_step, l_step)
-            elif itemsize == 4:
-                finite = pack_words[uint32_t](<const uint32_t *> src, <uint32_t *> dst, steps, phases, steps + count,
-                                              groups, kc, width, k_step, l_step, group_step, lanes, nr)
-            else:
-                finite = pack_words[uint64_t](<const uint64_t *> src, <uint64_t *> dst, steps, phases, steps + count,
-                                              groups, kc, width, k_step, l_step, group_step, lanes, nr)
-        return finite
-    finally:
-        free(steps)
-        for i in range(2):
-            PyBuffer_Release(&views[i])
+cdef class Recipe:
+    """How kernels of one shape are packed; steps and offsets are in elements. Immutable after construction."""
+
+    cdef int64_t *taps
+    cdef int64_t *phase_taps
+    cdef int64_t count, phases, groups, kc, width, k_step, l_step, group_step, lanes, nr, src_bytes, dst_bytes
+    cdef int itemsize
+    cdef bint depthwise
+
+    def __cinit__(self, int itemsize, tap_offsets, phase_taps, int64_t groups, int64_t kc, int64_t width, int64_t k_step,
+                  int64_t l_step, int64_t group_step, int64_t lanes, int64_t nr, bint depthwise):
+        cdef int64_t i
+        self.count, self.phases = len(tap_offsets), len(phase_taps)
+        self.groups, self.kc, self.width, self.lanes, self.nr = groups, kc, width, lanes, nr
+        self.k_step, self.l_step, self.group_step = k_step, l_step, group_step
+        self.itemsize, self.depthwise = itemsize, depthwise
+        self.src_bytes = self.count * groups * kc * width * itemsize
+        self.dst_bytes = self.src_bytes if depthwise else self.count * groups * kc * ceil_div(width, lanes) * lanes * itemsize
+        self.taps = <int64_t *> malloc((self.count + self.phases + 1) * sizeof(int64_t))
+        if self.taps == NULL:
+            raise MemoryError("no memory for packing")
+        self.phase_taps = self.taps + self.count
+        for i in range(self.count):
+            self.taps[i] = tap_offsets[i]
+        for i in range(self.phases):
+            self.phase_taps[i] = phase_taps[i]
+
+    def __dealloc__(self):
+        free(self.taps)
+
+    def pack(self, kernel, packed):
+        """Fill `packed` from the contiguous `kernel`. Returns whether every weight is finite."""
+        cdef View views[2]
+        memset(views, 0, sizeof(views))
+        cdef const void *src
+        cdef void *dst
+        cdef bint finite
+        cdef int i
+        try:
+            src = borrow(kernel, &views[0], self.src_bytes, False, "kernel")
+            dst = borrow(packed, &views[1], self.dst_bytes, True, "packed")
+            with nogil:
+                if self.itemsize == 4:
+                    finite = self.words(<const uint32_t *> src, <uint32_t *> dst)
+                else:
+                    finite = self.words(<const uint64_t *> src, <uint64_t *> dst)
+            return finite
+        finally:
+            for i in range(2):
+                PyBuffer_Release(&views[i])
+
+    cdef bint words(self, const Word *src, Word *dst) noexcept nogil:
+        if self.depthwise:
+            return pack_depthwise_words(src, dst, self.taps, self.count, self.kc, self.width, self.k_step, self.l_step)
+        return pack_words(src, dst, self.taps, self.phases, self.phase_taps, self.groups, self.kc, self.width, self.k_step,
+                          self.l_step, self.group_step, self.lanes, self.nr)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 import numpy.typing as npt
 
 from .. import activations, initializers, ops
+from .._bound import Bound
 from ..arguments import as_operand, as_padding, as_padding_1d, as_pair, as_single, as_size
 from ..pack import Operation, PackedKernel
 from .base import Array, Shape, WeightedLayer, keep_unknown, product
@@ -115,9 +116,8 @@ class KernelLayer(WeightedLayer):
         return self.named_weights().get("bias")
 
     def call(self, x: Any) -> Array:
-        kernel, bias = self._prepared
-        operation: Callable[..., Array] = getattr(ops, self.operation)
-        return operation(x, kernel, bias, activation=self.activation, **self.options)
+        result: Array = self._prepared(x)
+        return result
 
     def multiply_adds(self, input_shape: Sequence[int | None]) -> int | None:
         shape = self.as_input_shape(input_shape)
@@ -134,11 +134,17 @@ class KernelLayer(WeightedLayer):
         """PackedKernel's keyword arguments."""
         return {}
 
-    def _prepare(self, weights: dict[str, Array]) -> tuple[PackedKernel, Array | None]:
+    def _geometry(self) -> tuple[Any, ...]:
+        """The options as Bound's `geometry`."""
+        return (1, 1), "valid", (1, 1), 1, None, None
+
+    def _prepare(self, weights: dict[str, Array]) -> Bound:
         kernel = weights["kernel"]
         packed = PackedKernel(kernel[None] if kernel.ndim == 3 else kernel, self.packed_as, **self._packing())
         weights["kernel"] = packed.kernel.reshape(kernel.shape)  # one copy, not two
-        return packed, weights.get("bias")
+        operation: Callable[..., Array] = getattr(ops, self.operation)
+        bias = weights.get("bias")
+        return Bound(operation, packed, bias, self.activation, self.options, self._geometry())
 
 
 class Dense(KernelLayer):
@@ -210,6 +216,12 @@ class _Convolution(KernelLayer):
     def _packing(self) -> dict[str, Any]:
         geometry = self._in_2d()
         return {key: geometry[key] for key in ("strides", "dilations")} | {"groups": self.groups}
+
+    def _geometry(self) -> tuple[Any, ...]:
+        extra = self.options.get("output_padding")
+        if extra is not None:
+            extra = (0,) * (2 - len(extra)) + extra
+        return (*self._in_2d().values(), self.groups, None, extra)
 
     @property
     def groups(self) -> int:
@@ -295,9 +307,7 @@ class _TransposedFilters(_Filters):
         return {"filters": kernel[-2] * groups, "kernel_size": kernel[:-2]}
 
     def _output_rule(self, shape: tuple[int, ...], kernel_size: tuple[int, ...]) -> tuple[int, ...]:
-        extra = self.output_padding
-        if extra is not None:
-            extra = (0,) * (2 - len(extra)) + extra
+        extra = self._geometry()[-1]
         kernel = (*kernel_size, 1, 1)
         return ops.conv2d_transpose_output_shape(shape, kernel, output_padding=extra, **self._in_2d())
 

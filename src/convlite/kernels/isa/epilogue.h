@@ -1,61 +1,64 @@
 /* Activations over rows in memory. The kernels apply ACT_CLIP (relu and its like) to sums still in registers, and call
    activate() for the others on what they have just stored.
 
-   Contract: `code` is one of table.h; NaN in gives NaN out. Up to ACT_FIRST_LIBM in vectors, beyond it the C library, element by element. */
+   Contract: `code` is one of table.h; NaN in gives NaN out. An element's result depends on nothing but the element: the last, incomplete vector
+   of a row runs the same code. */
 
-static inline V NAME(finish)(V x, const Activation *act, const REAL *alpha) {
-    const V zero = VZERO(), one_six = VSPLAT((REAL)6);
-    switch (act->code) {
-    case ACT_CLIP: return VMIN(VSPLAT((REAL)act->b), VMAX(VSPLAT((REAL)act->a), x));
-    case ACT_LEAKY: return VSELECT_NEGATIVE(x, VMUL(VSPLAT((REAL)act->a), x), x);
+static inline __attribute__((always_inline)) V NAME(finish)(V x, const int code, V a, V b, const REAL *alpha) {
+    const V zero = VZERO(), three = VSPLAT((REAL)3), six = VSPLAT((REAL)6);
+    switch (code) {
+    case ACT_CLIP: return VMIN(b, VMAX(a, x));
+    case ACT_LEAKY: return VSELECT_NEGATIVE(x, VMUL(a, x), x);
     case ACT_PRELU: return VSELECT_NEGATIVE(x, VMUL(VLOAD(alpha), x), x);
-    case ACT_HARD_SIGMOID: return VDIV(VMIN(one_six, VMAX(zero, VADD(x, VSPLAT((REAL)3)))), one_six);
-    case ACT_HARD_SWISH: return VDIV(VMUL(x, VMIN(one_six, VMAX(zero, VADD(x, VSPLAT((REAL)3))))), one_six);
+    case ACT_HARD_SIGMOID: return VDIV(VMIN(six, VMAX(zero, VADD(x, three))), six);
+    case ACT_HARD_SWISH: return VDIV(VMUL(x, VMIN(six, VMAX(zero, VADD(x, three)))), six);
+    case ACT_ELU: return VSELECT_NEGATIVE(x, VMUL(a, NAME(expm1)(VMIN(zero, x))), x);
+    case ACT_SIGMOID: return NAME(sigmoid)(x);
+    case ACT_TANH: return NAME(tanh)(x);
+    case ACT_SILU: return NAME(gated)(x, x);
+    case ACT_GELU: return NAME(gelu)(x);
+    case ACT_GELU_TANH: return NAME(gelu_tanh)(x);
+    case ACT_SOFTPLUS: return NAME(softplus)(x);
     default: return x;
     }
 }
 
-/* The C library's function for this dtype: LIBM(exp) is expf or exp. */
-#if REAL_BITS == 32
-#define LIBM(function) function##f
-#else
-#define LIBM(function) function
-#endif
-
-static inline REAL NAME(libm_one)(REAL x, const Activation *act) {
-    const REAL one = 1, half = (REAL)0.5;
-    switch (act->code) {
-    case ACT_ELU: return x > 0 ? x : (REAL)act->a * LIBM(expm1)(x);
-    case ACT_SIGMOID: return one / (one + LIBM(exp)(-x));
-    case ACT_TANH: return LIBM(tanh)(x);
-    case ACT_SILU: return x / (one + LIBM(exp)(-x));
-    case ACT_GELU: return half * x * (one + LIBM(erf)(x * (REAL)0.70710678118654752440));
-    case ACT_GELU_TANH: return half * x * (one + LIBM(tanh)((REAL)0.79788456080286535588 * (x + (REAL)0.044715 * x * x * x)));
-    case ACT_SOFTPLUS: return (x > 0 ? x : x != x ? x
-                                                  : 0) +
-                              LIBM(log1p)(LIBM(exp)(x > 0 ? -x : x));
-    default: return x;
-    }
-}
-
-static void NAME(libm_row)(REAL *x, int64_t n, const Activation *act) {
-    for (int64_t i = 0; i < n; i++) x[i] = NAME(libm_one)(x[i], act);
-}
-
-static void NAME(activate)(const void *x_, void *out_, int64_t rows, int64_t columns, const void *alpha_, Activation act) {
+/* The loops, once for each code, which is a constant here. */
+static inline __attribute__((always_inline)) void NAME(activate_rows)(const void *x_, void *out_, int64_t rows, int64_t columns,
+                                                                      const void *alpha_, const Activation *act, const int code) {
     const REAL *alpha = (const REAL *)alpha_;
+    const V a = VSPLAT((REAL)act->a), b = VSPLAT((REAL)act->b);
     for (int64_t r = 0; r < rows; r++) {
         const REAL *x = (const REAL *)x_ + r * columns;
         REAL *out = (REAL *)out_ + r * columns;
         int64_t c = 0;
-        for (; c + LANES <= columns; c += LANES) VSTORE(out + c, NAME(finish)(VLOAD(x + c), &act, alpha + c));
+        for (; c + LANES <= columns; c += LANES) VSTORE(out + c, NAME(finish)(VLOAD(x + c), code, a, b, alpha + c));
         if (c < columns) {
             REAL slope[LANES] = {0};
-            if (act.code == ACT_PRELU)
+            if (code == ACT_PRELU)
                 for (int64_t i = 0; c + i < columns; i++) slope[i] = alpha[c + i];
-            NAME(store_some)(out + c, NAME(finish)(NAME(load_some)(x + c, columns - c), &act, slope), columns - c);
+            NAME(store_some)(out + c, NAME(finish)(NAME(load_some)(x + c, columns - c), code, a, b, slope), columns - c);
         }
-        if (act.code >= ACT_FIRST_LIBM) NAME(libm_row)(out, columns, &act);
     }
 }
-#undef LIBM
+
+static __attribute__((noinline)) void NAME(activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act) {
+#define CASE(code) \
+    case code: NAME(activate_rows)(x, out, rows, columns, alpha, &act, code); break;
+    switch (act.code) {
+    CASE(ACT_CLIP)
+    CASE(ACT_LEAKY)
+    CASE(ACT_PRELU)
+    CASE(ACT_HARD_SIGMOID)
+    CASE(ACT_HARD_SWISH)
+    CASE(ACT_ELU)
+    CASE(ACT_SIGMOID)
+    CASE(ACT_TANH)
+    CASE(ACT_SILU)
+    CASE(ACT_GELU)
+    CASE(ACT_GELU_TANH)
+    CASE(ACT_SOFTPLUS)
+    default: NAME(activate_rows)(x, out, rows, columns, alpha, &act, ACT_NONE); break;
+    }
+#undef CASE
+}

@@ -1,6 +1,7 @@
 /* All kernels of one (instruction set, dtype) and their Table. In: ISA, REAL_BITS, one SIMD_* macro. Out: NAME(table).
    Everything is static, so code of one instruction set can never be linked into another's path. */
 #include <math.h>
+#include <string.h>
 #include "table.h"
 
 #define PASTE_(a, b, c) a##_##b##_##c
@@ -27,10 +28,13 @@
 #endif
 
 #include "simd.h"
+#include "exponential.h"
 #include "epilogue.h"
 #include "microkernel.h"
 #include "depthwise.h"
 #include "pixels.h"
+#include "pooling.h"
+#include "softmax.h"
 #include "winograd.h"
 #include "rows.h"
 
@@ -83,6 +87,8 @@ static const Table NAME(table) = {
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
     .rows = NAME(rows),
     .activate = NAME(activate),
+    .softmax = NAME(softmax),
+    .pool = NAME(pool),
     .peak = NAME(peak),
 };
 

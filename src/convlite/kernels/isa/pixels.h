@@ -193,24 +193,25 @@ static void NAME(interleave)(const REAL *acc_, int64_t step, int64_t rows, int64
 static void NAME(pixel_line)(const PixelLine *line) {
     const int64_t step = line->acc_step, cout = line->cout, rows = line->phases * cout;
     REAL *acc = (REAL *)line->acc;
-    const Activation *act = &line->act;
     int64_t most = 0, least = line->counts[0];
     for (int64_t c = 0; c < line->phases; c++) {
         most = line->counts[c] > most ? line->counts[c] : most;
         least = line->counts[c] < least ? line->counts[c] : least;
     }
-    if (line->bias || act->code) {
-        for (int64_t r = 0, l = 0; r < rows; r++, l = l + 1 < cout ? l + 1 : 0) {
-            const V bias = line->bias ? VSPLAT(((const REAL *)line->bias)[l]) : VZERO();
-            REAL slope[LANES];
-            VSTORE(slope, line->alpha ? VSPLAT(((const REAL *)line->alpha)[l]) : VZERO());
+    if (line->bias || line->act.code) {
+        for (int64_t r = 0, l = 0, c = 0; r < rows; r++) {
             REAL *a = acc + r * step;
-            for (int64_t p = 0; p < most; p += LANES) {
-                V x = VLOAD(a + p);
-                if (line->bias) x = VADD(x, bias);
-                VSTORE(a + p, NAME(finish)(x, act, slope));
+            Activation act = line->act;
+            if (line->bias) {
+                const V bias = VSPLAT(((const REAL *)line->bias)[l]);
+                for (int64_t p = 0; p < most; p += LANES) VSTORE(a + p, VADD(VLOAD(a + p), bias));
             }
-            if (act->code >= ACT_FIRST_LIBM) NAME(libm_row)(a, line->counts[r / cout], act);
+            if (act.code == ACT_PRELU) { /* one channel: one slope */
+                act.code = ACT_LEAKY;
+                act.a = (double)((const REAL *)line->alpha)[l];
+            }
+            if (act.code) NAME(activate)(a, a, 1, line->counts[c], (void *)0, act);
+            if (++l == cout) l = 0, c++;
         }
     }
     NAME(interleave)(acc, step, rows, least, (REAL *)line->out);

@@ -2,9 +2,11 @@
 
    In:  REAL_BITS (32 or 64) and one of SIMD_AVX512, SIMD_AVX2, SIMD_SSE2, SIMD_NEON, SIMD_SCALAR.
    Out: REAL, V, LANES, TILE_MR (pixels of the largest tile), VZERO, VLOAD (aligned or not), VSTORE, VSPLAT(scalar), VFMA(a, b, c) = a*b + c,
-        VADD, VSUB, VMUL, VDIV, VMAX(a, b), VMIN(a, b), VSELECT_NEGATIVE(x, a, b) = x < 0 ? a : b, and as functions NAME(load_some), NAME(store_some)
-        for the first n < LANES elements: they touch no byte beyond.
-   VMAX and VMIN return b when either operand is NaN: put the data second and NaN travels through. */
+        VADD, VSUB, VMUL, VDIV, VMAX(a, b), VMIN(a, b), VSELECT_NEGATIVE(x, a, b) = x < 0 ? a : b; on the bits: VBITS(word) a splat,
+        VAND, VOR, VEXPONENT(x) = the bits of x shifted so far left that the lowest ones become the exponent; and as functions
+        NAME(load_some), NAME(store_some) for the first n < LANES elements: they touch no byte beyond.
+   VMAX and VMIN return b when either operand is NaN: put the data second and NaN travels through.
+   VMAX_NAN(a, b) returns NaN when either operand is. */
 
 #undef REAL
 #undef V
@@ -22,12 +24,20 @@
 #undef VMAX
 #undef VMIN
 #undef VSELECT_NEGATIVE
+#undef VMAX_NAN
+#undef VBITS
+#undef VAND
+#undef VOR
+#undef VEXPONENT
+#undef WORD
 #undef HAS_FMA
 
 #if REAL_BITS == 32
 #define REAL float
+#define WORD uint32_t
 #else
 #define REAL double
+#define WORD uint64_t
 #endif
 
 #if defined(SIMD_AVX512) /* ---------------------------------------------------------------- AVX-512F, 32 registers */
@@ -49,6 +59,11 @@
 #define VMAX(a, b) _mm512_max_ps(a, b)
 #define VMIN(a, b) _mm512_min_ps(a, b)
 #define VSELECT_NEGATIVE(x, a, b) _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), a)
+#define VMAX_NAN(a, b) _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a)
+#define VBITS(word) _mm512_castsi512_ps(_mm512_set1_epi32((int32_t)(word)))
+#define VAND(a, b) _mm512_castsi512_ps(_mm512_and_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)))
+#define VOR(a, b) _mm512_castsi512_ps(_mm512_or_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)))
+#define VEXPONENT(x) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 23))
 static inline V NAME(load_some)(const REAL *p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), v); }
 #else
@@ -66,6 +81,11 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_store
 #define VMAX(a, b) _mm512_max_pd(a, b)
 #define VMIN(a, b) _mm512_min_pd(a, b)
 #define VSELECT_NEGATIVE(x, a, b) _mm512_mask_mov_pd(b, _mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_LT_OQ), a)
+#define VMAX_NAN(a, b) _mm512_mask_mov_pd(_mm512_max_pd(a, b), _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q), a)
+#define VBITS(word) _mm512_castsi512_pd(_mm512_set1_epi64((int64_t)(word)))
+#define VAND(a, b) _mm512_castsi512_pd(_mm512_and_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)))
+#define VOR(a, b) _mm512_castsi512_pd(_mm512_or_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)))
+#define VEXPONENT(x) _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(x), 52))
 static inline V NAME(load_some)(const REAL *p, int64_t n) { return _mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p); }
 static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), v); }
 #endif
@@ -89,6 +109,11 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_store
 #define VMAX(a, b) _mm256_max_ps(a, b)
 #define VMIN(a, b) _mm256_min_ps(a, b)
 #define VSELECT_NEGATIVE(x, a, b) _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ))
+#define VMAX_NAN(a, b) _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q))
+#define VBITS(word) _mm256_castsi256_ps(_mm256_set1_epi32((int32_t)(word)))
+#define VAND(a, b) _mm256_and_ps(a, b)
+#define VOR(a, b) _mm256_or_ps(a, b)
+#define VEXPONENT(x) _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 23))
 static inline __m256i NAME(first)(int64_t n) {
     static const int32_t window[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
     return _mm256_loadu_si256((const __m256i *)(window + 8 - n));
@@ -110,6 +135,11 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm256_maskstore_
 #define VMAX(a, b) _mm256_max_pd(a, b)
 #define VMIN(a, b) _mm256_min_pd(a, b)
 #define VSELECT_NEGATIVE(x, a, b) _mm256_blendv_pd(b, a, _mm256_cmp_pd(x, _mm256_setzero_pd(), _CMP_LT_OQ))
+#define VMAX_NAN(a, b) _mm256_blendv_pd(_mm256_max_pd(a, b), a, _mm256_cmp_pd(a, a, _CMP_UNORD_Q))
+#define VBITS(word) _mm256_castsi256_pd(_mm256_set1_epi64x((int64_t)(word)))
+#define VAND(a, b) _mm256_and_pd(a, b)
+#define VOR(a, b) _mm256_or_pd(a, b)
+#define VEXPONENT(x) _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(x), 52))
 static inline __m256i NAME(first)(int64_t n) {
     static const int64_t window[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
     return _mm256_loadu_si256((const __m256i *)(window + 4 - n));
@@ -136,6 +166,15 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm256_maskstore_
 #define VDIV(a, b) _mm_div_ps(a, b)
 #define VMAX(a, b) _mm_max_ps(a, b)
 #define VMIN(a, b) _mm_min_ps(a, b)
+#define VMAX_NAN(a, b) NAME(max_nan)(a, b)
+static inline V NAME(max_nan)(V a, V b) {
+    const V m = _mm_cmpunord_ps(a, a);
+    return _mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, _mm_max_ps(a, b)));
+}
+#define VBITS(word) _mm_castsi128_ps(_mm_set1_epi32((int32_t)(word)))
+#define VAND(a, b) _mm_and_ps(a, b)
+#define VOR(a, b) _mm_or_ps(a, b)
+#define VEXPONENT(x) _mm_castsi128_ps(_mm_slli_epi32(_mm_castps_si128(x), 23))
 static inline V NAME(select_negative)(V x, V a, V b) {
     V m = _mm_cmplt_ps(x, _mm_setzero_ps());
     return _mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, b));
@@ -154,6 +193,15 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VDIV(a, b) _mm_div_pd(a, b)
 #define VMAX(a, b) _mm_max_pd(a, b)
 #define VMIN(a, b) _mm_min_pd(a, b)
+#define VMAX_NAN(a, b) NAME(max_nan)(a, b)
+static inline V NAME(max_nan)(V a, V b) {
+    const V m = _mm_cmpunord_pd(a, a);
+    return _mm_or_pd(_mm_and_pd(m, a), _mm_andnot_pd(m, _mm_max_pd(a, b)));
+}
+#define VBITS(word) _mm_castsi128_pd(_mm_set1_epi64x((int64_t)(word)))
+#define VAND(a, b) _mm_and_pd(a, b)
+#define VOR(a, b) _mm_or_pd(a, b)
+#define VEXPONENT(x) _mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(x), 52))
 static inline V NAME(select_negative)(V x, V a, V b) {
     V m = _mm_cmplt_pd(x, _mm_setzero_pd());
     return _mm_or_pd(_mm_and_pd(m, a), _mm_andnot_pd(m, b));
@@ -180,6 +228,11 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VMAX(a, b) vmaxq_f32(a, b)
 #define VMIN(a, b) vminq_f32(a, b)
 #define VSELECT_NEGATIVE(x, a, b) vbslq_f32(vcltq_f32(x, vdupq_n_f32(0.0f)), a, b)
+#define VMAX_NAN(a, b) vmaxq_f32(a, b)
+#define VBITS(word) vreinterpretq_f32_u32(vdupq_n_u32(word))
+#define VAND(a, b) vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)))
+#define VOR(a, b) vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)))
+#define VEXPONENT(x) vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(x), 23))
 #else
 #define V float64x2_t
 #define LANES 2
@@ -195,6 +248,11 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VMAX(a, b) vmaxq_f64(a, b)
 #define VMIN(a, b) vminq_f64(a, b)
 #define VSELECT_NEGATIVE(x, a, b) vbslq_f64(vcltq_f64(x, vdupq_n_f64(0.0)), a, b)
+#define VMAX_NAN(a, b) vmaxq_f64(a, b)
+#define VBITS(word) vreinterpretq_f64_u64(vdupq_n_u64(word))
+#define VAND(a, b) vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)))
+#define VOR(a, b) vreinterpretq_f64_u64(vorrq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)))
+#define VEXPONENT(x) vreinterpretq_f64_u64(vshlq_n_u64(vreinterpretq_u64_f64(x), 52))
 #endif
 
 #else /* ------------------------------------------------------------------- any other platform: one element at a time */
@@ -214,6 +272,21 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VMAX(a, b) ((a) > (b) ? (a) : (b))
 #define VMIN(a, b) ((a) < (b) ? (a) : (b))
 #define VSELECT_NEGATIVE(x, a, b) ((x) < 0 ? (a) : (b))
+#define VMAX_NAN(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
+static inline WORD NAME(word_of)(REAL x) {
+    WORD word;
+    memcpy(&word, &x, sizeof(word));
+    return word;
+}
+static inline REAL NAME(real_of)(WORD word) {
+    REAL x;
+    memcpy(&x, &word, sizeof(x));
+    return x;
+}
+#define VBITS(word) NAME(real_of)(word)
+#define VAND(a, b) NAME(real_of)(NAME(word_of)(a) & NAME(word_of)(b))
+#define VOR(a, b) NAME(real_of)(NAME(word_of)(a) | NAME(word_of)(b))
+#define VEXPONENT(x) NAME(real_of)(NAME(word_of)(x) << (REAL_BITS == 32 ? 23 : 52))
 #endif
 
 #undef VZIP_QUARTERS_LOW

@@ -17,7 +17,6 @@ enum {
     ACT_PRELU = 3,        /* x < 0 ? alpha[c]*x : x */
     ACT_HARD_SIGMOID = 4, /* min(max(x + 3, 0), 6) / 6 */
     ACT_HARD_SWISH = 5,   /* x * min(max(x + 3, 0), 6) / 6 */
-    ACT_FIRST_LIBM = 6,   /* from here on: the C library, element by element */
     ACT_ELU = 6,          /* x > 0 ? x : a*expm1(x) */
     ACT_SIGMOID = 7,      /* 1 / (1 + exp(-x)) */
     ACT_TANH = 8,
@@ -161,6 +160,16 @@ enum {
     MAX_DEPTHWISE_MR = 6,
 };
 
+/* One output pixel of a pool: see pooling.h. */
+typedef struct {
+    const void *x; /* the first tap inside the image */
+    void *out;
+    int64_t rows, columns; /* taps inside the image */
+    int64_t row_step, column_step, channels;
+    double divisor;
+    int largest;
+} Window;
+
 typedef struct {
     const char *isa;
     int itemsize, lanes, mr, nr, depthwise_mr, fma;
@@ -174,6 +183,8 @@ typedef struct {
     void (*rows)(const Rows *);
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
+    void (*softmax)(const void *x, void *out, int64_t rows, int64_t columns);
+    void (*pool)(const Window *);
     /* multiply-adds on registers only, `rounds` times: the machine's own peak, for the benchmarks; returns how many operations */
     double (*peak)(int64_t rounds);
 } Table;

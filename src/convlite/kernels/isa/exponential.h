@@ -1,0 +1,157 @@
+/* exp and what is made of it, in vectors: written with the vocabulary of simd.h as one fixed order of multiply-adds, so that every
+   instruction set with FMA gives the same bits. The coefficients are printed by tests/golden/make_polynomials.py; the errors, measured on
+   dense and edge grids, are in tests/test_exponentials.py. No table and no branch: all lanes do the same work.
+
+   exp: x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) = 1 + r + r*r*q(r), and 2^n built in the exponent's bits. n may lie below the least
+   exponent, so 2^n comes as two factors, and a product with them underflows gradually, with one rounding. */
+
+#if REAL_BITS == 32
+#define MAGIC ((REAL)(12582912.0 + 127)) /* 1.5 * 2^23 + bias: its lowest bits count units */
+#define LEAST_EXPONENT ((REAL)-126)
+#define LOWEST ((REAL)-110) /* exp(x) and x*exp(x) round to 0 from here on */
+#define LOWEST_EXPM1 ((REAL)-20) /* exp(x) - 1 rounds to -1 */
+#define FARTHEST ((REAL)15) /* x times the normal tail rounds to 0 */
+#define LN2_HIGH ((REAL)0.693115234375)
+#define LN2_LOW ((REAL)3.19461849e-5)
+#define SIGN_BIT 0x80000000u
+#define HEAD_BITS 0xfffff000u /* half of the significand: squares of what remains are exact */
+static const REAL NAME(exp_terms)[] = {0.000198913705f, 0.00139339919f, 0.00833331058f, 0.0416664618f, 0.166666667f, 0.500000001f};
+static const REAL NAME(log1p_terms)[] = {0.000549956609f, 0.00218477795f, 0.012507686f, 0.0833329021f, 1.0f};
+static const REAL NAME(tail_terms)[] = {-6.44457416e-6f, -2.89748348e-5f, 2.13818264e-5f, 0.000205652412f, -0.00043616466f, -0.000943158533f,
+                                        0.00754969164f,  -0.0233151602f,  0.048392171f,   -0.0759870824f,  0.0944106413f};
+#else
+#define MAGIC ((REAL)(6755399441055744.0 + 1023))
+#define LEAST_EXPONENT ((REAL)-1022)
+#define LOWEST ((REAL)-760)
+#define LOWEST_EXPM1 ((REAL)-40)
+#define FARTHEST ((REAL)39)
+#define LN2_HIGH ((REAL)0.6931471805592082091607153)
+#define LN2_LOW ((REAL)7.3710025651677989e-13)
+#define SIGN_BIT 0x8000000000000000u
+#define HEAD_BITS 0xfffffffff8000000u
+static const REAL NAME(exp_terms)[] = {
+    2.0914976485982672e-9, 2.5105622431601778e-8,  2.7557272944830873e-7, 2.7557254422371831e-6, 2.4801587326100356e-5, 0.00019841269875594476,
+    0.001388888888888359,  0.0083333333333259129, 0.04166666666666667,   0.16666666666666671,   0.5};
+static const REAL NAME(log1p_terms)[] = {
+    8.1272905172259322e-8,  1.5877736114236489e-7,  9.2393255066446058e-7, 4.0589520363386915e-6, 1.8782487844609384e-5, 8.8778031408714866e-5,
+    0.00043402781407710299, 0.0022321428551136027, 0.012500000000058046,  0.083333333333332687,  1.0};
+static const REAL NAME(tail_terms)[] = {
+    -9.0780247630119741e-11, -3.1526243223475919e-10, 2.3978462754666753e-10,  2.452451357669445e-9,   1.660099723413791e-9,
+    -1.0676052269606406e-8,  -1.9370614677809313e-8,  3.3975566203241045e-8,   1.2769425464951269e-7,  -7.8712070072697792e-8,
+    -7.4002166537701286e-7,  8.958329056526289e-8,    4.3930857566254329e-6,   -2.3853230997167914e-7, -2.8886866896182377e-5,
+    1.6668039051205717e-5,   0.00020385230719858765,  -0.00043496154592419939, -0.00094252362084084895, 0.0075495718613670701,
+    -0.023315232244957156,   0.048392175092776818,    -0.075987080246486513,   0.094410641301968937};
+#endif
+#define COUNT(terms) ((int)(sizeof(terms) / sizeof(REAL)))
+
+static inline __attribute__((always_inline)) V NAME(polynomial)(V x, const REAL *terms, const int count) {
+    V y = VSPLAT(terms[0]);
+    UNROLL for (int i = 1; i < count; i++) y = VFMA(y, x, VSPLAT(terms[i]));
+    return y;
+}
+
+/* exp(x) = (1 + less_one) * scale * rest */
+typedef struct {
+    V less_one, scale, rest;
+} NAME(Power);
+
+/* exp(x + more) for LOWEST <= x <= 0 and a small `more`, which the polynomial takes along (NULL: none). */
+static inline __attribute__((always_inline)) NAME(Power) NAME(power)(V x, const V *more) {
+    const V shifted = VFMA(x, VSPLAT((REAL)1.4426950408889634), VSPLAT(MAGIC)), n = VSUB(shifted, VSPLAT(MAGIC));
+    V r = VFMA(n, VSPLAT(-LN2_LOW), VFMA(n, VSPLAT(-LN2_HIGH), x));
+    if (more) r = VADD(r, *more);
+    const V normal = VMAX(VSPLAT(LEAST_EXPONENT), n);
+    NAME(Power) p;
+    p.less_one = VFMA(VMUL(r, r), NAME(polynomial)(r, NAME(exp_terms), COUNT(NAME(exp_terms))), r);
+    p.scale = VEXPONENT(VADD(normal, VSPLAT(MAGIC)));
+    p.rest = VEXPONENT(VADD(VSUB(n, normal), VSPLAT(MAGIC)));
+    return p;
+}
+
+/* factor * exp(..): `factor` enters before the scaling, so that no digit is lost where exp alone would be subnormal. */
+static inline V NAME(times)(V factor, const NAME(Power) *p) {
+    return VMUL(VMUL(VFMA(factor, p->less_one, factor), p->scale), p->rest);
+}
+
+/* exp(-|x|) */
+static inline V NAME(decay)(V x, NAME(Power) *p) {
+    *p = NAME(power)(VMAX(VSPLAT(LOWEST), VOR(x, VBITS(SIGN_BIT))), NULL);
+    return NAME(times)(VSPLAT((REAL)1), p);
+}
+
+/* exp(x) for x <= 0 */
+static inline V NAME(exp)(V x) {
+    const NAME(Power) p = NAME(power)(VMAX(VSPLAT(LOWEST), x), NULL);
+    return NAME(times)(VSPLAT((REAL)1), &p);
+}
+
+/* exp(x) - 1 for x <= 0 */
+static inline V NAME(expm1)(V x) {
+    const V one = VSPLAT((REAL)1), low = VMAX(VSPLAT(LOWEST_EXPM1), x);
+    const V shifted = VFMA(low, VSPLAT((REAL)1.4426950408889634), VSPLAT(MAGIC)), n = VSUB(shifted, VSPLAT(MAGIC));
+    const V r = VFMA(n, VSPLAT(-LN2_LOW), VFMA(n, VSPLAT(-LN2_HIGH), low)), scale = VEXPONENT(shifted);
+    const V less_one = VFMA(VMUL(r, r), NAME(polynomial)(r, NAME(exp_terms), COUNT(NAME(exp_terms))), r);
+    return VFMA(scale, less_one, VSUB(scale, one));
+}
+
+/* 1 / (1 + exp(-x)) = exp(x) / (1 + exp(x)): the form whose exp is at most 1 */
+static inline V NAME(sigmoid)(V x) {
+    const V one = VSPLAT((REAL)1);
+    NAME(Power) p;
+    const V e = NAME(decay)(x, &p);
+    return VDIV(VSELECT_NEGATIVE(x, e, one), VADD(one, e));
+}
+
+/* x * sigmoid(z), for a z of x's sign; -inf gives NaN, as -inf * 0 does */
+static inline V NAME(gated)(V x, V z) {
+    const V one = VSPLAT((REAL)1);
+    NAME(Power) p;
+    const V e = NAME(decay)(z, &p);
+    const V small = VFMA(x, VZERO(), NAME(times)(VMAX(VSPLAT(LOWEST), x), &p));
+    return VDIV(VSELECT_NEGATIVE(z, small, x), VADD(one, e));
+}
+
+/* x * sigmoid(2y) = x/2 * (1 + tanh(y)), y = sqrt(2/pi) * (x + 0.044715 x^3): nothing cancels */
+static inline V NAME(gelu_tanh)(V x) {
+    const V z = VMUL(x, VFMA(VMUL(x, x), VSPLAT((REAL)0.071354816272600247), VSPLAT((REAL)1.5957691216057307)));
+    return NAME(gated)(x, z);
+}
+
+/* tanh |x| = -m / (2 + m) with m = exp(-2|x|) - 1 */
+static inline V NAME(tanh)(V x) {
+    const V sign = VBITS(SIGN_BIT), below = VOR(x, sign), m = NAME(expm1)(VADD(below, below));
+    const V size = VDIV(VAND(m, VBITS(~SIGN_BIT)), VADD(VSPLAT((REAL)2), m));
+    return VOR(size, VAND(x, sign));
+}
+
+/* log(1 + e) = s * P(s*s) with s = 2e / (2 + e) */
+static inline V NAME(softplus)(V x) {
+    NAME(Power) p;
+    const V e = NAME(decay)(x, &p), s = VDIV(VADD(e, e), VADD(VSPLAT((REAL)2), e));
+    const V log = VMUL(s, NAME(polynomial)(VMUL(s, s), NAME(log1p_terms), COUNT(NAME(log1p_terms))));
+    return VADD(VMAX(VZERO(), x), log);
+}
+
+/* x * (1 - T(|x|)), or x * T(|x|) below zero; T(a) = erfc(a / sqrt 2) / 2 = exp(-a*a/2) * w * R(1 - w) with w = 8 / (a + 4).
+   a*a/2 is exact in two pieces, h*h/2 and (a - h)*(a + h)/2: its error would be the exponential's. */
+static inline V NAME(gelu)(V x) {
+    const V one = VSPLAT((REAL)1), half = VSPLAT((REAL)-0.5);
+    const V a = VMIN(VSPLAT(FARTHEST), VAND(x, VBITS(~SIGN_BIT))), h = VAND(a, VBITS(HEAD_BITS));
+    const V more = VMUL(VMUL(VSUB(a, h), VADD(a, h)), half);
+    const NAME(Power) p = NAME(power)(VMUL(VMUL(h, h), half), &more);
+    const V w = VDIV(VSPLAT((REAL)8), VADD(a, VSPLAT((REAL)4)));
+    const V ratio = VMUL(w, NAME(polynomial)(VSUB(one, w), NAME(tail_terms), COUNT(NAME(tail_terms))));
+    const V small = VSUB(VMUL(x, VZERO()), NAME(times)(VMUL(a, ratio), &p));
+    return VSELECT_NEGATIVE(x, small, VMUL(x, VSUB(one, NAME(times)(ratio, &p))));
+}
+
+#undef MAGIC
+#undef LEAST_EXPONENT
+#undef LOWEST
+#undef LOWEST_EXPM1
+#undef FARTHEST
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef SIGN_BIT
+#undef HEAD_BITS
+#undef COUNT
