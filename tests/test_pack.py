@@ -39,7 +39,7 @@ def check(packed: PackedKernel, phases: list[list[np.ndarray]]) -> None:
         for weights in groups
         for panel in panels_of(weights, table["lanes"], table["nr"])
     ]
-    np.testing.assert_array_equal(packed.panels().data, np.concatenate(want), strict=True)
+    np.testing.assert_array_equal(packed.panels("plain").data, np.concatenate(want), strict=True)
 
 
 # ---- layout ------------------------------------------------------------------------------------------------

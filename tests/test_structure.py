@@ -23,14 +23,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": {"arguments"},
     "activations": {"arguments"},
     "_precision": set(),
+    "heads": {"geometry"},
     "winograd": {"geometry", "_kernels"},
-    "plan": {"geometry", "winograd", "_kernels"},
+    "plan": {"geometry", "heads", "winograd", "_kernels"},
     "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
-    "pack": {"arguments", "geometry", "plan", "_dispatch", "_kernels"},
+    "pack": {"arguments", "geometry", "heads", "plan", "_dispatch", "_kernels"},
     "ops": {"arguments", "geometry", "winograd", "plan", "pack", "activations", "_dispatch", "_precision"}
-    | {"_threads", "_kernels"},
+    | {"_threads", "_kernels", "heads"},
     "_equivalents": {"arguments", "geometry"},
     "explain": {"_equivalents", "ops", "arguments"},
     "_bound": {

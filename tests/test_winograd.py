@@ -253,7 +253,7 @@ def _run_on(threads: int, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, p
     form = plan.make_plan(geometry, x.dtype, isa, fast=True)
     assert isinstance(form, winograd.WinogradPlan)
     out = np.full(geometry.out_shape, np.nan, x.dtype)
-    panels = cl.PackedKernel(kernel).panels(form.winograd)
+    panels = cl.PackedKernel(kernel).panels(form.layout)
     form.runner.run(x, panels.data, bias, None, out, 0, 0.0, 0.0, True, threads)
     return out
 
@@ -265,7 +265,7 @@ def test_bits_depend_on_no_block(blocks: int, tile: int, isa: str, threads: int)
     geometry = Geometry(len(x), axis[0], axis[1], x.shape[3], kernel.shape[3], 1)
     form = winograd.make_winograd_plan(geometry, x.dtype, isa)
     assert form is not None
-    panels = cl.PackedKernel(kernel).panels(tile)
+    panels = cl.PackedKernel(kernel).panels(form.layout)
     results = []
     for each in (form, replace(form, block_tiles=blocks)):
         results.append(np.empty(geometry.out_shape, np.float32))

@@ -14,7 +14,7 @@ from .activations import Fused, Spec, resolve
 from .arguments import Array, as_operand
 from .ops import _plan, compute
 from .pack import PackedKernel, Panels
-from .plan import Plan
+from .plan import Plan, with_panels
 from .winograd import WinogradPlan
 
 _MOST_SHAPES = 64  # that a layer remembers
@@ -69,5 +69,6 @@ class Bound:
             plan = _plan(isa, x.dtype, fast, kernel.operation, inner, kernel.shape, *self._geometry)
             if len(self._calls) >= _MOST_SHAPES:
                 self._calls.clear()
-            self._calls[shape, isa, fast] = plan, kernel.panels(plan.winograd), fused, y.shape
+            plan, panels = with_panels(plan, kernel.panels)
+            self._calls[shape, isa, fast] = plan, panels, fused, y.shape
         return y

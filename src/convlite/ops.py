@@ -18,7 +18,7 @@ Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -45,8 +45,9 @@ from .arguments import (
     check_out,
 )
 from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpose_axis
+from .heads import layout_for
 from .pack import Operation, PackedKernel, Panels, channels_of, pack_panels
-from .plan import Plan, make_plan
+from .plan import Plan, make_plan, with_panels
 from .winograd import WinogradPlan
 
 Kernel = ArrayLike | PackedKernel
@@ -458,7 +459,12 @@ def _geometry(
 @lru_cache(maxsize=512)
 def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | WinogradPlan:
     """The plan of a call, by everything that it depends on."""
-    return make_plan(_geometry(*shape), dtype, isa, fast)
+    operation, _, kernel, strides, _, dilations, groups = shape[:7]
+    lanes = _kernels.describe(isa, 8 * dtype.itemsize)["lanes"]
+    geometry = _geometry(*shape)
+    line = geometry.columns.phases[0].count if geometry.columns.phases else 0
+    layout = layout_for(operation, kernel, strides, dilations, groups, lanes, line)
+    return make_plan(geometry, dtype, isa, fast, layout)
 
 
 def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
@@ -523,10 +529,12 @@ def _run(
             isa, dtype.itemsize, array, weights, bias_array, alpha, target, *sizes, code, a, b, threads
         )
     else:
-        if isinstance(weights, PackedKernel):
-            panels = weights.panels(plan.winograd)
-        else:
-            panels = pack_panels(weights, operation, strides, dilations, groups, isa, plan.winograd)
+        panels_in: Callable[[str], Panels] = (
+            partial(pack_panels, weights, operation, strides, dilations, groups, isa)
+            if not isinstance(weights, PackedKernel)
+            else weights.panels
+        )
+        plan, panels = with_panels(plan, panels_in)
         compute(plan, panels, bias_array, fused, array, target)
     if after is not None:
         y[...] = _checked(after, target, whole_shape or geometry.out_shape)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from . import _dispatch, _kernels
 from .arguments import Array, Pair, as_operand, as_pair, as_size
 from .geometry import residue_classes
+from .heads import layout_for
 from .plan import algorithm_for
 
 Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
@@ -48,6 +49,12 @@ def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[in
     if operation == "depthwise_conv2d":
         return shape[2], shape[2] * shape[3], max(shape[2], 1)
     return shape[0], shape[1], 1
+
+
+def layout_of(kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str) -> str:
+    """heads.layout_for this kernel."""
+    lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
+    return layout_for(operation, kernel.shape, strides, dilations, groups, lanes)
 
 
 @lru_cache(maxsize=512)
@@ -100,15 +107,32 @@ def pack_panels(
     dilations: Pair,
     groups: int,
     isa: str,
-    winograd: int = 0,
+    layout: str = "plain",
 ) -> Panels:
-    """Pack a C-contiguous kernel for one instruction set; if `winograd`, a tile, is given, for Winograd."""
-    if winograd:
-        return _pack_winograd(kernel, operation, winograd, isa)
-    bits = 8 * kernel.itemsize
-    size, recipe = _recipe(operation, kernel.shape, strides, dilations, groups, isa, bits)
+    """Pack a C-contiguous kernel for one instruction set, in one of heads.LAYOUTS or for Winograd."""
+    if layout.startswith("winograd"):
+        return _pack_winograd(kernel, operation, int(layout[-1]), isa)
+    shape, bits = kernel.shape, 8 * kernel.itemsize
+    if layout == "pixels":
+        size, recipe = _pixel_recipe(operation, shape, bits)
+    else:
+        if layout == "wide":  # stride taps of a kernel row are one tap of stride*Cout channels, as they lie
+            height, width, cout, cin = shape
+            shape, strides = (height, width // strides[1], strides[1] * cout, cin), (strides[0], 1)
+        size, recipe = _recipe(operation, shape, strides, dilations, groups, isa, bits)
     data = aligned_empty(size, kernel.dtype)
     return Panels(data, recipe.pack(kernel, data))
+
+
+@lru_cache(maxsize=512)
+def _pixel_recipe(operation: str, shape: tuple[int, ...], bits: int) -> tuple[int, _kernels.Recipe]:
+    """[kernel columns][cin][kernel rows][cout]: as panels of cout lanes, a phase for each kernel column and a
+    group for each input channel."""
+    height, width, a, b = shape
+    cin, cout, cin_step, cout_step = (a, b, b, 1) if operation == "conv2d" else (b, a, 1, b)
+    taps, steps = range(0, width * a * b, a * b), (width * a * b, cout_step, cin_step)
+    recipe = _kernels.Recipe(bits // 8, taps, [1] * width, cin, height, cout, *steps, 1, cout, False)
+    return height * width * a * b, recipe
 
 
 def _pack_winograd(kernel: Array, operation: str, tile: int, isa: str) -> Panels:
@@ -169,7 +193,7 @@ class PackedKernel:
             raise ValueError(
                 f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels"
             )
-        self._panels: dict[tuple[str, int], Panels] = {}
+        self._panels: dict[tuple[str, str], Panels] = {}
         self._lock = threading.Lock()  # from here on nothing can be assigned
         self.panels()
 
@@ -188,16 +212,17 @@ class PackedKernel:
         """The dtype of the array that was packed."""
         return self.kernel.dtype
 
-    def panels(self, winograd: int = 0) -> Panels:
-        """The panels for the instruction set in use; those of Winograd's form if `winograd` is not 0."""
+    def panels(self, layout: str | None = None) -> Panels:
+        """The panels for the instruction set in use; by default in the layout that most calls need."""
         isa = _dispatch.active_isa()
-        panels = self._panels.get((isa, winograd))
+        options = (self.operation, self.strides, self.dilations, self.groups, isa)
+        if layout is None:
+            layout = layout_of(self.kernel, *options)
+        panels = self._panels.get((isa, layout))
         if panels is None:
             with self._lock:
-                panels = pack_panels(
-                    self.kernel, self.operation, self.strides, self.dilations, self.groups, isa, winograd
-                )
-                self._panels[isa, winograd] = panels
+                panels = pack_panels(self.kernel, *options, layout)
+                self._panels[isa, layout] = panels
         return panels
 
     def __reduce__(self) -> tuple[Any, ...]:

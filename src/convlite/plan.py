@@ -8,14 +8,16 @@ Results never depend on these choices: every output is one ordered sum, cut or i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
 from . import _kernels
 from .geometry import Axis, Geometry, Phase
+from .heads import PixelPlan, pixel_plan, widened
 from .winograd import WinogradPlan, make_winograd_plan
 
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its
@@ -46,7 +48,8 @@ class Plan:
     loops: Geometry  # what the loop nest runs over: `geometry`, or the same pixels in one row
     isa: str
     bits: int
-    algorithm: str  # "strided", "gathered", "depthwise_lines" or "depthwise"
+    layout: str  # of the weights: heads.LAYOUTS
+    algorithm: str  # "strided", "gathered", "depthwise_lines", "depthwise" or "pixels"
     tile_pixels: int
     block_tiles: int
     tap_chunk: int
@@ -57,11 +60,18 @@ class Plan:
     multiply_adds: int = field(compare=False)
     few_rows: int  # rows of a matrix product so few that an unpacked kernel is used as it lies; 0: pack it
     winograd: ClassVar[int] = 0
+    lead: int = 0  # "wide": numbers of the first pixel that lie before its output line
+    pixels: PixelPlan | None = None
 
     @cached_property
     def runner(self) -> Any:
         """The plan as C structures, built on first use."""
-        return _kernels.Gather(self)
+        return _kernels.Pixels(self) if self.pixels else _kernels.Gather(self)
+
+    @cached_property
+    def plain(self) -> Plan:
+        """The same operation in the plain layout."""
+        return make_direct_plan(self.geometry, np.dtype(f"f{self.bits // 8}"), self.isa)
 
     @cached_property
     def exact(self) -> Any:
@@ -175,20 +185,26 @@ def _chunks(taps: int, channels: int, row_bytes: int, addresses: int) -> tuple[i
     return max(min(taps, TABLE_BYTES // (addresses * 8)), 1), max(channels, 1)
 
 
-def make_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, fast: bool = False) -> Plan | WinogradPlan:
+def make_plan(
+    geometry: Geometry, dtype: np.dtype[Any], isa: str, fast: bool = False, layout: str = "plain"
+) -> Plan | WinogradPlan:
     """Winograd's form where `fast` allows it and it wins, the direct one otherwise."""
     form = make_winograd_plan(geometry, dtype, isa) if fast else None
-    return form or make_direct_plan(geometry, dtype, isa)
+    return form or make_direct_plan(geometry, dtype, isa, layout)
 
 
-def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan:
+def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout: str = "plain") -> Plan:
     """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in
     L2."""
     size = dtype.itemsize
     table = _kernels.describe(isa, 8 * size)
-    loops = flattened(geometry)
+    if 0 in geometry.out_shape or geometry.cin == 0:
+        layout = "plain"
+    loops, lead = widened(geometry) if layout == "wide" else (flattened(geometry), 0)
     rows, columns = loops.rows, loops.columns
     algorithm, mr = _algorithm(loops, table)
+    if layout == "wide" and algorithm != "strided":
+        return make_direct_plan(geometry, dtype, isa)
     depthwise = algorithm.startswith("depthwise")
     fused = algorithm == "strided" and _fused(loops)
     channels = loops.cin // (1 if depthwise else loops.groups)
@@ -217,7 +233,8 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan
         loops,
         isa,
         8 * size,
-        algorithm,
+        layout,
+        algorithm if layout != "pixels" else layout,
         mr,
         max(block_tiles, 1),
         tap_chunk,
@@ -227,4 +244,27 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Plan
         _reads_outside(rows) or _reads_outside(columns),
         geometry.multiply_adds,
         columns.out_size if _product(loops) and columns.out_size <= FEW_ROWS else 0,
+        lead,
+        pixel_plan(geometry, table["lanes"], size) if layout == "pixels" else None,
     )
+
+
+class Packed(Protocol):
+    """Weights in some layout: pack.Panels."""
+
+    @property
+    def finite(self) -> bool:
+        """No Inf, no NaN."""
+
+
+P = TypeVar("P", bound=Packed)
+
+
+def with_panels(plan: Plan | WinogradPlan, panels_in: Callable[[str], P]) -> tuple[Plan | WinogradPlan, P]:
+    """The plan and the weights in its layout; where they are not finite and zeros would stand for padding,
+    the plain form, which has an exact mode.
+    """
+    panels = panels_in(plan.layout)
+    if not panels.finite and plan.padding and isinstance(plan, Plan) and plan.layout != "plain":
+        return plan.plain, panels_in("plain")
+    return plan, panels

@@ -76,6 +76,11 @@ class WinogradPlan:
         """The name: winograd2 or winograd4."""
         return f"winograd{self.winograd}"
 
+    @property
+    def layout(self) -> str:
+        """Of the weights: the algorithm's own."""
+        return self.algorithm
+
     @cached_property
     def runner(self) -> Any:
         """The plan as C structures, built on first use."""

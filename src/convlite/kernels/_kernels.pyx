@@ -8,7 +8,7 @@ their sizes in bytes. Nothing here knows what "same" or "transposed" means, and 
 
 cimport cython
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -85,6 +85,24 @@ cdef extern from "isa/table.h" nogil:
         Activation act
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
+    ctypedef struct PixelPass:
+        const void *x
+        const int64_t *shifts
+        const void *weights
+        const int64_t *tap_weights
+        int64_t x_step, w_step, taps, kc, vectors
+        void *acc[14]
+        const void *ahead
+        int64_t fetch
+    ctypedef struct PixelLine:
+        void *acc
+        int64_t acc_step, phases, cout
+        const int64_t *counts
+        void *out
+        const void *bias
+        const void *alpha
+        Activation act
+    ctypedef void (*PixelKernel)(PixelPass *) noexcept nogil
     ctypedef struct Window:
         const void *x
         void *out
@@ -98,6 +116,9 @@ cdef extern from "isa/table.h" nogil:
         TileKernel gathered[3][15]
         TileKernel strided[3][15]
         DepthwiseKernel depthwise
+        PixelKernel pixels[15]
+        void (*pixel_transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
+        void (*pixel_line)(const PixelLine *) noexcept nogil
         DepthwiseLineKernel depthwise_line[3][8]
         void (*rows)(const Rows *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
@@ -136,6 +157,7 @@ cdef extern from "openmp.h" nogil:
 
 include "buffers.pxi"
 include "gather.pxi"
+include "pixels.pxi"
 include "winograd.pxi"
 include "packing.pxi"
 include "rows.pxi"

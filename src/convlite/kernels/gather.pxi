@@ -44,6 +44,9 @@ cdef struct Job:
     int64_t groups, kc, width                   # channels read and written by one group
     int64_t padded                              # width, rounded up to whole vectors
     int64_t kernel_w, kernel_taps
+    int64_t line               # numbers of an output line
+    int clips                  # "wide": the first or the last pixel of a line reaches over its end
+    int64_t lead               # "wide": so many numbers of the first pixel lie before its line
     int64_t group_step         # input channels from one group to the next
     int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see segments.pxi
     int64_t mr, tap_chunk, k_chunk
@@ -96,7 +99,7 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
         for i in range(mr):
             ih = q * rp.in_step
             iw = p * cp.in_step
-            out[i] = job.out + (((n * job.ho + rp.start + q * rp.step) * job.wo + cp.start + p * cp.step) * job.cout
+            out[i] = job.out + ((n * job.ho + rp.start + q * rp.step) * job.line + (cp.start + p * cp.step) * job.cout
                                 + group * job.width) * size
             here = job.x + n * job.h * row_step + ih * row_step + iw * pixel_step + (group * job.group_step + k0) * size
             a = tap0 // cp.taps if cp.taps else 0
@@ -262,6 +265,10 @@ cdef class Gather:
         size = self.job.table.itemsize
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
+        self.job.line, self.job.lead = self.job.wo * self.job.cout, plan.lead
+        if plan.layout == "wide":
+            self.job.line = plan.geometry.columns.out_size * plan.geometry.cout
+            self.job.clips = plan.lead > 0 or self.job.line < self.job.wo * self.job.cout
         self.job.lines = plan.algorithm == "depthwise_lines"
         self.job.depthwise = plan.algorithm == "depthwise" or self.job.lines
         self.job.strided = plan.algorithm == "strided"
@@ -310,8 +317,8 @@ cdef class Gather:
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")
         self.x_bytes = self.job.images * self.job.h * self.job.w * self.job.cin * size
-        self.out_bytes = self.job.images * self.job.ho * self.job.wo * self.job.cout * size
-        self.bias_bytes = self.job.cout * size
+        self.out_bytes = self.job.images * self.job.ho * self.job.line * size
+        self.bias_bytes = plan.geometry.cout * size
         self.packed_bias_bytes = self.job.groups * self.job.padded * size
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
@@ -363,13 +370,17 @@ cdef class Gather:
 
     cdef char *_pad(self, const char *values, char *into) noexcept:
         """[groups][width] -> [groups][padded], so that the micro-kernel loads whole vectors."""
-        cdef int64_t g, size = self.job.table.itemsize, width = self.job.width * size, padded = self.job.padded * size
+        cdef int64_t g, i, size = self.job.table.itemsize, width = self.job.width * size, padded = self.job.padded * size
         if values == NULL:
             return NULL
         if self.job.depthwise:
             return <char *> values
         for g in range(self.job.groups):
-            memcpy(into + g * padded, values + g * width, width)
+            if self.bias_bytes < width:  # "wide": the same for each phase
+                for i in range(width // self.bias_bytes):
+                    memcpy(into + i * self.bias_bytes, values, self.bias_bytes)
+            else:
+                memcpy(into + g * padded, values + g * width, width)
             memset(into + g * padded + width, 0, padded - width)
         return into
 

@@ -11,6 +11,10 @@
 # Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of
 # kw*cin numbers, and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into
 # one tap (`fused` = kw): a 7x7 kernel on 3 channels is 7 taps of 21 numbers instead of 49 of 3.
+#
+# Transposed, "wide" (heads.py): the outputs of the column phases lie side by side, so phases with the same taps are one
+# phase of stride*cout channels. With padding, its first and last pixel reach over the line's ends; the tiles that hold
+# them are computed in a buffer, and what lies inside the line is copied.
 
 
 cdef struct Spot:
@@ -18,6 +22,9 @@ cdef struct Spot:
     int64_t step               # bytes between neighbouring pixels' inputs
     int64_t tap, taps          # the taps that reach the image
     int64_t mr
+    int64_t p0                 # the first pixel in its line
+    bint two_lines
+    bint clipped               # "wide": its first or its last pixel reaches over the line's ends
 
 
 cdef inline int64_t tile_start(const AxisPhase *cp, int64_t piece) noexcept nogil:
@@ -71,6 +78,43 @@ cdef int64_t copied_pixel(const Job *job, int64_t kc) noexcept nogil:
     return kc * size + (64 if kc * size % 1024 == 0 else 0)
 
 
+cdef inline int64_t tile_bytes(const Job *job) noexcept nogil:
+    """Bytes of the buffer for a clipped tile."""
+    return job.mr * job.table.nr * job.table.lanes * job.table.itemsize if job.clips else 0
+
+
+cdef void run_clipped(const Job *job, const Tile *tile, const Spot *spot, int64_t nr, char *buffer) noexcept nogil:
+    """A tile of a panel through the buffer: only the numbers inside their lines are read and written."""
+    cdef int64_t size = job.table.itemsize, half = (spot.mr + 1) // 2, row_bytes = nr * job.table.lanes * size
+    cdef int64_t i, p, first, low, high
+    cdef int turn
+    cdef char *at
+    cdef char *row
+    cdef void *out[2]
+    cdef Tile call = tile[0]
+    out[0], out[1] = buffer, buffer + half * row_bytes
+    call.out, call.out_step, call.out_offset = out, row_bytes, 0
+    for turn in range(2):
+        if turn == 0 and not tile.accumulate:
+            continue
+        if turn == 1:
+            job.table.strided[nr][spot.mr](&call)
+        for i in range(spot.mr):
+            p = spot.p0 + i - (half if spot.two_lines and i >= half else 0)
+            at = <char *> spot.out[1 if i >= half else 0] + (i - half if i >= half else i) * tile.out_step
+            at += tile.out_offset * size
+            row = buffer + i * row_bytes
+            first = p * job.cout - job.lead + tile.out_offset
+            low = -first if first < 0 else 0
+            high = smaller(tile.lanes, job.line - first)
+            if low >= high:
+                continue
+            if turn == 0:
+                memcpy(row + low * size, at + low * size, (high - low) * size)
+            else:
+                memcpy(at + low * size, row + low * size, (high - low) * size)
+
+
 cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) noexcept nogil:
     """Bytes that a task on this block needs: spots, addresses, the table of copies, the copies."""
     cdef const AxisPhase *rp = &job.row[block.row_phase]
@@ -80,7 +124,7 @@ cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) n
     if edges and job.h:
         rows = last_input_row(job, rp, last) - first_input_row(job, rp, first_line(cp, block.first_tile)) + 1
     longest = ceil_div(cp.count, cp.pieces) if cp.pieces else cp.count
-    return (block.tiles * (sizeof(Spot) + 2 * taps * sizeof(void *)) + rows * edges * sizeof(void *)
+    return (tile_bytes(job) + block.tiles * (sizeof(Spot) + 2 * taps * sizeof(void *)) + rows * edges * sizeof(void *)
             + rows * edges * span_pixels(cp, longest) * (job.kc * job.table.itemsize + 64) + 64)
 
 
@@ -112,7 +156,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef int64_t wide = job.table.nr * job.table.lanes, pixel_bytes = job.cin * size, row_bytes = job.w * pixel_bytes
     cdef int64_t copied = copied_pixel(job, kc), copy_bytes = (job.cin if job.fused > 1 else kc) * size
     cdef int64_t k_first = group * job.group_step + k0
-    cdef Spot *spots = <Spot *> scratch
+    cdef char *buffer = scratch
+    cdef Spot *spots = <Spot *> (scratch + tile_bytes(job))
     cdef const char **bases = <const char **> (spots + block.tiles)
     cdef const char **slots = bases + 2 * taps * block.tiles
     cdef char *edge
@@ -154,6 +199,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
             spot.mr = runs * count
             if runs == 1:  # the last line, alone
                 half = (count + 1) // 2
+        spot.p0, spot.two_lines = p0, runs == 2
+        spot.clipped = job.clips and (p0 == 0 or (p0 + count) * job.cout - job.lead > job.line)
         pixel = copied if at_edge else pixel_bytes
         spot.step = cp.in_step * pixel
         c0 = p0 * cp.in_step + cp.least
@@ -172,8 +219,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         spot.tap, spot.taps = low, (high - low if high > low else 0)
 
         for run in range(runs):
-            spot.out[run] = job.out + (((n * job.ho + rp.start + q * rp.step) * job.wo + cp.start + p0 * cp.step) * job.cout
-                                       + group * job.width) * size
+            spot.out[run] = job.out + ((n * job.ho + rp.start + q * rp.step) * job.line + (cp.start + p0 * cp.step) * job.cout
+                                       - job.lead + group * job.width) * size
             t = spot.tap
             a = t // cp.taps if t else 0
             b = t - a * cp.taps
@@ -236,4 +283,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
             call.taps = spot.taps
             # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
             call.ahead = next_panel + (tile * slice_bytes if tile < 4 else 0)
-            job.table.strided[nr][spot.mr](&call)
+            if spot.clipped:
+                run_clipped(job, &call, spot, nr, buffer)
+            else:
+                job.table.strided[nr][spot.mr](&call)

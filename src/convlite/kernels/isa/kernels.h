@@ -32,6 +32,7 @@
 #include "epilogue.h"
 #include "microkernel.h"
 #include "depthwise.h"
+#include "pixels.h"
 #include "pooling.h"
 #include "softmax.h"
 #include "winograd.h"
@@ -80,6 +81,9 @@ static const Table NAME(table) = {
     .gathered = {[1] = {ROW(gathered_1)}, [2] = {ROW(gathered_2)}},
     .strided = {[1] = {ROW(strided_1)}, [2] = {ROW(strided_2)}},
     .depthwise = NAME(depthwise),
+    .pixels = {ROW(pixels)},
+    .pixel_transpose = NAME(pixel_transpose),
+    .pixel_line = NAME(pixel_line),
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
     .rows = NAME(rows),
     .activate = NAME(activate),

@@ -289,6 +289,66 @@ static inline REAL NAME(real_of)(WORD word) {
 #define VEXPONENT(x) NAME(real_of)(NAME(word_of)(x) << (REAL_BITS == 32 ? 23 : 52))
 #endif
 
+#undef VZIP_QUARTERS_LOW
+#undef VZIP_QUARTERS_HIGH
+#undef VPAIR_LOW
+#undef VPAIR_HIGH
+#if defined(SIMD_AVX512) && REAL_BITS == 32
+#define VZIP_QUARTERS_LOW(a, b) _mm512_unpacklo_ps(a, b)
+#define VZIP_QUARTERS_HIGH(a, b) _mm512_unpackhi_ps(a, b)
+#define VPAIR_LOW(a, b) _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)))
+#define VPAIR_HIGH(a, b) _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)))
+static inline V NAME(load_quads)(const REAL *p, int64_t step) {
+    V v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + step), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 2 * step), 2);
+    return _mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * step), 3);
+}
+#elif defined(SIMD_AVX2) && REAL_BITS == 32
+#define VZIP_QUARTERS_LOW(a, b) _mm256_unpacklo_ps(a, b)
+#define VZIP_QUARTERS_HIGH(a, b) _mm256_unpackhi_ps(a, b)
+#define VPAIR_LOW(a, b) _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
+#define VPAIR_HIGH(a, b) _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
+static inline V NAME(load_quads)(const REAL *p, int64_t step) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + step), 1);
+}
+#endif
+
+/* VZIP_LOW(a, b) = a0 b0 a1 b1 ..., VZIP_HIGH its second half. Of float in AVX2 and AVX-512 also within each 16-byte quarter (which is
+   cheaper): VZIP_QUARTERS_*, VPAIR_* (the same of pairs), and load_quads: one quarter from each of p, p + step, ... */
+#undef VZIP_LOW
+#undef VZIP_HIGH
+#if defined(SIMD_AVX512) && REAL_BITS == 32
+#define VZIP_LOW(a, b) \
+    _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b)
+#define VZIP_HIGH(a, b) \
+    _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b)
+#elif defined(SIMD_AVX512)
+#define VZIP_LOW(a, b) _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b)
+#define VZIP_HIGH(a, b) _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b)
+#elif defined(SIMD_AVX2) && REAL_BITS == 32
+#define VZIP_LOW(a, b) _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20)
+#define VZIP_HIGH(a, b) _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31)
+#elif defined(SIMD_AVX2)
+#define VZIP_LOW(a, b) _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x20)
+#define VZIP_HIGH(a, b) _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x31)
+#elif defined(SIMD_SSE2) && REAL_BITS == 32
+#define VZIP_LOW(a, b) _mm_unpacklo_ps(a, b)
+#define VZIP_HIGH(a, b) _mm_unpackhi_ps(a, b)
+#elif defined(SIMD_SSE2)
+#define VZIP_LOW(a, b) _mm_unpacklo_pd(a, b)
+#define VZIP_HIGH(a, b) _mm_unpackhi_pd(a, b)
+#elif defined(SIMD_NEON) && REAL_BITS == 32
+#define VZIP_LOW(a, b) vzip1q_f32(a, b)
+#define VZIP_HIGH(a, b) vzip2q_f32(a, b)
+#elif defined(SIMD_NEON)
+#define VZIP_LOW(a, b) vzip1q_f64(a, b)
+#define VZIP_HIGH(a, b) vzip2q_f64(a, b)
+#else
+#define VZIP_LOW(a, b) (a)
+#define VZIP_HIGH(a, b) (b)
+#endif
+
 #if !defined(SIMD_AVX512) && !defined(SIMD_AVX2)
 static inline V NAME(load_some)(const REAL *p, int64_t n) {
     REAL lane[LANES] = {0};

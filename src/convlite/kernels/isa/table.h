@@ -104,6 +104,30 @@ typedef struct {
 
 typedef void (*DepthwiseKernel)(const DepthwiseTile *, int mr);
 
+/* Pixel vectors (pixels.h): n sums over a stretch of pixels meet one input row. Offsets and steps are in elements. */
+typedef struct {
+    const void *x;              /* a transposed input row: pixel p of channel k and tap t is x[shifts[t] + k*x_step + p] */
+    const int64_t *shifts;      /* [taps] */
+    const void *weights;        /* of sum i: weights[tap_weights[t] + k*w_step + i] */
+    const int64_t *tap_weights; /* [taps] */
+    int64_t x_step, w_step;
+    int64_t taps, kc, vectors;
+    void *acc[14];              /* [n] */
+    const void *ahead;          /* prefetched, `fetch` bytes further at each step of the sum; where it got to is left here */
+    int64_t fetch;
+} PixelPass;
+
+typedef void (*PixelKernel)(PixelPass *);
+
+/* A finished line of outputs: phase c, channel l, pixel p are in acc[(c*cout + l)*acc_step + p], and go to out[(p*phases + c)*cout + l]. */
+typedef struct {
+    void *acc;
+    int64_t acc_step, phases, cout;
+    const int64_t *counts; /* [phases]: pixels of each phase; a later phase has as many as an earlier one, or one less */
+    void *out;
+    const void *bias, *alpha; /* [cout], or NULL */
+    Activation act;
+} PixelLine;
 /* Depthwise along a line: LINE_MR neighbouring outputs of a kernel row of kw neighbouring taps, stride 1 or 2. */
 typedef struct {
     const void *const *columns; /* [taps][(LINE_MR - 1)*stride + kw]: where each input column of a row tap finds its channels */
@@ -152,6 +176,9 @@ typedef struct {
     WinogradTransforms winograd[2]; /* F(2x2, 3x3), F(4x4, 3x3) */
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1], strided[MAX_NR + 1][MAX_MR + 1]; /* [nr][mr]; index 0 is unused */
     DepthwiseKernel depthwise;
+    PixelKernel pixels[MAX_MR + 1]; /* [n] */
+    void (*pixel_transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
+    void (*pixel_line)(const PixelLine *);
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
     void (*rows)(const Rows *);
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */

@@ -1,0 +1,225 @@
+/* Pixel vectors: for few output channels the lanes of a vector are neighbouring pixels of a row, and weights are broadcast. What a
+   pass computes, for n sums (output rows and channels that this input row adds to) over a stretch of pixels:
+
+       for i < n, p < vectors*LANES:
+           s = acc[i][p]
+           for t < taps: for k < kc:  s = fma(x[shifts[t] + k*x_step + p], weights[tap_weights[t] + k*w_step + i], s)
+           acc[i][p] = s
+
+   The tiles below equal it: every sum meets the same products in the same order. n x v sums, v vectors of pixels and one weight fit
+   the registers; v is the largest that does.
+
+   Contract: 1 <= n <= TILE_MR; acc[i] has `vectors` whole vectors, and so has x from each of its taps and channels. */
+
+#define PIXEL_REGISTERS (TILE_MR >= 12 ? 31 : TILE_MR >= 6 ? 15 : 8)
+#define PIXEL_VECTORS(n) ((PIXEL_REGISTERS - 1) / ((n) + 1) > 8 ? 8 : (PIXEL_REGISTERS - 1) / ((n) + 1))
+
+static inline __attribute__((always_inline)) void NAME(pixel_tile)(PixelPass *pass, int64_t at, const int n, const int v) {
+    V acc[TILE_MR][8];
+    UNROLL for (int i = 0; i < n; i++) {
+        const REAL *a = (const REAL *)pass->acc[i] + at;
+        UNROLL for (int j = 0; j < v; j++) acc[i][j] = VLOAD(a + j * LANES);
+    }
+    const char *ahead = (const char *)pass->ahead;
+    const int64_t fetch = pass->fetch;
+    const int64_t kc = pass->kc, x_step = pass->x_step, w_step = pass->w_step;
+    for (int64_t t = 0; t < pass->taps; t++) {
+        const REAL *x = (const REAL *)pass->x + pass->shifts[t] + at;
+        const REAL *w = (const REAL *)pass->weights + pass->tap_weights[t];
+        for (int64_t k = 0; k < kc; k++, x += x_step, w += w_step, ahead += fetch) {
+            PREFETCH_L2(ahead);
+            V pixels[8];
+            UNROLL for (int j = 0; j < v; j++) pixels[j] = VLOAD(x + j * LANES);
+            UNROLL for (int i = 0; i < n; i++) {
+                const V weight = VSPLAT(w[i]);
+                UNROLL for (int j = 0; j < v; j++) acc[i][j] = VFMA(pixels[j], weight, acc[i][j]);
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < n; i++) {
+        REAL *a = (REAL *)pass->acc[i] + at;
+        UNROLL for (int j = 0; j < v; j++) VSTORE(a + j * LANES, acc[i][j]);
+    }
+    pass->ahead = ahead;
+}
+
+/* a stretch in the widest tiles, the last two of nearly equal width; no divisions, many stretches are short */
+#define TILE_OF(n, v) case v: if (v <= PIXEL_VECTORS(n)) NAME(pixel_tile)(pass, at, n, v <= PIXEL_VECTORS(n) ? v : 1); break;
+#define INSTANCE(n) \
+    static void NAME(pixels_##n)(PixelPass *pass) { \
+        enum { MOST = PIXEL_VECTORS(n) }; \
+        for (int64_t at = 0, rest = pass->vectors, count; rest > 0; rest -= count, at += count * LANES) { \
+            count = rest <= MOST ? rest : rest < 2 * MOST ? (rest + 1) / 2 : MOST; \
+            switch (count) { \
+            TILE_OF(n, 1) TILE_OF(n, 2) TILE_OF(n, 3) TILE_OF(n, 4) TILE_OF(n, 5) TILE_OF(n, 6) TILE_OF(n, 7) TILE_OF(n, 8) \
+            } \
+        } \
+    }
+INSTANCE(1) INSTANCE(2) INSTANCE(3) INSTANCE(4)
+#if TILE_MR >= 6
+INSTANCE(5) INSTANCE(6)
+#endif
+#if TILE_MR >= 12
+INSTANCE(7) INSTANCE(8) INSTANCE(9) INSTANCE(10) INSTANCE(11) INSTANCE(12)
+#endif
+#if TILE_MR >= 14
+INSTANCE(13) INSTANCE(14)
+#endif
+#undef INSTANCE
+#undef TILE_OF
+
+/* LANES rows of LANES elements, transposed in place: each stage zips the first half of the rows with the second. */
+static inline __attribute__((always_inline)) void NAME(transpose_block)(V *r) {
+    V other[LANES];
+    UNROLL for (int stage = 1; stage < LANES; stage *= 2) {
+        UNROLL for (int i = 0; i < LANES / 2; i++) {
+            other[2 * i] = VZIP_LOW(r[i], r[i + LANES / 2]);
+            other[2 * i + 1] = VZIP_HIGH(r[i], r[i + LANES / 2]);
+        }
+        UNROLL for (int i = 0; i < LANES; i++) r[i] = other[i];
+    }
+}
+
+/* LANES pixels x n <= LANES channels; where `over`, elements behind a pixel's channels may be read. */
+static inline __attribute__((always_inline)) void NAME(transpose_whole)(const REAL *from, int64_t from_step, int64_t n, int over, REAL *to,
+                                                                        int64_t to_step) {
+    int64_t k = 0;
+#if REAL_BITS == 32 && (defined(SIMD_AVX512) || defined(SIMD_AVX2))
+    /* Four channels of LANES pixels at a time: quads from memory into their places (which costs no shuffle), then a 4x4 transpose inside
+       each quarter: 40 cycles for 16x16 against 64 of the zips. */
+    for (; k + 4 <= n || (over && k < n); k += 4) {
+        V r[4], s[4];
+        UNROLL for (int i = 0; i < 4; i++) r[i] = NAME(load_quads)(from + i * from_step + k, 4 * from_step);
+        s[0] = VZIP_QUARTERS_LOW(r[0], r[1]), s[1] = VZIP_QUARTERS_HIGH(r[0], r[1]);
+        s[2] = VZIP_QUARTERS_LOW(r[2], r[3]), s[3] = VZIP_QUARTERS_HIGH(r[2], r[3]);
+        VSTORE(to + k * to_step, VPAIR_LOW(s[0], s[2]));
+        if (k + 1 < n) VSTORE(to + (k + 1) * to_step, VPAIR_HIGH(s[0], s[2]));
+        if (k + 2 < n) VSTORE(to + (k + 2) * to_step, VPAIR_LOW(s[1], s[3]));
+        if (k + 3 < n) VSTORE(to + (k + 3) * to_step, VPAIR_HIGH(s[1], s[3]));
+    }
+#else
+    (void)over;
+    if (n == LANES) {
+        V r[LANES];
+        UNROLL for (int i = 0; i < LANES; i++) r[i] = VLOAD(from + i * from_step);
+        NAME(transpose_block)(r);
+        UNROLL for (int i = 0; i < LANES; i++) VSTORE(to + i * to_step, r[i]);
+        return;
+    }
+#endif
+    for (; k < n; k++)
+        for (int64_t i = 0; i < LANES; i++) to[k * to_step + i] = from[i * from_step + k];
+}
+
+/* to[k*to_step + p] = from[p*from_step + k] for p < pixels, k < kc; behind the last pixel come zeros up to a whole vector. */
+static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t pixels, int64_t kc, void *to_, int64_t to_step) {
+    for (int64_t p = 0; p < pixels; p += LANES) {
+        const REAL *from = (const REAL *)from_ + p * from_step;
+        REAL *to = (REAL *)to_ + p;
+        const int64_t m = pixels - p < LANES ? pixels - p : LANES;
+        if (kc == 1 && from_step == 1) {
+            VSTORE(to, m == LANES ? VLOAD(from) : NAME(load_some)(from, m));
+            continue;
+        }
+        for (int64_t k = 0; k < kc; k += LANES) {
+            const int64_t n = kc - k < LANES ? kc - k : LANES;
+            if (m == LANES) { /* quads may reach beyond a pixel's channels where three more pixels follow */
+                NAME(transpose_whole)(from + k, from_step, n, p + LANES + 3 < pixels, to + k * to_step, to_step);
+            } else if (n <= 3) {
+                for (int64_t j = k; j < k + n; j++) {
+                    VSTORE(to + j * to_step, VZERO());
+                    for (int64_t i = 0; i < m; i++) to[j * to_step + i] = from[i * from_step + j];
+                }
+            } else {
+                V r[LANES];
+                UNROLL for (int i = 0; i < LANES; i++)
+                    r[i] = i >= m ? VZERO() : n == LANES ? VLOAD(from + i * from_step + k) : NAME(load_some)(from + i * from_step + k, n);
+                NAME(transpose_block)(r);
+                UNROLL for (int i = 0; i < LANES; i++) if (i < n) VSTORE(to + (k + i) * to_step, r[i]);
+            }
+        }
+    }
+}
+
+/* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= wide <= LANES, a power of two. Where there is room up to
+   the last pixel, `wide` elements are stored and the next pixel overwrites what is too much. */
+static inline __attribute__((always_inline)) void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int wide,
+                                                                         int64_t pixels, int64_t pitch, REAL *out) {
+    V r[LANES], other[LANES];
+    UNROLL for (int i = 0; i < wide; i++) r[i] = i < rows ? VLOAD(acc + i * acc_step) : VZERO();
+    UNROLL for (int stage = 1; stage < wide; stage *= 2) {
+        UNROLL for (int i = 0; i < wide / 2; i++) {
+            other[2 * i] = VZIP_LOW(r[i], r[i + wide / 2]);
+            other[2 * i + 1] = VZIP_HIGH(r[i], r[i + wide / 2]);
+        }
+        UNROLL for (int i = 0; i < wide; i++) r[i] = other[i];
+    }
+    if (rows == wide && pixels == LANES && (pitch == wide || wide == LANES)) {
+        UNROLL for (int i = 0; i < wide; i++) VSTORE(out + i * (wide == LANES ? pitch : LANES), r[i]);
+        return;
+    }
+    REAL lane[LANES * LANES];
+    UNROLL for (int i = 0; i < wide; i++) VSTORE(lane + i * LANES, r[i]);
+    for (int64_t p = 0; p < pixels - 1; p++) __builtin_memcpy(out + p * pitch, lane + p * wide, (size_t)wide * sizeof(REAL));
+    __builtin_memcpy(out + (pixels - 1) * pitch, lane + (pixels - 1) * wide, (size_t)rows * sizeof(REAL));
+}
+
+/* A group of n rows of a line, beginning at row `first` of `rows`; the pitch is a constant where one group is all. */
+#define GROUP_OF(n, w) \
+    case n: \
+        if (w > LANES) break; \
+        if (rows == n) \
+            for (int64_t p = 0; p < pixels; p += LANES) \
+                NAME(interleave_block)(acc + p, step, n, w <= LANES ? w : 1, pixels - p < LANES ? pixels - p : LANES, n, out + p * n); \
+        else \
+            for (int64_t p = 0; p < pixels; p += LANES) \
+                NAME(interleave_block)(acc + p, step, n, w <= LANES ? w : 1, pixels - p < LANES ? pixels - p : LANES, rows, out + p * rows); \
+        break;
+
+/* All rows of a line side by side, in groups of LANES. The last group comes first, since it stores too much. */
+static void NAME(interleave)(const REAL *acc_, int64_t step, int64_t rows, int64_t pixels, REAL *out_) {
+    for (int64_t first = (rows - 1) / LANES * LANES; first >= 0; first -= LANES) {
+        const REAL *acc = acc_ + first * step;
+        REAL *out = out_ + first;
+        switch (rows - first < LANES ? rows - first : LANES) {
+        GROUP_OF(1, 1) GROUP_OF(2, 2) GROUP_OF(3, 4) GROUP_OF(4, 4) GROUP_OF(5, 8) GROUP_OF(6, 8) GROUP_OF(7, 8) GROUP_OF(8, 8)
+        GROUP_OF(9, 16) GROUP_OF(10, 16) GROUP_OF(11, 16) GROUP_OF(12, 16) GROUP_OF(13, 16) GROUP_OF(14, 16) GROUP_OF(15, 16) GROUP_OF(16, 16)
+        }
+    }
+}
+#undef GROUP_OF
+
+/* A finished output line, act(acc + bias), to where it belongs (see PixelLine); the sums are set back to zero. */
+static void NAME(pixel_line)(const PixelLine *line) {
+    const int64_t step = line->acc_step, cout = line->cout, rows = line->phases * cout;
+    REAL *acc = (REAL *)line->acc;
+    int64_t most = 0, least = line->counts[0];
+    for (int64_t c = 0; c < line->phases; c++) {
+        most = line->counts[c] > most ? line->counts[c] : most;
+        least = line->counts[c] < least ? line->counts[c] : least;
+    }
+    if (line->bias || line->act.code) {
+        for (int64_t r = 0, l = 0, c = 0; r < rows; r++) {
+            REAL *a = acc + r * step;
+            Activation act = line->act;
+            if (line->bias) {
+                const V bias = VSPLAT(((const REAL *)line->bias)[l]);
+                for (int64_t p = 0; p < most; p += LANES) VSTORE(a + p, VADD(VLOAD(a + p), bias));
+            }
+            if (act.code == ACT_PRELU) { /* one channel: one slope */
+                act.code = ACT_LEAKY;
+                act.a = (double)((const REAL *)line->alpha)[l];
+            }
+            if (act.code) NAME(activate)(a, a, 1, line->counts[c], (void *)0, act);
+            if (++l == cout) l = 0, c++;
+        }
+    }
+    NAME(interleave)(acc, step, rows, least, (REAL *)line->out);
+    for (int64_t c = 0; c < line->phases; c++) /* a line that ends amid its phases */
+        for (int64_t p = least; p < line->counts[c]; p++)
+            for (int64_t l = 0; l < cout; l++) ((REAL *)line->out)[p * rows + c * cout + l] = acc[(c * cout + l) * step + p];
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t p = 0; p < most; p += LANES) VSTORE(acc + r * step + p, VZERO());
+}
+#undef PIXEL_REGISTERS
+#undef PIXEL_VECTORS

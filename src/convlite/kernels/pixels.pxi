@@ -1,0 +1,315 @@
+# Pixel vectors, row-stationary: convolution and its transpose with few output channels (heads.py says when).
+#
+# Lanes along the output channels would stay empty, so a vector holds neighbouring pixels of one row, and weights are
+# broadcast. For each image, and each band of output rows (a task):
+#
+#     for each input row r:                          ascending; for the transpose descending
+#         write down finished output rows
+#         transpose row r to [channels][pixels + pads]
+#         for each tile of pixels:                   its slice of the row stays in L1
+#             for each column phase:
+#                 for the sums (kernel row a, output channel l) with an output row o(r, a) in the band, up to mr at a time:
+#                     acc[o][phase][l][pixels] += over taps, channels:  x[channel][pixel + offset] * w[tap][channel][a][l]
+#
+# That is one ordered chain (kernel row, tap, channel) for each output: its kernel rows ascend as the input rows go by.
+# The sums wait in memory between input rows (a rolling buffer of as many output rows as one input row reaches), which
+# is exact. Input rows outside the image are skipped; the pads at both sides hold zeros.
+#
+# Row r reaches output row o by kernel row a where r*row_scale + delta[a] = o*row_divisor:
+# for the convolution (1, before - a*dilation, stride), for the transpose (stride, a - before, 1).
+
+
+cdef struct PixelColumns:      # a column phase
+    int64_t count, taps
+    int64_t *shifts            # [taps] from pixel 0 of the transposed row
+    int64_t *weights           # [taps] to the weights of the tap
+
+cdef struct PixelJob:
+    const Table *table
+    int64_t images, h, w, cin, ho, wo, cout
+    int64_t kernel_h, phases
+    int64_t row_scale, row_divisor, least, most         # the extremes of delta
+    bint descending
+    int64_t planes             # stride of a convolution: pixels apart by it are neighbours in a plane of the transposed row
+    int64_t left, right        # pixels of a plane before and behind those under the outputs
+    int64_t stretch            # output pixels of a task, whole vectors
+    int64_t stretches, bands   # tasks of an image: along a row, and along the rows
+    int64_t tile               # vectors
+    int64_t x_step             # from one channel of the transposed row to the next
+    int64_t slots              # output rows that one input row reaches
+    int64_t lowest             # the least output row of input row 0
+    int64_t *delta             # [kernel_h][2]: delta // row_divisor, delta % row_divisor
+    PixelColumns *column       # [phases]
+    # of one call
+    const char *x
+    const char *weights
+    char *out
+    const char *bias
+    const char *alpha
+    Activation act
+
+
+cdef inline int64_t floor_div(int64_t a, int64_t b) noexcept nogil:
+    """Towards minus infinity: Python's division, also where cdivision is on."""
+    return a // b
+
+
+cdef int64_t row_bytes_of(const PixelJob *job) noexcept nogil:
+    return ceil_div(job.planes * job.cin * job.x_step * job.table.itemsize, 64) * 64
+
+
+cdef int64_t pixel_scratch(const PixelJob *job) noexcept nogil:
+    """Bytes of a task: a transposed row, the sums, counts and slots."""
+    return (row_bytes_of(job) + job.slots * job.phases * job.cout * job.stretch * job.table.itemsize
+            + (2 * job.phases + job.kernel_h) * sizeof(int64_t))
+
+
+@cython.cdivision(True)
+cdef void write_line(const PixelJob *job, int64_t image, int64_t o, int64_t p0, const int64_t *counts, char *acc) noexcept nogil:
+    """Write down output row o of a stretch."""
+    cdef int64_t size = job.table.itemsize
+    cdef PixelLine line
+    line.acc = acc + o % job.slots * job.phases * job.cout * job.stretch * size
+    line.acc_step, line.phases, line.cout, line.counts = job.stretch, job.phases, job.cout, counts
+    line.out = job.out + ((image * job.ho + o) * job.wo + p0 * job.phases) * job.cout * size
+    line.bias, line.alpha, line.act = job.bias, job.alpha, job.act
+    job.table.pixel_line(&line)
+
+
+@cython.cdivision(True)
+cdef void transpose_row(const PixelJob *job, const char *row, int64_t p0, char *to) noexcept nogil:
+    """An input row's pixels under a stretch, and `left` and `right` more; where there is no pixel, zeros stay."""
+    cdef int64_t size = job.table.itemsize, plane, first, last
+    for plane in range(job.planes):
+        first = p0 - job.left
+        if first < 0:
+            first = 0
+        last = smaller(p0 + job.stretch + job.right, ceil_div(job.w - plane, job.planes))
+        if first < last:
+            job.table.pixel_transpose(row + (first * job.planes + plane) * job.cin * size, job.planes * job.cin,
+                                      last - first, job.cin,
+                                      to + (plane * job.cin * job.x_step + first - p0 + job.left) * size, job.x_step)
+
+
+@cython.cdivision(True)
+cdef bint place_sums(const PixelJob *job, int64_t r, int64_t low, int64_t high, int64_t *slots) noexcept nogil:
+    """Where in the rolling buffer each kernel row finds the output row, of low .. high, that input row r adds to; -1: none.
+
+    Returns whether there is one. One division for the row: many rows are short.
+    """
+    cdef int64_t scaled = r * job.row_scale, a, o, rest = 0, quotient = scaled, lowest, slot
+    cdef bint found = False
+    if job.row_divisor > 1:
+        quotient = scaled // job.row_divisor
+        rest = scaled - quotient * job.row_divisor
+    lowest = quotient + job.lowest
+    slot = lowest % job.slots if lowest >= 0 else lowest
+    for a in range(job.kernel_h):
+        slots[a] = -1
+        o = quotient + job.delta[2 * a]
+        if rest + job.delta[2 * a + 1] == job.row_divisor:
+            o += 1
+        elif rest + job.delta[2 * a + 1] != 0:
+            continue
+        if low <= o < high:
+            slots[a] = (o - lowest + slot if lowest >= 0 else o) % job.slots
+            found = True
+    return found
+
+
+@cython.cdivision(True)
+cdef void pixel_row(const PixelJob *job, const int64_t *vectors, const char *x, char *acc, const int64_t *slots,
+                    const char *ahead) noexcept nogil:
+    """What one transposed input row adds to the output rows in `slots`."""
+    cdef int64_t size = job.table.itemsize, line = job.phases * job.cout * job.stretch * size, row_bytes = job.w * job.cin * size
+    cdef int64_t a, b, c, v0, v1, pieces, piece, i, l, n, first, after, n0, tiles = 1, tile
+    cdef PixelPass call
+    cdef const PixelColumns *column
+    call.ahead, call.fetch = ahead, 64
+    call.kc, call.x_step, call.w_step = job.cin, job.x_step, job.kernel_h * job.cout
+    if vectors[0] > job.tile:
+        tiles = ceil_div(vectors[0], job.tile)
+    v0 = 0
+    for tile in range(tiles):
+        v1 = (tile + 1) * vectors[0] // tiles if tile + 1 < tiles else vectors[0]
+        call.x = x + v0 * job.table.lanes * size
+        for c in range(job.phases):
+            column = &job.column[c]
+            call.vectors = smaller(v1, vectors[c]) - v0
+            if call.vectors <= 0 or column.taps == 0:
+                continue
+            call.taps, call.shifts, call.tap_weights = column.taps, column.shifts, column.weights
+            a = 0
+            while a < job.kernel_h:
+                if slots[a] < 0:
+                    a += 1
+                    continue
+                b = a + 1
+                while b < job.kernel_h and slots[b] >= 0:
+                    b += 1
+                n = (b - a) * job.cout
+                pieces = ceil_div(n, job.table.mr) if n > job.table.mr else 1
+                l, n0, first = 0, a, 0
+                for piece in range(pieces):
+                    after = (piece + 1) * n // pieces if piece + 1 < pieces else n
+                    call.weights = job.weights + (a * job.cout + first) * size
+                    for i in range(after - first):
+                        call.acc[i] = acc + slots[n0] * line + ((c * job.cout + l) * job.stretch + v0 * job.table.lanes) * size
+                        l += 1
+                        if l == job.cout:
+                            l = 0
+                            n0 += 1
+                    job.table.pixels[after - first](&call)
+                    if <const char *> call.ahead >= ahead + row_bytes:
+                        call.fetch = 0
+                    first = after
+                a = b
+        v0 = v1
+
+
+@cython.cdivision(True)
+cdef void pixel_task(const PixelJob *job, int64_t task, char *scratch) noexcept nogil:
+    """One image, one band of output rows, one stretch of pixels."""
+    cdef int64_t stretch = task % job.stretches, band = task // job.stretches % job.bands
+    cdef int64_t image = task // job.stretches // job.bands
+    cdef int64_t low = band * job.ho // job.bands, high = (band + 1) * job.ho // job.bands, p0 = stretch * job.stretch
+    cdef int64_t first, last, r, c, i, o, size = job.table.itemsize
+    cdef int64_t row_bytes = job.w * job.cin * size
+    cdef const char *row
+    cdef char *x = scratch
+    cdef char *acc = x + row_bytes_of(job)
+    cdef int64_t acc_bytes = job.slots * job.phases * job.cout * job.stretch * size
+    cdef int64_t *counts = <int64_t *> (acc + acc_bytes)
+    cdef int64_t *vectors = counts + job.phases
+    cdef int64_t *slots = vectors + job.phases
+    memset(x, 0, row_bytes_of(job))
+    memset(acc, 0, acc_bytes)
+    for c in range(job.phases):
+        counts[c] = smaller(job.stretch, job.column[c].count - p0)
+        if counts[c] < 0:
+            counts[c] = 0
+        vectors[c] = ceil_div(counts[c], job.table.lanes)
+    # rows r with low*divisor <= r*scale + delta < high*divisor for some delta
+    first = -floor_div(-(low * job.row_divisor - job.most), job.row_scale)
+    last = floor_div((high - 1) * job.row_divisor - job.least, job.row_scale) + 1
+    first = first if first > 0 else 0
+    last = smaller(last, job.h)
+    o = high - 1 if job.descending else low
+    for i in range(last - first):
+        r = last - 1 - i if job.descending else first + i
+        # LOOP output rows that neither this input row nor a later one adds to
+        if job.descending:
+            while o >= low and o * job.row_divisor > r * job.row_scale + job.most:
+                write_line(job, image, o, p0, counts, acc)
+                o -= 1
+        else:
+            while o < high and o * job.row_divisor < r * job.row_scale + job.least:
+                write_line(job, image, o, p0, counts, acc)
+                o += 1
+        if place_sums(job, r, low, high, slots):
+            row = job.x + (image * job.h + r) * row_bytes
+            transpose_row(job, row, p0, x)
+            # meanwhile the next row comes from L3 or memory
+            row += (p0 * job.planes * job.cin * size) + (-row_bytes if job.descending else row_bytes)
+            pixel_row(job, vectors, x, acc, slots, row)
+    while low <= o < high:
+        write_line(job, image, o, p0, counts, acc)
+        o += -1 if job.descending else 1
+
+
+cdef class Pixels:
+    """A plan for pixel vectors made ready to run. Immutable after construction, so threads may share it."""
+
+    cdef PixelJob job
+    cdef int64_t x_bytes, weight_bytes, out_bytes, bias_bytes
+    cdef int64_t *numbers
+
+    def __cinit__(self, plan):
+        cdef int64_t i, k, size, lanes, total
+        cdef PixelJob *job = &self.job
+        geometry, pixels = plan.geometry, plan.pixels
+        rows, columns = geometry.rows, geometry.columns
+        job.table = table_of(plan.isa, plan.bits)
+        size, lanes = job.table.itemsize, job.table.lanes
+        job.images, job.h, job.w, job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
+        job.ho, job.wo, job.cout = rows.out_size, columns.out_size, geometry.cout
+        job.kernel_h, job.phases = rows.kernel, len(columns.phases)
+        job.row_scale, job.row_divisor, job.planes = pixels.row_scale, pixels.row_divisor, pixels.planes
+        job.descending, job.stretch, job.tile = pixels.descending, pixels.stretch, pixels.tile
+        job.left, job.right = pixels.left, pixels.right
+        job.least, job.most = min(pixels.deltas), max(pixels.deltas)
+        job.slots = (job.most - job.least) // job.row_divisor + 1
+        job.stretches, job.bands = ceil_div(columns.phases[0].count, job.stretch), 1
+        # an odd number of vectors apart, so that channels do not meet in one set of the cache
+        job.x_step = (ceil_div(job.left + job.stretch + job.right, lanes) + 1 | 1) * lanes
+        total = 2 * job.kernel_h + 2 * sum([len(p.offsets) for p in columns.phases])
+        self.numbers = <int64_t *> malloc((total + 1) * sizeof(int64_t))
+        job.column = <PixelColumns *> calloc(job.phases + 1, sizeof(PixelColumns))
+        if not (self.numbers and job.column):
+            raise MemoryError("no memory for a plan")
+        job.delta, k = self.numbers, 0
+        job.lowest = floor_div(job.least, job.row_divisor)
+        for delta in pixels.deltas:
+            self.numbers[k], self.numbers[k + 1] = delta // job.row_divisor, delta % job.row_divisor
+            k += 2
+        for i in range(job.phases):
+            phase, taps = columns.phases[i], pixels.taps[i]
+            job.column[i].count, job.column[i].taps = phase.count, len(phase.offsets)
+            job.column[i].shifts = self.numbers + k
+            for offset in phase.offsets:
+                self.numbers[k] = offset % job.planes * job.cin * job.x_step + offset // job.planes + job.left
+                k += 1
+            job.column[i].weights = self.numbers + k
+            for tap in taps:
+                self.numbers[k] = tap * job.cin * job.kernel_h * job.cout
+                k += 1
+        self.x_bytes = job.images * job.h * job.w * job.cin * size
+        self.out_bytes = job.images * job.ho * job.wo * job.cout * size
+        self.bias_bytes = job.cout * size
+        self.weight_bytes = rows.kernel * columns.kernel * job.cin * job.cout * size
+
+    def __dealloc__(self):
+        free(self.numbers)
+        free(self.job.column)
+
+    def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads):
+        """out = act(operation(x, weights) + bias), as Gather.run; `finite` weights or no padding."""
+        cdef View views[5]
+        memset(views, 0, sizeof(views))
+        cdef PixelJob job = self.job
+        cdef char *memory = NULL
+        cdef int64_t tasks, lane_bytes
+        cdef int i
+        try:
+            job.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
+            job.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")
+            job.bias = <const char *> borrow(bias, &views[2], self.bias_bytes, False, "bias")
+            job.alpha = <const char *> borrow(alpha, &views[3], self.bias_bytes, False, "alpha")
+            job.out = <char *> borrow(out, &views[4], self.out_bytes, True, "out")
+            job.act.code, job.act.a, job.act.b = code, a, b
+            # enough tasks for the threads: bands of at least so many rows that few input rows are transposed twice
+            tasks = job.images * job.stretches
+            if threads > 1 and tasks < 4 * threads:
+                job.bands = max(1, min(ceil_div(4 * threads, tasks), job.ho // max(1, 2 * job.slots)))
+            tasks *= job.bands
+            if tasks < threads:
+                threads = <int> max(tasks, 1)
+            lane_bytes = ceil_div(pixel_scratch(&job), 64) * 64 + 64  # + a line, so that threads share none
+            memory = <char *> malloc(threads * lane_bytes + 64)
+            if memory == NULL:
+                raise MemoryError("no memory for scratch")
+            self._run(&job, memory + (64 - <uintptr_t> memory % 64), lane_bytes, tasks, threads)
+        finally:
+            free(memory)
+            for i in range(5):
+                PyBuffer_Release(&views[i])
+
+    cdef void _run(self, PixelJob *job, char *scratch, int64_t lane_bytes, int64_t tasks, int threads) noexcept:
+        cdef int64_t task
+        if threads <= 1:
+            with nogil:
+                for task in range(tasks):
+                    pixel_task(job, task, scratch)
+            return
+        for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+            pixel_task(job, task, scratch + threadid() * lane_bytes)

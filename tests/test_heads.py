@@ -1,0 +1,270 @@
+"""Few output channels and merged phases: every layout of the weights gives the bits of the plain one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import convlite as cl
+from convlite import heads, ops, pack, plan
+
+PADDINGS = ("same", "valid", "same_lower", ((1, 1), (1, 1)), ((0, 1), (2, 0)), ((3, 2), (5, 3)))
+SHAPES = (
+    (1, 7, 9, 5),
+    (2, 5, 1, 3),
+    (3, 4, 4, 17),
+    (1, 1, 2, 1),
+    (1, 1, 200, 3),
+    (2, 6, 31, 21),
+    (1, 9, 70, 33),
+)
+WIDE = (((2, 2), 2), ((4, 4), 2), ((16, 16), 8), ((6, 6), 3), ((3, 3), 3), ((1, 8), (1, 4)), ((3, 4), (1, 2)))
+PIXELS = (
+    *WIDE,
+    ((3, 3), 2),
+    ((5, 5), 2),
+    ((9, 9), 3),
+    ((1, 1), 2),
+    ((2, 3), (3, 2)),
+    ((3, 3), 1),
+    ((1, 1), 1),
+)
+CODES = {"none": (0, 0.0, 0.0), "clip": (1, 0.0, 6.0), "prelu": (3, 0.0, 0.0), "sigmoid": (7, 0.0, 0.0)}
+
+
+def pair(value: Any) -> tuple[int, int]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+class Call:
+    """A call below ops, so that the layout can be chosen."""
+
+    def __init__(
+        self, operation: str, shape: tuple[int, ...], kernel: tuple[int, ...], dtype: Any, **options: Any
+    ):
+        rng = np.random.default_rng(sum(shape) + 7 * sum(kernel))
+        self.operation, self.groups = operation, 1
+        self.strides, self.dilations = pair(options.get("strides", 1)), pair(options.get("dilations", 1))
+        self.size = options.get("output_shape"), options.get("output_padding")
+        self.padding = options.get("padding", "valid")
+        self.x, self.kernel = (rng.standard_normal(s).astype(dtype) for s in (shape, kernel))
+        cout = kernel[2] if operation == "conv2d_transpose" else kernel[3]
+        self.bias, self.alpha = (rng.standard_normal(cout).astype(dtype) for _ in range(2))
+
+    def run(
+        self, isa: str, layout: str, threads: int = 1, name: str = "none", bias: bool = True
+    ) -> np.ndarray:
+        shape = (
+            self.operation,
+            self.x.shape,
+            self.kernel.shape,
+            self.strides,
+            self.padding,
+            self.dilations,
+            1,
+        )
+        made = plan.make_direct_plan(ops._geometry(*shape, *self.size), self.x.dtype, isa, layout)
+        panels = pack.pack_panels(
+            self.kernel, self.operation, self.strides, self.dilations, 1, isa, made.layout
+        )
+        out = np.full(made.geometry.out_shape, 7, self.x.dtype)
+        alpha = self.alpha if name == "prelu" else None
+        made.runner.run(
+            self.x, panels.data, self.bias if bias else None, alpha, out, *CODES[name], True, threads
+        )
+        return out
+
+
+def transposed(kernel: tuple[int, int], strides: Any, dtype: Any) -> list[Call]:
+    """Some of the shapes, paddings and channels, a different choice for each kernel."""
+    calls = []
+    for i, shape in enumerate(SHAPES):
+        for j, cout in enumerate((1, 3, 8, 21)):
+            padding = PADDINGS[(i + 2 * j + kernel[1]) % len(PADDINGS)]
+            extra = (0, 1) if pair(strides)[1] > 1 and (i + j) % 3 == 0 else None
+            options = {"strides": strides, "padding": padding, "output_padding": extra}
+            try:
+                call = Call("conv2d_transpose", shape, (*kernel, cout, shape[3]), dtype, **options)
+                call.run("base", "plain")
+            except ValueError:  # the padding crops more than there is
+                continue
+            calls.append(call)
+    assert len(calls) > 12
+    return calls
+
+
+def assert_same_bits(a: np.ndarray, b: np.ndarray) -> None:
+    assert (a.shape, a.dtype) == (b.shape, b.dtype)
+    assert a.tobytes() == b.tobytes(), f"{np.sum(a != b)} of {a.size} values differ"
+
+
+# ---- the same bits -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kernel", "strides"), WIDE)
+def test_wide_phases_give_the_plain_bits(isa: str, dtype: np.dtype, kernel: Any, strides: Any) -> None:
+    for call in transposed(kernel, strides, dtype):
+        assert_same_bits(call.run(isa, "wide"), call.run(isa, "plain"))
+
+
+@pytest.mark.parametrize(("kernel", "strides"), PIXELS)
+def test_transposed_pixel_vectors_give_the_plain_bits(
+    isa: str, dtype: np.dtype, kernel: Any, strides: Any
+) -> None:
+    for call in transposed(kernel, strides, dtype):
+        assert_same_bits(call.run(isa, "pixels"), call.run(isa, "plain"))
+
+
+@pytest.mark.parametrize("strides", [1, 2, (3, 1)])
+@pytest.mark.parametrize("dilations", [1, (1, 2), 3])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (1, 4), (5, 2)])
+def test_pixel_vectors_give_the_plain_bits(
+    isa: str, dtype: np.dtype, kernel: Any, dilations: Any, strides: Any
+) -> None:
+    for i, shape in enumerate(SHAPES):
+        padding = PADDINGS[(i + kernel[0]) % 3 if i % 2 else 5]
+        options = {"strides": strides, "dilations": dilations, "padding": padding}
+        call = Call("conv2d", shape, (*kernel, shape[3], (1, 3, 8, 20)[i % 4]), dtype, **options)
+        try:
+            want = call.run(isa, "plain")
+        except ValueError:  # a kernel larger than the image
+            continue
+        assert_same_bits(call.run(isa, "pixels"), want)
+
+
+@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("layout", ["wide", "pixels"])
+def test_bias_and_activations(isa: str, dtype: np.dtype, layout: str, bias: bool, name: str) -> None:
+    call = Call("conv2d_transpose", (2, 6, 21, 5), (4, 4, 3, 5), dtype, strides=2, padding="same")
+    assert_same_bits(call.run(isa, layout, 1, name, bias), call.run(isa, "plain", 1, name, bias))
+
+
+@pytest.mark.parametrize("layout", ["wide", "pixels"])
+@pytest.mark.parametrize("shape", [(1, 40, 40, 12), (5, 7, 19, 12), (1, 3, 500, 12)])
+def test_threads_and_batches_cannot_be_seen(
+    isa: str, dtype: np.dtype, threads: int, shape: Any, layout: str
+) -> None:
+    call = Call("conv2d_transpose", shape, (6, 4, 5, 12), dtype, strides=2, padding="same")
+    whole = call.run(isa, layout, threads)
+    assert_same_bits(whole, call.run(isa, "plain"))
+    batch, call.x = call.x, call.x[-1:].copy()
+    assert_same_bits(whole[-1:], call.run(isa, layout))
+    assert len(batch) == len(whole)
+
+
+@pytest.mark.parametrize("layout", ["wide", "pixels"])
+def test_output_shapes_that_end_amid_the_phases(isa: str, dtype: np.dtype, layout: str) -> None:
+    for width in range(3 * 5 + 4, 3 * 5 + 7):  # valid, kernel 6, stride 3, 6 pixels: 21 to 23
+        options = {"strides": (2, 3), "padding": "valid", "output_shape": (13, width + 2)}
+        call = Call("conv2d_transpose", (1, 6, 6, 4), (3, 6, 5, 4), dtype, **options)
+        assert_same_bits(call.run(isa, layout), call.run(isa, "plain"))
+
+
+@pytest.mark.parametrize(
+    "cut", [{"STRETCH_BYTES": 1}, {"TILE_BYTES": 1}, {"STRETCH_BYTES": 2**30, "TILE_BYTES": 2**30}]
+)
+def test_where_rows_are_cut_cannot_be_seen(
+    isa: str, monkeypatch: pytest.MonkeyPatch, cut: dict[str, int]
+) -> None:
+    calls = [
+        Call("conv2d_transpose", (1, 4, 330, 6), (5, 5, 2, 6), "float32", strides=2, padding="same"),
+        Call("conv2d", (1, 6, 600, 6), (3, 5, 6, 4), "float32", strides=(1, 2), padding="same"),
+    ]
+    for name, value in cut.items():
+        monkeypatch.setattr(heads, name, value)
+    for call in calls:
+        assert_same_bits(call.run(isa, "pixels"), call.run(isa, "plain"))
+
+
+def test_sums_cut_in_chunks_are_continued_past_the_ends_of_a_line(
+    isa: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Call("conv2d_transpose", (1, 5, 20, 40), (4, 4, 21, 40), "float32", strides=2, padding="same")
+    want = call.run(isa, "plain")
+    monkeypatch.setattr(plan, "PANEL_BYTES", 1000)
+    assert_same_bits(call.run(isa, "wide"), want)
+
+
+@pytest.mark.parametrize("shape", [(1, 0, 3, 4), (1, 3, 0, 4), (0, 3, 3, 4), (1, 3, 3, 0)])
+@pytest.mark.parametrize("layout", ["wide", "pixels"])
+def test_nothing_to_sum(isa: str, shape: Any, layout: str) -> None:
+    call = Call("conv2d_transpose", shape, (4, 4, 3, shape[3]), "float32", strides=2)
+    assert_same_bits(call.run(isa, layout), call.run(isa, "plain"))
+
+
+# ---- through the operations --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kernel", "strides"), [((4, 4, 3, 8), 2), ((16, 16, 21, 4), 8), ((3, 3, 1, 8), 2), ((2, 2, 64, 3), 2)]
+)
+def test_inf_weights_add_nothing_over_padding(isa: str, dtype: np.dtype, kernel: Any, strides: int) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.integers(1, 5, (1, 6, 20, kernel[3])).astype(dtype)
+    w = rng.integers(1, 5, kernel).astype(dtype)
+    w[0, 0, 0, 0], w[-1, -1, -1, -1] = np.inf, -np.inf
+    want = cl.reference.conv2d_transpose(x, w, strides=strides, padding="same")
+    packed = cl.PackedKernel(w, "conv2d_transpose", strides=strides)
+    for k in (w, packed, packed):
+        np.testing.assert_array_equal(cl.conv2d_transpose(x, k, strides=strides, padding="same"), want)
+
+
+def test_inf_weights_of_a_convolution(isa: str, dtype: np.dtype) -> None:
+    x = np.arange(1, 1 + 5 * 21 * 2, dtype=dtype).reshape(1, 5, 21, 2)
+    w = np.ones((3, 3, 2, 3), dtype)
+    w[0, 0, 0, 0] = np.inf
+    want = cl.reference.conv2d(x, w, padding="same")
+    np.testing.assert_array_equal(cl.conv2d(x, w, padding="same"), want)
+    np.testing.assert_array_equal(cl.conv2d(x, cl.PackedKernel(w), padding="same"), want)
+
+
+def test_nan_stays_where_it_is(isa: str) -> None:
+    x = np.zeros((1, 8, 40, 4), np.float32)
+    x[0, 3, 17, 2] = np.nan
+    y = cl.conv2d(x, np.ones((3, 3, 4, 2), np.float32), padding="same")
+    assert np.isnan(y).sum() == 3 * 3 * 2
+    assert np.isnan(y[0, 2:5, 16:19]).all()
+
+
+def test_a_packed_kernel_serves_every_size_and_padding(isa: str, dtype: np.dtype) -> None:
+    rng = np.random.default_rng(5)
+    for shape in ((4, 4, 3, 6), (2, 2, 24, 6), (8, 8, 5, 6)):
+        w = rng.standard_normal(shape).astype(dtype)
+        packed = cl.PackedKernel(w, "conv2d_transpose", strides=2)
+        for size in ((1, 1, 1, 6), (2, 3, 5, 6), (1, 9, 40, 6)):
+            x = rng.standard_normal(size).astype(dtype)
+            for padding in ("same", "valid"):
+                options: Any = {"strides": 2, "padding": padding}
+                assert_same_bits(
+                    cl.conv2d_transpose(x, packed, **options), cl.conv2d_transpose(x, w, **options)
+                )
+
+
+# ---- the rule ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operation", "kernel", "strides", "layout"),
+    [
+        ("conv2d_transpose", (4, 4, 3, 64), 2, "pixels"),
+        ("conv2d_transpose", (9, 9, 1, 64), 2, "pixels"),
+        ("conv2d_transpose", (16, 16, 21, 21), 8, "wide"),
+        ("conv2d_transpose", (2, 2, 64, 128), 2, "wide"),
+        ("conv2d_transpose", (2, 2, 24, 24), 2, "wide"),
+        ("conv2d_transpose", (4, 4, 64, 128), 2, "plain"),
+        ("conv2d_transpose", (3, 3, 128, 256), 2, "plain"),
+        ("conv2d", (3, 3, 64, 3), 1, "pixels"),
+        ("conv2d", (3, 3, 32, 12), 1, "pixels"),
+        ("conv2d", (3, 3, 64, 64), 1, "plain"),
+    ],
+)
+def test_the_rule(operation: str, kernel: tuple[int, ...], strides: int, layout: str) -> None:
+    assert heads.layout_for(operation, kernel, pair(strides), (1, 1), 1, 16) == layout
+
+
+def test_groups_and_dilated_transposes_stay_plain() -> None:
+    assert heads.layout_for("conv2d", (3, 3, 4, 6), (1, 1), (1, 1), 2, 16) == "plain"
+    assert heads.layout_for("conv2d_transpose", (4, 4, 3, 8), (2, 2), (1, 3), 1, 16) == "plain"
