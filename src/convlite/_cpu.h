@@ -21,7 +21,7 @@ static unsigned long long cpu_xcr0(void) {
 }
 #endif
 
-/* 0: the platform's floor; 1: AVX2 and FMA; 2: AVX-512F as well. Bits: Intel SDM, volume 2, CPUID; volume 1, 13.3 for XCR0. */
+/* 0: the platform's floor; 1: AVX2 and FMA; 2: AVX-512 F, DQ, CD, BW, VL as well. Bits: Intel SDM, volume 2, CPUID; volume 1, 13.3 for XCR0. */
 static int cpu_level(void) {
     int leaf1[4] = {0}, leaf7[4] = {0};
     cpu_id(1, 0, leaf1);
@@ -30,7 +30,8 @@ static int cpu_level(void) {
     cpu_id(7, 0, leaf7);
     const unsigned long long saved = cpu_xcr0();
     if (!((leaf7[1] >> 5) & 1) || (saved & 0x06) != 0x06) return 0;
-    if (!((leaf7[1] >> 16) & 1) || (saved & 0xe6) != 0xe6) return 1;
+    const unsigned wanted = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* F, DQ, CD, BW, VL: what /arch:AVX512 implies */
+    if (((unsigned)leaf7[1] & wanted) != wanted || (saved & 0xe6) != 0xe6) return 1;
     return 2;
 }
 #else

@@ -36,6 +36,8 @@ FETCH_BYTES = 512 * 1024
 # Fuse a kernel row's taps where they are at most so many numbers: 7x7 on 3 channels 60 -> 84% of peak, 3x3
 # on 512 channels of 7x7 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
+# Strided tiles copy what lies between the first and the last tap at an edge; wider dilations are gathered.
+EDGE_BYTES = 1024 * 1024
 # Packing a matrix for one product with few rows costs more than the product.
 FEW_ROWS = 8
 
@@ -54,7 +56,7 @@ class Plan:
     block_tiles: int
     tap_chunk: int
     channel_chunk: int
-    fused: bool  # a kernel row's taps are one run of numbers: see kernels/gather.pxi
+    fused: bool  # a kernel row's taps are one run of numbers: see kernels/segments.pxi
     fetch_bytes: int  # prefetch panels where all weights are larger
     padding: bool  # whether some pixel reads outside the input
     multiply_adds: int = field(compare=False)
@@ -135,12 +137,13 @@ def _neighbours(axis: Axis) -> bool:
 
 
 def _product(loops: Geometry) -> bool:
-    """Whether the operation is a matrix product of one row of pixels."""
-    return (
-        loops.groups == 1
-        and (loops.rows.in_size, loops.rows.kernel, loops.columns.kernel) == (1, 1, 1)
-        and (loops.columns.in_size == loops.columns.out_size)
+    """Whether the operation is a matrix product of one row of pixels, as `flattened` leaves it."""
+    axes = (loops.rows, loops.columns)
+    same = all(
+        a.kernel == 1 and a.in_size == a.out_size and a.phases == (Phase(0, 1, a.out_size, 1, (0,), 0),)
+        for a in axes
     )
+    return loops.groups == loops.images == loops.rows.out_size == 1 and same
 
 
 def _fused(loops: Geometry) -> bool:
@@ -162,7 +165,7 @@ def _lines(loops: Geometry, kernels: set[tuple[int, int]]) -> bool:
     )
 
 
-def _algorithm(loops: Geometry, table: _kernels._Table) -> tuple[str, int]:
+def _algorithm(loops: Geometry, table: _kernels._Table, size: int) -> tuple[str, int]:
     """(algorithm, pixels of a tile)."""
     if algorithm_for(loops.groups, loops.cin, loops.cout, table["lanes"]) == "depthwise":
         # lines against tiles of any pixels: 3x3 on 96 channels of 56x56 26 -> 44 GFLOP/s, 5x5 on 240 of 14x14
@@ -172,7 +175,21 @@ def _algorithm(loops: Geometry, table: _kernels._Table) -> tuple[str, int]:
         return "depthwise", table["depthwise_mr"]
     # lines so short that two of them leave most of a tile empty are gathered across more lines
     narrowest = min((p.count for p in loops.columns.phases), default=0)
-    return ("strided" if 4 * narrowest > table["mr"] else "gathered"), table["mr"]
+    fits = 4 * narrowest > table["mr"] and _edge_bytes(loops, table["mr"], size) <= EDGE_BYTES
+    return ("strided" if fits else "gathered"), table["mr"]
+
+
+def _edge_bytes(loops: Geometry, mr: int, size: int) -> int:
+    """What one line's copies at the left and right edge may take: strided tiles copy the input between the first
+    and the last tap. Zero where nothing is read outside."""
+    if not (_reads_outside(loops.rows) or _reads_outside(loops.columns)):
+        return 0
+
+    def reach(axis: Axis, outputs: int) -> int:
+        spans = [max(p.offsets) - min(p.offsets) + 1 + (outputs - 1) * p.in_step for p in axis.phases if p.offsets]
+        return max(spans, default=0)
+
+    return 2 * reach(loops.rows, 1) * reach(loops.columns, mr) * (loops.cin // loops.groups * size + 64)
 
 
 def _chunks(taps: int, channels: int, row_bytes: int, addresses: int) -> tuple[int, int]:
@@ -202,7 +219,7 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
         layout = "plain"
     loops, lead = widened(geometry) if layout == "wide" else (flattened(geometry), 0)
     rows, columns = loops.rows, loops.columns
-    algorithm, mr = _algorithm(loops, table)
+    algorithm, mr = _algorithm(loops, table, size)
     if layout == "wide" and algorithm != "strided":
         return make_direct_plan(geometry, dtype, isa)
     depthwise = algorithm.startswith("depthwise")
@@ -221,9 +238,8 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
     block_tiles = min(
         MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_bytes, 1)
     )
-    if (
-        algorithm == "depthwise_lines"
-    ):  # some tasks for each thread; a block's lines share input rows in L1 and L2
+    if algorithm == "depthwise_lines":
+        # some tasks for each thread; a block's lines share input rows in L1 and L2
         tiles = rows.out_size * loops.images * -(-columns.out_size // mr)
         block_tiles = min(max(tiles // 16, 1), MAX_BLOCK_TILES)
     elif not depthwise and rows.kernel * columns.kernel * channels * width * size <= SMALL_WEIGHT_BYTES:

@@ -253,14 +253,12 @@ cdef class Gather:
     cdef int64_t block_count, scratch_bytes, x_bytes, weight_bytes, out_bytes, bias_bytes, packed_bias_bytes
     cdef bint padding
     cdef int64_t *offsets
-    cdef object plan
 
     def __cinit__(self, plan):
         cdef int64_t i, j, k, tiles, done, pixels, total
         cdef int64_t size
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
-        self.plan = plan
         self.job.table = table_of(plan.isa, plan.bits)
         size = self.job.table.itemsize
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
@@ -313,6 +311,7 @@ cdef class Gather:
                     self.scratch_bytes = max(self.scratch_bytes, self._scratch(&self.job.blocks[k]))
                     done += self.job.blocks[k].tiles
                     k += 1
+        self.padding = plan.padding
         self.job.zeros = <const char *> calloc(self._zeros() + 1, size)
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")
@@ -323,7 +322,6 @@ cdef class Gather:
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
-        self.padding = plan.padding
 
     cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k, int64_t fused) except -1:
         """Phases to C; `fused` neighbouring offsets become the first of them."""
@@ -359,7 +357,7 @@ cdef class Gather:
 
     cdef int64_t _zeros(self) noexcept:
         """Numbers in the row of zeros; a strided tile of two lines walks over it."""
-        return (self.job.mr * self.job.column[0].in_step * (self.job.cin + 16) if self.job.strided else 0) + self.job.kc
+        return (self.job.mr * self.job.column[0].in_step * (self.job.cin + 16) if self.job.strided and self.padding else 0) + self.job.kc
 
     def __dealloc__(self):
         free(self.offsets)
@@ -407,8 +405,8 @@ cdef class Gather:
             job.act.code, job.act.a, job.act.b = code, a, b
             # enough tasks for the threads: split by panels where there are few blocks
             job.spans = 1
-            if threads > 1 and not job.depthwise and self.block_count * job.groups < 4 * threads:
-                job.spans = max(1, min(job.panels, ceil_div(4 * threads, self.block_count * job.groups)))
+            if threads > 1 and not job.depthwise and self.block_count * job.groups < <int64_t> 4 * threads:
+                job.spans = max(1, min(job.panels, ceil_div(<int64_t> 4 * threads, self.block_count * job.groups)))
             tasks = self.block_count * job.groups * job.spans
             if tasks < threads:
                 threads = <int> tasks

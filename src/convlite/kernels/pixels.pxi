@@ -289,8 +289,8 @@ cdef class Pixels:
             job.act.code, job.act.a, job.act.b = code, a, b
             # enough tasks for the threads: bands of at least so many rows that few input rows are transposed twice
             tasks = job.images * job.stretches
-            if threads > 1 and tasks < 4 * threads:
-                job.bands = max(1, min(ceil_div(4 * threads, tasks), job.ho // max(1, 2 * job.slots)))
+            if threads > 1 and tasks < <int64_t> 4 * threads:
+                job.bands = max(1, min(ceil_div(<int64_t> 4 * threads, tasks), job.ho // max(1, 2 * job.slots)))
             tasks *= job.bands
             if tasks < threads:
                 threads = <int> max(tasks, 1)

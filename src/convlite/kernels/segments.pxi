@@ -136,7 +136,7 @@ cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int6
     if right < left:
         right = left
     memset(into, 0, left * pixel)
-    if pixel == job.cin * size:
+    if bytes == job.cin * size and pixel == bytes:  # whole pixels, side by side
         memcpy(into + left * pixel, row + (first + left) * job.cin * size, (right - left) * pixel)
     else:
         for c in range(left, right):

@@ -29,7 +29,7 @@ static inline void NAME(store_apart)(REAL *p, V v, int64_t step, int64_t n) {
     for (int64_t l = 0; l < n; l++) p[l * step] = lane[l];
 }
 
-static inline __attribute__((always_inline)) void NAME(depthwise_tile)(const DepthwiseTile *d, const int mr) {
+INLINE void NAME(depthwise_tile)(const DepthwiseTile *d, const int mr) {
     const int64_t channels = d->channels, step = d->multiplier;
     const int clip = d->finish && d->act.code == ACT_CLIP;
     const V low = VSPLAT((REAL)d->act.a), high = VSPLAT((REAL)d->act.b);
@@ -53,6 +53,7 @@ static inline __attribute__((always_inline)) void NAME(depthwise_tile)(const Dep
                     UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(NAME(load_some)((const REAL *)rows[i] + c, n), weight, acc[i]);
                 }
             }
+            if (d->finish) UNROLL for (int i = 0; i < mr; i++) acc[i] = VADD(acc[i], VZERO()); /* no -0: see microkernel.h */
             if (d->finish && d->bias) {
                 const V bias = NAME(load_apart)((const REAL *)d->bias + c * step + m, step, n);
                 UNROLL for (int i = 0; i < mr; i++) acc[i] = VADD(acc[i], bias);
@@ -87,7 +88,7 @@ static void NAME(depthwise)(const DepthwiseTile *d, int mr) {
    Prefetching the next tile's columns cost 3 to 25%: the hardware follows the lines by itself.
 
    Contract: all (LINE_MR - 1)*stride + kw columns are readable (those of outputs beyond `pixels` may be zeros). */
-static inline __attribute__((always_inline)) void NAME(line)(const DepthwiseLine *d, const int stride, const int kw) {
+INLINE void NAME(line)(const DepthwiseLine *d, const int stride, const int kw) {
     const int64_t channels = d->channels;
     const int clip = d->act.code == ACT_CLIP, columns = (LINE_MR - 1) * stride + kw;
     const V low = VSPLAT((REAL)d->act.a), high = VSPLAT((REAL)d->act.b);
@@ -122,6 +123,7 @@ static inline __attribute__((always_inline)) void NAME(line)(const DepthwiseLine
                 }
             }
         }
+        UNROLL for (int i = 0; i < LINE_MR; i++) acc[i] = VADD(acc[i], VZERO());
         if (d->bias) {
             const V bias = NAME(load_apart)((const REAL *)d->bias + c, 1, n);
             UNROLL for (int i = 0; i < LINE_MR; i++) acc[i] = VADD(acc[i], bias);

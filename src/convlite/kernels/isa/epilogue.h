@@ -4,7 +4,7 @@
    Contract: `code` is one of table.h; NaN in gives NaN out. An element's result depends on nothing but the element: the last, incomplete vector
    of a row runs the same code. */
 
-static inline __attribute__((always_inline)) V NAME(finish)(V x, const int code, V a, V b, const REAL *alpha) {
+INLINE V NAME(finish)(V x, const int code, V a, V b, const REAL *alpha) {
     const V zero = VZERO(), three = VSPLAT((REAL)3), six = VSPLAT((REAL)6);
     switch (code) {
     case ACT_CLIP: return VMIN(b, VMAX(a, x));
@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) V NAME(finish)(V x, const int code,
 }
 
 /* The loops, once for each code, which is a constant here. */
-static inline __attribute__((always_inline)) void NAME(activate_rows)(const void *x_, void *out_, int64_t rows, int64_t columns,
+INLINE void NAME(activate_rows)(const void *x_, void *out_, int64_t rows, int64_t columns,
                                                                       const void *alpha_, const Activation *act, const int code) {
     const REAL *alpha = (const REAL *)alpha_;
     const V a = VSPLAT((REAL)act->a), b = VSPLAT((REAL)act->b);
@@ -42,7 +42,7 @@ static inline __attribute__((always_inline)) void NAME(activate_rows)(const void
     }
 }
 
-static __attribute__((noinline)) void NAME(activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act) {
+NOINLINE void NAME(activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act) {
 #define CASE(code) \
     case code: NAME(activate_rows)(x, out, rows, columns, alpha, &act, code); break;
     switch (act.code) {

@@ -44,7 +44,7 @@ static const REAL NAME(tail_terms)[] = {
 #endif
 #define COUNT(terms) ((int)(sizeof(terms) / sizeof(REAL)))
 
-static inline __attribute__((always_inline)) V NAME(polynomial)(V x, const REAL *terms, const int count) {
+INLINE V NAME(polynomial)(V x, const REAL *terms, const int count) {
     V y = VSPLAT(terms[0]);
     UNROLL for (int i = 1; i < count; i++) y = VFMA(y, x, VSPLAT(terms[i]));
     return y;
@@ -56,7 +56,7 @@ typedef struct {
 } NAME(Power);
 
 /* exp(x + more) for LOWEST <= x <= 0 and a small `more`, which the polynomial takes along (NULL: none). */
-static inline __attribute__((always_inline)) NAME(Power) NAME(power)(V x, const V *more) {
+INLINE NAME(Power) NAME(power)(V x, const V *more) {
     const V shifted = VFMA(x, VSPLAT((REAL)1.4426950408889634), VSPLAT(MAGIC)), n = VSUB(shifted, VSPLAT(MAGIC));
     V r = VFMA(n, VSPLAT(-LN2_LOW), VFMA(n, VSPLAT(-LN2_HIGH), x));
     if (more) r = VADD(r, *more);

@@ -20,9 +20,13 @@
 /* Tells the compiler nothing that is true of two pointers, so that it keeps addressing pixels from them instead of
    making fourteen pointers that do not fit its registers. */
 #if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline))
+#define NOINLINE static __attribute__((noinline))
 #define KEEP_BASES(a, b) __asm__("" : "+r"(a), "+r"(b))
 #define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #else
+#define INLINE static __forceinline
+#define NOINLINE static __declspec(noinline)
 #define KEEP_BASES(a, b) ((void)0)
 #define PREFETCH_L2(p) ((void)(p))
 #endif
@@ -99,5 +103,7 @@ static const Table NAME(table) = {
 #undef QUOTE_
 #undef UNROLL
 #undef KEEP_BASES
+#undef INLINE
+#undef NOINLINE
 #undef PREFETCH_L2
 #undef ROW

@@ -3,7 +3,7 @@
        for i < mr, l < lanes:
            s = accumulate ? out[i][l] : 0
            for t < taps: for k < kc:  s = fma(rows[t][i][k], panel[t][k][l], s)
-           out[i][l] = finish ? act(s + bias[l]) : s
+           out[i][l] = finish ? act((s + 0) + bias[l]) : s
 
    The tile below equals it because every (i, l) keeps one sum that meets the same products in the same order; only
    independent sums are interleaved. mr, nr and strided are compile-time constants of each instance, so `acc` lives in registers.
@@ -16,7 +16,7 @@
 #define STRIDED(base0, base1, i) \
     (((i) < half ? (base0) : (base1)) + ((i) < half ? NAME(multiple)(i, s1, s3, s5) : NAME(multiple)((i) - half, s1, s3, s5)))
 
-static inline __attribute__((always_inline)) int64_t NAME(multiple)(const int i, int64_t s1, int64_t s3, int64_t s5) {
+INLINE int64_t NAME(multiple)(const int i, int64_t s1, int64_t s3, int64_t s5) {
     switch (i) {
     case 0: return 0;
     case 1: return s1;
@@ -28,7 +28,7 @@ static inline __attribute__((always_inline)) int64_t NAME(multiple)(const int i,
     }
 }
 
-static inline __attribute__((always_inline)) void NAME(tile)(const Tile *t, const int mr, const int nr, const int strided) {
+INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int strided) {
     V acc[TILE_MR][MAX_NR];
     char *out[TILE_MR];
     const int64_t full = t->lanes / LANES, rest = t->lanes % LANES;
@@ -93,6 +93,8 @@ static inline __attribute__((always_inline)) void NAME(tile)(const Tile *t, cons
 
     const int clip = t->finish && t->act.code == ACT_CLIP, beyond = t->finish && t->act.code > ACT_CLIP;
     const V low = VSPLAT((REAL)t->act.a), high = VSPLAT((REAL)t->act.b);
+    /* a sum that underflowed to -0 becomes +0, whether or not a tap of zeros followed: the bits of zero do not tell either */
+    if (t->finish) UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(acc[i][j], VZERO());
     UNROLL for (int j = 0; j < nr; j++) {
         if (t->finish && t->bias) {
             const V bias = VLOAD((const REAL *)t->bias + j * LANES);

@@ -14,7 +14,7 @@
 #define PIXEL_REGISTERS (TILE_MR >= 12 ? 31 : TILE_MR >= 6 ? 15 : 8)
 #define PIXEL_VECTORS(n) ((PIXEL_REGISTERS - 1) / ((n) + 1) > 8 ? 8 : (PIXEL_REGISTERS - 1) / ((n) + 1))
 
-static inline __attribute__((always_inline)) void NAME(pixel_tile)(PixelPass *pass, int64_t at, const int n, const int v) {
+INLINE void NAME(pixel_tile)(PixelPass *pass, int64_t at, const int n, const int v) {
     V acc[TILE_MR][8];
     UNROLL for (int i = 0; i < n; i++) {
         const REAL *a = (const REAL *)pass->acc[i] + at;
@@ -69,7 +69,7 @@ INSTANCE(13) INSTANCE(14)
 #undef TILE_OF
 
 /* LANES rows of LANES elements, transposed in place: each stage zips the first half of the rows with the second. */
-static inline __attribute__((always_inline)) void NAME(transpose_block)(V *r) {
+INLINE void NAME(transpose_block)(V *r) {
     V other[LANES];
     UNROLL for (int stage = 1; stage < LANES; stage *= 2) {
         UNROLL for (int i = 0; i < LANES / 2; i++) {
@@ -81,7 +81,7 @@ static inline __attribute__((always_inline)) void NAME(transpose_block)(V *r) {
 }
 
 /* LANES pixels x n <= LANES channels; where `over`, elements behind a pixel's channels may be read. */
-static inline __attribute__((always_inline)) void NAME(transpose_whole)(const REAL *from, int64_t from_step, int64_t n, int over, REAL *to,
+INLINE void NAME(transpose_whole)(const REAL *from, int64_t from_step, int64_t n, int over, REAL *to,
                                                                         int64_t to_step) {
     int64_t k = 0;
 #if REAL_BITS == 32 && (defined(SIMD_AVX512) || defined(SIMD_AVX2))
@@ -143,7 +143,7 @@ static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t 
 
 /* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= wide <= LANES, a power of two. Where there is room up to
    the last pixel, `wide` elements are stored and the next pixel overwrites what is too much. */
-static inline __attribute__((always_inline)) void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int wide,
+INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int wide,
                                                                          int64_t pixels, int64_t pitch, REAL *out) {
     V r[LANES], other[LANES];
     UNROLL for (int i = 0; i < wide; i++) r[i] = i < rows ? VLOAD(acc + i * acc_step) : VZERO();
@@ -198,21 +198,20 @@ static void NAME(pixel_line)(const PixelLine *line) {
         most = line->counts[c] > most ? line->counts[c] : most;
         least = line->counts[c] < least ? line->counts[c] : least;
     }
-    if (line->bias || line->act.code) {
-        for (int64_t r = 0, l = 0, c = 0; r < rows; r++) {
-            REAL *a = acc + r * step;
-            Activation act = line->act;
-            if (line->bias) {
-                const V bias = VSPLAT(((const REAL *)line->bias)[l]);
-                for (int64_t p = 0; p < most; p += LANES) VSTORE(a + p, VADD(VLOAD(a + p), bias));
-            }
-            if (act.code == ACT_PRELU) { /* one channel: one slope */
-                act.code = ACT_LEAKY;
-                act.a = (double)((const REAL *)line->alpha)[l];
-            }
-            if (act.code) NAME(activate)(a, a, 1, line->counts[c], (void *)0, act);
-            if (++l == cout) l = 0, c++;
+    for (int64_t r = 0, l = 0, c = 0; r < rows; r++) {
+        REAL *a = acc + r * step;
+        Activation act = line->act;
+        for (int64_t p = 0; p < most; p += LANES) {
+            V sum = VADD(VLOAD(a + p), VZERO()); /* no -0: see microkernel.h */
+            if (line->bias) sum = VADD(sum, VSPLAT(((const REAL *)line->bias)[l]));
+            VSTORE(a + p, sum);
         }
+        if (act.code == ACT_PRELU) { /* one channel: one slope */
+            act.code = ACT_LEAKY;
+            act.a = (double)((const REAL *)line->alpha)[l];
+        }
+        if (act.code) NAME(activate)(a, a, 1, line->counts[c], (void *)0, act);
+        if (++l == cout) l = 0, c++;
     }
     NAME(interleave)(acc, step, rows, least, (REAL *)line->out);
     for (int64_t c = 0; c < line->phases; c++) /* a line that ends amid its phases */

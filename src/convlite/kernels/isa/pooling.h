@@ -4,7 +4,7 @@
 
    Contract: the taps are row_step and column_step elements apart; a window without taps gives -inf, or 0 / divisor. NaN propagates. */
 
-static inline __attribute__((always_inline)) V NAME(window)(const REAL *x, const Window *w, const int64_t some, const int largest) {
+INLINE V NAME(window)(const REAL *x, const Window *w, const int64_t some, const int largest) {
     V sum = VSPLAT((REAL)(largest ? -INFINITY : 0));
     for (int64_t r = 0; r < w->rows; r++, x += w->row_step) {
         const REAL *tap = x;
@@ -16,7 +16,7 @@ static inline __attribute__((always_inline)) V NAME(window)(const REAL *x, const
     return largest ? sum : VDIV(sum, VSPLAT((REAL)w->divisor));
 }
 
-static inline __attribute__((always_inline)) void NAME(pool_pixel)(const Window *w, const int largest) {
+INLINE void NAME(pool_pixel)(const Window *w, const int largest) {
     const REAL *x = (const REAL *)w->x;
     REAL *out = (REAL *)w->out;
     int64_t c = 0;

@@ -48,8 +48,10 @@ static void NAME(rows)(const Rows *r) {
     }
     for (int64_t m = 0; m < r->rows; m++) {
         REAL *out = (REAL *)r->out + m * r->out_step;
-        if (r->bias)
-            for (int64_t c = 0; c < n; c++) out[c] += ((const REAL *)r->bias)[c];
+        for (int64_t c = 0; c < n; c++) { /* no -0: see microkernel.h */
+            const REAL sum = out[c] + 0;
+            out[c] = r->bias ? sum + ((const REAL *)r->bias)[c] : sum;
+        }
         if (r->act.code) NAME(activate)(out, out, 1, n, r->alpha, r->act);
     }
 }

@@ -225,8 +225,8 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VSUB(a, b) vsubq_f32(a, b)
 #define VMUL(a, b) vmulq_f32(a, b)
 #define VDIV(a, b) vdivq_f32(a, b)
-#define VMAX(a, b) vmaxq_f32(a, b)
-#define VMIN(a, b) vminq_f32(a, b)
+#define VMAX(a, b) vbslq_f32(vcgtq_f32(a, b), a, b) /* as on x86: -0 and NaN come from b */
+#define VMIN(a, b) vbslq_f32(vcltq_f32(a, b), a, b)
 #define VSELECT_NEGATIVE(x, a, b) vbslq_f32(vcltq_f32(x, vdupq_n_f32(0.0f)), a, b)
 #define VMAX_NAN(a, b) vmaxq_f32(a, b)
 #define VBITS(word) vreinterpretq_f32_u32(vdupq_n_u32(word))
@@ -245,8 +245,8 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VSUB(a, b) vsubq_f64(a, b)
 #define VMUL(a, b) vmulq_f64(a, b)
 #define VDIV(a, b) vdivq_f64(a, b)
-#define VMAX(a, b) vmaxq_f64(a, b)
-#define VMIN(a, b) vminq_f64(a, b)
+#define VMAX(a, b) vbslq_f64(vcgtq_f64(a, b), a, b) /* as on x86: -0 and NaN come from b */
+#define VMIN(a, b) vbslq_f64(vcltq_f64(a, b), a, b)
 #define VSELECT_NEGATIVE(x, a, b) vbslq_f64(vcltq_f64(x, vdupq_n_f64(0.0)), a, b)
 #define VMAX_NAN(a, b) vmaxq_f64(a, b)
 #define VBITS(word) vreinterpretq_f64_u64(vdupq_n_u64(word))

@@ -24,7 +24,7 @@
    Every lane is one channel and every value one fixed sequence of roundings, so the bits depend on no vector length. */
 
 /* y[0], y[step], ... = B^T x; at most 4 roundings deep, and no coefficient is a difference of larger ones */
-static inline __attribute__((always_inline)) void NAME(winograd_bt)(const int m, const V *x, V *y, const int step) {
+INLINE void NAME(winograd_bt)(const int m, const V *x, V *y, const int step) {
     if (m == 2) {
         y[0] = VSUB(x[0], x[2]);
         y[step] = VADD(x[1], x[2]);
@@ -43,7 +43,7 @@ static inline __attribute__((always_inline)) void NAME(winograd_bt)(const int m,
 }
 
 /* y[0], y[step], ... = A^T s; at most 4 roundings deep */
-static inline __attribute__((always_inline)) void NAME(winograd_at)(const int m, const V *s, V *y, const int step) {
+INLINE void NAME(winograd_at)(const int m, const V *s, V *y, const int step) {
     const V sum = VADD(s[1], s[2]), difference = VSUB(s[1], s[2]);
     if (m == 2) {
         y[0] = VADD(s[0], sum);
@@ -57,7 +57,7 @@ static inline __attribute__((always_inline)) void NAME(winograd_at)(const int m,
 }
 
 /* Contract: `channels` elements of a pixel are readable and no more; v has n*n rows of `v_step` elements, whole vectors. */
-static inline __attribute__((always_inline)) void NAME(winograd_input)(const WinogradInput *w, const int m) {
+INLINE void NAME(winograd_input)(const WinogradInput *w, const int m) {
     const int n = m + 2;
     const REAL *pixel[36];
     UNROLL for (int i = 0; i < n; i++) UNROLL for (int j = 0; j < n; j++) {
@@ -86,7 +86,7 @@ static inline __attribute__((always_inline)) void NAME(winograd_input)(const Win
 
 /* Contract: s has n*n rows of `s_step` elements; bias and alpha are whole vectors, or NULL. Of the m x m outputs those in
    rows x columns are stored, `lanes` channels of each. */
-static inline __attribute__((always_inline)) void NAME(winograd_output)(const WinogradOutput *w, const int m) {
+INLINE void NAME(winograd_output)(const WinogradOutput *w, const int m) {
     const int n = m + 2;
     const int clip = w->act.code == ACT_CLIP;
     const V low = VSPLAT((REAL)w->act.a), high = VSPLAT((REAL)w->act.b);
@@ -125,7 +125,7 @@ static inline __attribute__((always_inline)) void NAME(winograd_output)(const Wi
 
 /* Panels [n*n][cin][nr*LANES] of output channels, the last one narrower but whole vectors wide: what the micro-kernel reads.
    Plain C in double, so that no instruction set's bits differ; lanes side by side, so that the compiler can use vectors. */
-static inline __attribute__((always_inline)) void NAME(winograd_kernel)(const WinogradKernel *w, const int m) {
+INLINE void NAME(winograd_kernel)(const WinogradKernel *w, const int m) {
     static const double g2[2][3] = {{0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}};
     static const double g4[4][3] = {{1.0 / 3, 1.0 / 3, 1.0 / 3},
                                     {-1.0 / 3, 1.0 / 3, -1.0 / 3},
