@@ -1,0 +1,203 @@
+"""Nothing beside an array is touched: operands lie against pages that must not be, on either side.
+
+A vector that reads a little too far does no harm nearly always, and kills the process where an array ends
+with its mapping. Here every array does: x, kernel, bias, alpha and out lie between two pages without
+access, flush with one of them, and so do the packed weights; inputs are read-only besides. An interpreter
+of its own for each instruction set runs all cases, and if it dies, the last line that it printed names the
+one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import mmap
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import SMALL, Case
+from interpreter import python
+
+import convlite as cl
+from convlite import ops, pack
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason=f"guard pages are made with Linux's mprotect; this is {sys.platform}"
+)
+
+SIDES = ("end", "start")
+SLACK = 1024  # bytes on an array's free side that hold NaN and must keep it
+NO_ACCESS, READ, WRITE = 0, 1, 3  # of mprotect
+ACTIVATIONS = (None, "relu", "prelu", "hard_swish", "tanh", "leaky_relu", "hard_sigmoid")
+
+
+def _cases() -> Iterator[Case]:
+    """The shapes of cases.py, and what they leave out: lines, few rows, and Winograd's form."""
+    yield from SMALL
+    for kernel, stride, channels in itertools.product((3, 5), (1, 2), (2, 5, 16, 19, 33)):
+        for width in (1, 4, 7, 8, 15):
+            name = f"lines-{kernel}-{stride}-{channels}-{width}"
+            options = {"strides": stride, "padding": "same"}
+            shapes = (2, 3, width, channels), (kernel, kernel, channels, 1)
+            yield Case(name, "depthwise_conv2d", *shapes, options)
+    for rows, inputs, outputs in itertools.product((1, 3, 8, 9), (1, 4, 7), (1, 3, 16, 37)):
+        yield Case(f"rows-{rows}-{inputs}-{outputs}", "dense", (rows, inputs), (inputs, outputs))
+    for width, cin, cout, padding in itertools.product((13, 16), (9, 16), (11, 32, 35), ("same", "valid")):
+        options = {"padding": padding, "precision": "fast"}
+        name = f"fast-{width}-{cin}-{cout}-{padding}"
+        yield Case(name, "conv2d", (2, 14, width, cin), (3, 3, cin, cout), options)
+        yield Case(f"{name}-turned", "conv2d_transpose", (1, 14, width, cin), (3, 3, cout, cin), options)
+
+
+# ---- what the interpreter runs -----------------------------------------------------------------------------
+
+
+def protect(address: int, size: int, access: int) -> None:
+    call = ctypes.CDLL(None, use_errno=True).mprotect
+    if call(ctypes.c_void_p(address), ctypes.c_size_t(size), access):
+        raise OSError(ctypes.get_errno(), "mprotect")
+
+
+class Room:
+    """Memory between two pages without access."""
+
+    def __init__(self, size: int) -> None:
+        self.size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+        whole = np.frombuffer(mmap.mmap(-1, self.size + 2 * mmap.PAGESIZE), np.uint8)
+        self.inside = whole[mmap.PAGESIZE : -mmap.PAGESIZE]
+        self.start = self.inside.ctypes.data
+        for page in (self.start - mmap.PAGESIZE, self.start + self.size):
+            protect(page, mmap.PAGESIZE, NO_ACCESS)
+        self.slack = self.inside[:0]
+
+    def place(self, shape: tuple[int, ...], dtype: Any, side: str) -> np.ndarray:
+        """An array of NaN against the page before or behind, more of it on its free side."""
+        protect(self.start, self.size, WRITE)
+        nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        first = 0 if side == "start" else self.size - nbytes
+        last = first + nbytes
+        self.slack = self.inside[last : last + SLACK] if first == 0 else self.inside[:first][-SLACK:]
+        self.slack[...] = 255
+        self.inside[first:last] = 255
+        return self.inside[first:last].view(dtype).reshape(shape)
+
+    def keep(self, values: np.ndarray, side: str) -> np.ndarray:
+        """A copy of an array there, read-only."""
+        array = self.place(values.shape, values.dtype, side)
+        array[...] = values
+        protect(self.start, self.size, READ)
+        return array
+
+
+class Rooms:
+    """A room for each operand, as large as has been needed."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, Room] = {}
+
+    def __call__(self, name: str, nbytes: int) -> Room:
+        if name not in self.rooms or self.rooms[name].size < nbytes:
+            self.rooms[name] = Room(max(nbytes, 2**16))
+        return self.rooms[name]
+
+
+def run(case: Case, dtype: Any, side: str, activation: str | None, infinite: bool, rooms: Rooms) -> None:
+    """A call with its operands between guards gives the bits of a call on ordinary arrays."""
+    x, kernel, bias = case.operands(dtype)
+    kernel.flat[:1] = np.inf if infinite else kernel.flat[:1]
+    given: Any = activation
+    if activation == "prelu":
+        given = cl.activations.PReLU(bias[::-1] if case.cout else np.ones(1, dtype))
+    operation = getattr(cl, case.operation)
+    want = operation(x, kernel, bias, activation=given, **case.options)
+    if activation == "prelu":
+        given.alpha = rooms("alpha", bias.nbytes).keep(given.alpha, side)
+    guarded = [
+        rooms(name, a.nbytes).keep(a, side) for name, a in (("x", x), ("kernel", kernel), ("bias", bias))
+    ]
+    room = rooms("out", want.nbytes)
+    out = room.place(want.shape, dtype, side)
+
+    def panels(size: int, dtype: Any) -> np.ndarray:
+        return rooms("panels", size * dtype.itemsize).place((size,), dtype, side)
+
+    ordinary, pack.aligned_empty = pack.aligned_empty, panels
+    try:
+        operation(*guarded, activation=given, out=out, **case.options)
+    finally:
+        pack.aligned_empty = ordinary
+    assert out.tobytes() == want.tobytes()
+    assert all((r.slack == 255).all() for r in (room, rooms("panels", 0)))
+
+
+def run_activate(size: int, dtype: Any, side: str, activation: str, rooms: Rooms) -> None:
+    values = np.linspace(-4, 4, size).astype(dtype)
+    given: Any = cl.activations.PReLU(-values) if activation == "prelu" else activation
+    want = cl.activate(values, given)
+    if activation == "prelu":
+        given.alpha = rooms("alpha", values.nbytes).keep(given.alpha, side)
+    out = rooms("out", values.nbytes).place((size,), dtype, side)
+    cl.activate(rooms("x", values.nbytes).keep(values, side), given, out=out)
+    assert out.tobytes() == want.tobytes()
+    cl.activate(out, "relu", out=out)
+    assert (rooms("out", 0).slack == 255).all()
+
+
+def run_all() -> None:
+    """Every case in both dtypes on both sides, each announced; then the algorithms that the plans chose."""
+    rooms, chosen, plan_of = Rooms(), set(), ops._plan
+
+    def recorded(*arguments: Any) -> Any:
+        plan = plan_of(*arguments)
+        chosen.add("few rows" if plan.few_rows else plan.algorithm)
+        return plan
+
+    ops._plan = recorded
+    turns = itertools.cycle(ACTIVATIONS)
+    for dtype, side in itertools.product((np.dtype(np.float32), np.dtype(np.float64)), SIDES):
+        for case in _cases():
+            # over padding an infinite weight takes another way than a finite one
+            for infinite in (False, True) if "padding" in case.options else (False,):
+                activation = next(turns)
+                print(case.name, dtype, side, activation, "infinite" if infinite else "", flush=True)
+                run(case, dtype, side, activation, infinite, rooms)
+        for size, activation in itertools.product((1, 3, 4, 7, 16, 21, 33), ACTIVATIONS[1:]):
+            print("activate", size, dtype, side, activation, flush=True)
+            run_activate(size, dtype, side, activation, rooms)
+    print(*sorted(chosen), sep=", ")
+
+
+# ---- the tests ---------------------------------------------------------------------------------------------
+
+
+def interpret(script: str, **environment: str) -> tuple[int, list[str], str]:
+    """Exit code, lines and errors of a script that finds this module."""
+    path = ":".join(p for p in sys.path if p)
+    done = python(script, PYTHONPATH=path, PYTHONFAULTHANDLER="1", **environment)
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+def test_no_byte_beside_an_array_is_touched(isa: str) -> None:
+    code, lines, errors = interpret("import test_guard_pages as t; t.run_all()", CONVLITE_ISA=isa)
+    assert code == 0, f"exit code {code} in {lines[-1:]}: {errors[-3000:]}"
+    # Nothing has been left out; which of the first two forms a shape takes depends on the instruction set.
+    chosen = set(lines[-1].split(", "))
+    assert chosen >= {"strided", "gathered", "depthwise", "depthwise_lines", "few rows", "winograd4"}
+
+
+@pytest.mark.parametrize(("side", "access"), [*itertools.product(SIDES, ("read", "write", "write inside"))])
+def test_the_guards_hold(side: str, access: str) -> None:
+    inside = access == "write inside"
+    script = f"""
+    import ctypes, numpy as np, test_guard_pages as t
+    array = t.Room(1).keep(np.zeros(3), {side!r})
+    address = array.ctypes.data + {0 if inside else -1 if side == "start" else 24}
+    print(ctypes.string_at(array.ctypes.data, 24) == bytes(24), flush=True)
+    {"ctypes.string_at(address, 1)" if access == "read" else "ctypes.memset(address, 0, 1)"}
+    """
+    code, lines, _ = interpret(script)
+    assert (code, lines) == (-signal.SIGSEGV, ["True"])
