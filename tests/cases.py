@@ -88,6 +88,14 @@ def _dense(name: str, x: tuple[int, ...], kernel: tuple[int, ...]) -> Case:
 TAILS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 65)
 
 SMALL: tuple[Case, ...] = (
+    # 1x1 and few pixels, but no plain matrix product
+    _conv("1x1-stride-batch", (5, 1, 1, 3), (1, 1, 3, 5), strides=2),
+    _conv("1x1-rows-of-padding", (1, 1, 4, 3), (1, 1, 3, 5), padding=((1, 1), (0, 0))),
+    _conv("1x1-stride-padded", (1, 1, 3, 3), (1, 1, 3, 5), strides=(1, 2), padding=((0, 0), (0, 2))),
+    _conv("1x1-only-padding", (1, 1, 1, 3), (1, 1, 3, 5), strides=(1, 2), padding=((0, 0), (1, 0))),
+    # taps far outside of the image
+    _conv("dilation-beyond-image", (1, 8, 9, 4), (3, 3, 4, 5), padding="same", dilations=10**6),
+    _conv("wide-dilation", (1, 40, 40, 20), (3, 3, 20, 3), padding="same", dilations=30),
     # ---- convolution: strides, dilations, padding
     _conv("1x1", (2, 5, 4, 7), (1, 1, 7, 6)),
     _conv("3x3-valid", (1, 7, 6, 5), (3, 3, 5, 8)),

@@ -218,7 +218,7 @@ def test_values_are_equal_and_hash_alike() -> None:
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (1, 1, 3)])
 def test_shapes_of_slopes(isa: str, dtype: np.dtype, shape: tuple[int, ...]) -> None:
-    slopes = np.arange(1, math.prod(shape) + 1, dtype=dtype).reshape(shape) / 4
+    slopes = (np.arange(1, math.prod(shape) + 1) / 4).astype(dtype).reshape(shape)
     x = np.linspace(-4, 4, 24).astype(dtype).reshape(2, 4, 3)
     np.testing.assert_array_equal(PReLU(slopes)(x), np.where(x < 0, x * slopes, x))
 

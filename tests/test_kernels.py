@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -232,6 +234,33 @@ def test_what_ran_before_cannot_be_seen(isa: str, dtype: np.dtype) -> None:
     again = [call(case, *case.operands(dtype)) for case in reversed(cases)]
     for a, b in zip(first, reversed(again), strict=True):
         assert_same_bits(a, b)
+
+
+def test_the_sign_of_zero_does_not_tell_either(isa: str) -> None:
+    """A sum that underflows to -0 before taps of padding: skipped in one batch, multiplied in another."""
+    x = np.full((1, 3, 5, 1), 1e-30, np.float32)
+    kernel = np.array([-1e-30, 1], np.float32).reshape(2, 1, 1, 1)
+    one = cl.conv2d(x, kernel, padding=((0, 1), (0, 0)))
+    two = cl.conv2d(np.concatenate([x, x]), kernel, padding=((0, 1), (0, 0)))
+    assert_same_bits(np.concatenate([one, one]), two)
+    assert not np.signbit(one).any()
+
+
+def test_plans_go_when_they_are_dropped() -> None:
+    """No cycle: what the cache lets go is freed at once."""
+    gc.disable()
+    try:
+        dropped = weakref.ref(make())
+        assert dropped() is None
+    finally:
+        gc.enable()
+
+
+def make() -> Any:
+    shape = ("conv2d", (1, 9, 9, 3), (3, 3, 3, 4), (1, 1), "same", (1, 1), 1, None, None)
+    made = plan.make_plan(ops._geometry.__wrapped__(*shape), np.dtype(np.float32), _dispatch.active_isa())
+    assert made.runner is not None
+    return made
 
 
 # ---- NaN and Inf -------------------------------------------------------------------------------------------

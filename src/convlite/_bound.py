@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,6 @@ class Bound:
             plan = _plan(isa, x.dtype, fast, kernel.operation, inner, kernel.shape, *self._geometry)
             if len(self._calls) >= _MOST_SHAPES:
                 self._calls.clear()
-            plan, panels = with_panels(plan, kernel.panels)
+            plan, panels = with_panels(plan, partial(kernel.panels, isa=isa))
             self._calls[shape, isa, fast] = plan, panels, fused, y.shape
         return y

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from .arguments import Pad, Pair
 
+MAX_PHASE_PAIRS = 2**20  # of both axes together
 MAX_PHASES = 2**16  # per axis: each costs a record, so a mistyped stride must not take all memory
 
 
@@ -56,6 +57,14 @@ class Geometry:
     cin: int
     cout: int
     groups: int
+
+    def __post_init__(self) -> None:
+        pairs = len(self.rows.phases) * len(self.columns.phases)
+        if pairs > MAX_PHASE_PAIRS:
+            raise ValueError(
+                f"strides of a transposed convolution must multiply to at most {MAX_PHASE_PAIRS}; got "
+                f"({len(self.rows.phases)}, {len(self.columns.phases)})"
+            )
 
     @property
     def out_shape(self) -> tuple[int, int, int, int]:

@@ -532,7 +532,7 @@ def _run(
         panels_in: Callable[[str], Panels] = (
             partial(pack_panels, weights, operation, strides, dilations, groups, isa)
             if not isinstance(weights, PackedKernel)
-            else weights.panels
+            else partial(weights.panels, isa=isa)
         )
         plan, panels = with_panels(plan, panels_in)
         compute(plan, panels, bias_array, fused, array, target)

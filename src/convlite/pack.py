@@ -202,6 +202,9 @@ class PackedKernel:
             raise AttributeError(f"a PackedKernel is immutable: pack a new one instead of assigning {name}")
         object.__setattr__(self, name, value)
 
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a PackedKernel is immutable: {name} stays")
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the array that was packed."""
@@ -212,17 +215,19 @@ class PackedKernel:
         """The dtype of the array that was packed."""
         return self.kernel.dtype
 
-    def panels(self, layout: str | None = None) -> Panels:
-        """The panels for the instruction set in use; by default in the layout that most calls need."""
-        isa = _dispatch.active_isa()
+    def panels(self, layout: str | None = None, isa: str | None = None) -> Panels:
+        """The panels for an instruction set (by default the one in use), in a layout (by default what most
+        calls need)."""
+        isa = isa or _dispatch.active_isa()
         options = (self.operation, self.strides, self.dilations, self.groups, isa)
         if layout is None:
             layout = layout_of(self.kernel, *options)
         panels = self._panels.get((isa, layout))
         if panels is None:
             with self._lock:
-                panels = pack_panels(self.kernel, *options, layout)
-                self._panels[isa, layout] = panels
+                panels = self._panels.get((isa, layout))
+                if panels is None:
+                    panels = self._panels[isa, layout] = pack_panels(self.kernel, *options, layout)
         return panels
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -180,13 +180,15 @@ def _algorithm(loops: Geometry, table: _kernels._Table, size: int) -> tuple[str,
 
 
 def _edge_bytes(loops: Geometry, mr: int, size: int) -> int:
-    """What one line's copies at the left and right edge may take: strided tiles copy the input between the first
-    and the last tap. Zero where nothing is read outside."""
+    """What one line's copies at the left and right edge may take: strided tiles copy the input between the
+    first and the last tap. Zero where nothing is read outside."""
     if not (_reads_outside(loops.rows) or _reads_outside(loops.columns)):
         return 0
 
     def reach(axis: Axis, outputs: int) -> int:
-        spans = [max(p.offsets) - min(p.offsets) + 1 + (outputs - 1) * p.in_step for p in axis.phases if p.offsets]
+        spans = [
+            max(p.offsets) - min(p.offsets) + 1 + (outputs - 1) * p.in_step for p in axis.phases if p.offsets
+        ]
         return max(spans, default=0)
 
     return 2 * reach(loops.rows, 1) * reach(loops.columns, mr) * (loops.cin // loops.groups * size + 64)

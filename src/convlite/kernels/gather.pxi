@@ -357,7 +357,8 @@ cdef class Gather:
 
     cdef int64_t _zeros(self) noexcept:
         """Numbers in the row of zeros; a strided tile of two lines walks over it."""
-        return (self.job.mr * self.job.column[0].in_step * (self.job.cin + 16) if self.job.strided and self.padding else 0) + self.job.kc
+        cdef bint walks = self.job.strided and self.padding
+        return (self.job.mr * self.job.column[0].in_step * (self.job.cin + 16) if walks else 0) + self.job.kc
 
     def __dealloc__(self):
         free(self.offsets)
