@@ -401,11 +401,15 @@ def test_idle_threads_take_no_time() -> None:
     with cl.num_threads(2):
         for _ in range(20):
             cl.conv2d(x, kernel)
-    before = time.process_time()
-    time.sleep(0.5)
-    print(time.process_time() - before)
+    shares = []
+    for _ in range(5):
+        before, start = time.process_time(), time.perf_counter()
+        time.sleep(0.1)
+        shares.append((time.process_time() - before) / (time.perf_counter() - start))
+    print(min(shares))
     """
-    assert float(python(script).stdout) < 0.05
+    # a thread that spins takes a share of 1; the smallest of five: a host may charge a moment to anybody
+    assert float(python(script).stdout) < 0.1
 
 
 @needs_openmp
