@@ -95,6 +95,7 @@ SMALL: tuple[Case, ...] = (
     _conv("1x1-only-padding", (1, 1, 1, 3), (1, 1, 3, 5), strides=(1, 2), padding=((0, 0), (1, 0))),
     # taps far outside of the image
     _conv("dilation-beyond-image", (1, 8, 9, 4), (3, 3, 4, 5), padding="same", dilations=10**6),
+    _conv("dilation-beyond-image-one-output", (1, 8, 9, 4), (3, 3, 4, 1), padding="same", dilations=10**6),
     _conv("wide-dilation", (1, 40, 40, 20), (3, 3, 20, 3), padding="same", dilations=30),
     # ---- convolution: strides, dilations, padding
     _conv("1x1", (2, 5, 4, 7), (1, 1, 7, 6)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -151,3 +153,21 @@ def test_instruction_sets_that_do_not_exist() -> None:
         table = _kernels.describe("base", bits)
         assert set(table) >= {"lanes", "mr", "nr", "depthwise_mr", "fma"}
         assert _kernels.peak_flops("base", bits, 10) > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the resource module")
+@pytest.mark.parametrize("cout", [1, 5, 64])
+def test_memory_does_not_grow_with_the_dilation(cout: int) -> None:
+    """Only the centre tap reaches the image: no form may hold what lies between the taps."""
+    tracker = """
+import resource, sys, numpy as np, convlite as cl
+x, kernel = np.ones((1, 8, 8, 4), np.float32), np.ones((3, 3, 4, int(sys.argv[1])), np.float32)
+cl.conv2d(x, kernel, padding="same")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert (cl.conv2d(x, kernel, padding="same", dilations=2**28) == 4).all()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", tracker, str(cout)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 16  # MB

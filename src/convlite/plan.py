@@ -36,7 +36,8 @@ FETCH_BYTES = 512 * 1024
 # Fuse a kernel row's taps where they are at most so many numbers: 7x7 on 3 channels 60 -> 84% of peak, 3x3
 # on 512 channels of 7x7 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
-# Strided tiles copy what lies between the first and the last tap at an edge; wider dilations are gathered.
+# Strided tiles copy what lies between the first and the last tap at an edge, pixel vectors hold it for a row;
+# wider dilations are gathered.
 EDGE_BYTES = 1024 * 1024
 # Packing a matrix for one product with few rows costs more than the product.
 FEW_ROWS = 8
@@ -184,14 +185,15 @@ def _edge_bytes(loops: Geometry, mr: int, size: int) -> int:
     first and the last tap. Zero where nothing is read outside."""
     if not (_reads_outside(loops.rows) or _reads_outside(loops.columns)):
         return 0
+    return 2 * _reach(loops.rows, 1) * _reach(loops.columns, mr) * (loops.cin // loops.groups * size + 64)
 
-    def reach(axis: Axis, outputs: int) -> int:
-        spans = [
-            max(p.offsets) - min(p.offsets) + 1 + (outputs - 1) * p.in_step for p in axis.phases if p.offsets
-        ]
-        return max(spans, default=0)
 
-    return 2 * reach(loops.rows, 1) * reach(loops.columns, mr) * (loops.cin // loops.groups * size + 64)
+def _reach(axis: Axis, outputs: int) -> int:
+    """The most inputs from the first to the last that so many neighbouring outputs of a phase read."""
+    spans = [
+        max(p.offsets) - min(p.offsets) + 1 + (outputs - 1) * p.in_step for p in axis.phases if p.offsets
+    ]
+    return max(spans, default=0)
 
 
 def _chunks(taps: int, channels: int, row_bytes: int, addresses: int) -> tuple[int, int]:
@@ -217,7 +219,9 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
     L2."""
     size = dtype.itemsize
     table = _kernels.describe(isa, 8 * size)
-    if 0 in geometry.out_shape or geometry.cin == 0:
+    # pixel vectors hold a row of the input with its padding, which a wide dilation makes long
+    too_wide = layout == "pixels" and _reach(geometry.columns, 1) * geometry.cin * size > EDGE_BYTES
+    if 0 in geometry.out_shape or geometry.cin == 0 or too_wide:
         layout = "plain"
     loops, lead = widened(geometry) if layout == "wide" else (flattened(geometry), 0)
     rows, columns = loops.rows, loops.columns
