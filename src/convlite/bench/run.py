@@ -19,7 +19,7 @@ from .shape import Shape, load, shipped
 __all__ = ["main"]
 
 RIVALS = [peer for peer in PEERS if not peer.startswith("convlite")]
-FULL = {"rounds": 12, "nanoseconds": 6_000_000}
+FULL = {"rounds": 12, "nanoseconds": 20_000_000}
 QUICK = {"rounds": 6, "nanoseconds": 4_000_000}
 
 
