@@ -44,8 +44,10 @@ FEWEST_TILES = 4  # a product of fewer rows takes as long
 FEWEST_CHANNELS = 8
 # Weights beyond a core's cache must be fetched for each call, however small the map: as if it had more
 # rows, one for each so many pairs of channels, at most so many. Keeps 512 channels on 7x7 maps direct,
-# where the 16.8 MB of m = 2 would be the limit.
-PAIRS_PER_ROW = 2048
+# where the 16.8 MB of m = 2 would be the limit on a Xeon with 20 GB/s from L3, and 512 on 14x14 at m = 2.
+# Fewer pairs for a row (2048) had kept 256 channels on 12x12 to 16x16 at m = 2: on an EPYC with 40 GB/s
+# m = 4 is 1.3 to 1.7 times as fast there (326 for 248, 410 for 247 and 422 for 247 GFLOP/s).
+PAIRS_PER_ROW = 8192
 MOST_WEIGHT_ROWS = 32
 GAIN = 1.25  # what must be won at least
 
@@ -121,7 +123,7 @@ def tile_for(geometry: Geometry) -> int:
     ...     axis = conv_axis(size, 3, 1, 1, "same", "height")
     ...     return Geometry(1, axis, axis, channels, channels, 1)
     >>> tile_for(same(56, 64)), tile_for(same(14, 256)), tile_for(same(7, 512)), tile_for(same(56, 3))
-    (4, 2, 0, 0)
+    (4, 4, 0, 0)
     """
     if geometry.groups != 1 or not (_serves(geometry.rows) and _serves(geometry.columns)):
         return 0
