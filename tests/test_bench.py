@@ -244,6 +244,9 @@ def test_a_run_against_numpy(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     assert len(vector["numpy"]["rounds"]) == 2
     assert min(vector["numpy"]["rounds"]) == vector["numpy"]["us"] > 0
     assert max(data["machine"]["1"]["gflops"]) > 0
+    assert set(data["resident"]["1"]) >= {"convlite", "numpy"}
+    assert 1e6 < data["resident"]["1"]["convlite"] < 1e12
+    assert "most memory resident, MB, all layers prepared: convlite " in printed
     context = data["context"]
     assert {"cpu", "compiler", "flags", "command", "date", "noise", "isa"} <= set(context)
     assert context["command"].startswith("convlite bench --against numpy")

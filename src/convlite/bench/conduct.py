@@ -152,7 +152,7 @@ def measure(
     say: Say,
     step: Callable[[str, int], object],
 ) -> dict[str, Any]:
-    """Run everything: {"versions", "skipped", "machine", "results"}, as report.py reads it.
+    """Run everything: {"versions", "skipped", "machine", "resident", "results"}, as report.py reads it.
 
     `say` is told what is skipped; `step(text, n)` that n more of `steps(...)` are done.
     """
@@ -176,6 +176,7 @@ class _Run:
         self.skipped: dict[str, str] = {}
         self.results: list[dict[str, Any]] = []
         self.probes: dict[int, list[float]] = {}
+        self.resident: dict[int, dict[str, int]] = {}
 
     def found(self) -> dict[str, Any]:
         machine = {str(threads): {"gflops": probes} for threads, probes in self.probes.items()}
@@ -183,6 +184,7 @@ class _Run:
             "versions": self.versions,
             "skipped": self.skipped,
             "machine": machine,
+            "resident": {str(threads): peers for threads, peers in self.resident.items()},
             "results": [record for record in self.results if record["peers"]],
         }
 
@@ -252,9 +254,12 @@ class _Run:
         self.results += records.values()
         for worker in list(self.workers):
             try:
-                worker.ask({"do": "drop"})
+                most = worker.ask({"do": "drop"}).get("resident")
             except Lost as error:
                 self._lose(worker, error)
+                continue
+            if most:
+                self.resident.setdefault(worker.threads, {})[worker.peer] = most
 
     def _prepare(self, shape: Shape, records: dict[tuple[str, int], dict[str, Any]]) -> list[Worker]:
         """The workers that have the layer, verified; all of them prepare at the same time."""

@@ -192,6 +192,7 @@ def table(data: dict[str, Any]) -> str:
             lines += [_line(row, columns, shown, width) for row in members]
             lines.append(_family_line(members, columns, shown, width))
         lines += _overall(mine, columns, width)
+        lines += _resident(data, threads, columns)
     return "\n".join(lines).strip("\n") + "\n"
 
 
@@ -236,6 +237,12 @@ def _family_line(members: list[Row], columns: list[str], shown: list[str], width
     fraction = geomean(row.fraction("convlite") for row in both)
     limit = "- " if members[0].family == "tiny" or math.isnan(fraction) else f"{fraction:.0%} "
     return _join("  convlite / peer", width, cells, ["", *ratios, limit])
+
+
+def _resident(data: dict[str, Any], threads: int, columns: list[str]) -> list[str]:
+    most = data.get("resident", {}).get(str(threads), {})
+    sizes = [f"{peer} {most[peer] / 1e6:.0f}" for peer in columns if peer in most]
+    return [f"most memory resident, MB, all layers prepared: {', '.join(sizes)}"] if sizes else []
 
 
 def _overall(mine: list[Row], columns: list[str], width: int) -> list[str]:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from .rivals import PEERS, Call, Unsupported
 from .shape import Operands, Shape, parse
 
-__all__ = ["TOLERANCE", "fastest", "main", "reference_of"]
+__all__ = ["TOLERANCE", "fastest", "main", "reference_of", "resident"]
 
 # Of the largest result. float32 sums in any order stay below 1e-5, Winograd's form below 5e-5 (tiles of 6x6
 # too); bfloat16 or TF32 would show as 1e-3.
@@ -83,6 +83,15 @@ def _square(part: NDArray[np.float32]) -> Any:
     return np.dot(part, part)  # one pass: the second operand comes from L1
 
 
+def resident() -> int:
+    """The most bytes of this process that were in memory at once; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 class Peer:
     """One rival, its prepared layers, and the fastest variant of each so far."""
 
@@ -131,10 +140,10 @@ class Peer:
         return {"variant": name, "us": microseconds, "calls": count}
 
     def drop(self) -> dict[str, Any]:
-        """Forget the layers."""
+        """Forget the layers; tell the most memory that was ever resident."""
         self.calls.clear()
         self.best.clear()
-        return {}
+        return {"resident": resident()}
 
 
 class Machine:
