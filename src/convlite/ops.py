@@ -71,10 +71,10 @@ def conv2d(
     """2-D convolution (cross-correlation): x (N,H,W,Cin), kernel (kh,kw,Cin//groups,Cout), bias (Cout,)
     -> (N,Ho,Wo,Cout).
 
-    out[n,i,j,l] = activation(bias[l] + sum over a,b,k of
-        x[n, i*s + a*d - before, j*s + b*d - before, k] * kernel[a,b,k,l]);
-    pixels outside the image add nothing. Ho = (H + before + after - ((kh-1)*d + 1))//s + 1, or with "same"
-    ceil(H/s).
+    Pixels outside the image add nothing to the sum:
+        out[n,i,j,l] = activation(bias[l] + sum over a,b,k of
+            x[n, i*s + a*d - before, j*s + b*d - before, k] * kernel[a,b,k,l])
+    Ho = (H + before + after - ((kh-1)*d + 1))//s + 1, or with "same" ceil(H/s).
 
     Examples:
         >>> import numpy as np, convlite as cl
