@@ -13,6 +13,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
 import pictures  # noqa: E402
 import reading  # noqa: E402
 import tables  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
 
 import convlite  # noqa: E402
 
@@ -39,21 +40,25 @@ myst_enable_extensions = ["substitution", "colon_fence"]
 myst_heading_anchors = 3
 myst_substitutions = tables.figures()
 
+highlight_language = "none"  # what docstrings set apart with a colon is a table or a formula
 default_role = "code"  # the docstrings write code between single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 
 nitpicky = True
-# Types in signatures that have no page of their own: Python's, NumPy's, and the aliases that api/index.md explains.
+# Types in signatures that have no page of their own: Python's, NumPy's, and aliases (api/index.md).
 nitpick_ignore_regex = [
     ("py:class", r"(numpy|np|collections|typing|typing_extensions|os|datetime)\..*"),
-    ("py:class", "Array|ArrayLike|DTypeLike|Kernel|Operation|Order|Pair|PathLike|Precision|Progress|Shape|Sizes|Spec|Self"),
+    (
+        "py:class",
+        "Array|ArrayLike|DTypeLike|Kernel|Operation|Order|Pair|PathLike|Precision|Progress|Shape|Sizes|Spec|Self",
+    ),
     ("py:class", "Any|Callable|Iterable|Iterator|Literal|Mapping|Sequence"),
 ]
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
     """Draw and write what the pages include; read docstrings as this project writes them."""
     generated = HERE / "_generated"
     generated.mkdir(exist_ok=True)

@@ -1,5 +1,4 @@
-"""The pictures of the pages, drawn by matplotlib from what convlite computes: one SVG for the light theme, one for
-the dark.
+"""The pictures of the pages, drawn by matplotlib from what convlite computes: an SVG for each theme.
 
 `python docs/pictures.py DIRECTORY` draws them without building the site.
 """
@@ -9,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -38,7 +38,7 @@ THEMES = (
 )
 
 # Without these an SVG has a new hash and a new date each time, and Sphinx copies it again.
-STABLE = {"svg.hashsalt": "convlite", "svg.fonttype": "path", "font.size": 9.0, "axes.linewidth": 0.6}
+STABLE: Any = {"svg.hashsalt": "convlite", "svg.fonttype": "path", "font.size": 9.0, "axes.linewidth": 0.6}
 
 
 class Sheet:
@@ -66,7 +66,9 @@ class Sheet:
         """A line of text, centred vertically at y."""
         self.axes.text(x, y, text, color=self.theme.ink, ha=align, va="center", fontsize=size)
 
-    def line(self, start: tuple[float, float], end: tuple[float, float], colour: str, style: str = "-") -> None:
+    def line(
+        self, start: tuple[float, float], end: tuple[float, float], colour: str, style: str = "-"
+    ) -> None:
         """A straight line."""
         (x0, y0), (x1, y1) = start, end
         self.axes.plot([x0, x1], [y0, y1], color=colour, lw=1.4, ls=style, solid_capstyle="round")
@@ -146,7 +148,9 @@ def phases(theme: Theme) -> Figure:
                     sheet.line(start, (left + gap * output + 0.6, bottom), colour)
             sheet.box(left + gap * output, bottom, str(output), fill=colour, width=1.2, height=1.2)
     for source in range(inputs):
-        sheet.box(left + gap * 2 * source + gap - 0.6, top, str(source), width=1.2, height=1.2, edge=theme.ink)
+        sheet.box(
+            left + gap * 2 * source + gap - 0.6, top, str(source), width=1.2, height=1.2, edge=theme.ink
+        )
     sheet.word(0.3, top + 0.6, "input")
     sheet.word(0.3, bottom + 0.6, "output")
     sheet.word(0.3, bottom + 1.9, "terms")
@@ -214,7 +218,12 @@ def panel(theme: Theme) -> Figure:
                     sheet.word(x - 0.3, y + high / 2, label, align="right", size=8)
             if number == 0:
                 sheet.word(0.2, top + tap * 4.9 - 0.4 + high / 2, f"tap (0, {tap})", size=8.5)
-        sheet.word(x, top + 10.2, "... 7 taps more, then the next panel" if not number else "... 7 taps more", size=8.5)
+        sheet.word(
+            x,
+            top + 10.2,
+            "... 7 taps more, then the next panel" if not number else "... 7 taps more",
+            size=8.5,
+        )
     return sheet.figure
 
 

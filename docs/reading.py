@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -25,7 +25,12 @@ def literal_blocks(lines: list[str]) -> list[str]:
             margin = None
             result += [""] if result[-1].strip() else []
         following = [later for later in lines[i + 1 : i + 3] if later.strip()][:1]
-        if margin is None and re.search(r"[^:]:$", line) and following and _indent(following[0]) > _indent(line):
+        if (
+            margin is None
+            and re.search(r"[^:]:$", line)
+            and following
+            and _indent(following[0]) > _indent(line)
+        ):
             margin = _indent(line)
             result += [f"{line}:", ""]
         else:
@@ -83,11 +88,11 @@ def _process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines:
 
 
 class Picture(SphinxDirective):
-    """A picture of pictures.py in both themes; the content is its caption, `:alt:` says what is to be seen."""
+    """A picture of pictures.py in both themes; the content is its caption, `:alt:` says what one sees."""
 
     required_arguments = 1
     has_content = True
-    option_spec = {"alt": directives.unchanged_required}
+    option_spec: ClassVar = {"alt": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
         """One figure, with an image for each theme: Furo shows one of them."""

@@ -5,11 +5,11 @@ No number of these is typed.
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import readme_table
+
 from convlite._equivalents import equivalents
 from convlite.bench import picture
 from convlite.bench.report import rows, summary, table
@@ -37,10 +37,12 @@ def figures() -> dict[str, str]:
     """What the pages' texts quote, by name: `ratio_transposed_1` is a family's ratio on one thread."""
     data = results()
     context = data["context"]
+    peers = {name.partition("_")[0] for name in data["versions"]} - {"reference", "machine", "convlite"}
     said = {
         "cpu": context["cpu"],
         "measured_on": context["date"][:10],
-        "measured_with": context["command"].partition(" --out")[0],
+        "measured_with": f"`{context['command'].partition(' --out')[0]}`",
+        "peers": str(len(peers)),
         "shapes": str(len({record["name"] for record in data["results"]})),
     }
     for entry in summary(rows(data)):
@@ -55,8 +57,8 @@ def figures() -> dict[str, str]:
 
 
 def operations(framework: str) -> str:
-    """The README's table of operations from one framework's side, then the differences that it refers to: the README's
-    words, and the example that differences.md has for each.
+    """The README's table of operations from one framework's side, then the differences that it refers to: the
+    README's words, and the example that differences.md has for each.
     """
     text = (ROOT / "README.md").read_text("utf-8").partition("\n## Operations\n")[2].partition("\n## ")[0]
     head, _, *body = (line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| "))
@@ -107,5 +109,3 @@ def write(directory: Path) -> None:
         path = directory / name
         if not path.exists() or path.read_text("utf-8") != text:
             path.write_text(text, encoding="utf-8")
-
-

@@ -1,4 +1,4 @@
-"""The pages of docs/ say what convlite does: their examples run, and the API pages name all that is public."""
+"""The pages of docs/ say what convlite does: their examples run, the API pages name all that is public."""
 
 import doctest
 import importlib
@@ -84,7 +84,9 @@ def test_the_list_of_public_modules_is_whole() -> None:
 def test_every_difference_that_the_readme_names_has_an_example() -> None:
     readme = (ROOT / "README.md").read_text().partition("\nDifferences:\n")[2].partition("\n## ")[0]
     named = re.findall(r"^(\d+)\. ", readme, re.MULTILINE)
-    sections = re.split(r"^## (\d+)$", (DOCS / "coming-from" / "differences.md").read_text(), flags=re.MULTILINE)
+    sections = re.split(
+        r"^## (\d+)$", (DOCS / "coming-from" / "differences.md").read_text(), flags=re.MULTILINE
+    )
     assert named
     assert sections[1::2] == named
     assert all(">>> " in section for section in sections[2::2])
