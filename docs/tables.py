@@ -76,7 +76,8 @@ def operations(framework: str) -> str:
         name = re.sub(r" \[\d+\]", "", row[column])
         if name != "none":
             marks = "".join(f" [{used.index(note) + 1}]" for note in notes)
-            out.append(f"| {name}{marks} | {row[0]} |")
+            ours = re.sub(r"`(\w+)`", r"{py:func}`~convlite.\1`", row[0])
+            out.append(f"| {name}{marks} | {ours} |")
     out += ["", "## The differences", ""] if used else []
     for number, note in enumerate(used, 1):
         out += [f"**{number}.** {' '.join(told[note].split())}", "", examples[note].strip(), ""]
