@@ -26,6 +26,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["_build", "_generated", "coming-from/differences.md"]
 templates_path: list[str] = []
 language = "en"
+smartquotes = False  # quotes in the text are those of code: padding="same"
 
 html_theme = "furo"
 html_title = f"convlite {release}"
