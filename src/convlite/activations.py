@@ -29,6 +29,8 @@ import numpy as np
 
 from .arguments import Array, as_operand
 
+__all__ = ["NAMES", "get", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU"]
+
 # Codes of kernels/isa/table.h (compared by a test).
 CODES = {
     "none": 0,

@@ -26,7 +26,7 @@ def resize2d(
 ) -> Array:
     """Resize every image of x (N,H,W,C) to size (h, w), an int for a square: -> (N,h,w,C), x's dtype.
 
-    With n input and m output pixels on an axis, output i stands at the input coordinate
+    With n input and m output pixels on an axis, output i stands at the input coordinate:
         half_pixel     (i + 1/2) * n/m - 1/2   tf.image.resize; PyTorch's align_corners=False, "nearest-exact"
         align_corners  i * (n - 1)/(m - 1)     tf.compat.v1.image and PyTorch with align_corners=True
         asymmetric     i * n/m                 TensorFlow 1's default; PyTorch's "nearest"

@@ -1,8 +1,7 @@
 """The operations: NHWC arrays in, a new NHWC array (or `out`) back.
 
-Each is a docstring and a few lines; `_run` is what they share. Shapes: N images, H x W pixels, C channels;
-kernels are kh x kw. dtypes: float32 or float64, the same for all operands of a call. In place of `kernel`
-each accepts a PackedKernel. Common arguments:
+Shapes: N images, H x W pixels, C channels; kernels are kh x kw. dtypes: float32 or float64, the same for all
+operands of a call. In place of `kernel` each accepts a PackedKernel. Common arguments:
 
     strides, dilations   int, (h, w), or TensorFlow's [1, h, w, 1]
     padding              "valid", "same" (TensorFlow's rule), "same_lower" (ONNX), an int, (ph, pw),
@@ -71,10 +70,10 @@ def conv2d(
     """2-D convolution (cross-correlation): x (N,H,W,Cin), kernel (kh,kw,Cin//groups,Cout), bias (Cout,)
     -> (N,Ho,Wo,Cout).
 
-    out[n,i,j,l] = activation(bias[l] + sum over a,b,k of
-        x[n, i*s + a*d - before, j*s + b*d - before, k] * kernel[a,b,k,l]);
-    pixels outside the image add nothing. Ho = (H + before + after - ((kh-1)*d + 1))//s + 1, or with "same"
-    ceil(H/s).
+    Pixels outside the image add nothing to the sum:
+        out[n,i,j,l] = activation(bias[l] + sum over a,b,k of
+            x[n, i*s + a*d - before, j*s + b*d - before, k] * kernel[a,b,k,l])
+    Ho = (H + before + after - ((kh-1)*d + 1))//s + 1, or with "same" ceil(H/s).
 
     Examples:
         >>> import numpy as np, convlite as cl

@@ -4,14 +4,14 @@ F(m x m, 3x3) computes m x m outputs from (m + 2)^2 products per pair of channel
 2.25 times fewer for m = 2, 4 times fewer for m = 4. kernels/isa/winograd.h has the matrices,
 kernels/winograd.pxi the loops.
 
-Error. With u the unit roundoff, B, G and A the matrices, and |.| element by element,
+Error. With u the unit roundoff, B, G and A the matrices, and `|.|` element by element:
 
     |y - exact| <= (Cin + 20) * u * |A^T| (sum over k of (|G| |g| |G^T|) * (|B^T| |d| |B|)) |A|  + O(u^2)
 
 1 rounding of each transformed weight, at most 8 in the input transform (4 for each axis), Cin in the sum,
-8 in the output transform, 1 for the bias; the rest is spare (float64 weights take 10 more). With |x| and
-|w| constant the expression is 97 (m = 4) or 7 (m = 2) times the direct form's, sum |x| |w|; far less on
-average. Measured in float32 with normally distributed operands and 64 to 512 channels, the largest error
+8 in the output transform, 1 for the bias; the rest is spare (float64 weights take 10 more). With `|x|` and
+`|w|` constant the expression is 97 (m = 4) or 7 (m = 2) times the direct form's, `sum |x| |w|`; far less
+on average. Measured in float32 with normally distributed operands and 64 to 512 channels, the largest error
 over the largest output: 2e-6 to 6e-6 with m = 4, 3e-7 to 8e-7 with m = 2, 8e-7 to 2e-6 in the direct
 form, whose chains are nine times as long.
 

@@ -4,6 +4,8 @@ That last rule is what makes a layer safe to call from many threads: `call` read
 and whatever another thread installs meanwhile is a new object. Building happens once, under the layer's lock.
 """
 
+from __future__ import annotations
+
 import abc
 import copy
 import re

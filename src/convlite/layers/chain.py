@@ -1,5 +1,7 @@
 """Layers that are made of layers, each feeding the next."""
 
+from __future__ import annotations
+
 import abc
 import copy
 import functools

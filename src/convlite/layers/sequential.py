@@ -1,5 +1,7 @@
 """A network as a list of layers."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 

@@ -67,7 +67,7 @@ class Flatten(Layer):
 
 
 class Reshape(Layer):
-    """Every sample in another shape: (N, ...) -> (N, *target_shape), where one size may be -1.
+    """Every sample in another shape: (N, ...) -> `(N, *target_shape)`, where one size may be -1.
 
     >>> Reshape((2, -1)).compute_output_shape((None, 3, 4))
     (None, 2, 6)

@@ -1,0 +1,69 @@
+"""Sphinx's settings. `sphinx-build -W --keep-going -n -b html docs docs/_build/html` builds the site.
+
+What the pages show of the code's work is made at each build: `pictures.py` draws, `tables.py` writes the
+tables and figures, from the installed convlite and the committed results.
+"""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
+
+import pictures  # noqa: E402
+import reading  # noqa: E402
+import tables  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
+
+import convlite  # noqa: E402
+
+project = "convlite"
+author = "convlite authors"
+copyright = author
+version = release = convlite.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build", "_generated", "coming-from/differences.md"]
+templates_path: list[str] = []
+language = "en"
+smartquotes = False  # quotes in the text are those of code: padding="same"
+
+html_theme = "furo"
+html_title = f"convlite {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_copyright = False
+html_show_sphinx = False
+pygments_style, pygments_dark_style = "friendly", "github-dark"
+
+myst_enable_extensions = ["substitution", "colon_fence"]
+myst_heading_anchors = 3
+myst_substitutions = tables.figures()
+
+highlight_language = "none"  # what docstrings set apart with a colon is a table or a formula
+default_role = "code"  # the docstrings write code between single backticks
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+
+nitpicky = True
+# Types in signatures that have no page of their own: Python's, NumPy's, and aliases (api/index.md).
+nitpick_ignore_regex = [
+    ("py:class", r"(numpy|np|collections|typing|typing_extensions|os|datetime)\..*"),
+    (
+        "py:class",
+        "Array|ArrayLike|DTypeLike|Kernel|Operation|Order|Pair|PathLike|Precision|Progress|Shape|Sizes|Spec|Self",
+    ),
+    ("py:class", "Any|Callable|Iterable|Iterator|Literal|Mapping|Sequence"),
+]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Draw and write what the pages include; read docstrings as this project writes them."""
+    generated = HERE / "_generated"
+    generated.mkdir(exist_ok=True)
+    pictures.write(generated)
+    tables.write(generated)
+    reading.setup(app)
+    return {"parallel_read_safe": True}
