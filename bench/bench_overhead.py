@@ -2,9 +2,9 @@
 
     python bench/bench_overhead.py [--rounds N] [--json FILE]
 
-Calls on (1, 8, 8, 8) with a 3x3 kernel; the first call of a process against its median call; a first
-call with a new shape; the import over NumPy's; the size of the installed files; resident memory. What
-needs a fresh process gets one, several times.
+Calls on (1, 8, 8, 8) with a 3x3 kernel, and of a small dense layer, in each form; the first call of a
+process against its median call; a first call with a new shape; the import over NumPy's; the size of the
+installed files; resident memory. What needs a fresh process gets one, several times.
 """
 
 from __future__ import annotations
@@ -26,10 +26,15 @@ import time
 import numpy as np
 import convlite as cl
 x, kernel = np.ones((1, 8, 8, 8), np.float32), np.ones((3, 3, 8, 8), np.float32)
+call = lambda: cl.conv2d(x, kernel, padding="same")
+if {built}:
+    call = cl.layers.Conv2D.from_weights(kernel, padding="same")
+    call.build(x.shape)
+    call = lambda layer=call: layer(x)
 times = []
 for _ in range(300):
     start = time.perf_counter()
-    cl.conv2d(x, kernel, padding="same")
+    call()
     times.append(time.perf_counter() - start)
 print(times[0], sorted(times[1:])[150])
 """
@@ -84,6 +89,10 @@ def main() -> None:
     packed = cl.PackedKernel(kernel)
     point, dot = np.ones((1, 1, 1, 1), np.float32), cl.PackedKernel(np.ones((1, 1, 1, 1), np.float32))
     layer = cl.layers.Conv2D.from_weights(kernel, bias, padding="same")
+    point_layer = cl.layers.Conv2D.from_weights(point, np.zeros(1, np.float32))
+    vector, matrix = rng.standard_normal((1, 64)).astype(np.float32), np.ones((64, 10), np.float32)
+    packed_matrix, logits = cl.PackedKernel(matrix, "dense"), np.empty((1, 10), np.float32)
+    dense_layer = cl.layers.Dense.from_weights(matrix, np.zeros(10, np.float32))
     expected = cl.reference.conv2d(x.astype(np.float64), kernel.astype(np.float64), padding="same")
     np.testing.assert_allclose(cl.conv2d(x, kernel, padding="same"), expected, atol=1e-4)
     new_width = count(1000)
@@ -99,6 +108,11 @@ def main() -> None:
         ),
         "layers.Conv2D (1,8,8,8) 3x3": lambda: layer(x),
         "conv2d (1,1,1,1) 1x1, packed: the call alone": lambda: cl.conv2d(point, dot),
+        "layers.Conv2D (1,1,1,1) 1x1: the call alone": lambda: point_layer(point),
+        "dense (1,64) to 10, array": lambda: cl.dense(vector, matrix),
+        "dense (1,64) to 10, packed": lambda: cl.dense(vector, packed_matrix),
+        "dense (1,64) to 10, packed, out": lambda: cl.dense(vector, packed_matrix, out=logits),
+        "layers.Dense (1,64) to 10": lambda: dense_layer(vector),
         "conv2d on about 1000 pixels, each shape for the first time": unseen,
     }
     times = interleaved(list(tasks.values()), options.rounds, label="calls")
@@ -107,15 +121,17 @@ def main() -> None:
         for name, found in zip(tasks, times, strict=True)
     ]
 
-    ratios = [first / median for first, median in fresh(FIRST_CALL, options.processes)]
-    rows.append(
-        {
-            "name": "first call / median call",
-            "value": min(ratios),
-            "median": statistics.median(ratios),
-            "unit": "x",
-        }
-    )
+    for built, name in enumerate(("conv2d", "a layer that was built")):
+        script = FIRST_CALL.replace("{built}", str(built))
+        ratios = [first / median for first, median in fresh(script, options.processes)]
+        rows.append(
+            {
+                "name": f"first call / median call, {name}",
+                "value": min(ratios),
+                "median": statistics.median(ratios),
+                "unit": "x",
+            }
+        )
     seconds, grown, resident = zip(*fresh(IMPORT, options.processes), strict=True)
     rows.append(
         {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import convlite as cl
-from convlite import _dispatch
+from convlite import _dispatch, _kernels
 
 # The same examples in every run, and no deadline: the machine may be shared. A fixture that selects an
 # instruction set holds for all the examples of a test, so it need not be set up anew for each.
@@ -24,6 +24,12 @@ collect_ignore_glob = ["golden/*"]  # the scripts there need TensorFlow or PyTor
 
 # CONVLITE_ISA narrows the grid to one row, so that `.ci/run` can walk it row by row.
 _FORCED = os.environ.get("CONVLITE_ISA")
+
+
+@pytest.fixture(autouse=True)
+def no_calls_before() -> None:
+    """What one test called says nothing to the next."""
+    _kernels.plain_calls.clear()
 
 
 @pytest.fixture(params=[_FORCED] if _FORCED else list(_dispatch.ISAS))

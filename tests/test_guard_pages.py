@@ -23,7 +23,7 @@ from cases import SMALL, Case
 from interpreter import python
 
 import convlite as cl
-from convlite import ops, pack
+from convlite import _kernels, ops, pack
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason=f"guard pages are made with Linux's mprotect; this is {sys.platform}"
@@ -115,7 +115,7 @@ def run(case: Case, dtype: Any, side: str, activation: str | None, infinite: boo
     operation = getattr(cl, case.operation)
     want = operation(x, kernel, bias, activation=given, **case.options)
     if activation == "prelu":
-        given.alpha = rooms("alpha", bias.nbytes).keep(given.alpha, side)
+        vars(given)["alpha"] = rooms("alpha", bias.nbytes).keep(given.alpha, side)
     guarded = [
         rooms(name, a.nbytes).keep(a, side) for name, a in (("x", x), ("kernel", kernel), ("bias", bias))
     ]
@@ -126,11 +126,14 @@ def run(case: Case, dtype: Any, side: str, activation: str | None, infinite: boo
         return rooms("panels", size * dtype.itemsize).place((size,), dtype, side)
 
     ordinary, pack.aligned_empty = pack.aligned_empty, panels
+    _kernels.plain_calls.clear()
     try:
-        operation(*guarded, activation=given, out=out, **case.options)
+        for _ in range(2):  # the checked way, then, where it is short, as one that is known
+            out[...] = np.nan
+            operation(*guarded, activation=given, out=out, **case.options)
+            assert out.tobytes() == want.tobytes()
     finally:
         pack.aligned_empty = ordinary
-    assert out.tobytes() == want.tobytes()
     assert all((r.slack == 255).all() for r in (room, rooms("panels", 0)))
 
 
@@ -139,7 +142,7 @@ def run_activate(size: int, dtype: Any, side: str, activation: str, rooms: Rooms
     given: Any = cl.activations.PReLU(-values) if activation == "prelu" else activation
     want = cl.activate(values, given)
     if activation == "prelu":
-        given.alpha = rooms("alpha", values.nbytes).keep(given.alpha, side)
+        vars(given)["alpha"] = rooms("alpha", values.nbytes).keep(given.alpha, side)
     out = rooms("out", values.nbytes).place((size,), dtype, side)
     cl.activate(rooms("x", values.nbytes).keep(values, side), given, out=out)
     assert out.tobytes() == want.tobytes()

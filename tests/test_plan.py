@@ -91,7 +91,7 @@ def test_a_shape_is_planned_once() -> None:
         cl.conv2d(x, kernel, padding="same")
         cl.conv2d(x, kernel, padding="SAME", strides=(1, 1))
     info = ops._plan.cache_info()
-    assert (info.misses, info.hits) == (1, 5)
+    assert (info.misses, info.hits) == (1, 1)  # known calls do not ask for a plan
     cl.conv2d(x.astype(np.float64), kernel.astype(np.float64), padding="same")
     assert ops._plan.cache_info().misses == 2
 

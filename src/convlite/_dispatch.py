@@ -34,6 +34,7 @@ def _choose() -> tuple[str, str]:
 
 
 _isa, _reason = _choose()
+_kernels.use_tables(_isa)
 
 
 def active_isa() -> str:
@@ -49,10 +50,12 @@ def use_isa(isa: str) -> Iterator[None]:
         raise ValueError(f"isa must be one of {', '.join(available_isas())}; got {isa!r}")
     before = _isa
     _isa = isa
+    _kernels.use_tables(isa)
     try:
         yield
     finally:
         _isa = before
+        _kernels.use_tables(before)
 
 
 def config() -> dict[str, Any]:

@@ -1,9 +1,14 @@
 """The compiled core (kernels/_kernels.pyx). Its callers in Python have checked every argument."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, final
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .activations import Fused
 from .arguments import Array
+from .pack import PackedKernel, Panels
 from .plan import Plan
 from .winograd import WinogradPlan
 
@@ -25,9 +30,7 @@ def openmp() -> int: ...
 def in_parallel() -> bool: ...
 def pause_openmp() -> bool: ...
 
-@final
-class Gather:
-    def __init__(self, plan: Plan) -> None: ...
+class Runner:
     def run(
         self,
         x: Array,
@@ -42,22 +45,18 @@ class Gather:
         threads: int,
     ) -> None: ...
 
-@final
-class Pixels:
+class Gather(Runner):
     def __init__(self, plan: Plan) -> None: ...
-    def run(
-        self,
-        x: Array,
-        weights: Array,
-        bias: Array | None,
-        alpha: Array | None,
-        out: Array,
-        code: int,
-        a: float,
-        b: float,
-        finite: bool,
-        threads: int,
-    ) -> None: ...
+
+class Pixels(Runner):
+    def __init__(self, plan: Plan) -> None: ...
+
+class FewRows(Runner):
+    def __init__(self, plan: Plan) -> None: ...
+
+class Winograd(Runner):
+    def __init__(self, plan: WinogradPlan) -> None: ...
+    scratch_bytes: int
 
 @final
 class Recipe:
@@ -78,40 +77,55 @@ class Recipe:
     ) -> None: ...
     def pack(self, kernel: Array, packed: Array) -> bool: ...
 
-@final
-class Winograd:
-    def __init__(self, plan: WinogradPlan) -> None: ...
-    scratch_bytes: int
-    def run(
+# Calls that were made before: kernels/calls.pxi.
+
+class Call:
+    def __init__(
         self,
-        x: Array,
-        weights: Array,
-        bias: Array | None,
-        alpha: Array | None,
-        out: Array,
-        code: int,
-        a: float,
-        b: float,
-        finite: bool,
-        threads: int,
+        runner: Runner,
+        given: tuple[Any, ...],
+        x_shape: tuple[int, ...],
+        out_shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        kernel_shape: tuple[int, ...],
+        recipe: Recipe | None,
+        panels: Panels | None,
+        fused: Fused,
+        after: Callable[[Array], Any] | None,
+        padding: bool,
+        fast: bool | None,
+        is_fast: Callable[[], bool],
+        threads_for: Callable[[int], int] | None,
+        multiply_adds: int,
     ) -> None: ...
 
-def multiply_rows(
-    isa: str,
-    itemsize: int,
-    x: Array,
-    w: Array,
-    bias: Array | None,
-    alpha: Array | None,
-    out: Array,
-    rows: int,
-    kc: int,
-    columns: int,
-    code: int,
-    a: float,
-    b: float,
-    threads: int,
-) -> None: ...
+class Calls:
+    def __len__(self) -> int: ...
+    def keep(self, call: Call) -> None: ...
+    def clear(self) -> None: ...
+
+class Bound:
+    kernel: PackedKernel
+    def __init__(
+        self,
+        given: tuple[Any, ...],
+        kernel: PackedKernel,
+        bias: Array | None,
+        first: Callable[[ArrayLike], Array],
+    ) -> None: ...
+    def __call__(self, x: ArrayLike) -> Array: ...
+
+plain_calls: Calls
+
+def use_tables(isa: str) -> None: ...
+def replay(
+    given: tuple[Any, ...],
+    x: ArrayLike,
+    kernel: ArrayLike | PackedKernel,
+    bias: ArrayLike | None,
+    out: Array | None,
+) -> Array | None: ...
+def is_known(given: tuple[Any, ...], x: ArrayLike, kernel: ArrayLike | PackedKernel) -> bool: ...
 def pack_winograd(
     kernel: Array,
     packed: Array,

@@ -30,6 +30,11 @@ def resolve(mode: Precision | None = None) -> Precision:
     return (_scope.get() or _process) if mode is None else _check(mode)
 
 
+def is_fast() -> bool:
+    """Whether "fast" holds here."""
+    return (_scope.get() or _process) == "fast"
+
+
 def get_precision() -> Precision:
     """The precision of a call from here.
 

@@ -151,8 +151,13 @@ class PReLU(Activation):
             raise ValueError(
                 f"alpha must have one slope per channel, shape (C,) or (1, 1, C); got {values.shape}"
             )
+        values.setflags(write=False)
         self.alpha = values.reshape(-1)
-        self.alpha.setflags(write=False)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if "alpha" in self.__dict__:  # calls are known again by the object
+            raise AttributeError(f"a PReLU is immutable: make a new one instead of assigning {name}")
+        object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         return f"PReLU(<{self.alpha.size} slopes>)"
@@ -165,7 +170,9 @@ class PReLU(Activation):
         return Fused(CODES["prelu"], alpha=self.alpha)
 
 
-class _Named(Activation):
+class Named(Activation):
+    """What `get` makes of a name."""
+
     def __init__(self, name: str, fused: Fused) -> None:
         self.name, self._fused = name, fused
 
@@ -194,7 +201,7 @@ def softmax(x: Array) -> Array:
 
 
 _NAMED: dict[str, Activation] = {
-    name: _Named(name, fused)
+    name: Named(name, fused)
     for name, fused in {
         "linear": NONE,
         "relu": ReLU().fused(),

@@ -207,6 +207,31 @@ def as_padding_1d(value: object, name: str = "padding") -> Padding:
     return (0, 0), (both, both)
 
 
+def as_numbers(value: object, name: str) -> tuple[int, ...]:
+    """The ints of a sequence; a single int is a sequence of one."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        return (as_int(value, name),)
+    return tuple(as_int(v, name) for v in np.atleast_1d(np.asarray(value, dtype=object)))
+
+
+def as_nhwc(value: object, name: str) -> tuple[int, ...]:
+    """A shape of four sizes."""
+    items = as_numbers(value, name)
+    if len(items) != 4:
+        raise ValueError(f"{name} must be four sizes; got {value!r}")
+    return items
+
+
+def as_output_shape(value: object) -> tuple[int, ...] | None:
+    """(Ho, Wo), (N, Ho, Wo, Cout) or None."""
+    if value is None:
+        return None
+    items = as_numbers(value, "output_shape")
+    if len(items) not in (2, 4):
+        raise ValueError(f"output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got {value!r}")
+    return items
+
+
 # ---- arrays ------------------------------------------------------------------------------------------------
 
 

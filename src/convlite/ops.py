@@ -16,7 +16,7 @@ Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Literal
 
@@ -24,15 +24,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision, _threads
+from ._calls import Given, Packing, remember, runner_for
 from ._precision import Precision
-from .activations import CODES, NONE, Fused, Spec, resolve
+from .activations import CODES, NONE, Spec, resolve
 from .arguments import (
     Array,
     Pad,
     Padding,
     Pair,
-    as_int,
+    as_nhwc,
+    as_numbers,
     as_operand,
+    as_output_shape,
     as_padding,
     as_padding_1d,
     as_pair,
@@ -82,8 +85,11 @@ def conv2d(
         array([[ 8., 12.],
                [20., 24.]], dtype=float32)
     """
+    given = ("conv2d", strides, padding, dilations, groups, activation, precision)
+    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+        return again
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
-    return _run("conv2d", x, kernel, bias, activation, out, s, p, d, groups, precision=precision)
+    return _run("conv2d", given, x, kernel, bias, activation, out, s, p, d, groups, precision=precision)
 
 
 def conv2d_transpose(
@@ -119,11 +125,15 @@ def conv2d_transpose(
                [2., 2., 4., 2.],
                [1., 1., 2., 1.]], dtype=float32)
     """
+    sizes = (output_shape, output_padding)
+    given = ("conv2d_transpose", strides, padding, *sizes, dilations, groups, activation, precision)
+    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+        return again
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
-    size = _output_shape(output_shape)
+    size = as_output_shape(output_shape)
     extra = None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0)
     options = (s, p, d, groups, size, extra)
-    return _run("conv2d_transpose", x, kernel, bias, activation, out, *options, precision=precision)
+    return _run("conv2d_transpose", given, x, kernel, bias, activation, out, *options, precision=precision)
 
 
 def depthwise_conv2d(
@@ -148,8 +158,11 @@ def depthwise_conv2d(
         >>> cl.depthwise_conv2d(x, np.array([[[[1.0, 2.0], [3.0, 4.0]]]]))[0, 0, 0]
         array([ 1.,  2., 30., 40.])
     """
+    given = ("depthwise_conv2d", strides, padding, dilations, activation)
+    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+        return again
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
-    return _run("depthwise_conv2d", x, kernel, bias, activation, out, s, p, d)
+    return _run("depthwise_conv2d", given, x, kernel, bias, activation, out, s, p, d)
 
 
 def dense(
@@ -169,6 +182,9 @@ def dense(
         >>> cl.dense(np.array([1.0, 2.0]), np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), activation="relu")
         array([1., 2., 3.])
     """
+    given = ("dense", activation)
+    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+        return again
     array = as_operand(x, "x")
     if array.ndim == 0:
         raise ValueError("x must have at least 1 dimension (..., K); got a scalar")
@@ -186,7 +202,9 @@ def dense(
     if out is not None:
         target = check_out(out, out_shape, array.dtype, (x, kernel, bias)).reshape(1, 1, rows, shape[1])
     inner = array.reshape(1, 1, rows, shape[0])
-    y = _run("dense", inner, kernel, bias, activation, target, (1, 1), "valid", (1, 1), whole_shape=out_shape)
+    whole = (x, kernel, out_shape)
+    options: tuple[Pair, Padding, Pair] = (1, 1), "valid", (1, 1)
+    y = _run("dense", given, inner, kernel, bias, activation, target, *options, whole=whole)
     return y.reshape(out_shape) if out is None else out
 
 
@@ -210,7 +228,10 @@ def conv1d(
         >>> cl.conv1d(np.arange(4.0).reshape(1, 4, 1), np.ones((2, 1, 1)))[0, :, 0]
         array([1., 3., 5.])
     """
-    return _run_1d("conv2d", x, kernel, bias, activation, out, strides, padding, dilations, groups)
+    given = ("conv1d", strides, padding, dilations, groups, activation)
+    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+        return again
+    return _run_1d("conv2d", given, x, kernel, bias, activation, out, strides, padding, dilations, groups)
 
 
 def conv1d_transpose(
@@ -237,16 +258,27 @@ def conv1d_transpose(
         >>> cl.conv1d_transpose(np.ones((1, 2, 1)), np.ones((3, 1, 1)), strides=2)[0, :, 0]
         array([1., 1., 2., 1., 1.])
     """
+    given = (
+        "conv1d_transpose",
+        strides,
+        padding,
+        output_shape,
+        output_padding,
+        dilations,
+        groups,
+        activation,
+    )
+    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+        return again
     size: tuple[int, ...] | None = None
     if output_shape is not None:
-        numbers = _numbers(output_shape, "output_shape")
+        numbers = as_numbers(output_shape, "output_shape")
         if len(numbers) not in (1, 3):
             raise ValueError(f"output_shape must be Wo, (Wo,) or (N, Wo, Cout); got {output_shape!r}")
         size = (1, numbers[0]) if len(numbers) == 1 else (numbers[0], 1, numbers[1], numbers[2])
     extra = None if output_padding is None else (0, as_single(output_padding, "output_padding", minimum=0))
-    return _run_1d(
-        "conv2d_transpose", x, kernel, bias, activation, out, strides, padding, dilations, groups, size, extra
-    )
+    options = (strides, padding, dilations, groups, size, extra)
+    return _run_1d("conv2d_transpose", given, x, kernel, bias, activation, out, *options)
 
 
 def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Array:
@@ -305,7 +337,7 @@ def conv2d_output_shape(
         >>> cl.conv2d_output_shape((1, 224, 224, 3), (7, 7, 3, 64), strides=2, padding="same")
         (1, 112, 112, 64)
     """
-    x, kernel = _shape(x_shape, "x_shape"), _shape(kernel_shape, "kernel_shape")
+    x, kernel = as_nhwc(x_shape, "x_shape"), as_nhwc(kernel_shape, "kernel_shape")
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
     return _geometry("conv2d", x, kernel, s, p, d, as_size(groups, "groups"), None, None).out_shape
 
@@ -331,9 +363,9 @@ def conv2d_transpose_output_shape(
         >>> cl.conv2d_transpose_output_shape((64, 4, 4, 256), (3, 3, 128, 256), **big)
         (64, 14, 14, 128)
     """
-    x, kernel = _shape(x_shape, "x_shape"), _shape(kernel_shape, "kernel_shape")
+    x, kernel = as_nhwc(x_shape, "x_shape"), as_nhwc(kernel_shape, "kernel_shape")
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
-    size = _output_shape(output_shape)
+    size = as_output_shape(output_shape)
     extra = None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0)
     return _geometry("conv2d_transpose", x, kernel, s, p, d, as_size(groups, "groups"), size, extra).out_shape
 
@@ -355,29 +387,6 @@ def same_padding(
 
 
 # ---- what they share ---------------------------------------------------------------------------------------
-
-
-def _numbers(value: object, name: str) -> tuple[int, ...]:
-    """The ints of a sequence; a single int is a sequence of one."""
-    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
-        return (as_int(value, name),)
-    return tuple(as_int(v, name) for v in np.atleast_1d(np.asarray(value, dtype=object)))
-
-
-def _shape(value: object, name: str) -> tuple[int, ...]:
-    items = _numbers(value, name)
-    if len(items) != 4:
-        raise ValueError(f"{name} must be four sizes; got {value!r}")
-    return items
-
-
-def _output_shape(value: object) -> tuple[int, ...] | None:
-    if value is None:
-        return None
-    items = _numbers(value, "output_shape")
-    if len(items) not in (2, 4):
-        raise ValueError(f"output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got {value!r}")
-    return items
 
 
 def _kernel(kernel: Kernel, operation: str, dtype: np.dtype[Any]) -> Array | PackedKernel:
@@ -485,6 +494,7 @@ def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) ->
 
 def _run(
     operation: Operation,
+    given: Given,
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None,
@@ -496,11 +506,11 @@ def _run(
     groups: int = 1,
     output_shape: tuple[int, ...] | None = None,
     output_padding: Pair | None = None,
-    whole_shape: tuple[int, ...] | None = None,
+    whole: tuple[ArrayLike, Kernel, tuple[int, ...]] | None = None,
     precision: Precision | None = None,
 ) -> Array:
-    """Check, plan, pack, allocate, run. `whole_shape` is the shape that a callable activation sees, where it
-    is not out's.
+    """Check, plan, pack, allocate, run, remember. `given`: see _calls.py; `whole`: x and kernel as they were
+    given and the shape of the result, where these differ.
     """
     array = as_operand(x, "x", 4)
     dtype = array.dtype
@@ -520,38 +530,27 @@ def _run(
     y = check_out(out, geometry.out_shape, dtype, inputs)
     # a callable may raise: out stays untouched
     target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y
-    if plan.few_rows and operation != "conv2d_transpose" and not isinstance(weights, PackedKernel):
-        sizes = (plan.few_rows, geometry.cin, geometry.cout)
-        code, a, b, alpha = fused
-        threads = _threads.threads_for(plan.multiply_adds)
-        _kernels.multiply_rows(
-            isa, dtype.itemsize, array, weights, bias_array, alpha, target, *sizes, code, a, b, threads
-        )
-    else:
-        panels_in: Callable[[str], Panels] = (
-            partial(pack_panels, weights, operation, strides, dilations, groups, isa)
-            if not isinstance(weights, PackedKernel)
-            else partial(weights.panels, isa=isa)
-        )
-        plan, panels = with_panels(plan, panels_in)
-        compute(plan, panels, bias_array, fused, array, target)
-    if after is not None:
-        y[...] = _checked(after, target, whole_shape or geometry.out_shape)
-    return y
-
-
-def compute(
-    plan: Plan | WinogradPlan, panels: Panels, bias: Array | None, fused: Fused, x: Array, out: Array
-) -> None:
-    """Run a plan on checked arrays: of its dtype and sizes, C-contiguous, `out` overlapping none."""
+    packing: Packing = (operation, weights.shape, strides, dilations, groups, isa)
+    panels: Panels | None = None
+    if isinstance(weights, PackedKernel):
+        plan, panels = with_panels(plan, partial(weights.panels, isa=isa))
+    elif not plan.few_rows or operation == "conv2d_transpose":
+        plan, panels = with_panels(plan, partial(pack_panels, weights, operation, *packing[2:]))
+    runner = runner_for(plan, panels) if panels else plan.matrix_runner
+    memory, finite = panels or (weights, True)
     code, a, b, alpha = fused
-    runner = plan.runner if panels.finite or not plan.padding else plan.exact
     threads = _threads.threads_for(plan.multiply_adds)
-    runner.run(x, panels.data, bias, alpha, out, code, a, b, panels.finite, threads)
+    runner.run(array, memory, bias_array, alpha, target, code, a, b, finite, threads)
+    given_x, given_kernel, shape = whole or (x, kernel, geometry.out_shape)
+    if after is not None:
+        y[...] = _checked(after, target, shape)
+    remember(given, given_x, given_kernel, shape, plan, panels, fused, after, packing, precision)
+    return y
 
 
 def _run_1d(
     operation: Literal["conv2d", "conv2d_transpose"],
+    given: Given,
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None,
@@ -595,5 +594,6 @@ def _run_1d(
     images, _, width, cout = _geometry(operation, inner.shape, weights.shape, *options).out_shape
     flat = (images, width, cout)
     target = None if out is None else check_out(out, flat, array.dtype, (x, kernel, bias))[:, None]
-    y = _run(operation, inner, weights, bias, activation, target, *options, whole_shape=flat)
+    whole = (x, kernel, flat)
+    y = _run(operation, given, inner, weights, bias, activation, target, *options, whole=whole)
     return y[:, 0] if out is None else out

@@ -61,7 +61,7 @@ def layout_of(kernel: Array, operation: str, strides: Pair, dilations: Pair, gro
 def _recipe(
     operation: str, shape: tuple[int, ...], strides: Pair, dilations: Pair, groups: int, isa: str, bits: int
 ) -> tuple[int, _kernels.Recipe]:
-    """The size of the panels of a kernel of this shape, and how to fill them."""
+    """recipe_for the plain layout."""
     cin, cout, groups = channels_of(operation, shape, groups)
     height, width = shape[:2] if len(shape) == 4 else (1, 1)
     table = _kernels.describe(isa, bits)
@@ -112,16 +112,29 @@ def pack_panels(
     """Pack a C-contiguous kernel for one instruction set, in one of heads.LAYOUTS or for Winograd."""
     if layout.startswith("winograd"):
         return _pack_winograd(kernel, operation, int(layout[-1]), isa)
-    shape, bits = kernel.shape, 8 * kernel.itemsize
-    if layout == "pixels":
-        size, recipe = _pixel_recipe(operation, shape, bits)
-    else:
-        if layout == "wide":  # stride taps of a kernel row are one tap of stride*Cout channels, as they lie
-            height, width, cout, cin = shape
-            shape, strides = (height, width // strides[1], strides[1] * cout, cin), (strides[0], 1)
-        size, recipe = _recipe(operation, shape, strides, dilations, groups, isa, bits)
+    bits = 8 * kernel.itemsize
+    size, recipe = recipe_for(operation, kernel.shape, strides, dilations, groups, isa, bits, layout)
     data = aligned_empty(size, kernel.dtype)
     return Panels(data, recipe.pack(kernel, data))
+
+
+def recipe_for(
+    operation: str,
+    shape: tuple[int, ...],
+    strides: Pair,
+    dilations: Pair,
+    groups: int,
+    isa: str,
+    bits: int,
+    layout: str,
+) -> tuple[int, _kernels.Recipe]:
+    """The size of the panels of a kernel of this shape in one of heads.LAYOUTS, and how to fill them."""
+    if layout == "pixels":
+        return _pixel_recipe(operation, shape, bits)
+    if layout == "wide":  # stride taps of a kernel row are one tap of stride*Cout channels, as they lie
+        height, width, cout, cin = shape
+        shape, strides = (height, width // strides[1], strides[1] * cout, cin), (strides[0], 1)
+    return _recipe(operation, shape, strides, dilations, groups, isa, bits)
 
 
 @lru_cache(maxsize=512)
@@ -166,7 +179,7 @@ class PackedKernel:
     array([18., 18., 18., 18.], dtype=float32)
     """
 
-    __slots__ = ("_lock", "_panels", "dilations", "groups", "kernel", "operation", "strides")
+    __slots__ = ("_lock", "_panels", "calls", "dilations", "groups", "kernel", "operation", "strides")
 
     def __init__(
         self,
@@ -194,6 +207,7 @@ class PackedKernel:
                 f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels"
             )
         self._panels: dict[tuple[str, str], Panels] = {}
+        self.calls = _kernels.Calls()  # that were made with it: _calls.py
         self._lock = threading.Lock()  # from here on nothing can be assigned
         self.panels()
 

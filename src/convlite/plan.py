@@ -72,6 +72,11 @@ class Plan:
         return _kernels.Pixels(self) if self.pixels else _kernels.Gather(self)
 
     @cached_property
+    def matrix_runner(self) -> Any:
+        """The same for `few_rows`: the kernel is used as it lies."""
+        return _kernels.FewRows(self)
+
+    @cached_property
     def plain(self) -> Plan:
         """The same operation in the plain layout."""
         return make_direct_plan(self.geometry, np.dtype(f"f{self.bits // 8}"), self.isa)

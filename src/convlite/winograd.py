@@ -89,6 +89,11 @@ class WinogradPlan:
         return _kernels.Winograd(self)
 
     @property
+    def matrix_runner(self) -> Any:
+        """None: see `few_rows`."""
+        return None
+
+    @property
     def exact(self) -> Any:
         """The same: see `padding`."""
         return self.runner

@@ -156,6 +156,7 @@ cdef extern from "openmp.h" nogil:
 
 
 include "buffers.pxi"
+include "runner.pxi"
 include "gather.pxi"
 include "pixels.pxi"
 include "winograd.pxi"
@@ -163,6 +164,7 @@ include "packing.pxi"
 include "rows.pxi"
 include "elementwise.pxi"
 include "pooling.pxi"
+include "calls.pxi"
 
 
 cdef int level = cpu_level()  # asked once: cpuid costs microseconds on a virtual machine

@@ -1,10 +1,14 @@
 # Arrays as pointers. PyObject_GetBuffer by hand costs a quarter of a typed memoryview at the call and a third of its code.
 
 cdef extern from "Python.h":
-    int PyBUF_SIMPLE, PyBUF_WRITABLE
+    int PyBUF_SIMPLE, PyBUF_WRITABLE, PyBUF_FORMAT, PyBUF_STRIDES
     ctypedef struct View "Py_buffer":
         void *buf
-        Py_ssize_t len
+        Py_ssize_t len, itemsize
+        int readonly, ndim
+        char *format
+        Py_ssize_t *shape
+        Py_ssize_t *strides
     int PyObject_GetBuffer(object, View *, int) except -1
     void PyBuffer_Release(View *)
 

@@ -246,11 +246,21 @@ cdef void exact_task(const Job *job, int64_t task, const char **scratch) noexcep
         run_tiles(job, &one, group, span, 0, 0, 0, job.kc, any_tap, True, rows, out)
 
 
-cdef class Gather:
-    """A plan made ready to run: phases and blocks as C arrays. Immutable after construction, so threads may share it."""
+cdef void run_all(const Job *job, char *scratch, int64_t tasks, bint exact) noexcept nogil:
+    """Every task, one after the other."""
+    cdef int64_t task
+    for task in range(tasks):
+        if exact:
+            exact_task(job, task, <const char **> scratch)
+        else:
+            run_task(job, task, <const char **> scratch)
+
+
+cdef class Gather(Runner):
+    """A plan made ready to run: phases and blocks as C arrays."""
 
     cdef Job job
-    cdef int64_t block_count, scratch_bytes, x_bytes, weight_bytes, out_bytes, bias_bytes, packed_bias_bytes
+    cdef int64_t block_count, scratch_bytes, packed_bias_bytes
     cdef bint padding
     cdef int64_t *offsets
 
@@ -259,8 +269,8 @@ cdef class Gather:
         cdef int64_t size
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
-        self.job.table = table_of(plan.isa, plan.bits)
-        size = self.job.table.itemsize
+        self.table = self.job.table = table_of(plan.isa, plan.bits)
+        size = self.table.itemsize
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
         self.job.line, self.job.lead = self.job.wo * self.job.cout, plan.lead
@@ -322,6 +332,7 @@ cdef class Gather:
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
+        self.describe_work(plan.multiply_adds)
 
     cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k, int64_t fused) except -1:
         """Phases to C; `fused` neighbouring offsets become the first of them."""
@@ -383,55 +394,43 @@ cdef class Gather:
             memset(into + g * padded + width, 0, padded - width)
         return into
 
-    def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads):
-        """out = act(operation(x, weights) + bias).
-
-        Arrays are C-contiguous and of the plan's dtype and sizes; out overlaps none.
-        """
-        cdef View views[5]
-        memset(views, 0, sizeof(views))
+    cdef int execute(self, const Operands *on) except -1:
         cdef Job job = self.job
-        cdef char *memory = NULL
-        cdef int64_t tasks, lane_bytes
-        cdef int i
-        cdef bint exact = self.padding and not finite and not self.job.strided and not self.job.lines
-        try:
-            job.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
-            job.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")
-            job.bias = <const char *> borrow(bias, &views[2], self.bias_bytes, False, "bias")
-            job.alpha = <const char *> borrow(alpha, &views[3], self.bias_bytes, False, "alpha")
-            job.out = <char *> borrow(out, &views[4], self.out_bytes, True, "out")
-            if self.out_bytes == 0:
-                return
-            job.act.code, job.act.a, job.act.b = code, a, b
-            # enough tasks for the threads: split by panels where there are few blocks
-            job.spans = 1
-            if threads > 1 and not job.depthwise and self.block_count * job.groups < <int64_t> 4 * threads:
-                job.spans = max(1, min(job.panels, ceil_div(<int64_t> 4 * threads, self.block_count * job.groups)))
-            tasks = self.block_count * job.groups * job.spans
-            if tasks < threads:
-                threads = <int> tasks
-            lane_bytes = ceil_div(self.scratch_bytes, 64) * 64 + 64  # + a line, so that threads share none
-            memory = <char *> malloc(2 * self.packed_bias_bytes + threads * lane_bytes)
-            if memory == NULL:
-                raise MemoryError("no memory for scratch")
-            job.bias = self._pad(job.bias, memory)
-            job.alpha = self._pad(job.alpha, memory + self.packed_bias_bytes)
-            self._run(&job, memory + 2 * self.packed_bias_bytes, lane_bytes, tasks, exact, threads)
-        finally:
+        cdef char *memory
+        cdef void *small[256]
+        cdef int64_t tasks, lane_bytes, bytes
+        cdef int threads = on.threads
+        cdef bint exact = self.padding and not on.finite and not job.strided and not job.lines
+        if self.out_bytes == 0:
+            return 0
+        job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act
+        # enough tasks for the threads: split by panels where there are few blocks
+        job.spans = 1
+        if threads > 1 and not job.depthwise and self.block_count * job.groups < <int64_t> 4 * threads:
+            job.spans = max(1, min(job.panels, ceil_div(<int64_t> 4 * threads, self.block_count * job.groups)))
+        tasks = self.block_count * job.groups * job.spans
+        if tasks < threads:
+            threads = <int> tasks
+        lane_bytes = ceil_div(self.scratch_bytes, 64) * 64 + 64  # + a line, so that threads share none
+        bytes = 2 * self.packed_bias_bytes + threads * lane_bytes
+        memory = <char *> small if bytes <= <int64_t> sizeof(small) else <char *> malloc(bytes)
+        if memory == NULL:
+            raise MemoryError("no memory for scratch")
+        job.bias = self._pad(on.bias, memory)
+        job.alpha = self._pad(on.alpha, memory + self.packed_bias_bytes)
+        self._run(&job, memory + 2 * self.packed_bias_bytes, lane_bytes, tasks, exact, threads)
+        if memory != <char *> small:
             free(memory)
-            for i in range(5):
-                PyBuffer_Release(&views[i])
+        return 0
 
     cdef void _run(self, Job *job, char *scratch, int64_t lane_bytes, int64_t tasks, bint exact, int threads) noexcept:
         cdef int64_t task
         if threads <= 1:
-            with nogil:
-                for task in range(tasks):
-                    if exact:
-                        exact_task(job, task, <const char **> scratch)
-                    else:
-                        run_task(job, task, <const char **> scratch)
+            if self.short:
+                run_all(job, scratch, tasks, exact)
+            else:
+                with nogil:
+                    run_all(job, scratch, tasks, exact)
             return
         for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
             if exact:

@@ -99,14 +99,16 @@ cdef class Recipe:
             src = borrow(kernel, &views[0], self.src_bytes, False, "kernel")
             dst = borrow(packed, &views[1], self.dst_bytes, True, "packed")
             with nogil:
-                if self.itemsize == 4:
-                    finite = self.words(<const uint32_t *> src, <uint32_t *> dst)
-                else:
-                    finite = self.words(<const uint64_t *> src, <uint64_t *> dst)
+                finite = self.fill(src, dst)
             return finite
         finally:
             for i in range(2):
                 PyBuffer_Release(&views[i])
+
+    cdef bint fill(self, const void *src, void *dst) noexcept nogil:
+        if self.itemsize == 4:
+            return self.words(<const uint32_t *> src, <uint32_t *> dst)
+        return self.words(<const uint64_t *> src, <uint64_t *> dst)
 
     cdef bint words(self, const Word *src, Word *dst) noexcept nogil:
         if self.depthwise:

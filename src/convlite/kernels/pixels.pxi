@@ -217,11 +217,10 @@ cdef void pixel_task(const PixelJob *job, int64_t task, char *scratch) noexcept 
         o += -1 if job.descending else 1
 
 
-cdef class Pixels:
-    """A plan for pixel vectors made ready to run. Immutable after construction, so threads may share it."""
+cdef class Pixels(Runner):
+    """A plan for pixel vectors made ready to run; it serves finite weights, or no padding."""
 
     cdef PixelJob job
-    cdef int64_t x_bytes, weight_bytes, out_bytes, bias_bytes
     cdef int64_t *numbers
 
     def __cinit__(self, plan):
@@ -229,7 +228,7 @@ cdef class Pixels:
         cdef PixelJob *job = &self.job
         geometry, pixels = plan.geometry, plan.pixels
         rows, columns = geometry.rows, geometry.columns
-        job.table = table_of(plan.isa, plan.bits)
+        self.table = job.table = table_of(plan.isa, plan.bits)
         size, lanes = job.table.itemsize, job.table.lanes
         job.images, job.h, job.w, job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         job.ho, job.wo, job.cout = rows.out_size, columns.out_size, geometry.cout
@@ -267,49 +266,43 @@ cdef class Pixels:
         self.out_bytes = job.images * job.ho * job.wo * job.cout * size
         self.bias_bytes = job.cout * size
         self.weight_bytes = rows.kernel * columns.kernel * job.cin * job.cout * size
+        self.describe_work(plan.multiply_adds)
 
     def __dealloc__(self):
         free(self.numbers)
         free(self.job.column)
 
-    def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads):
-        """out = act(operation(x, weights) + bias), as Gather.run; `finite` weights or no padding."""
-        cdef View views[5]
-        memset(views, 0, sizeof(views))
+    cdef int execute(self, const Operands *on) except -1:
         cdef PixelJob job = self.job
-        cdef char *memory = NULL
+        cdef char *memory
         cdef int64_t tasks, lane_bytes
-        cdef int i
-        try:
-            job.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
-            job.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")
-            job.bias = <const char *> borrow(bias, &views[2], self.bias_bytes, False, "bias")
-            job.alpha = <const char *> borrow(alpha, &views[3], self.bias_bytes, False, "alpha")
-            job.out = <char *> borrow(out, &views[4], self.out_bytes, True, "out")
-            job.act.code, job.act.a, job.act.b = code, a, b
-            # enough tasks for the threads: bands of at least so many rows that few input rows are transposed twice
-            tasks = job.images * job.stretches
-            if threads > 1 and tasks < <int64_t> 4 * threads:
-                job.bands = max(1, min(ceil_div(<int64_t> 4 * threads, tasks), job.ho // max(1, 2 * job.slots)))
-            tasks *= job.bands
-            if tasks < threads:
-                threads = <int> max(tasks, 1)
-            lane_bytes = ceil_div(pixel_scratch(&job), 64) * 64 + 64  # + a line, so that threads share none
-            memory = <char *> malloc(threads * lane_bytes + 64)
-            if memory == NULL:
-                raise MemoryError("no memory for scratch")
-            self._run(&job, memory + (64 - <uintptr_t> memory % 64), lane_bytes, tasks, threads)
-        finally:
-            free(memory)
-            for i in range(5):
-                PyBuffer_Release(&views[i])
+        cdef int threads = on.threads
+        job.x, job.weights, job.bias, job.alpha, job.out, job.act = on.x, on.weights, on.bias, on.alpha, on.out, on.act
+        # enough tasks for the threads: bands of at least so many rows that few input rows are transposed twice
+        tasks = job.images * job.stretches
+        if threads > 1 and tasks < <int64_t> 4 * threads:
+            job.bands = max(1, min(ceil_div(<int64_t> 4 * threads, tasks), job.ho // max(1, 2 * job.slots)))
+        tasks *= job.bands
+        if tasks < threads:
+            threads = <int> max(tasks, 1)
+        lane_bytes = ceil_div(pixel_scratch(&job), 64) * 64 + 64  # + a line, so that threads share none
+        memory = <char *> malloc(threads * lane_bytes + 64)
+        if memory == NULL:
+            raise MemoryError("no memory for scratch")
+        self._run(&job, memory + (64 - <uintptr_t> memory % 64), lane_bytes, tasks, threads)
+        free(memory)
+        return 0
 
     cdef void _run(self, PixelJob *job, char *scratch, int64_t lane_bytes, int64_t tasks, int threads) noexcept:
         cdef int64_t task
         if threads <= 1:
-            with nogil:
+            if self.short:
                 for task in range(tasks):
                     pixel_task(job, task, scratch)
+            else:
+                with nogil:
+                    for task in range(tasks):
+                        pixel_task(job, task, scratch)
             return
         for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
             pixel_task(job, task, scratch + threadid() * lane_bytes)

@@ -1,41 +1,6 @@
 # A few rows times a matrix as it lies (isa/rows.h): threads share the columns.
 
 
-def multiply_rows(str isa, int itemsize, x, w, bias, alpha, out, int64_t rows, int64_t kc, int64_t columns, int code, double a,
-                  double b, int threads):
-    """out[rows, columns] = act(x[rows, kc] @ w[kc, columns] + bias). Contiguous arrays; out overlaps none."""
-    cdef const Table *table = table_of(isa, 8 * itemsize)
-    cdef View views[5]
-    memset(views, 0, sizeof(views))
-    cdef Rows whole
-    cdef int64_t piece, pieces, lines
-    cdef int i
-    try:
-        whole.x = borrow(x, &views[0], rows * kc * itemsize, False, "x")
-        whole.w = borrow(w, &views[1], kc * columns * itemsize, False, "w")
-        whole.bias = borrow(bias, &views[2], columns * itemsize, False, "bias")
-        whole.alpha = borrow(alpha, &views[3], columns * itemsize, False, "alpha")
-        whole.out = borrow(out, &views[4], rows * columns * itemsize, True, "out")
-        whole.x_step, whole.w_step, whole.out_step = kc, columns, columns
-        whole.rows, whole.columns, whole.kc = rows, columns, kc
-        whole.act.code, whole.act.a, whole.act.b = code, a, b
-        # sums of a piece stay in L1; a piece is whole cache lines
-        lines = ceil_div(columns * itemsize, 64)
-        pieces = max(ceil_div(rows * columns * itemsize, 16384), min(threads, lines))
-        pieces = min(pieces, max(lines, 1))
-        threads = <int> smaller(threads, pieces)
-        if threads <= 1:
-            with nogil:
-                for piece in range(pieces):
-                    run_rows(table, &whole, piece, pieces, itemsize)
-        else:
-            for piece in prange(pieces, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-                run_rows(table, &whole, piece, pieces, itemsize)
-    finally:
-        for i in range(5):
-            PyBuffer_Release(&views[i])
-
-
 @cython.cdivision(True)
 cdef void run_rows(const Table *table, const Rows *whole, int64_t piece, int64_t pieces, int64_t size) noexcept nogil:
     """The piece's columns, cut at cache lines."""
@@ -47,3 +12,44 @@ cdef void run_rows(const Table *table, const Rows *whole, int64_t piece, int64_t
     part.bias = <const char *> whole.bias + first * size if whole.bias != NULL else NULL
     part.alpha = <const char *> whole.alpha + first * size if whole.alpha != NULL else NULL
     table.rows(&part)
+
+
+cdef class FewRows(Runner):
+    """A plan for a few rows made ready to run; the weights are the matrix as it lies, [kc][columns]."""
+
+    cdef Rows whole
+
+    def __cinit__(self, plan):
+        geometry = plan.geometry
+        cdef int64_t size
+        self.table = table_of(plan.isa, plan.bits)
+        size = self.table.itemsize
+        self.whole.rows, self.whole.kc, self.whole.columns = plan.few_rows, geometry.cin, geometry.cout
+        self.whole.x_step, self.whole.w_step, self.whole.out_step = geometry.cin, geometry.cout, geometry.cout
+        self.x_bytes = self.whole.rows * self.whole.kc * size
+        self.weight_bytes = self.whole.kc * self.whole.columns * size
+        self.out_bytes = self.whole.rows * self.whole.columns * size
+        self.bias_bytes = self.whole.columns * size
+        self.describe_work(plan.multiply_adds)
+
+    cdef int execute(self, const Operands *on) except -1:
+        cdef Rows whole = self.whole
+        cdef int64_t piece, pieces, lines, size = self.table.itemsize
+        cdef int threads = on.threads
+        whole.x, whole.w, whole.out, whole.bias, whole.alpha, whole.act = on.x, on.weights, on.out, on.bias, on.alpha, on.act
+        # sums of a piece stay in L1; a piece is whole cache lines
+        lines = ceil_div(whole.columns * size, 64)
+        pieces = max(ceil_div(self.out_bytes, 16384), min(threads, lines))
+        pieces = min(pieces, max(lines, 1))
+        threads = <int> smaller(threads, pieces)
+        if threads > 1:
+            for piece in prange(pieces, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+                run_rows(self.table, &whole, piece, pieces, size)
+        elif self.short:
+            for piece in range(pieces):
+                run_rows(self.table, &whole, piece, pieces, size)
+        else:
+            with nogil:
+                for piece in range(pieces):
+                    run_rows(self.table, &whole, piece, pieces, size)
+        return 0

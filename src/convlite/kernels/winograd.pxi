@@ -128,19 +128,19 @@ cdef void winograd_task(const WinogradJob *job, int64_t task, char *scratch, int
         winograd_scatter_tiles(job, first, tiles, s, panel)
 
 
-cdef class Winograd:
-    """A plan made ready to run. Immutable after construction, so threads may share it."""
+cdef class Winograd(Runner):
+    """A plan of Winograd's form made ready to run."""
 
     cdef WinogradJob job
     cdef readonly int64_t scratch_bytes         # of one thread, at most
-    cdef int64_t block_tiles, x_bytes, weight_bytes, out_bytes, bias_bytes, packed_bias_bytes
+    cdef int64_t block_tiles, packed_bias_bytes
 
     def __cinit__(self, plan):
         cdef int64_t size
         geometry = plan.geometry
         rows, columns = geometry.rows, geometry.columns
-        self.job.table = table_of(plan.isa, plan.bits)
-        size = self.job.table.itemsize
+        self.table = self.job.table = table_of(plan.isa, plan.bits)
+        size = self.table.itemsize
         self.job.h, self.job.w, self.job.cin = rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
         self.job.before_h, self.job.before_w = -min(rows.phases[0].offsets), -min(columns.phases[0].offsets)
@@ -164,6 +164,7 @@ cdef class Winograd:
         self.bias_bytes = self.job.cout * size
         self.packed_bias_bytes = ceil_div(self.job.padded * size, 64) * 64
         self.weight_bytes = self.job.positions * self.job.cin * self.job.padded * size
+        self.describe_work(plan.multiply_adds)
         self.job.zeros = <const char *> calloc(self.job.cin, size)
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")
@@ -183,56 +184,49 @@ cdef class Winograd:
         memset(into + self.bias_bytes, 0, self.packed_bias_bytes - self.bias_bytes)
         return into
 
-    def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads):
-        """out = act(convolution(x, weights) + bias). Arrays are contiguous, of the plan's dtype and sizes; out overlaps none."""
-        cdef View views[5]
-        memset(views, 0, sizeof(views))
+    cdef int execute(self, const Operands *on) except -1:
         cdef WinogradJob job = self.job
-        cdef char *memory = NULL
+        cdef char *memory
         cdef char *lanes
         cdef int64_t tasks, least, most, lane_bytes
-        cdef int i
-        try:
-            job.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
-            job.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")
-            job.bias = <const char *> borrow(bias, &views[2], self.bias_bytes, False, "bias")
-            job.alpha = <const char *> borrow(alpha, &views[3], self.bias_bytes, False, "alpha")
-            job.out = <char *> borrow(out, &views[4], self.out_bytes, True, "out")
-            if self.out_bytes == 0:
-                return
-            job.act.code, job.act.a, job.act.b = code, a, b
-            # Tasks for all threads: whole blocks, each thread as many as the others, but no block smaller than half a row of
-            # the micro-kernel; then spans, which repeat their block's input transform.
-            job.blocks, job.spans = ceil_div(job.tiles, self.block_tiles), 1
-            if threads > 1:
-                least = ceil_div(job.blocks, threads) * threads
-                if job.tiles >= least * (job.table.mr // 2):
-                    job.blocks = least
-                elif job.blocks < threads:
-                    job.spans = smaller(job.panels, ceil_div(threads, job.blocks))
-            tasks = job.blocks * job.spans
-            threads = <int> smaller(threads, tasks)
-            most = ceil_div(job.tiles, job.blocks)
-            lane_bytes = self._scratch(most)
-            memory = <char *> malloc(2 * self.packed_bias_bytes + threads * lane_bytes + 64)
-            if memory == NULL:
-                raise MemoryError("no memory for scratch")
-            lanes = <char *> (<size_t> (memory + 63) & ~<size_t> 63)
-            job.bias = self._pad(job.bias, lanes)
-            job.alpha = self._pad(job.alpha, lanes + self.packed_bias_bytes)
-            self._run(&job, lanes + 2 * self.packed_bias_bytes, lane_bytes, most, tasks, threads)
-        finally:
-            free(memory)
-            for i in range(5):
-                PyBuffer_Release(&views[i])
+        cdef int threads = on.threads
+        if self.out_bytes == 0:
+            return 0
+        job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act
+        # Tasks for all threads: whole blocks, each thread as many as the others, but no block smaller than half a row of
+        # the micro-kernel; then spans, which repeat their block's input transform.
+        job.blocks, job.spans = ceil_div(job.tiles, self.block_tiles), 1
+        if threads > 1:
+            least = ceil_div(job.blocks, threads) * threads
+            if job.tiles >= least * (job.table.mr // 2):
+                job.blocks = least
+            elif job.blocks < threads:
+                job.spans = smaller(job.panels, ceil_div(threads, job.blocks))
+        tasks = job.blocks * job.spans
+        threads = <int> smaller(threads, tasks)
+        most = ceil_div(job.tiles, job.blocks)
+        lane_bytes = self._scratch(most)
+        memory = <char *> malloc(2 * self.packed_bias_bytes + threads * lane_bytes + 64)
+        if memory == NULL:
+            raise MemoryError("no memory for scratch")
+        lanes = <char *> (<size_t> (memory + 63) & ~<size_t> 63)
+        job.bias = self._pad(on.bias, lanes)
+        job.alpha = self._pad(on.alpha, lanes + self.packed_bias_bytes)
+        self._run(&job, lanes + 2 * self.packed_bias_bytes, lane_bytes, most, tasks, threads)
+        free(memory)
+        return 0
 
     cdef void _run(self, WinogradJob *job, char *scratch, int64_t lane_bytes, int64_t most, int64_t tasks,
                    int threads) noexcept:
         cdef int64_t task
         if threads <= 1:
-            with nogil:
+            if self.short:
                 for task in range(tasks):
                     winograd_task(job, task, scratch, most)
+            else:
+                with nogil:
+                    for task in range(tasks):
+                        winograd_task(job, task, scratch, most)
             return
         for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
             winograd_task(job, task, scratch + threadid() * lane_bytes, most)

@@ -112,6 +112,7 @@ class Layer(abc.ABC):
             self.compute_output_shape(shape)
             self._ensure_weights(shape)
             self.input_shape = shape
+            self._rehearse((1 if shape[:1] == (None,) else shape[0], *shape[1:]) if shape else shape)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """The shape of `layer(x)` for an x of this shape; unknown sizes are None."""
@@ -175,6 +176,9 @@ class Layer(abc.ABC):
 
     def _ensure_weights(self, shape: Shape) -> None:  # noqa: B027  (most layers have none)
         """Create the weights for this input shape, or check that the present ones fit it."""
+
+    def _rehearse(self, shape: Shape) -> None:  # noqa: B027
+        """Do what the first call with this input shape would have to do."""
 
     def _display(self, weight: str) -> str:
         """What messages call a weight."""

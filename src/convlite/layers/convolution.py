@@ -7,10 +7,11 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
+import numpy as np
 import numpy.typing as npt
 
 from .. import activations, initializers, ops
-from .._bound import Bound
+from .._calls import bind, constant
 from ..arguments import as_operand, as_padding, as_padding_1d, as_pair, as_single, as_size
 from ..pack import Operation, PackedKernel
 from .base import Array, Shape, WeightedLayer, keep_unknown, product
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 Sizes = int | Sequence[int]
+
+# Multiply-adds of a first call that `build` makes, about 1 ms: longer ones do not notice.
+_REHEARSED = 50_000_000
 
 
 class Weights(TypedDict, total=False):
@@ -119,6 +123,19 @@ class KernelLayer(WeightedLayer):
         result: Array = self._prepared(x)
         return result
 
+    def _rehearse(self, shape: Shape) -> None:
+        work, known = self.multiply_adds(shape), [size for size in shape if size is not None]
+        if (
+            work is None
+            or len(known) < len(shape)
+            or known[0] * work > _REHEARSED
+            or not constant(self.activation)
+        ):
+            return
+        x = np.zeros(known, self.dtype)
+        for _ in range(2):  # checked, then as all later calls are: each way has its code to load
+            self(x)
+
     def multiply_adds(self, input_shape: Sequence[int | None]) -> int | None:
         shape = self.as_input_shape(input_shape)
         return product([*self._positions(shape), *self._weight_shapes(shape)["kernel"]])
@@ -134,17 +151,12 @@ class KernelLayer(WeightedLayer):
         """PackedKernel's keyword arguments."""
         return {}
 
-    def _geometry(self) -> tuple[Any, ...]:
-        """The options as Bound's `geometry`."""
-        return (1, 1), "valid", (1, 1), 1, None, None
-
-    def _prepare(self, weights: dict[str, Array]) -> Bound:
+    def _prepare(self, weights: dict[str, Array]) -> Callable[[npt.ArrayLike], Array]:
         kernel = weights["kernel"]
         packed = PackedKernel(kernel[None] if kernel.ndim == 3 else kernel, self.packed_as, **self._packing())
         weights["kernel"] = packed.kernel.reshape(kernel.shape)  # one copy, not two
         operation: Callable[..., Array] = getattr(ops, self.operation)
-        bias = weights.get("bias")
-        return Bound(operation, packed, bias, self.activation, self.options, self._geometry())
+        return bind(operation, packed, weights.get("bias"), {**self.options, "activation": self.activation})
 
 
 class Dense(KernelLayer):
@@ -216,12 +228,6 @@ class _Convolution(KernelLayer):
     def _packing(self) -> dict[str, Any]:
         geometry = self._in_2d()
         return {key: geometry[key] for key in ("strides", "dilations")} | {"groups": self.groups}
-
-    def _geometry(self) -> tuple[Any, ...]:
-        extra = self.options.get("output_padding")
-        if extra is not None:
-            extra = (0,) * (2 - len(extra)) + extra
-        return (*self._in_2d().values(), self.groups, None, extra)
 
     @property
     def groups(self) -> int:
@@ -307,7 +313,9 @@ class _TransposedFilters(_Filters):
         return {"filters": kernel[-2] * groups, "kernel_size": kernel[:-2]}
 
     def _output_rule(self, shape: tuple[int, ...], kernel_size: tuple[int, ...]) -> tuple[int, ...]:
-        extra = self._geometry()[-1]
+        extra = self.output_padding
+        if extra is not None:
+            extra = (0,) * (2 - len(extra)) + tuple(extra)
         kernel = (*kernel_size, 1, 1)
         return ops.conv2d_transpose_output_shape(shape, kernel, output_padding=extra, **self._in_2d())
 

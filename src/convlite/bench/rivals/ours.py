@@ -1,4 +1,4 @@
-"""convlite: the functional form with a PackedKernel, into `out` and into a new array."""
+"""convlite: a layer, and the functional form with a PackedKernel into `out` and into a new array."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..shape import Operands
 from . import Call
 
 PACKAGE = "convlite"
-_NAMES: dict[str, Operation] = {
-    "conv": "conv2d",
-    "transpose": "conv2d_transpose",
-    "depthwise": "depthwise_conv2d",
-    "dense": "dense",
+_NAMES: dict[str, tuple[Operation, str]] = {
+    "conv": ("conv2d", "Conv2D"),
+    "transpose": ("conv2d_transpose", "Conv2DTranspose"),
+    "depthwise": ("depthwise_conv2d", "DepthwiseConv2D"),
+    "dense": ("dense", "Dense"),
 }
 
 
@@ -30,8 +30,9 @@ def start(threads: int) -> str:
 
 
 def prepare(operands: Operands) -> dict[str, Call]:
-    """Pack the kernel; the call then does what every call does, checks included."""
-    shape, name = operands.shape, _NAMES[operands.shape.operation]
+    """Pack the kernel, build the layer; the calls are the public ones."""
+    shape = operands.shape
+    name, layer_name = _NAMES[shape.operation]
     packing: dict[str, Any] = {}
     if name != "dense":
         packing = {"strides": shape.strides, "dilations": shape.dilation}
@@ -41,4 +42,9 @@ def prepare(operands: Operands) -> dict[str, Call]:
     run = partial(getattr(cl, name), operands.x, packed, operands.bias, **options)
     out = np.empty(shape.out, np.float32)
     into = partial(run, out=out)
-    return {"out": Call(into, lambda: out), "new array": Call(run, run)}
+    if "dilations" in options:
+        options["dilation_rate"] = options.pop("dilations")
+    layer = getattr(cl.layers, layer_name).from_weights(operands.kernel, operands.bias, **options)
+    layer.build(shape.x)
+    call = partial(layer, operands.x)
+    return {"out": Call(into, lambda: out), "new array": Call(run, run), "layer": Call(call, call)}

@@ -1,0 +1,115 @@
+"""What a call leaves behind for the next one like it, and an operation with everything but x fixed.
+
+The first call of its kind is checked and planned in ops.py; kernels/calls.pxi says when the next one may do
+without. Calls with a PackedKernel are remembered by the kernel, short ones with arrays by the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _kernels, _precision, _threads
+from .activations import ELU, Fused, LeakyReLU, Named, PReLU, ReLU, softmax
+from .arguments import Array, Pair, as_operand
+from .pack import PackedKernel, Panels, recipe_for
+from .plan import Plan
+from .winograd import WinogradPlan, tile_for
+
+Given = tuple[Any, ...]
+Packing = tuple[str, tuple[int, ...], Pair, Pair, int, str]  # recipe_for's arguments but bits and layout
+
+_CONSTANTS = frozenset({int, str, type(None), ReLU, LeakyReLU, ELU, PReLU, Named})
+_MOST_AXES = 6  # of calls.pxi
+
+
+def constant(value: object) -> bool:
+    """Whether an argument cannot change, so that a call may be known again by it.
+
+    >>> constant(((1, 1), "same", None)), constant([1, 1])
+    (True, False)
+    """
+    if type(value) is tuple:
+        return all(map(constant, value))
+    return type(value) in _CONSTANTS or value is softmax
+
+
+def remember(
+    given: Given,
+    x: ArrayLike,
+    kernel: ArrayLike | PackedKernel,
+    out_shape: tuple[int, ...],
+    plan: Plan | WinogradPlan,
+    panels: Panels | None,
+    fused: Fused,
+    after: Callable[[Array], Any] | None,
+    packing: Packing,
+    precision: _precision.Precision | None,
+) -> None:
+    """Keep what a call found out, where a later one can use it.
+
+    `given` is the operation's name and all arguments but arrays; x and kernel are as they were given;
+    `panels` are None where the kernel is used as it lies, `packing` says how it was packed.
+    """
+    if not constant(given) or not (after is None or after is softmax) or _kernels.is_known(given, x, kernel):
+        return
+    assert isinstance(x, np.ndarray)  # or it would be "known"
+    if 0 in x.shape or 0 in out_shape or max(x.ndim, len(out_shape)) > _MOST_AXES:
+        return
+    calls, recipe, kernel_shape = _kernels.plain_calls, None, ()
+    runner: Any
+    if isinstance(kernel, PackedKernel):
+        assert panels is not None
+        calls, runner = kernel.calls, runner_for(plan, panels)
+    else:
+        # long calls do not notice, and would keep their plans here
+        if plan.multiply_adds >= _threads.SERIAL_WORK or isinstance(plan, WinogradPlan):
+            return
+        kernel_shape, runner = np.shape(kernel), plan.matrix_runner if panels is None else plan.runner
+        if panels is not None:
+            if not panels.finite:
+                return
+            recipe, panels = recipe_for(*packing, plan.bits, plan.layout)[1], None
+    call = _kernels.Call(
+        runner,
+        given,
+        x.shape,
+        out_shape,
+        x.dtype,
+        kernel_shape,
+        recipe,
+        panels,
+        fused,
+        after,
+        plan.padding,
+        # the precision, where the plan depends on it and the call did not say it
+        isinstance(plan, WinogradPlan) if precision is None and tile_for(plan.geometry) else None,
+        _precision.is_fast,
+        _threads.threads_for if plan.multiply_adds >= _threads.SERIAL_WORK else None,
+        plan.multiply_adds,
+    )
+    calls.keep(call)
+
+
+def runner_for(plan: Plan | WinogradPlan, panels: Panels) -> Any:
+    """What runs a plan on these panels."""
+    return plan.runner if panels.finite or not plan.padding else plan.exact
+
+
+def bind(
+    operation: Callable[..., Array],
+    kernel: PackedKernel,
+    bias: Array | None,
+    arguments: dict[str, Any],
+) -> Callable[[ArrayLike], Array]:
+    """operation(x, kernel, bias, **arguments) as a function of x: how a layer calls the operations."""
+    keywords: dict[str, Any] = (operation.__kwdefaults__ or {}) | arguments  # in the operation's order
+    given = [value for name, value in keywords.items() if name != "out"]
+
+    def first(x: ArrayLike) -> Array:
+        return operation(as_operand(x, "x"), kernel, bias, **arguments)
+
+    return _kernels.Bound((operation.__name__, *given), kernel, bias, first)
