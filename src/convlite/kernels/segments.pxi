@@ -70,9 +70,14 @@ cdef inline void outside(const Job *job, const AxisPhase *cp, int64_t p0, int64_
     high[0] = smaller(last // cp.in_step + 1, count - low[0]) if last >= 0 else 0
 
 
+cdef inline int64_t tile_work(const Job *job, int64_t pixels) noexcept nogil:
+    """What a step of the sum costs a tile, in multiply-adds of vectors: fewer than eight sums wait for each other."""
+    return max(pixels * job.table.nr, 8) if pixels else 0
+
+
 cdef bint pays_to_cut(const Job *job, const AxisPhase *cp) noexcept nogil:
     """Whether the multiplications by zeros that the edge tiles of a line save cost more than the calls they add."""
-    cdef int64_t piece, p0, count, b, low, high, last_low, last_high, saved = 0, calls = 0
+    cdef int64_t piece, p0, count, b, low, high, last_low, last_high, saved = 0, calls = 0, lines = 1 if cp.pieces else 2
     if job.clips or job.k_chunk < job.kc:
         return False
     for piece in range(max(cp.pieces, 1)):
@@ -83,10 +88,10 @@ cdef bint pays_to_cut(const Job *job, const AxisPhase *cp) noexcept nogil:
         last_low, last_high = -1, -1
         for b in range(cp.taps * job.fused):
             outside(job, cp, p0, count, column_offset(job, cp, b), &low, &high)
-            saved += (low + high) * (1 if cp.pieces else 2)
+            saved += tile_work(job, count * lines) - tile_work(job, (count - low - high) * lines)
             calls += low != last_low or high != last_high
             last_low, last_high = low, high
-    return saved * job.table.nr * (job.kc // job.fused) > calls * job.call_work
+    return saved * (job.kc // job.fused) > calls * job.call_work
 
 
 cdef inline int64_t span_pixels(const AxisPhase *cp, int64_t count) noexcept nogil:

@@ -24,14 +24,12 @@
 #define NOINLINE static __attribute__((noinline))
 #define KEEP(a) __asm__("" : "+r"(a))
 #define KEEP_BASES(a, b) __asm__("" : "+r"(a), "+r"(b))
-#define KEEP_STEPS(a, b, c) __asm__("" : "+r"(a), "+r"(b), "+r"(c))
 #define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #else
 #define INLINE static __forceinline
 #define NOINLINE static __declspec(noinline)
 #define KEEP(a) ((void)0)
 #define KEEP_BASES(a, b) ((void)0)
-#define KEEP_STEPS(a, b, c) ((void)0)
 #define PREFETCH_L2(p) ((void)(p))
 #endif
 
@@ -108,7 +106,6 @@ static const Table NAME(table) = {
 #undef UNROLL
 #undef KEEP
 #undef KEEP_BASES
-#undef KEEP_STEPS
 #undef INLINE
 #undef NOINLINE
 #undef PREFETCH_L2

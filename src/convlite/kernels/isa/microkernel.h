@@ -60,7 +60,11 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int stri
             UNROLL for (int u = 0; u < 4; u++) {
                 V w[MAX_NR];
                 const int64_t at = strided ? u : k + u;
-                if (strided) KEEP_STEPS(s1, s3, s5);
+                if (strided) { /* else all of them are made for each u, and spilled */
+                    KEEP(s1);
+                    if (half > 3) KEEP(s3);
+                    if (half > 5) KEEP(s5);
+                }
                 UNROLL for (int j = 0; j < nr; j++) w[j] = VLOAD(b + (u * nr + j) * LANES);
                 UNROLL for (int i = 0; i < mr; i++) {
                     const V s = VSPLAT(PIXEL(i, at));
