@@ -6,7 +6,12 @@
 #
 # Edges: taps above and below the image are left out (a tile of one line has none of them; of two lines, the outer
 # one's are zeros). Where the columns reach outside, the piece of the input row is copied between its zeros; the
-# block's lines share the copies.
+# block's lines share the copies. Where that multiplies more zeros than a few more calls cost, the tile is cut instead:
+# tap by tap, a smaller tile of the pixels that the tap reads inside (run_cut). On maps of 4x4 to 14x14 these zeros are
+# 31 to 9% of the products.
+#
+# Powers of two: where the pixels of a tile lie 4096 bytes apart, they meet in one set of the L1 cache and drive each
+# other out; all pieces are then copied, with a line more for each pixel (`spread`).
 #
 # Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of
 # kw*cin numbers, and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into
@@ -170,7 +175,8 @@ cdef void run_cut(const Job *job, const AxisPhase *cp, const Tile *tile, const S
 
     Between the calls the sums rest in the output array. Leaving out what would be multiplied by zeros changes no bit.
     """
-    cdef int64_t size = job.table.itemsize, fused = job.fused, subs = cp.taps * fused, total = spot.taps * fused, s = 0, g, t, i
+    cdef int64_t size = job.table.itemsize, fused = job.fused, subs = cp.taps * fused, total = spot.taps * fused
+    cdef int64_t s = 0, g, t, b, i
     cdef int64_t low, high, this_low, this_high, shift, n, half
     cdef int lines, these
     cdef bint begun = tile.accumulate, finished = False, whole
@@ -183,7 +189,8 @@ cdef void run_cut(const Job *job, const AxisPhase *cp, const Tile *tile, const S
         low = high = lines = g = n = half = 0
         while s + g < total and g < 8:  # neighbouring taps that meet the same pixels are one call
             t = (s + g) // fused
-            outside(job, cp, spot.p0, spot.count, column_offset(job, cp, (spot.tap * fused + s + g) % subs), &this_low, &this_high)
+            b = (spot.tap * fused + s + g) % subs
+            outside(job, cp, spot.p0, spot.count, column_offset(job, cp, b), &this_low, &this_high)
             these = (1 if bases[2 * t] else 0) + (2 if spot.two_lines and bases[2 * t + 1] else 0)
             if g == 0:
                 low, high, lines = this_low, this_high, these
