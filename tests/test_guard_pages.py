@@ -23,7 +23,7 @@ from cases import SMALL, Case
 from interpreter import python
 
 import convlite as cl
-from convlite import _kernels, ops, pack
+from convlite import _kernels, ops, pack, plan
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason=f"guard pages are made with Linux's mprotect; this is {sys.platform}"
@@ -150,14 +150,24 @@ def run_activate(size: int, dtype: Any, side: str, activation: str, rooms: Rooms
     assert (rooms("out", 0).slack == 255).all()
 
 
+def _edges() -> Iterator[Case]:
+    """Lines whose first and last pixels read outside."""
+    for width, kernel, stride, cin in itertools.product((4, 6, 7, 14, 17), (3, 7), (1, 2), (1, 5)):
+        for cout, padding in ((3, "same"), (33, ((2, 1), (1, 3)))):
+            options = {"strides": stride, "padding": padding}
+            name = f"edges-{width}-{kernel}-{stride}-{cin}-{cout}"
+            yield Case(name, "conv2d", (2, 5, width, cin), (kernel, kernel, cin, cout), options)
+        yield Case(f"copied-{width}-{cin}", "conv2d", (2, 5, width, cin), (1, 1, cin, 5), {"strides": stride})
+
+
 def run_all() -> None:
     """Every case in both dtypes on both sides, each announced; then the algorithms that the plans chose."""
     rooms, chosen, plan_of = Rooms(), set(), ops._plan
 
     def recorded(*arguments: Any) -> Any:
-        plan = plan_of(*arguments)
-        chosen.add("few rows" if plan.few_rows else plan.algorithm)
-        return plan
+        found = plan_of(*arguments)
+        chosen.add("few rows" if found.few_rows else found.algorithm)
+        return found
 
     ops._plan = recorded
     turns = itertools.cycle(ACTIVATIONS)
@@ -171,6 +181,13 @@ def run_all() -> None:
         for size, activation in itertools.product((1, 3, 4, 7, 16, 21, 33), ACTIVATIONS[1:]):
             print("activate", size, dtype, side, activation, flush=True)
             run_activate(size, dtype, side, activation, rooms)
+    # what the rules choose only for many channels
+    for call_work, set_lines, side in itertools.product((0, 2**40), (0, 8), SIDES):
+        plan.CALL_WORK, plan.SET_LINES = call_work, set_lines
+        plan_of.cache_clear()
+        for case in _edges():
+            print(case.name, call_work, set_lines, side, flush=True)
+            run(case, np.dtype(np.float32), side, None, False, rooms)
     print(*sorted(chosen), sep=", ")
 
 

@@ -200,7 +200,13 @@ CHUNKS = {
     "tiny": {"TABLE_BYTES": 1, "PANEL_BYTES": 600, "PIXEL_BYTES": 1},
     "never fused": {"FUSED_NUMBERS": 0},
     "fused and cut": {"FUSED_NUMBERS": 2**30, "PANEL_BYTES": 1000},
-    "whole": {"TABLE_BYTES": 2**30, "PANEL_BYTES": 2**40, "PIXEL_BYTES": 2**30},
+    "edges cut": {"CALL_WORK": 0},
+    "edges and taps cut": {"CALL_WORK": 0, "TABLE_BYTES": 400},
+    "edges cut, never fused": {"CALL_WORK": 0, "FUSED_NUMBERS": 0},
+    "copied": {"SET_LINES": 0, "CALL_WORK": 2**40},
+    "copied, channels cut": {"SET_LINES": 0, "PANEL_BYTES": 1000},
+    "copied, edges cut": {"SET_LINES": 0, "CALL_WORK": 0, "PIXEL_BYTES": 1},
+    "whole": {"TABLE_BYTES": 2**30, "PANEL_BYTES": 2**40, "PIXEL_BYTES": 2**30, "CALL_WORK": 2**40},
 }
 
 
@@ -210,6 +216,7 @@ def chunked() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
 
         def choose(name: str) -> None:
+            patch.undo()
             for key, value in CHUNKS[name].items():
                 patch.setattr(plan, key, value)
             ops._plan.cache_clear()

@@ -32,6 +32,8 @@ cdef struct AxisPhase:
     int64_t least, reach       # the smallest offset, and how many inputs lie from it to the largest
     # strided columns: a line is cut into so many tiles (0: two lines make one tile), of which some touch the left and right edge
     int64_t pieces, left, right
+    int64_t copied             # pieces of a line whose input is copied
+    bint cut                   # the pixels of edge tiles that a tap reads outside are left out
 
 cdef struct Block:
     int row_phase, column_phase
@@ -52,6 +54,8 @@ cdef struct Job:
     int64_t mr, tap_chunk, k_chunk
     int depthwise, strided, lines
     int fetch                  # weights are larger than L2: prefetch the next panel
+    int spread                 # strided: copy inputs whose pixels meet in one set of the L1 cache
+    int64_t call_work          # multiply-adds of vectors that another call of a tile costs
     AxisPhase *row
     AxisPhase *column
     Block *blocks
@@ -280,6 +284,7 @@ cdef class Gather(Runner):
         self.job.lines = plan.algorithm == "depthwise_lines"
         self.job.depthwise = plan.algorithm == "depthwise" or self.job.lines
         self.job.strided = plan.algorithm == "strided"
+        self.job.spread, self.job.call_work = plan.spread, plan.call_work
         self.job.groups = 1 if self.job.depthwise else geometry.groups
         self.job.group_step = geometry.cin // self.job.groups
         self.job.fused = columns.kernel if plan.fused else 1

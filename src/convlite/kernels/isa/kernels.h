@@ -22,11 +22,13 @@
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE static __attribute__((noinline))
+#define KEEP(a) __asm__("" : "+r"(a))
 #define KEEP_BASES(a, b) __asm__("" : "+r"(a), "+r"(b))
 #define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #else
 #define INLINE static __forceinline
 #define NOINLINE static __declspec(noinline)
+#define KEEP(a) ((void)0)
 #define KEEP_BASES(a, b) ((void)0)
 #define PREFETCH_L2(p) ((void)(p))
 #endif
@@ -102,6 +104,7 @@ static const Table NAME(table) = {
 #undef QUOTE
 #undef QUOTE_
 #undef UNROLL
+#undef KEEP
 #undef KEEP_BASES
 #undef INLINE
 #undef NOINLINE

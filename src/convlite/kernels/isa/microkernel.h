@@ -28,18 +28,18 @@ INLINE int64_t NAME(multiple)(const int i, int64_t s1, int64_t s3, int64_t s5) {
     }
 }
 
+INLINE char *NAME(tile_out)(const Tile *t, const int i, const int half, const int strided) {
+    char *base = (char *)t->out[strided ? i >= half : i];
+    return base + t->out_offset * (int64_t)sizeof(REAL) + (strided ? (i < half ? i : i - half) * t->out_step : 0);
+}
+
 INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int strided) {
     V acc[TILE_MR][MAX_NR];
-    char *out[TILE_MR];
     const int64_t full = t->lanes / LANES, rest = t->lanes % LANES;
     const int half = (mr + 1) / 2;
-    UNROLL for (int i = 0; i < mr; i++) {
-        char *base = (char *)t->out[strided ? i >= half : i];
-        out[i] = base + t->out_offset * (int64_t)sizeof(REAL) + (strided ? (i < half ? i : i - half) * t->out_step : 0);
-    }
     if (t->accumulate) {
         UNROLL for (int i = 0; i < mr; i++) {
-            const REAL *o = (const REAL *)out[i];
+            const REAL *o = (const REAL *)NAME(tile_out)(t, i, half, strided);
             UNROLL for (int j = 0; j < nr; j++) acc[i][j] = j < full ? VLOAD(o + j * LANES) : NAME(load_some)(o + j * LANES, rest);
         }
     } else {
@@ -49,7 +49,8 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int stri
     const REAL *b = (const REAL *)t->panel;
     const void *const *rows = t->rows;
     const char *ahead = (const char *)t->ahead;
-    const int64_t kc = t->kc, s1 = t->step, s3 = 3 * t->step, s5 = 5 * t->step;
+    const int64_t kc = t->kc;
+    int64_t s1 = t->step, s3 = 3 * t->step, s5 = 5 * t->step;
     for (int64_t tap = 0; tap < t->taps; tap++, rows += strided ? 2 : mr) {
         const char *a[TILE_MR], *a0 = (const char *)rows[0], *a1 = (const char *)rows[strided ? 1 : 0];
         if (!strided) UNROLL for (int i = 0; i < mr; i++) a[i] = (const char *)rows[i];
@@ -59,6 +60,11 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int stri
             UNROLL for (int u = 0; u < 4; u++) {
                 V w[MAX_NR];
                 const int64_t at = strided ? u : k + u;
+                if (strided) { /* else all of them are made for each u, and spilled */
+                    KEEP(s1);
+                    if (half > 3) KEEP(s3);
+                    if (half > 5) KEEP(s5);
+                }
                 UNROLL for (int j = 0; j < nr; j++) w[j] = VLOAD(b + (u * nr + j) * LANES);
                 UNROLL for (int i = 0; i < mr; i++) {
                     const V s = VSPLAT(PIXEL(i, at));
@@ -91,17 +97,18 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int stri
 #undef PIXEL
     }
 
+    KEEP(t); /* addresses of outputs are made here: made before the loop they were spilled */
     const int clip = t->finish && t->act.code == ACT_CLIP, beyond = t->finish && t->act.code > ACT_CLIP;
     const V low = VSPLAT((REAL)t->act.a), high = VSPLAT((REAL)t->act.b);
-    /* a sum that underflowed to -0 becomes +0, whether or not a tap of zeros followed: the bits of zero do not tell either */
-    if (t->finish) UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(acc[i][j], VZERO());
-    UNROLL for (int j = 0; j < nr; j++) {
-        if (t->finish && t->bias) {
-            const V bias = VLOAD((const REAL *)t->bias + j * LANES);
-            UNROLL for (int i = 0; i < mr; i++) acc[i][j] = VADD(acc[i][j], bias);
-        }
+    /* A sum that underflowed to -0 becomes +0, whether or not a tap of zeros followed: the bits of zero do not tell either. A bias
+       of -0 is +0 here, so that one addition does both. */
+    if (t->finish) UNROLL for (int j = 0; j < nr; j++) {
+        const V bias = t->bias ? VADD(VLOAD((const REAL *)t->bias + j * LANES), VZERO()) : VZERO();
+        UNROLL for (int i = 0; i < mr; i++) acc[i][j] = VADD(acc[i][j], bias);
         if (clip) UNROLL for (int i = 0; i < mr; i++) acc[i][j] = VMIN(high, VMAX(low, acc[i][j]));
     }
+    char *out[TILE_MR];
+    UNROLL for (int i = 0; i < mr; i++) out[i] = NAME(tile_out)(t, i, half, strided);
     if (full == nr) {
         UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) VSTORE((REAL *)out[i] + j * LANES, acc[i][j]);
     } else {
