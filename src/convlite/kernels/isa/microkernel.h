@@ -107,18 +107,20 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int stri
         UNROLL for (int i = 0; i < mr; i++) acc[i][j] = VADD(acc[i][j], bias);
         if (clip) UNROLL for (int i = 0; i < mr; i++) acc[i][j] = VMIN(high, VMAX(low, acc[i][j]));
     }
-    char *out[TILE_MR];
-    UNROLL for (int i = 0; i < mr; i++) out[i] = NAME(tile_out)(t, i, half, strided);
-    if (full == nr) {
-        UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) VSTORE((REAL *)out[i] + j * LANES, acc[i][j]);
-    } else {
-        UNROLL for (int i = 0; i < mr; i++) {
-            UNROLL for (int j = 0; j < nr - 1; j++) VSTORE((REAL *)out[i] + j * LANES, acc[i][j]);
-            NAME(store_some)((REAL *)out[i] + (nr - 1) * LANES, acc[i][nr - 1], rest);
-        }
+    char *out = 0;
+    UNROLL for (int i = 0; i < mr; i++) {
+        if (strided && i && i != half) out += t->out_step;
+        else out = NAME(tile_out)(t, i, half, strided);
+        KEEP(out); /* one address after the other: all at once they were spilled */
+        UNROLL for (int j = 0; j < nr - 1; j++) VSTORE((REAL *)out + j * LANES, acc[i][j]);
+        if (full == nr) VSTORE((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1]);
+        else NAME(store_some)((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1], rest);
     }
     /* other activations read back what was just stored (still in L1): inlined they tripled the code and gained nothing */
-    if (beyond) for (int i = 0; i < mr; i++) NAME(activate)(out[i], out[i], 1, t->lanes, t->alpha, t->act);
+    if (beyond) for (int i = 0; i < mr; i++) {
+        out = NAME(tile_out)(t, i, half, strided);
+        NAME(activate)(out, out, 1, t->lanes, t->alpha, t->act);
+    }
 }
 #undef STRIDED
 
