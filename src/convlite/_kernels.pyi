@@ -43,6 +43,23 @@ class Gather:
     ) -> None: ...
 
 @final
+class Lines:
+    def __init__(self, plan: Plan) -> None: ...
+    def run(
+        self,
+        x: Array,
+        weights: Array,
+        bias: Array | None,
+        alpha: Array | None,
+        out: Array,
+        code: int,
+        a: float,
+        b: float,
+        finite: bool,
+        threads: int,
+    ) -> None: ...
+
+@final
 class Pixels:
     def __init__(self, plan: Plan) -> None: ...
     def run(

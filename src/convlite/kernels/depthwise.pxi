@@ -1,6 +1,7 @@
 # Depthwise along lines: tiles of one or two output rows and some neighbouring pixels, which share the inputs that they load
-# (isa/depthwise.h). A strip is as many output rows as a tile has; a task is a band of strips of one image, for several threads and few
-# strips also a chunk of the channels. Chunks for the sake of L1 (16 to 128 channels) were 5 to 40% slower than all channels of a tile.
+# (isa/depthwise.h). A strip is as many output rows as a tile has; a task is a band of strips of one image, and where there are
+# few strips for the threads a chunk of the channels. Chunks for the sake of L1 (16 to 128 channels) were 5 to 40% slower than all
+# channels of a tile.
 
 
 cdef struct LineJob:
@@ -49,8 +50,8 @@ cdef void line_task(const LineJob *job, int64_t task, DepthwiseRow *rows) noexce
     """LOOP strips of output rows, LOOP tiles of a strip: all channels of the chunk."""
     cdef int64_t chunk = task % job.chunks, band = task // job.chunks % job.bands, image = task // job.chunks // job.bands
     cdef int64_t size = job.table.itemsize, lanes = 64 // size, vectors = ceil_div(job.channels, lanes)
-    cdef int64_t height = job.table.line_rows, strips = ceil_div(job.ho, height), strip, piece, p0, p1, c0 = cut(chunk, job.chunks, vectors) * lanes
-    cdef int64_t in_pixel = job.channels * size
+    cdef int64_t height = job.table.line_rows, strips = ceil_div(job.ho, height), strip, piece, p0, p1
+    cdef int64_t c0 = cut(chunk, job.chunks, vectors) * lanes, in_pixel = job.channels * size
     cdef char *out
     cdef DepthwiseLine call
     call.rows, call.step, call.out_step, call.weights_step = rows, in_pixel, in_pixel, job.channels
@@ -58,8 +59,8 @@ cdef void line_task(const LineJob *job, int64_t task, DepthwiseRow *rows) noexce
     call.bias = job.bias + c0 * size if job.bias else NULL
     call.alpha = job.alpha + c0 * size if job.alpha else NULL
     call.act = job.act
-    # vectors that lie across two cache lines are loaded at half the speed (NumPy's large arrays begin 16 bytes behind a line): where all
-    # pixels lie alike, a short vector goes first. 384 channels of 14x14 +14%, 192 of 28x28 +5%, 96 of 56x56 -2%
+    # vectors that lie across two cache lines load at half the speed, and NumPy's large arrays begin 16 bytes behind a line: where
+    # all pixels lie alike, a short vector goes first. 384 channels of 14x14 +14%, 192 of 28x28 +5%, 96 of 56x56 -2%
     call.head = 0
     if job.channels % lanes == 0 and call.channels >= 12 * job.table.lanes:
         call.head = (64 - <uintptr_t> job.x % 64) % 64 // size % job.table.lanes
