@@ -91,6 +91,20 @@ def test_layers_of_networks(isa: str, case: Case) -> None:
     np.testing.assert_array_equal(got[:, :2, :2], want[:, :2, :2])
 
 
+@pytest.mark.parametrize("channels", [192, 200, 16])
+def test_where_an_array_begins_cannot_be_seen(isa: str, dtype: np.dtype, channels: int) -> None:
+    """Depthwise lines begin with a short vector where the others are aligned then."""
+    case = Case("", "depthwise_conv2d", (1, 5, 9, channels), (3, 3, channels, 1), {"padding": "same"})
+    x, kernel, bias = case.operands(dtype)
+    want = call(case, x, kernel, bias)
+    memory = np.empty(x.size + 128 // dtype.itemsize, dtype)
+    begin = -memory.ctypes.data % 64 // dtype.itemsize
+    for offset in range(64 // dtype.itemsize):
+        there = memory[begin + offset :][: x.size].reshape(x.shape)
+        there[...] = x
+        assert_same_bits(call(case, there, kernel, bias), want)
+
+
 # ---- bias and activations ----------------------------------------------------------------------------------
 
 FUSED_NAMES = (

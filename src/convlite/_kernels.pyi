@@ -48,6 +48,9 @@ class Runner:
 class Gather(Runner):
     def __init__(self, plan: Plan) -> None: ...
 
+class Lines(Runner):
+    def __init__(self, plan: Plan) -> None: ...
+
 class Pixels(Runner):
     def __init__(self, plan: Plan) -> None: ...
 

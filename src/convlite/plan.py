@@ -80,6 +80,8 @@ class Plan:
     @cached_property
     def runner(self) -> Any:
         """The plan as C structures, built on first use."""
+        if self.algorithm == "depthwise_lines":
+            return _kernels.Lines(self)
         return _kernels.Pixels(self) if self.pixels else _kernels.Gather(self)
 
     @cached_property
@@ -95,9 +97,7 @@ class Plan:
     @cached_property
     def exact(self) -> Any:
         """The same without zeros for padding: for kernels that hold Inf or NaN."""
-        if self.algorithm == "depthwise_lines":
-            return _kernels.Gather(replace(self, algorithm="depthwise", tile_pixels=1))
-        if self.algorithm == "strided":
+        if self.algorithm == "strided":  # pixels and lines leave padding out by themselves
             return _kernels.Gather(replace(self, algorithm="gathered", fused=False))
         return self.runner
 
@@ -192,8 +192,8 @@ def _lines(loops: Geometry, kernels: set[tuple[int, int]]) -> bool:
 def _algorithm(loops: Geometry, table: _kernels._Table, size: int) -> tuple[str, int]:
     """(algorithm, pixels of a tile)."""
     if algorithm_for(loops.groups, loops.cin, loops.cout, table["lanes"]) == "depthwise":
-        # lines against tiles of any pixels: 3x3 on 96 channels of 56x56 26 -> 44 GFLOP/s, 5x5 on 240 of 14x14
-        # 33 -> 77
+        # lines against tiles of any pixels, on Zen 4: 3x3 on 96 channels of 56x56 24 -> 77 GFLOP/s, with
+        # stride 2 on 112x112 20 -> 41, 5x5 on 240 of 14x14 37 -> 116 (products with padding counted, too)
         if _lines(loops, table["lines"]):
             return "depthwise_lines", table["line_mr"]
         return "depthwise", table["depthwise_mr"]
@@ -268,11 +268,7 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
     block_tiles = min(
         MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_bytes, 1)
     )
-    if algorithm == "depthwise_lines":
-        # some tasks for each thread; a block's lines share input rows in L1 and L2
-        tiles = rows.out_size * loops.images * -(-columns.out_size // mr)
-        block_tiles = min(max(tiles // 16, 1), MAX_BLOCK_TILES)
-    elif not depthwise and rows.kernel * columns.kernel * channels * width * size <= SMALL_WEIGHT_BYTES:
+    if not depthwise and rows.kernel * columns.kernel * channels * width * size <= SMALL_WEIGHT_BYTES:
         block_tiles = min(block_tiles, OUT_BYTES // max(mr * width * size, 1))
     return Plan(
         geometry,

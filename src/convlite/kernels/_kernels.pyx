@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 
 cdef extern from "isa/table.h" nogil:
     enum:
-        MAX_MR, MAX_NR, MAX_DEPTHWISE_MR, LINE_MR
+        MAX_MR, MAX_NR, MAX_DEPTHWISE_MR, LINE_PIXELS
         ACT_NONE, ACT_CLIP, ACT_LEAKY, ACT_PRELU, ACT_HARD_SIGMOID, ACT_HARD_SWISH, ACT_ELU, ACT_SIGMOID, ACT_TANH
         ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_SOFTPLUS
     ctypedef struct Activation:
@@ -66,11 +66,14 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
         int accumulate, finish
+    ctypedef struct DepthwiseRow:
+        const void *x
+        const void *weights[2]
     ctypedef struct DepthwiseLine:
-        const void *const *columns
-        const void *weights
-        void *out
-        int64_t out_step, taps, channels, pixels
+        const DepthwiseRow *rows
+        int64_t count, offset, step, first, last, weights_step
+        void *out[2]
+        int64_t lines, out_step, channels, pixels, head
         const void *bias
         const void *alpha
         Activation act
@@ -111,7 +114,7 @@ cdef extern from "isa/table.h" nogil:
         int largest
     ctypedef struct Table:
         const char *isa
-        int itemsize, lanes, mr, nr, depthwise_mr, fma
+        int itemsize, lanes, mr, nr, depthwise_mr, line_rows, fma
         WinogradTransforms winograd[2]
         TileKernel gathered[3][15]
         TileKernel strided[3][15]
@@ -158,6 +161,7 @@ cdef extern from "openmp.h" nogil:
 include "buffers.pxi"
 include "runner.pxi"
 include "gather.pxi"
+include "depthwise.pxi"
 include "pixels.pxi"
 include "winograd.pxi"
 include "packing.pxi"
@@ -192,7 +196,7 @@ def describe(str isa, int bits):
         return None
     return {
         "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
-        "line_mr": LINE_MR,
+        "line_mr": LINE_PIXELS,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL}, "fma": bool(table.fma),
     }
 

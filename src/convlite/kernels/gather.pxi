@@ -17,7 +17,7 @@
 # There are two ways to write down where the input is. Strided (segments.pxi): a tile is one or two runs of neighbouring
 # pixels, and two addresses and a step say it all. Gathered (here): a tile is any `mr` pixels of the phase pair's flat list,
 # rows[tap][pixel] holds a pointer for each, and padding points at a row of zeros; for maps too narrow for runs, and for the
-# exact mode. Depthwise operations have both ways too (here, and along lines in depthwise.pxi).
+# exact mode. Depthwise operations are gathered here, or go along lines (depthwise.pxi).
 #
 # Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels
 # (the packing looks for them) `exact_task` visits the taps inside the image one by one: slow, and right.
@@ -52,7 +52,7 @@ cdef struct Job:
     int64_t group_step         # input channels from one group to the next
     int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see segments.pxi
     int64_t mr, tap_chunk, k_chunk
-    int depthwise, strided, lines
+    int depthwise, strided
     int fetch                  # weights are larger than L2: prefetch the next panel
     int spread                 # strided: copy inputs whose pixels meet in one set of the L1 cache
     int64_t call_work          # multiply-adds of vectors that another call of a tile costs
@@ -189,7 +189,6 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
 
 
 include "segments.pxi"
-include "depthwise.pxi"
 
 
 @cython.cdivision(True)
@@ -202,9 +201,6 @@ cdef void run_task(const Job *job, int64_t task, const char **scratch) noexcept 
     cdef bint accumulate, finish
     cdef char **out = <char **> scratch
     cdef const char **rows = scratch + block.tiles * job.mr
-    if job.lines:
-        run_lines(job, block, <char *> scratch)
-        return
     while True:  # LOOP taps
         taps = smaller(job.tap_chunk, all_taps - tap0)
         k0 = 0
@@ -281,8 +277,7 @@ cdef class Gather(Runner):
         if plan.layout == "wide":
             self.job.line = plan.geometry.columns.out_size * plan.geometry.cout
             self.job.clips = plan.lead > 0 or self.job.line < self.job.wo * self.job.cout
-        self.job.lines = plan.algorithm == "depthwise_lines"
-        self.job.depthwise = plan.algorithm == "depthwise" or self.job.lines
+        self.job.depthwise = plan.algorithm == "depthwise"
         self.job.strided = plan.algorithm == "strided"
         self.job.spread, self.job.call_work = plan.spread, plan.call_work
         self.job.groups = 1 if self.job.depthwise else geometry.groups
@@ -357,7 +352,7 @@ cdef class Gather(Runner):
 
     cdef int64_t _tiles(self, int64_t i, int64_t j) noexcept:
         cdef int64_t lines = self.job.images * self.job.row[i].count, pieces = self.job.column[j].pieces
-        if self.job.strided or self.job.lines:
+        if self.job.strided:
             return lines * pieces if pieces else ceil_div(lines, 2)
         return ceil_div(lines * self.job.column[j].count, self.job.mr)
 
@@ -367,8 +362,6 @@ cdef class Gather(Runner):
         cdef int64_t taps = smaller(all_taps, self.job.tap_chunk)
         if self.job.strided:
             return segment_scratch(&self.job, block, taps)
-        if self.job.lines:
-            return self.job.row[0].taps * ((LINE_MR - 1) * self.job.column[0].in_step + self.job.column[0].taps) * sizeof(void *)
         return block.tiles * self.job.mr * (1 + taps) * sizeof(void *)
 
     cdef int64_t _zeros(self) noexcept:
@@ -405,7 +398,7 @@ cdef class Gather(Runner):
         cdef void *small[256]
         cdef int64_t tasks, lane_bytes, bytes
         cdef int threads = on.threads
-        cdef bint exact = self.padding and not on.finite and not job.strided and not job.lines
+        cdef bint exact = self.padding and not on.finite and not job.strided
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act

@@ -42,7 +42,7 @@ cdef inline int64_t tile_start(const AxisPhase *cp, int64_t piece) noexcept nogi
 cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:
     """Decide how the lines of a column phase become tiles, which pieces reach outside the image, and what is copied."""
     cdef int64_t j
-    cp.pieces = ceil_div(cp.count, job.mr) if cp.count > (job.mr + 1) // 2 or job.lines else 0
+    cp.pieces = ceil_div(cp.count, job.mr) if cp.count > (job.mr + 1) // 2 else 0
     cp.left = cp.right = 0
     if cp.pieces == 0:
         cp.left = 0 if cp.least >= 0 and (cp.count - 1) * cp.in_step + cp.least + cp.reach <= job.w else 1

@@ -81,6 +81,7 @@ static const Table NAME(table) = {
     .mr = TILE_MR,
     .nr = MAX_NR,
     .depthwise_mr = MAX_DEPTHWISE_MR,
+    .line_rows = LINE_ROWS,
     .fma = HAS_FMA,
     .winograd = {{NAME(winograd2_input), NAME(winograd2_output), NAME(winograd2_kernel)},
                  {NAME(winograd4_input), NAME(winograd4_output), NAME(winograd4_kernel)}},

@@ -128,21 +128,30 @@ typedef struct {
     const void *bias, *alpha; /* [cout], or NULL */
     Activation act;
 } PixelLine;
-/* Depthwise along a line: LINE_MR neighbouring outputs of a kernel row of kw neighbouring taps, stride 1 or 2. */
+/* An input row of depthwise lines: its weights [kw][weights_step] for either output row, NULL where it does not reach it. */
 typedef struct {
-    const void *const *columns; /* [taps][(LINE_MR - 1)*stride + kw]: where each input column of a row tap finds its channels */
-    const void *weights;        /* [taps][kw][channels] */
-    void *out;
-    int64_t out_step;           /* bytes */
-    int64_t taps;               /* rows of the kernel that reach the image */
-    int64_t channels, pixels;   /* pixels <= LINE_MR are stored */
+    const void *x;
+    const void *weights[2];
+} DepthwiseRow;
+
+/* Depthwise along lines: up to LINE_ROWS (depthwise.h) rows of up to LINE_PIXELS neighbouring outputs, kernel rows of kw neighbouring taps, stride 1 or 2. */
+typedef struct {
+    const DepthwiseRow *rows;   /* [count] inside the image, ascending */
+    int64_t count;
+    int64_t offset, step;       /* bytes: from row->x to the tile's first input column, and from one to the next */
+    int64_t first, last;        /* columns inside the image */
+    int64_t weights_step;       /* elements */
+    void *out[2];
+    int64_t lines, out_step;    /* rows of outputs; bytes */
+    int64_t channels, pixels;
+    int64_t head;               /* the first vector's channels where it is not whole: the others are aligned then */
     const void *bias, *alpha;   /* [channels] or NULL */
     Activation act;
 } DepthwiseLine;
 
 typedef void (*DepthwiseLineKernel)(const DepthwiseLine *);
 
-enum { LINE_MR = 7 };
+enum { LINE_PIXELS = 7 };
 
 /* A few rows times a matrix that was not packed. */
 typedef struct {
@@ -172,7 +181,7 @@ typedef struct {
 
 typedef struct {
     const char *isa;
-    int itemsize, lanes, mr, nr, depthwise_mr, fma;
+    int itemsize, lanes, mr, nr, depthwise_mr, line_rows, fma;
     WinogradTransforms winograd[2]; /* F(2x2, 3x3), F(4x4, 3x3) */
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1], strided[MAX_NR + 1][MAX_MR + 1]; /* [nr][mr]; index 0 is unused */
     DepthwiseKernel depthwise;
