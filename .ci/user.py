@@ -17,8 +17,8 @@ def edges(image: Array) -> Array:
 
 
 image = np.random.default_rng(0).random((1, 8, 8, 1), dtype=np.float32)
-packed = cl.PackedKernel(np.ones((3, 3, 1, 4), np.float32))
-up = cl.conv2d_transpose(cl.conv2d(image, packed, strides=2), packed, strides=2)
+kernel = np.ones((3, 3, 1, 4), np.float32)
+up = cl.conv2d_transpose(cl.conv2d(image, cl.PackedKernel(kernel), strides=2), kernel, strides=2)
 model = Sequential([Conv2D(4, 3, activation="relu"), Flatten(), Dense(2)])
 model.build((None, 8, 8, 1))
 with cl.num_threads(1), cl.precision("fast"):
