@@ -116,12 +116,12 @@ class BuildExt(build_ext):
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
         if not DEBUG:
             ext.define_macros.append(("NDEBUG", "1"))
-        self.compile_kernels(ext, kind)
         ext.extra_compile_args += own_flags(kind)
         if OPENMP:
             compile_args, link_args = self.probe_openmp(openmp_pairs(self.plat_name, kind))
             ext.extra_compile_args += compile_args
             ext.extra_link_args += link_args
+        self.compile_kernels(ext, kind)
         super().build_extension(ext)
 
     def compile_kernels(self, ext: Extension, kind: str) -> None:
