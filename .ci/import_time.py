@@ -3,7 +3,7 @@
 Usage: python .ci/import_time.py LIMIT_IN_MILLISECONDS
 
 The limit is for a machine where the yardstick, Python work of the same kind, takes YARD milliseconds; on a
-slower one it is as much higher. (The import of NumPy is no yardstick: on one machine it took 57 ms and 115 ms.)
+slower one it is as much higher. (The import of NumPy is none: one machine took 57 ms, then 115 ms.)
 """
 
 import subprocess
