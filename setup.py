@@ -1,15 +1,20 @@
 """Build of the one compiled module: Cython loop nests, and the same C kernels compiled once per instruction
 set with its own flags.
 
-CONVLITE_OPENMP=0 builds without OpenMP, CONVLITE_DEBUG=1 with Cython's checks and C asserts. Metadata is in
-pyproject.toml.
+CONVLITE_OPENMP=0 builds without OpenMP, CONVLITE_DEBUG=1 with Cython's checks and C asserts. CC, CFLAGS,
+CPPFLAGS, LDFLAGS and ARCHFLAGS are used as always; the flags below come after CFLAGS. Nothing that was built
+is ever run, so cross builds work. Metadata is in pyproject.toml.
 """
 
 import os
 import platform
+import re
+import shutil
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -20,25 +25,37 @@ from setuptools.errors import CompileError, LinkError, PlatformError
 ISA = Path("src/convlite/kernels/isa")
 DEBUG = os.environ.get("CONVLITE_DEBUG", "0") == "1"
 OPENMP = os.environ.get("CONVLITE_OPENMP", "1") != "0"
-FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # 3.13t and 3.14t have no Limited API
 LIMITED_API = not FREE_THREADED and platform.python_implementation() == "CPython"
 
-# Each row: file in isa/, flags of GCC and Clang, flags of MSVC. base is what the platform guarantees.
+# Each row: file in isa/, and its flags, the same for GCC, Clang and clang-cl. base is what the platform
+# guarantees.
 ISA_FLAGS = {
-    "x86-64": [
-        ("base", [], []),
-        ("avx2", ["-mavx2", "-mfma"], ["/arch:AVX2"]),
-        ("avx512", ["-mavx512f", "-mavx2", "-mfma"], ["/arch:AVX512"]),
-    ],
-    "other": [("base", [], [])],
+    "x86-64": [("base", []), ("avx2", ["-mavx2", "-mfma"]), ("avx512", ["-mavx512f", "-mavx2", "-mfma"])],
+    "other": [("base", [])],
 }
 # -ffp-contract=off: fused multiply-adds are written where they are meant, so that all instruction sets give
 # the same bits. Never -ffast-math: it would break NaN and Inf, and set flush-to-zero for the whole process.
+KERNEL_FLAGS = ["-O3", "-fno-math-errno", "-ffp-contract=off"]
 FLAGS = {
-    "unix": ["-O3", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-std=gnu11"],
-    "msvc": ["/O2", "/std:c11"],
+    "unix": [*KERNEL_FLAGS, "-fvisibility=hidden", "-std=gnu11"],
+    "msvc": ["/O2", "/std:c11", "/fp:precise"],
+    "clang-cl": ["/std:c11", *(f"/clang:{flag}" for flag in KERNEL_FLAGS)],
 }
-OPENMP_FLAGS = {"unix": (["-fopenmp"], ["-fopenmp"]), "msvc": (["/openmp:llvm"], [])}
+CLANG_CL_TARGET = {"win-amd64": "x86_64", "win-arm64": "aarch64", "win32": "i686"}
+
+# What compiles, and what links, OpenMP programs; the first pair that works is taken.
+OPENMP_GNU = [(["-fopenmp"], ["-fopenmp"])]
+# Apple's Clang has the pragmas, but neither the option nor the runtime. Homebrew's is on no default path.
+OPENMP_APPLE = [
+    (
+        ["-Xpreprocessor", "-fopenmp", *(f"-I{p}/include" for p in prefix)],
+        [*(f"-L{p}/lib" for p in prefix), "-lomp"],
+    )
+    for prefix in ([], ["/opt/homebrew/opt/libomp"], ["/usr/local/opt/libomp"])
+]
+# Not /openmp:llvm: vcomp140.dll may be passed on in a wheel, libomp140.*.dll may not (Microsoft's terms).
+OPENMP_MICROSOFT = [(["/openmp"], [])]
 OPENMP_PROBE = """
 #include <omp.h>
 int main(void) {
@@ -48,12 +65,48 @@ int main(void) {
     return n == 0;
 }
 """
+OPENMP_HINT = {
+    "linux": "gcc brings it; clang needs Debian's and Ubuntu's libomp-dev, Fedora's libomp-devel",
+    "macosx": "`brew install libomp`; one that lies elsewhere: CPPFLAGS=-I..., LDFLAGS=-L...; a universal2 "
+    "Python also needs ARCHFLAGS='-arch arm64' or '-arch x86_64'",
+    "win": 'Visual Studio\'s component "Desktop development with C++"',
+}
+CLANG_CL_HINT = (
+    "convlite: clang-cl was not found; the kernels need it beside cl.exe. Install LLVM "
+    '(`winget install LLVM.LLVM`) or Visual Studio\'s component "C++ Clang Compiler for Windows", and put '
+    "its folder on PATH."
+)
 
 
-def machine() -> str:
-    """The kind of CPU that is built for (which may not be the one that builds)."""
-    name = (os.environ.get("_PYTHON_HOST_PLATFORM") or sysconfig.get_platform()).lower()
+def kind_of_cpu(plat: str) -> str:
+    """The row of ISA_FLAGS for a platform such as "linux-x86_64", which may not be the one that builds."""
+    name = plat.lower()
+    archs = set(re.findall(r"-arch\s+(\S+)", os.environ.get("ARCHFLAGS", "")))
+    if name.startswith("macosx") and len(archs) == 1:
+        name = archs.pop()  # of a universal2 Python
     return "x86-64" if name.endswith(("x86_64", "amd64")) and sys.maxsize > 2**32 else "other"
+
+
+def own_flags(kind: str) -> list[str]:
+    """Our flags; no debug symbols, ten times the size of the code, unless CFLAGS ask for them."""
+    symbols = DEBUG or re.search(r"(^|\s)-g", os.environ.get("CFLAGS", ""))
+    return FLAGS[kind] if symbols or kind != "unix" else [*FLAGS[kind], "-g0"]
+
+
+def openmp_pairs(plat: str, kind: str) -> list[tuple[list[str], list[str]]]:
+    """The pairs of compile and link arguments to try."""
+    if kind == "msvc":
+        return OPENMP_MICROSOFT
+    return OPENMP_GNU + OPENMP_APPLE if plat.startswith("macosx") else OPENMP_GNU
+
+
+def openmp_error(plat: str) -> str:
+    """What to do when no pair works."""
+    hint = next((f" ({hint})" for system, hint in OPENMP_HINT.items() if plat.startswith(system)), "")
+    return (
+        "convlite: the C compiler cannot build OpenMP programs; its own message is above. Install the OpenMP "
+        f"runtime{hint}, or another compiler (CC=gcc), or set CONVLITE_OPENMP=0 to build for one thread."
+    )
 
 
 class BuildExt(build_ext):
@@ -61,44 +114,65 @@ class BuildExt(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
-        flags = list(FLAGS[kind])
-        if kind == "unix" and not DEBUG:
-            flags.append("-g0")  # debug symbols are ten times the size of the code
         if not DEBUG:
             ext.define_macros.append(("NDEBUG", "1"))
-        for isa, unix, msvc in ISA_FLAGS[machine()]:
-            out = Path(self.build_temp) / "isa" / isa
-            own = unix if kind == "unix" else msvc
-            ext.extra_objects += self.compiler.compile(
-                [str(ISA / f"{isa}.c")],
-                output_dir=str(out),
-                include_dirs=[str(ISA)],
-                extra_postargs=flags + own,
-                depends=ext.depends,
-            )
-            ext.define_macros.append((f"CONVLITE_HAVE_{isa.upper()}", "1"))
+        ext.extra_compile_args += own_flags(kind)
         if OPENMP:
-            compile_args, link_args = OPENMP_FLAGS[kind]
-            self.probe_openmp(compile_args, link_args)
-            flags += compile_args
+            compile_args, link_args = self.probe_openmp(openmp_pairs(self.plat_name, kind))
+            ext.extra_compile_args += compile_args
             ext.extra_link_args += link_args
-        ext.extra_compile_args += flags
+        self.compile_kernels(ext, kind)
         super().build_extension(ext)
 
-    def probe_openmp(self, compile_args: list[str], link_args: list[str]) -> None:
-        """Compile and link an OpenMP program (never run it: builds may be cross), or say how to go on."""
-        with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder) / "probe.c"
-            source.write_text(OPENMP_PROBE)
-            try:
-                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_args)
-                self.compiler.link_executable(objects, str(Path(folder) / "probe"), extra_postargs=link_args)
-            except (CompileError, LinkError) as error:
-                raise PlatformError(
-                    "the C compiler cannot build OpenMP programs. Install its OpenMP runtime (Debian: gcc "
-                    "brings libgomp, clang needs libomp-dev; macOS: libomp), or set CONVLITE_OPENMP=0 "
-                    "to build for one thread."
-                ) from error
+    def compile_kernels(self, ext: Extension, kind: str) -> None:
+        """Compile isa/*.c, each for its instruction set, and tell the extension which there are."""
+        with self.clang_cl() if kind == "msvc" else nullcontext(own_flags(kind)) as flags:
+            for isa, own in ISA_FLAGS[kind_of_cpu(self.plat_name)]:
+                ext.extra_objects += self.compiler.compile(
+                    [str(ISA / f"{isa}.c")],
+                    output_dir=str(Path(self.build_temp) / "isa" / isa),
+                    include_dirs=[str(ISA)],
+                    extra_postargs=flags + own,
+                    depends=ext.depends,
+                )
+                ext.define_macros.append((f"CONVLITE_HAVE_{isa.upper()}", "1"))
+
+    @contextmanager
+    def clang_cl(self) -> Iterator[list[str]]:
+        """Let Clang compile in place of cl.exe for a while, and give its flags.
+
+        A micro-kernel keeps its sums in registers only if its loops over them are unrolled, and cl.exe has
+        no pragma for that. The objects fit together; the loop nests, which use OpenMP, stay with cl.exe.
+        """
+        llvm = os.path.expandvars(r"%ProgramFiles%\LLVM\bin")
+        found = shutil.which("clang-cl") or shutil.which("clang-cl", path=llvm)
+        if found is None:
+            raise PlatformError(CLANG_CL_HINT)
+        if not self.compiler.initialized:
+            self.compiler.initialize(self.plat_name)
+        before = self.compiler.cc
+        self.compiler.cc = found
+        try:
+            yield [*FLAGS["clang-cl"], f"--target={CLANG_CL_TARGET[self.plat_name]}-pc-windows-msvc"]
+        finally:
+            self.compiler.cc = before
+
+    def probe_openmp(self, pairs: list[tuple[list[str], list[str]]]) -> tuple[list[str], list[str]]:
+        """The first pair that compiles and links an OpenMP program."""
+        for compile_args, link_args in pairs:
+            with tempfile.TemporaryDirectory() as folder:
+                source = Path(folder) / "probe.c"
+                source.write_text(OPENMP_PROBE)
+                program = str(Path(folder) / "probe")
+                try:
+                    objects = self.compiler.compile(
+                        [str(source)], output_dir=folder, extra_postargs=compile_args
+                    )
+                    self.compiler.link_executable(objects, program, extra_postargs=link_args)
+                except (CompileError, LinkError):
+                    continue
+                return compile_args, link_args
+        raise PlatformError(openmp_error(self.plat_name))
 
 
 extension = Extension(
@@ -115,11 +189,12 @@ extension = Extension(
     py_limited_api=LIMITED_API,
 )
 
-setup(
-    ext_modules=cythonize(
-        [extension],
-        compiler_directives={"boundscheck": DEBUG, "initializedcheck": DEBUG, "cdivision": False},
-    ),
-    cmdclass={"build_ext": BuildExt},
-    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
-)
+if __name__ == "__main__":  # the tests import what is above
+    setup(
+        ext_modules=cythonize(
+            [extension],
+            compiler_directives={"boundscheck": DEBUG, "initializedcheck": DEBUG, "cdivision": False},
+        ),
+        cmdclass={"build_ext": BuildExt},
+        options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
+    )

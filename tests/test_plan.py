@@ -137,11 +137,11 @@ def test_the_compiled_core_checks_sizes_itself() -> None:
     """Plans and arrays that do not belong together are refused, and nothing is written."""
     made = plan_of(SMALL[1], np.float32, "base")
     x, kernel, _ = SMALL[1].operands(np.float32)
-    out = np.full(cl.conv2d(x, kernel).shape, -77.25, np.float32)
+    out = np.full(cl.conv2d(x, kernel, **SMALL[1].options).shape, -77.25, np.float32)
     with pytest.raises(ValueError, match="internal error: x has"):
         made.runner.run(x[:, 1:], kernel, None, None, out, 0, 0.0, 0.0, True, 1)
     with pytest.raises(ValueError, match="internal error: weights has"):
-        made.runner.run(x, kernel[:1], None, None, out, 0, 0.0, 0.0, True, 1)
+        made.runner.run(x, kernel[:, :, :1], None, None, out, 0, 0.0, 0.0, True, 1)
     assert (out == -77.25).all()
     with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
         pickle.dumps(made.runner)

@@ -19,7 +19,7 @@
 
 /* Tells the compiler nothing that is true of two pointers, so that it keeps addressing pixels from them instead of
    making fourteen pointers that do not fit its registers. */
-#if defined(__GNUC__)
+#if defined(__GNUC__) || defined(__clang__) /* clang-cl defines only the second */
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE static __attribute__((noinline))
 #define KEEP(a) __asm__("" : "+r"(a))

@@ -160,8 +160,8 @@ INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int 
     }
     REAL lane[LANES * LANES];
     UNROLL for (int i = 0; i < wide; i++) VSTORE(lane + i * LANES, r[i]);
-    for (int64_t p = 0; p < pixels - 1; p++) __builtin_memcpy(out + p * pitch, lane + p * wide, (size_t)wide * sizeof(REAL));
-    __builtin_memcpy(out + (pixels - 1) * pitch, lane + (pixels - 1) * wide, (size_t)rows * sizeof(REAL));
+    for (int64_t p = 0; p < pixels - 1; p++) memcpy(out + p * pitch, lane + p * wide, (size_t)wide * sizeof(REAL));
+    memcpy(out + (pixels - 1) * pitch, lane + (pixels - 1) * wide, (size_t)rows * sizeof(REAL));
 }
 
 /* A group of n rows of a line, beginning at row `first` of `rows`; the pitch is a constant where one group is all. */
