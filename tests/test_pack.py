@@ -14,8 +14,9 @@ import pytest
 
 import convlite as cl
 from convlite import _dispatch, _kernels
+from convlite._memory import aligned_empty
 from convlite.geometry import residue_classes
-from convlite.pack import PackedKernel, aligned_empty, channels_of
+from convlite.pack import PackedKernel, channels_of
 
 
 def numbered(*shape: int, dtype: Any = np.float32) -> np.ndarray:

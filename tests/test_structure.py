@@ -18,7 +18,8 @@ MAX_LINES = 600
 
 # Module -> the modules of convlite that it may import. The compiled `_kernels` import none of them.
 MAY_IMPORT: dict[str, set[str]] = {
-    "arguments": set(),
+    "_memory": {"_kernels"},
+    "arguments": {"_memory"},
     "reference": {"arguments"},
     "geometry": {"arguments"},
     "activations": {"arguments"},
@@ -29,12 +30,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
-    "pack": {"arguments", "geometry", "heads", "plan", "_dispatch", "_kernels"},
+    "pack": {"_memory", "arguments", "geometry", "heads", "plan", "_dispatch", "_kernels"},
     "ops": {"arguments", "geometry", "winograd", "plan", "pack", "activations", "_dispatch", "_precision"}
-    | {"_threads", "_kernels", "heads", "_calls"},
+    | {"_threads", "_kernels", "heads", "_calls", "_memory"},
     "_equivalents": {"arguments", "geometry"},
     "explain": {"_equivalents", "ops", "arguments"},
-    "_calls": {"plan", "winograd", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"},
+    "_calls": {"plan", "winograd", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
+    | {"_memory"},
     "pooling": {"arguments", "geometry", "_dispatch", "_threads", "_kernels"},
     "images": {"arguments", "activations", "geometry"},
     "pointwise": {"arguments", "activations", "ops"},
@@ -43,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "initializers": {"_philox", "arguments"},
     "layers": {
         "_calls",
+        "_memory",
         "ops",
         "pooling",
         "images",

@@ -100,6 +100,7 @@ class Call:
         is_fast: Callable[[], bool],
         threads_for: Callable[[int], int] | None,
         multiply_adds: int,
+        new_output: Callable[[tuple[int, ...], np.dtype[Any]], Array],
     ) -> None: ...
 
 class Calls:

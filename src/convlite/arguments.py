@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeGuard, cast
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from ._memory import new_output
+
 Array = NDArray[Any]
 Pair = tuple[int, int]
 PadMode = Literal["valid", "same", "same_lower"]
@@ -295,7 +297,7 @@ def check_out(
     """The array to write into: a new one, or `out` if it fits and overlaps no input."""
     if out is None:
         try:
-            return np.empty(shape, dtype)
+            return new_output(shape, dtype)
         except (ValueError, MemoryError) as error:
             if math.prod(shape) * dtype.itemsize > _MAX_BYTES:
                 raise MemoryError(

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision, _threads
 from ._calls import Given, Packing, remember, runner_for
+from ._memory import new_output
 from ._precision import Precision
 from .activations import CODES, NONE, Spec, resolve
 from .arguments import (
@@ -310,7 +311,7 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
 
 def softmax_rows(x: Array) -> Array:
     """Softmax over the last axis of a C-contiguous array."""
-    result = np.empty_like(x)
+    result = new_output(x.shape, x.dtype)
     if x.size:
         columns = x.shape[-1]
         isa, threads = _dispatch.active_isa(), _threads.threads_for(30 * x.size)
@@ -529,7 +530,7 @@ def _run(
     inputs = (x, array, kernel, weights, bias, bias_array) if out is not None else ()
     y = check_out(out, geometry.out_shape, dtype, inputs)
     # a callable may raise: out stays untouched
-    target = np.empty(geometry.out_shape, dtype) if after is not None and out is not None else y
+    target = new_output(geometry.out_shape, dtype) if after is not None and out is not None else y
     packing: Packing = (operation, weights.shape, strides, dilations, groups, isa)
     panels: Panels | None = None
     if isinstance(weights, PackedKernel):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels
+from ._memory import aligned_empty
 from .arguments import Array, Pair, as_operand, as_pair, as_size
 from .geometry import residue_classes
 from .heads import layout_for
@@ -23,7 +24,6 @@ from .plan import algorithm_for
 
 Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
 _RANK = {"conv2d": 4, "conv2d_transpose": 4, "depthwise_conv2d": 4, "dense": 2}
-_ALIGNMENT = 64  # a cache line, and a whole AVX-512 vector
 
 
 class Panels(NamedTuple):
@@ -31,13 +31,6 @@ class Panels(NamedTuple):
 
     data: Array
     finite: bool  # no Inf, no NaN: zeros may stand for padding
-
-
-def aligned_empty(size: int, dtype: np.dtype[Any]) -> Array:
-    """A 1-D array that starts on a cache line."""
-    raw = np.empty(size + _ALIGNMENT // dtype.itemsize, dtype)
-    start = -_kernels.address(raw) % _ALIGNMENT // dtype.itemsize
-    return raw[start : start + size]
 
 
 def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[int, int, int]:

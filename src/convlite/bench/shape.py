@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._memory import new_output
 from ..geometry import Axis, conv_axis, transpose_axis
 
 __all__ = ["FAMILIES", "Operands", "Shape", "families_of", "load", "parse", "shipped"]
@@ -153,9 +154,11 @@ class Operands:
 
     @classmethod
     def of(cls, shape: Shape) -> Operands:
-        """The same arrays in every process: the shape's name is the seed."""
+        """The same arrays in every process: the shape's name is the seed. x is on a cache line, as it is where
+        a library allocated it."""
         random = np.random.default_rng(zlib.crc32(shape.name.encode()))
-        x = random.standard_normal(shape.x, dtype=np.float32)
+        x = new_output(shape.x, np.dtype(np.float32))
+        random.standard_normal(dtype=np.float32, out=x)
         kernel = random.standard_normal(shape.kernel_shape, dtype=np.float32)
         bias = None if shape.operation == "dense" else random.standard_normal(shape.cout, dtype=np.float32)
         return cls(shape, x, kernel, bias)
@@ -163,7 +166,10 @@ class Operands:
     @property
     def nchw(self) -> Array:
         """x with its channels first, contiguous."""
-        return np.ascontiguousarray(self.x.transpose(0, 3, 1, 2))
+        turned = self.x.transpose(0, 3, 1, 2)
+        y = new_output(turned.shape, turned.dtype)
+        y[...] = turned
+        return y
 
     @property
     def channels_first(self) -> Array:

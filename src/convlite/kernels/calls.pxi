@@ -12,10 +12,8 @@
 # For anything else `replay` answers None, and the checked way is taken, which raises what there is to raise. The number of
 # threads is decided anew by each call that is worth more than one.
 
-from numpy import empty as _empty
 from numpy import ndarray as _ndarray
 
-cdef object new_array = _empty
 cdef object array_type = _ndarray
 
 cdef extern from "Python.h":
@@ -106,10 +104,10 @@ cdef class Call:
     cdef Runner runner
     cdef Recipe recipe         # how the kernel is packed anew by each call; None: it is packed, or used as it lies
     cdef tuple given
-    cdef tuple new             # numpy.empty's arguments for the output
+    cdef tuple new             # new_output's arguments
     cdef tuple keep            # what `fixed` points into
     cdef object fast           # None: any precision
-    cdef object is_fast, threads_for, after
+    cdef object is_fast, threads_for, after, new_output
     cdef int64_t multiply_adds
     cdef Shape x, kernel, out
     cdef Py_ssize_t channels
@@ -118,10 +116,10 @@ cdef class Call:
     cdef View views[2]
 
     def __cinit__(self, Runner runner, tuple given, tuple x_shape, tuple out_shape, dtype, tuple kernel_shape, recipe, panels,
-                  fused, after, bint padding, fast, is_fast, threads_for, int64_t multiply_adds):
+                  fused, after, bint padding, fast, is_fast, threads_for, int64_t multiply_adds, new_output):
         self.runner, self.recipe, self.given, self.new = runner, recipe, given, (out_shape, dtype)
         self.fast, self.is_fast, self.threads_for, self.after = fast, is_fast, threads_for, after
-        self.multiply_adds, self.padding, self.plain = multiply_adds, padding, panels is None
+        self.multiply_adds, self.padding, self.plain, self.new_output = multiply_adds, padding, panels is None, new_output
         self.channels = out_shape[len(out_shape) - 1]
         keep_shape(&self.x, x_shape)
         keep_shape(&self.out, out_shape)
@@ -168,7 +166,7 @@ cdef class Call:
                 on.weights = <const char *> views[2].buf
             if out is None:
                 try:
-                    y = PyObject_Call(new_array, self.new, NULL)
+                    y = PyObject_Call(self.new_output, self.new, NULL)
                 except MemoryError:
                     return None
                 PyObject_GetBuffer(y, &views[0], PyBUF_WRITABLE)
@@ -195,32 +193,36 @@ cdef class Call:
 
 
 cdef class Calls:
-    """The calls that were made with one kernel, or with plain arrays; at most MOST_CALLS, the oldest goes first."""
+    """The calls that were made with one kernel, or with plain arrays; at most MOST_CALLS, the oldest goes first.
 
-    cdef list calls
-    cdef Py_ssize_t oldest
+    The tuple is never changed but replaced, so that threads may look through the one they hold.
+    """
+
+    cdef tuple calls
 
     def __cinit__(self):
-        self.calls = []
+        self.calls = ()
+
+    cdef tuple held(self):
+        with cython.critical_section(self):  # for interpreters without a GIL; nothing elsewhere
+            return self.calls
 
     def __len__(self):
-        return len(self.calls)
+        return len(self.held())
 
     def keep(self, Call call):
         """Remember a call."""
-        if len(self.calls) < MOST_CALLS:
-            self.calls.append(call)
-        else:
-            self.calls[self.oldest] = call
-            self.oldest = (self.oldest + 1) % MOST_CALLS
+        with cython.critical_section(self):
+            self.calls = (*self.calls[max(0, len(self.calls) - MOST_CALLS + 1):], call)
 
     def clear(self):
         """Forget them all."""
-        self.calls.clear()
+        with cython.critical_section(self):
+            self.calls = ()
 
     cdef Call find(self, const View *x, tuple given):
         cdef Call call
-        for call in self.calls:
+        for call in self.held():
             if call.serves(x, given):
                 return call
         return None
@@ -255,7 +257,7 @@ def replay(tuple given, x, kernel, bias, out):
     `given`: the operation's name and all of its other arguments. out is untouched where the answer is None.
     """
     cdef Calls calls = calls_of(kernel)
-    return None if calls is None or not calls.calls else run_again(given, x, calls, kernel, bias, out)
+    return None if calls is None else run_again(given, x, calls, kernel, bias, out)
 
 
 def is_known(tuple given, x, kernel):

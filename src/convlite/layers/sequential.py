@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 
-import numpy as np
 import numpy.typing as npt
 
+from .._memory import new_output
 from ..arguments import as_operand, as_size
 from .base import Array, Layer
 from .chain import Chain
@@ -121,7 +121,7 @@ class Sequential(Chain):
         with reporting(progress, total, self.name) as report:
             first = self(x[:size])
             report(min(size, total))
-            result = np.empty((total, *first.shape[1:]), first.dtype)
+            result = new_output((total, *first.shape[1:]), first.dtype)
             result[:size] = first
             for start in range(size, total, size):
                 result[start : start + size] = self(x[start : start + size])

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 import convlite as cl
 
 from ... import _dispatch
+from ..._memory import new_output
 from ...pack import Operation
 from ..shape import Operands
 from . import Call
@@ -40,7 +39,7 @@ def prepare(operands: Operands) -> dict[str, Call]:
     packed = cl.PackedKernel(operands.kernel, name, **packing, **groups)
     options = packing | groups | ({} if name == "dense" else {"padding": shape.padding})
     run = partial(getattr(cl, name), operands.x, packed, operands.bias, **options)
-    out = np.empty(shape.out, np.float32)
+    out = new_output(shape.out, operands.x.dtype)
     into = partial(run, out=out)
     if "dilations" in options:
         options["dilation_rate"] = options.pop("dilations")

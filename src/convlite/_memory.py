@@ -1,0 +1,46 @@
+"""Arrays that start on a cache line."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _kernels
+
+ALIGNMENT = 64  # a cache line, and a whole AVX-512 vector
+# NumPy's large arrays begin 16 bytes behind a line, so that every other vector of an AVX2 kernel and each
+# of an AVX-512 kernel lies across two. From this size on the microsecond of aligning is won back: depthwise
+# 3x3 on 96 channels of 56x56 55 -> 74 GFLOP/s with x and output on a line, first layers and 1x1 +1 to 3%.
+LARGE = 64 * 1024
+
+
+def aligned_empty(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An uninitialised 1-D array that starts on a cache line."""
+    raw = np.empty(size + ALIGNMENT // dtype.itemsize, dtype)
+    start = -_kernels.address(raw) % ALIGNMENT // dtype.itemsize
+    return raw[start : start + size]
+
+
+def new_output(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An uninitialised array of this shape, on a cache line if it is large; errors are numpy.empty's.
+
+    >>> new_output((1, 128, 128, 8), np.dtype("float32")).__array_interface__["data"][0] % 64
+    0
+    """
+    return (
+        aligned_empty(math.prod(shape), dtype).reshape(shape)
+        if is_large(shape, dtype)
+        else np.empty(shape, dtype)
+    )
+
+
+def is_large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether an array is worth aligning, and not so large that numpy.empty must say why it fails.
+
+    >>> is_large((4, 4), np.dtype("float32")), is_large((2**62, 2**62), np.dtype("float32"))
+    (False, False)
+    """
+    return LARGE <= math.prod(shape) * dtype.itemsize < 2**62
