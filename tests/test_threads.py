@@ -313,12 +313,23 @@ def test_a_pool_of_forked_processes() -> None:
 
 def test_where_the_pool_cannot_be_freed_the_child_computes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_kernels, "pause_openmp", lambda: False)
-    monkeypatch.setattr(_threads, "_pause_failed", False)
     with cl.num_threads(4):
         _threads._before_fork()
         assert cl.get_num_threads() == 4  # the parent goes on as before
         _threads._after_in_child()
         assert cl.get_num_threads() == 1
+
+
+def test_threads_that_fork_at_once_do_not_mix_their_pools_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_kernels, "pause_openmp", lambda: False)
+    _threads._before_fork()
+    monkeypatch.setattr(_kernels, "pause_openmp", lambda: True)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(_threads._before_fork).result()
+        pool.submit(_threads._after_in_child).result()
+    assert not _threads._forked_serial
+    _threads._after_in_child()
+    assert _threads._forked_serial
 
 
 # ---- many callers ------------------------------------------------------------------------------------------
