@@ -1,4 +1,4 @@
-"""tests/bits.py: instruction sets give the same bits, and what differs is named."""
+"""tests/bit_lists.py: instruction sets give the same bits, and what differs is named."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bits import FAMILIES, compare, digest
+from bit_lists import FAMILIES, compare, digest
 
 from convlite import _dispatch
 
