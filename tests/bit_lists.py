@@ -1,7 +1,7 @@
 """The bits of the kernels' results, a line for each call, to be compared between machines.
 
     python tests/bit_lists.py [--isa NAME] > FILE           # write
-    python tests/bit_lists.py [--isa NAME] --compare FILE   # differences from FILE; exit code 1 if there are any
+    python tests/bit_lists.py [--isa NAME] --compare FILE   # differences; exit code 1 if there are any
 
 A line has the name of the call, the dtype, a hash of the operands and one of the result. Instruction sets
 with fused multiply-add (avx2, avx512, NEON) must give equal lines, and so must those without (SSE2, plain C).
