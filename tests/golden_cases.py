@@ -38,7 +38,8 @@ def golden_cases(name: str, *functions: str) -> list[Any]:
         for entry in json.loads(str(file["cases"])):
             if functions and entry["function"] not in functions:
                 continue
-            arrays = {key: file[f"{entry['name']}/{key}"] for key in [*entry["operands"], "want"]}
+            stored = {key: file[f"{entry['name']}/{key}"] for key in [*entry["operands"], "want"]}
+            arrays = {key: array.astype(array.dtype.newbyteorder("=")) for key, array in stored.items()}
             case = GoldenCase(
                 entry["function"], entry["source"], {key: arrays[key] for key in entry["operands"]},
                 entry["options"], arrays["want"],

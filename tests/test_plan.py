@@ -141,7 +141,7 @@ def test_the_compiled_core_checks_sizes_itself() -> None:
     with pytest.raises(ValueError, match="internal error: x has"):
         made.runner.run(x[:, 1:], kernel, None, None, out, 0, 0.0, 0.0, True, 1)
     with pytest.raises(ValueError, match="internal error: weights has"):
-        made.runner.run(x, kernel[:, :, :1], None, None, out, 0, 0.0, 0.0, True, 1)
+        made.runner.run(x, kernel[..., :1].copy(), None, None, out, 0, 0.0, 0.0, True, 1)
     assert (out == -77.25).all()
     with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
         pickle.dumps(made.runner)

@@ -16,7 +16,9 @@ import pytest
 from interpreter import python
 
 import convlite as cl
-from convlite import _dispatch, _kernels, _threads
+from convlite import _dispatch, _kernels, _threads, ops
+from convlite.initializers import GlorotUniform
+from convlite.layers import Conv2D
 
 needs_openmp = pytest.mark.skipif(not _dispatch.config()["openmp"], reason="this build has no OpenMP")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -313,12 +315,23 @@ def test_a_pool_of_forked_processes() -> None:
 
 def test_where_the_pool_cannot_be_freed_the_child_computes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_kernels, "pause_openmp", lambda: False)
-    monkeypatch.setattr(_threads, "_pause_failed", False)
     with cl.num_threads(4):
         _threads._before_fork()
         assert cl.get_num_threads() == 4  # the parent goes on as before
         _threads._after_in_child()
         assert cl.get_num_threads() == 1
+
+
+def test_threads_that_fork_at_once_do_not_mix_their_pools_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_kernels, "pause_openmp", lambda: False)
+    _threads._before_fork()
+    monkeypatch.setattr(_kernels, "pause_openmp", lambda: True)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(_threads._before_fork).result()
+        pool.submit(_threads._after_in_child).result()
+    assert not _threads._forked_serial
+    _threads._after_in_child()
+    assert _threads._forked_serial
 
 
 # ---- many callers ------------------------------------------------------------------------------------------
@@ -358,6 +371,41 @@ def test_a_kernel_may_be_packed_by_many_at_once() -> None:
 
     with _dispatch.use_isa("base"), ThreadPoolExecutor(6) as pool:
         assert list(pool.map(call, range(6))) == [144.0] * 6
+
+
+def test_caches_may_be_filled_by_many_at_once() -> None:
+    """Plans are thrown out, layers are built and forget shapes (they remember 64), while others compute."""
+    rng = np.random.default_rng(1)
+    kernel = rng.standard_normal((3, 3, 4, 8)).astype(np.float32)
+    images = [rng.standard_normal((1, 5 + i % 9, 6 + i // 9, 4)).astype(np.float32) for i in range(72)]
+
+    def fresh() -> Conv2D:
+        return Conv2D(8, 3, padding="same", kernel_initializer=GlorotUniform(seed=3), activation="tanh")
+
+    first, layer = fresh(), fresh()
+    want = [first(x).tobytes() + cl.conv2d(x, kernel, strides=2).tobytes() for x in images]
+    ops._plan.cache_clear()
+    start = threading.Barrier(9)
+
+    def compute(i: int) -> bool:
+        start.wait()
+        order = [(i * 11 + j) % len(images) for j in range(len(images))]
+        return all(
+            layer(images[j]).tobytes() + cl.conv2d(images[j], kernel, strides=2).tobytes() == want[j]
+            for j in order + order[::-1]
+        )
+
+    def forget() -> bool:
+        start.wait()
+        for _ in range(50):
+            ops._plan.cache_clear()
+            ops._geometry.cache_clear()
+            time.sleep(1e-4)
+        return True
+
+    with ThreadPoolExecutor(9) as pool:
+        done = [pool.submit(forget), *(pool.submit(compute, i) for i in range(8))]
+        assert all(result.result() for result in done)
 
 
 def test_the_interpreter_runs_on_during_a_call() -> None:

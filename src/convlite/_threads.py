@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +22,7 @@ SERIAL_WORK = 2_000_000
 _scope: contextvars.ContextVar[int | None] = contextvars.ContextVar("convlite_num_threads", default=None)
 _process: int | None = None
 _forked_serial = False
-_pause_failed = False
+_fork = threading.local()  # what a thread that forks must remember: several may fork at once
 
 
 def _environment() -> tuple[int, str] | None:
@@ -129,13 +130,12 @@ def threads_for(multiply_adds: int) -> int:
 
 
 def _before_fork() -> None:
-    global _pause_failed
-    _pause_failed = not _kernels.pause_openmp()
+    _fork.pause_failed = not _kernels.pause_openmp()
 
 
 def _after_in_child() -> None:
     global _forked_serial
-    _forked_serial = _forked_serial or _pause_failed
+    _forked_serial = _forked_serial or _fork.pause_failed
 
 
 if hasattr(os, "register_at_fork"):

@@ -228,7 +228,7 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VMAX(a, b) vbslq_f32(vcgtq_f32(a, b), a, b) /* as on x86: -0 and NaN come from b */
 #define VMIN(a, b) vbslq_f32(vcltq_f32(a, b), a, b)
 #define VSELECT_NEGATIVE(x, a, b) vbslq_f32(vcltq_f32(x, vdupq_n_f32(0.0f)), a, b)
-#define VMAX_NAN(a, b) vmaxq_f32(a, b)
+#define VMAX_NAN(a, b) vbslq_f32(vceqq_f32(a, a), VMAX(a, b), a) /* vmaxq_f32 would take +0 of two zeros, x86 takes b */
 #define VBITS(word) vreinterpretq_f32_u32(vdupq_n_u32(word))
 #define VAND(a, b) vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)))
 #define VOR(a, b) vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)))
@@ -248,7 +248,7 @@ static inline V NAME(select_negative)(V x, V a, V b) {
 #define VMAX(a, b) vbslq_f64(vcgtq_f64(a, b), a, b) /* as on x86: -0 and NaN come from b */
 #define VMIN(a, b) vbslq_f64(vcltq_f64(a, b), a, b)
 #define VSELECT_NEGATIVE(x, a, b) vbslq_f64(vcltq_f64(x, vdupq_n_f64(0.0)), a, b)
-#define VMAX_NAN(a, b) vmaxq_f64(a, b)
+#define VMAX_NAN(a, b) vbslq_f64(vceqq_f64(a, a), VMAX(a, b), a)
 #define VBITS(word) vreinterpretq_f64_u64(vdupq_n_u64(word))
 #define VAND(a, b) vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)))
 #define VOR(a, b) vreinterpretq_f64_u64(vorrq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)))
