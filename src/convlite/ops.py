@@ -2,7 +2,7 @@
 
 Each is a docstring and a few lines; `_run` is what they share. Shapes: N images, H x W pixels, C channels;
 kernels are kh x kw. dtypes: float32 or float64, the same for all operands of a call. In place of `kernel`
-each accepts a PackedKernel. Common arguments:
+each accepts a PackedKernel. Subnormal numbers count as zeros. Common arguments:
 
     strides, dilations   int, (h, w), or TensorFlow's [1, h, w, 1]
     padding              "valid", "same" (TensorFlow's rule), "same_lower" (ONNX), an int, (ph, pw),

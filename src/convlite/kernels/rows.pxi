@@ -9,6 +9,7 @@ def multiply_rows(str isa, int itemsize, x, w, bias, alpha, out, int64_t rows, i
     memset(views, 0, sizeof(views))
     cdef Rows whole
     cdef int64_t piece, pieces, lines
+    cdef uint64_t mode
     cdef int i
     try:
         whole.x = borrow(x, &views[0], rows * kc * itemsize, False, "x")
@@ -26,11 +27,15 @@ def multiply_rows(str isa, int itemsize, x, w, bias, alpha, out, int64_t rows, i
         threads = <int> smaller(threads, pieces)
         if threads <= 1:
             with nogil:
+                mode = float_mode_enter(FLUSH)
                 for piece in range(pieces):
                     run_rows(table, &whole, piece, pieces, itemsize)
+                float_mode_leave(mode)
         else:
             for piece in prange(pieces, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+                mode = float_mode_enter(FLUSH)
                 run_rows(table, &whole, piece, pieces, itemsize)
+                float_mode_leave(mode)
     finally:
         for i in range(5):
             PyBuffer_Release(&views[i])
