@@ -28,7 +28,7 @@ def eager_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counts(promise: Promise) -> tuple[int, ...]:
-    """Threads; tails of channels and pixels, of which there are many, have two counts, and so batches 1 to 4."""
+    """Threads; the many tails of channels and pixels have two counts, and so batches 1 to 4."""
     if not _dispatch.config()["openmp"]:
         return (1,)
     return (1, 3) if "pixels-" in promise.name or "channels-" in promise.name else (1, 2, 3, 7)
