@@ -109,6 +109,22 @@ def test_more_threads_than_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_array_equal(cl.conv2d(x, kernel), np.full((1, 1, 1, 3), 2.0))
 
 
+@needs_openmp
+def test_absurdly_many_threads() -> None:
+    """libgomp ends the process where it cannot create a thread, and overflows the stack before that."""
+    script = """
+    import numpy as np, convlite as cl
+    cl.set_num_threads(2**31 - 1)
+    x = np.ones((1, 1000, 1000, 4), np.float32)
+    assert cl.conv2d(x, np.ones((3, 3, 4, 8), np.float32)).max() == 36
+    assert cl.max_pool2d(x, 2).sum() == 1e6 and cl.avg_pool2d(x, 2).sum() == 1e6
+    assert cl.softmax(x).max() == 0.25 and cl.tanh(x).max() < 1
+    print("ok")
+    """
+    run = python(script)
+    assert run.stdout == "ok\n", (run.returncode, run.stderr)
+
+
 # ---- the default -------------------------------------------------------------------------------------------
 
 PRINT = """

@@ -18,6 +18,8 @@ from .arguments import as_size
 
 # Multiply-adds: a region costs about 6 us and waking a sleeping thread 30; below 40 us of work it loses.
 SERIAL_WORK = 2_000_000
+# Any count may be asked for; where threads cannot be created, OpenMP's runtime ends the process.
+MOST_THREADS = max(64, 2 * (os.cpu_count() or 1))
 
 _scope: contextvars.ContextVar[int | None] = contextvars.ContextVar("convlite_num_threads", default=None)
 _process: int | None = None
@@ -148,6 +150,8 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set the number of threads for the whole process (a scope of num_threads comes first).
 
+    A call uses at most 64 or twice as many as there are CPUs, whichever is more.
+
     Examples:
         >>> set_num_threads(get_num_threads())
     """
@@ -175,7 +179,7 @@ def threads_for(multiply_adds: int) -> int:
     """The number of threads worth their cost for this work; 1 inside another library's parallel region."""
     if multiply_adds < SERIAL_WORK:
         return 1
-    count = get_num_threads()
+    count = min(get_num_threads(), MOST_THREADS)
     return 1 if count > 1 and _kernels.in_parallel() else count
 
 

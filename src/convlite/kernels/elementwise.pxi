@@ -54,7 +54,8 @@ def softmax(str isa, int itemsize, x, out, int64_t rows, int64_t columns, int th
         dst = <char *> borrow(out, &views[1], rows * columns * itemsize, True, "out")
         step = max(1, 4096 // columns)
         pieces = ceil_div(rows, step)
-        if threads <= 1 or pieces <= 1:
+        threads = <int> smaller(threads, pieces)
+        if threads <= 1:
             with nogil:
                 mode = float_mode_enter(FLUSH)
                 table.softmax(src, dst, rows, columns)

@@ -66,6 +66,7 @@ def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, 
         pixels = images * job.rows.in_size * job.columns.in_size
         job.x = <const char *> borrow(x, &views[0], pixels * channels * itemsize, False, "x")
         job.out = <char *> borrow(out, &views[1], tasks * job.columns.out_size * channels * itemsize, True, "out")
+        threads = <int> smaller(threads, tasks)
         if threads <= 1:
             with nogil:
                 for task in range(tasks):
