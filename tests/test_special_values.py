@@ -79,7 +79,8 @@ def test_sums_overflow_to_infinity(
 @every_operation
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "sigmoid", "tanh", "hard_swish", "softplus"])
 def test_nan_passes_through_fused_activations(
-    isa: str, dtype: np.dtype, name: str, x_shape: Any, kernel_shape: Any, options: Any, shape: Any, activation: str,
+    isa: str, dtype: np.dtype, name: str, x_shape: Any, kernel_shape: Any, options: Any, shape: Any,
+    activation: str,
 ) -> None:  # fmt: skip
     """As the activation of the result has it, NaN by NaN and infinity by infinity."""
     x, kernel = numbers(x_shape, dtype), numbers(kernel_shape, dtype)

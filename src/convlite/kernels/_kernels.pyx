@@ -222,7 +222,7 @@ def peak_flops(str isa, int bits, int64_t rounds, int threads=1):
 
 
 def float_mode(mode=None):
-    """The calling thread's MXCSR or FPCR, set to `mode` if it is given: for the tests. Kernels have their own mode (float_mode.h)."""
+    """The calling thread's MXCSR or FPCR, set to `mode` if it is given: for the tests. Kernels have their own mode."""
     cdef uint64_t found = float_mode_get()
     if mode is not None:
         float_mode_leave(mode)

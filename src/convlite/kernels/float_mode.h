@@ -14,7 +14,8 @@
 #include <immintrin.h>
 static inline uint64_t float_mode_get(void) { return _mm_getcsr(); }
 static inline void float_mode_leave(uint64_t mode) { _mm_setcsr((unsigned int)mode); }
-enum { FLOAT_MODE = 0x1f80, FLOAT_MODE_FLUSH = 0x9fc0 }; /* exceptions masked; flush to zero (15), denormals are zeros (6) */
+enum { FLOAT_MODE = 0x1f80,
+       FLOAT_MODE_FLUSH = 0x9fc0 }; /* exceptions masked; flush to zero (15), denormals are zeros (6) */
 #elif defined(__aarch64__)
 /* FZ (bit 24) does both. Arm calls a result tiny before it is rounded, x86 after: they differ in results that lie within half a
    unit below the smallest normal number. */
@@ -24,15 +25,18 @@ static inline uint64_t float_mode_get(void) {
     return mode;
 }
 static inline void float_mode_leave(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode) : "memory"); }
-enum { FLOAT_MODE = 0, FLOAT_MODE_FLUSH = 1 << 24 };
+enum { FLOAT_MODE = 0,
+       FLOAT_MODE_FLUSH = 1 << 24 };
 #else
 /* Elsewhere subnormal numbers are as the platform has them. */
 static inline uint64_t float_mode_get(void) { return 0; }
 static inline void float_mode_leave(uint64_t mode) { (void)mode; }
-enum { FLOAT_MODE = 0, FLOAT_MODE_FLUSH = 0 };
+enum { FLOAT_MODE = 0,
+       FLOAT_MODE_FLUSH = 0 };
 #endif
 
-enum { KEEP, FLUSH };
+enum { KEEP,
+       FLUSH };
 
 static inline uint64_t float_mode_enter(int subnormals) {
     const uint64_t saved = float_mode_get();

@@ -5,9 +5,12 @@
 #include <omp.h>
 static int openmp_version(void) { return _OPENMP; }
 static int openmp_in_parallel(void) { return omp_in_parallel(); }
-/* Frees the calling thread's pool, so that a forked child can start its own; 0 on success. OpenMP 5.0; GCC has had it since 9. */
+/* Before fork: frees the calling thread's pool, so that the child can start its own; 0 on success. OpenMP 5.0; GCC has had it
+   since 9. LLVM's runtime sees to its forks itself, and a pause there concerns the threads of all callers, who may be computing. */
 static int openmp_pause(void) {
-#if _OPENMP >= 201811 || (defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 9)
+#if defined(__clang__)
+    return 0;
+#elif _OPENMP >= 201811 || (defined(__GNUC__) && __GNUC__ >= 9)
     return omp_pause_resource_all(omp_pause_hard);
 #else
     return -1;
