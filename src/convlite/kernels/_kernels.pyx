@@ -157,6 +157,13 @@ cdef extern from "openmp.h" nogil:
     int openmp_in_parallel()
     int openmp_pause()
 
+cdef extern from "float_mode.h" nogil:
+    uint64_t float_mode_get()
+    enum:
+        KEEP, FLUSH
+    uint64_t float_mode_enter(int subnormals)
+    void float_mode_leave(uint64_t)
+
 
 include "buffers.pxi"
 include "runner.pxi"
@@ -218,6 +225,14 @@ def peak_flops(str isa, int bits, int64_t rounds, int threads=1):
     for _turn in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):
         flops += table.peak(rounds)
     return flops
+
+
+def float_mode(mode=None):
+    """The calling thread's MXCSR or FPCR, set to `mode` if it is given: for the tests. Kernels have their own mode."""
+    cdef uint64_t found = float_mode_get()
+    if mode is not None:
+        float_mode_leave(mode)
+    return found
 
 
 def openmp():

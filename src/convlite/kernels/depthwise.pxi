@@ -144,14 +144,21 @@ cdef class Lines(Runner):
 
     cdef void _run(self, LineJob *job, char *scratch, int64_t lane_bytes, int64_t tasks, int threads) noexcept:
         cdef int64_t task
+        cdef uint64_t mode
         if threads <= 1:
             if self.short:
+                mode = float_mode_enter(FLUSH)
                 for task in range(tasks):
                     line_task(job, task, <DepthwiseRow *> scratch)
+                float_mode_leave(mode)
             else:
                 with nogil:
+                    mode = float_mode_enter(FLUSH)
                     for task in range(tasks):
                         line_task(job, task, <DepthwiseRow *> scratch)
+                    float_mode_leave(mode)
             return
         for task in prange(tasks, nogil=True, num_threads=threads, schedule="guided"):
+            mode = float_mode_enter(FLUSH)
             line_task(job, task, <DepthwiseRow *> (scratch + threadid() * lane_bytes))
+            float_mode_leave(mode)

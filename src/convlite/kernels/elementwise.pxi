@@ -11,6 +11,7 @@ def activate(str isa, int itemsize, x, out, int64_t rows, int64_t columns, alpha
     cdef const void *slopes
     cdef Activation act
     cdef int64_t piece, pieces, first, step
+    cdef uint64_t mode
     cdef int i
     act.code, act.a, act.b = code, a, b
     try:
@@ -23,12 +24,16 @@ def activate(str isa, int itemsize, x, out, int64_t rows, int64_t columns, alpha
         threads = <int> smaller(threads, pieces)
         if threads <= 1:
             with nogil:
+                mode = float_mode_enter(FLUSH)
                 table.activate(src, dst, rows, columns, slopes, act)
+                float_mode_leave(mode)
         else:
             for piece in prange(pieces, nogil=True, num_threads=threads, schedule="static"):
                 first = piece * step
+                mode = float_mode_enter(FLUSH)
                 table.activate(src + first * columns * itemsize, dst + first * columns * itemsize, smaller(step, rows - first),
                                columns, slopes, act)
+                float_mode_leave(mode)
     finally:
         for i in range(3):
             PyBuffer_Release(&views[i])
@@ -42,20 +47,26 @@ def softmax(str isa, int itemsize, x, out, int64_t rows, int64_t columns, int th
     cdef const char *src
     cdef char *dst
     cdef int64_t piece, pieces, first, step
+    cdef uint64_t mode
     cdef int i
     try:
         src = <const char *> borrow(x, &views[0], rows * columns * itemsize, False, "x")
         dst = <char *> borrow(out, &views[1], rows * columns * itemsize, True, "out")
         step = max(1, 4096 // columns)
         pieces = ceil_div(rows, step)
-        if threads <= 1 or pieces <= 1:
+        threads = <int> smaller(threads, pieces)
+        if threads <= 1:
             with nogil:
+                mode = float_mode_enter(FLUSH)
                 table.softmax(src, dst, rows, columns)
+                float_mode_leave(mode)
         else:
             for piece in prange(pieces, nogil=True, num_threads=threads, schedule="static"):
                 first = piece * step
+                mode = float_mode_enter(FLUSH)
                 table.softmax(src + first * columns * itemsize, dst + first * columns * itemsize, smaller(step, rows - first),
                               columns)
+                float_mode_leave(mode)
     finally:
         for i in range(2):
             PyBuffer_Release(&views[i])

@@ -423,15 +423,22 @@ cdef class Gather(Runner):
 
     cdef void _run(self, Job *job, char *scratch, int64_t lane_bytes, int64_t tasks, bint exact, int threads) noexcept:
         cdef int64_t task
+        cdef uint64_t mode
         if threads <= 1:
             if self.short:
+                mode = float_mode_enter(FLUSH)
                 run_all(job, scratch, tasks, exact)
+                float_mode_leave(mode)
             else:
                 with nogil:
+                    mode = float_mode_enter(FLUSH)
                     run_all(job, scratch, tasks, exact)
+                    float_mode_leave(mode)
             return
         for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+            mode = float_mode_enter(FLUSH)
             if exact:
                 exact_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
             else:
                 run_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
+            float_mode_leave(mode)

@@ -295,14 +295,21 @@ cdef class Pixels(Runner):
 
     cdef void _run(self, PixelJob *job, char *scratch, int64_t lane_bytes, int64_t tasks, int threads) noexcept:
         cdef int64_t task
+        cdef uint64_t mode
         if threads <= 1:
             if self.short:
+                mode = float_mode_enter(FLUSH)
                 for task in range(tasks):
                     pixel_task(job, task, scratch)
+                float_mode_leave(mode)
             else:
                 with nogil:
+                    mode = float_mode_enter(FLUSH)
                     for task in range(tasks):
                         pixel_task(job, task, scratch)
+                    float_mode_leave(mode)
             return
         for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+            mode = float_mode_enter(FLUSH)
             pixel_task(job, task, scratch + threadid() * lane_bytes)
+            float_mode_leave(mode)

@@ -1,4 +1,5 @@
 # Pools: for each output pixel, the taps of its window that lie inside the image. A task is one row of outputs.
+# A largest number is one of the inputs, subnormal or not; it is not computed.
 
 cdef struct PoolAxis:
     int64_t first, step, spread, kernel, in_size, out_size  # output i reads first + i*step + t*spread, t < kernel, where inside
@@ -28,6 +29,7 @@ cdef void pool_row(const Pool *job, int64_t task, bint largest) noexcept nogil:
     cdef int64_t row, column, size = job.table.itemsize, j
     cdef const char *image
     cdef Window window
+    cdef uint64_t mode = float_mode_enter(KEEP if largest else FLUSH)
     window.largest, window.channels = largest, job.channels
     window.rows = inside(&job.rows, task % job.rows.out_size, &row)
     window.row_step = job.rows.spread * job.columns.in_size * job.channels
@@ -39,6 +41,7 @@ cdef void pool_row(const Pool *job, int64_t task, bint largest) noexcept nogil:
         window.x = image + column * job.channels * size
         window.out = job.out + (task * job.columns.out_size + j) * job.channels * size
         job.table.pool(&window)
+    float_mode_leave(mode)
 
 
 cdef int fill_axis(PoolAxis *axis, numbers) except -1:
@@ -63,6 +66,7 @@ def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, 
         pixels = images * job.rows.in_size * job.columns.in_size
         job.x = <const char *> borrow(x, &views[0], pixels * channels * itemsize, False, "x")
         job.out = <char *> borrow(out, &views[1], tasks * job.columns.out_size * channels * itemsize, True, "out")
+        threads = <int> smaller(threads, tasks)
         if threads <= 1:
             with nogil:
                 for task in range(tasks):

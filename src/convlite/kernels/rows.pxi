@@ -36,6 +36,7 @@ cdef class FewRows(Runner):
         cdef Rows whole = self.whole
         cdef int64_t piece, pieces, lines, size = self.table.itemsize
         cdef int threads = on.threads
+        cdef uint64_t mode
         whole.x, whole.w, whole.out, whole.bias, whole.alpha, whole.act = on.x, on.weights, on.out, on.bias, on.alpha, on.act
         # sums of a piece stay in L1; a piece is whole cache lines
         lines = ceil_div(whole.columns * size, 64)
@@ -44,12 +45,18 @@ cdef class FewRows(Runner):
         threads = <int> smaller(threads, pieces)
         if threads > 1:
             for piece in prange(pieces, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+                mode = float_mode_enter(FLUSH)
                 run_rows(self.table, &whole, piece, pieces, size)
+                float_mode_leave(mode)
         elif self.short:
+            mode = float_mode_enter(FLUSH)
             for piece in range(pieces):
                 run_rows(self.table, &whole, piece, pieces, size)
+            float_mode_leave(mode)
         else:
             with nogil:
+                mode = float_mode_enter(FLUSH)
                 for piece in range(pieces):
                     run_rows(self.table, &whole, piece, pieces, size)
+                float_mode_leave(mode)
         return 0

@@ -219,17 +219,24 @@ cdef class Winograd(Runner):
     cdef void _run(self, WinogradJob *job, char *scratch, int64_t lane_bytes, int64_t most, int64_t tasks,
                    int threads) noexcept:
         cdef int64_t task
+        cdef uint64_t mode
         if threads <= 1:
             if self.short:
+                mode = float_mode_enter(FLUSH)
                 for task in range(tasks):
                     winograd_task(job, task, scratch, most)
+                float_mode_leave(mode)
             else:
                 with nogil:
+                    mode = float_mode_enter(FLUSH)
                     for task in range(tasks):
                         winograd_task(job, task, scratch, most)
+                    float_mode_leave(mode)
             return
         for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+            mode = float_mode_enter(FLUSH)
             winograd_task(job, task, scratch + threadid() * lane_bytes, most)
+            float_mode_leave(mode)
 
 
 def pack_winograd(kernel, packed, str isa, int itemsize, int m, int64_t first, int64_t row_step, int64_t column_step,
@@ -240,6 +247,7 @@ def pack_winograd(kernel, packed, str isa, int itemsize, int m, int64_t first, i
     memset(views, 0, sizeof(views))
     cdef WinogradKernel call
     cdef int64_t padded = ceil_div(cout, table.lanes) * table.lanes
+    cdef uint64_t mode
     cdef int i
     try:
         call.kernel = <const char *> borrow(kernel, &views[0], 9 * cin * cout * itemsize, False, "kernel") + first * itemsize
@@ -247,7 +255,9 @@ def pack_winograd(kernel, packed, str isa, int itemsize, int m, int64_t first, i
         call.row_step, call.column_step, call.k_step, call.l_step = row_step, column_step, k_step, l_step
         call.cin, call.cout = cin, cout
         with nogil:
+            mode = float_mode_enter(FLUSH)
             table.winograd[m // 2 - 1].kernel(&call)
+            float_mode_leave(mode)
     finally:
         for i in range(2):
             PyBuffer_Release(&views[i])
