@@ -8,7 +8,22 @@ collected.
 import importlib
 import pkgutil
 
+import pytest
+
 import convlite
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--long: also the tests marked `long`, which take minutes to hours."""
+    parser.addoption("--long", action="store_true", help="run the tests marked `long` too (alone: -m long)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out, unless asked for."""
+    if not config.getoption("--long"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 def pytest_report_header() -> str:
