@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision, _threads
 from ._precision import Precision
-from .activations import CODES, NONE, Fused, Spec, resolve
+from .activations import CODES, NONE, Fused, Spec, checked, resolve
 from .arguments import (
     Array,
     Pad,
@@ -43,6 +43,8 @@ from .arguments import (
     check_channels,
     check_groups,
     check_out,
+    check_taps,
+    shown,
 )
 from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpose_axis
 from .heads import layout_for
@@ -242,7 +244,7 @@ def conv1d_transpose(
     if output_shape is not None:
         numbers = _numbers(output_shape, "output_shape")
         if len(numbers) not in (1, 3):
-            raise ValueError(f"output_shape must be Wo, (Wo,) or (N, Wo, Cout); got {output_shape!r}")
+            raise ValueError(f"output_shape must be Wo, (Wo,) or (N, Wo, Cout); got {shown(output_shape)}")
         size = (1, numbers[0]) if len(numbers) == 1 else (numbers[0], 1, numbers[1], numbers[2])
     extra = None if output_padding is None else (0, as_single(output_padding, "output_padding", minimum=0))
     return _run_1d(
@@ -264,7 +266,7 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     fused, after = resolve(activation, columns, array.dtype)
     result = check_out(out, array.shape, array.dtype, () if out is x else (x, array))
     if after is not None:
-        result[...] = _checked(after, array, array.shape)
+        result[...] = checked(after, array, array.shape)
         return result
     if fused.alpha is None:  # no channels to keep apart: one long row is cut as one likes
         columns = min(max(array.size, 1), 1024) if array.size % 1024 == 0 else array.size
@@ -368,7 +370,7 @@ def _numbers(value: object, name: str) -> tuple[int, ...]:
 def _shape(value: object, name: str) -> tuple[int, ...]:
     items = _numbers(value, name)
     if len(items) != 4:
-        raise ValueError(f"{name} must be four sizes; got {value!r}")
+        raise ValueError(f"{name} must be four sizes; got {shown(value)}")
     return items
 
 
@@ -377,7 +379,7 @@ def _output_shape(value: object) -> tuple[int, ...] | None:
         return None
     items = _numbers(value, "output_shape")
     if len(items) not in (2, 4):
-        raise ValueError(f"output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got {value!r}")
+        raise ValueError(f"output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got {shown(value)}")
     return items
 
 
@@ -419,6 +421,7 @@ def _geometry(
     height, width = kernel[:2] if len(kernel) == 4 else (1, 1)
     if height == 0 or width == 0:
         raise ValueError(f"kernel must have at least one row and one column; got {kernel}")
+    check_taps(height, width)
     forms = {
         "conv2d": ("(kh, kw, Cin//groups, Cout)", "OIHW"),
         "conv2d_transpose": ("(kh, kw, Cout//groups, Cin)", "IOHW"),
@@ -465,23 +468,6 @@ def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | Win
     line = geometry.columns.phases[0].count if geometry.columns.phases else 0
     layout = layout_for(operation, kernel, strides, dilations, groups, lanes, line)
     return make_plan(geometry, dtype, isa, fast, layout)
-
-
-def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
-    """A callable's result, which must be an array of the output's shape."""
-    returned = after(y.reshape(shape))
-    try:
-        result = np.asarray(returned)
-    except ValueError:
-        raise ValueError(
-            f"activation must return an array of shape {shape}; it returned {type(returned).__name__}"
-        ) from None
-    if result.shape != shape or result.dtype.kind not in "fiub":
-        raise ValueError(
-            f"activation must return an array of shape {shape}; "
-            f"it returned {result.dtype} of shape {result.shape}"
-        )
-    return result.astype(y.dtype, copy=False).reshape(y.shape)
 
 
 def _run(
@@ -537,7 +523,7 @@ def _run(
         plan, panels = with_panels(plan, panels_in)
         compute(plan, panels, bias_array, fused, array, target)
     if after is not None:
-        y[...] = _checked(after, target, whole_shape or geometry.out_shape)
+        y[...] = checked(after, target, whole_shape or geometry.out_shape)
     return y
 
 
@@ -545,6 +531,8 @@ def compute(
     plan: Plan | WinogradPlan, panels: Panels, bias: Array | None, fused: Fused, x: Array, out: Array
 ) -> None:
     """Run a plan on checked arrays: of its dtype and sizes, C-contiguous, `out` overlapping none."""
+    if out.size == 0:  # 2**42 empty rows need no tables
+        return
     code, a, b, alpha = fused
     runner = plan.runner if panels.finite or not plan.padding else plan.exact
     threads = _threads.threads_for(plan.multiply_adds)

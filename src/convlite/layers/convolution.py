@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .. import activations, initializers, ops
 from .._bound import Bound
-from ..arguments import as_operand, as_padding, as_padding_1d, as_pair, as_single, as_size
+from ..arguments import as_flag, as_operand, as_padding, as_padding_1d, as_pair, as_single, as_size
 from ..pack import Operation, PackedKernel
 from .base import Array, Shape, WeightedLayer, keep_unknown, product
 
@@ -70,6 +70,7 @@ class KernelLayer(WeightedLayer):
         dtype: npt.DTypeLike = "float32",
         name: str | None = None,
     ) -> None:
+        use_bias = as_flag(use_bias, "use_bias")
         biases = {"bias": bias_initializer} if use_bias else {}
         super().__init__({"kernel": kernel_initializer, **biases}, dtype=dtype, name=name)
         self.use_bias = use_bias
@@ -262,7 +263,8 @@ class _Filters(_Convolution):
         **common: Unpack[Common],
     ) -> None:
         self.filters = as_size(filters, "filters")
-        _per_group(self.filters, as_size(groups, "groups"), "filters")
+        groups = as_size(groups, "groups")
+        _per_group(self.filters, groups, "filters")
         super().__init__(kernel_size, strides, padding, dilation_rate, {"groups": groups}, common)
 
     @classmethod
