@@ -332,6 +332,18 @@ def test_no_memory_is_taken_for_what_a_file_only_claims(tmp_path: pathlib.Path, 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 16
 
 
+def test_members_that_share_their_bytes_are_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "w.npz"
+    content = saved(a=np.zeros(300))
+    directory, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    entry, tail = content[directory:end], bytearray(content[end:])
+    tail[8:12] = (2).to_bytes(2, "little") * 2  # two entries, for one and the same member
+    tail[12:16] = (2 * len(entry)).to_bytes(4, "little")
+    path.write_bytes(content[:directory] + entry + entry.replace(b"a.npy", b"b.npy") + bytes(tail))
+    with pytest.raises(ValueError, match="members overlap"):
+        filled().load_weights(path)
+
+
 def test_a_bare_array_is_no_weights_file(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "w.npz"
     with path.open("wb") as stream:

@@ -58,7 +58,10 @@ def _save_npz(file: BinaryIO, weights: dict[str, Any]) -> None:
 def _load_npz(file: BinaryIO) -> dict[str, Array]:
     """Each size is checked before memory is taken for it: headers may claim anything."""
     with zipfile.ZipFile(file) as archive:
-        for member in archive.infolist():
+        members = archive.infolist()
+        if sum(member.compress_size for member in members) > file.seek(0, os.SEEK_END):
+            raise ValueError("its members overlap")  # each would be unpacked anew from the same bytes
+        for member in members:
             if member.file_size > _DEFLATE * member.compress_size + 1024:
                 raise ValueError(f"{member.filename!r} claims {member.file_size} bytes")
             with archive.open(member) as array:
