@@ -102,6 +102,13 @@ def test_little_work_is_done_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @needs_openmp
+def test_a_mistyped_count_does_not_end_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_threads._kernels, "in_parallel", lambda: False)
+    with cl.num_threads(2**31 - 1):
+        assert cl.get_num_threads() == 2**31 - 1
+        assert _threads.threads_for(10**12) == _threads.MOST_THREADS
+
+
 def test_more_threads_than_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_threads, "SERIAL_WORK", 0)
     x, kernel = np.ones((1, 1, 1, 2)), np.ones((1, 1, 2, 3))

@@ -17,6 +17,8 @@ from .arguments import as_size
 
 # Multiply-adds: a region costs about 6 us and waking a sleeping thread 30; below 40 us of work it loses.
 SERIAL_WORK = 2_000_000
+# Of a call, whatever was asked for: OpenMP ends the process where the system has no more threads to give.
+MOST_THREADS = 1024
 
 _scope: contextvars.ContextVar[int | None] = contextvars.ContextVar("convlite_num_threads", default=None)
 _process: int | None = None
@@ -124,7 +126,7 @@ def threads_for(multiply_adds: int) -> int:
     """The number of threads worth their cost for this work; 1 inside another library's parallel region."""
     if multiply_adds < SERIAL_WORK:
         return 1
-    count = get_num_threads()
+    count = min(get_num_threads(), MOST_THREADS)
     return 1 if count > 1 and _kernels.in_parallel() else count
 
 
