@@ -468,9 +468,59 @@ def _top() -> dict[str, Call]:
     }  # fmt: skip
 
 
+def _methods() -> dict[str, Call]:
+    la = cl.layers
+
+    def built(x: Any) -> Any:
+        layer = la.Conv2D(4, 3, kernel_initializer="ones")
+        layer(X4[0])
+        return layer(x)
+
+    def pipeline(x: Any) -> Any:
+        model = la.Sequential([la.Conv2D(4, 3, kernel_initializer="ones"), la.MaxPooling2D(), la.Flatten()])
+        model(X4[0])
+        return model(x)
+
+    network = la.Sequential([la.Dense(3, kernel_initializer="ones")])
+    kernel, vector = (f32(3, 3, 4, 4), "array"), (np.abs(f32(4)) + 1, "array")
+    moving = {"moving_mean": vector, "moving_variance": vector}
+    shape = {"input_shape": ((None, 5, 6, 4), "shape")}
+    return {
+        "Conv2D.from_weights": _call(
+            lambda **options: la.Conv2D.from_weights(**options)(X4[0]), kernel=kernel, **BIAS
+        ),
+        "Conv2D.set_weights": _call(
+            lambda kernel, bias: la.Conv2D(4, 3).set_weights([kernel, bias]), kernel=kernel, **BIAS
+        ),
+        "Conv2D.build": _call(lambda input_shape: la.Conv2D(4, 3).build(input_shape), **shape),
+        "Conv2D.compute_output_shape": _call(
+            lambda input_shape: la.Conv2D(4, 3).compute_output_shape(input_shape), **shape
+        ),
+        "Conv2D.multiply_adds": _call(
+            lambda input_shape: la.Conv2D(4, 3).multiply_adds(input_shape), **shape
+        ),
+        "Conv2D.call": _call(built, x=X4),
+        "Dense.from_weights": _call(
+            lambda **options: la.Dense.from_weights(**options)(X2[0]), kernel=(f32(4, 4), "array"), **BIAS
+        ),
+        "PReLU.from_weights": _call(
+            lambda alpha: la.PReLU.from_weights(alpha)(X2[0]), alpha=(f32(4), "array")
+        ),
+        "BatchNormalization.from_weights": _call(
+            lambda **options: la.BatchNormalization.from_weights(**options)(X2[0]),
+            gamma=vector,
+            beta=vector,
+            **moving,
+        ),
+        "Sequential.call": _call(pipeline, x=X4),
+        "Sequential.predict": _call(network.predict, x=X2, batch_size=(2, "integer")),
+    }
+
+
 CALLS: dict[str, Call] = {
     **_top(),
     **{f"layers.{name}": call for name, call in _layers().items()},
+    **{f"layers.{name}": call for name, call in _methods().items()},
     **{f"activations.{name}": call for name, call in _activations().items()},
     **{f"initializers.{name}": call for name, call in _initializers(cl.initializers, SEEDS).items()},
     **{f"initializers.{name}": call for name, call in _tensorflow1().items()},
