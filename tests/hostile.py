@@ -481,7 +481,9 @@ def _methods() -> dict[str, Call]:
         model(X4[0])
         return model(x)
 
-    network = la.Sequential([la.Dense(3, kernel_initializer="ones")])
+    def predict(x: Any, batch_size: Any) -> Any:
+        return la.Sequential([la.Dense(3, kernel_initializer="ones")]).predict(x, batch_size)
+
     kernel, vector = (f32(3, 3, 4, 4), "array"), (np.abs(f32(4)) + 1, "array")
     moving = {"moving_mean": vector, "moving_variance": vector}
     shape = {"input_shape": ((None, 5, 6, 4), "shape")}
@@ -513,7 +515,7 @@ def _methods() -> dict[str, Call]:
             **moving,
         ),
         "Sequential.call": _call(pipeline, x=X4),
-        "Sequential.predict": _call(network.predict, x=X2, batch_size=(2, "integer")),
+        "Sequential.predict": _call(predict, x=X2, batch_size=(2, "integer")),
     }
 
 

@@ -315,7 +315,12 @@ class WeightedLayer(Layer):
                     f"weight {display(name)!r} must have shape {expected[name]}; got {array.shape}"
                     + _layout_hint(array.shape, expected[name])
                 )
-        return {name: _frozen(array) for name, array in arrays.items()}
+        for name, array in arrays.items():
+            try:
+                arrays[name] = _frozen(array)
+            except MemoryError as error:
+                raise MemoryError(f"no memory for weight {display(name)!r}: {error}") from None
+        return arrays
 
     def _install(self, weights: dict[str, Array]) -> None:
         self._prepared = self._prepare(weights)
@@ -356,7 +361,10 @@ def _initializer(spec: Any, weight: str) -> Callable[..., Array]:
 
 
 def _as_weight(value: npt.ArrayLike, label: str, dtype: np.dtype[Any]) -> Array:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"weight {label!r} is not an array: {error}") from None
     if array.dtype != dtype:  # byte order is a matter of storage, so '>f4' counts as float32
         if array.dtype.newbyteorder("=") == dtype:
             return array.astype(dtype)
