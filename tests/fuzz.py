@@ -118,7 +118,8 @@ def shapes(data: bytes) -> None:
     names = ("strides", "padding", "dilations", "groups")
     options = _options(read, *names, *(("output_shape", "output_padding") if transposed else ()))
     x, kernel = read.shape(4), read.shape(4)
-    if read.byte() % 2 and isinstance(x, tuple) and isinstance(kernel, tuple):  # channels that fit
+    whole = isinstance(x, tuple) and isinstance(kernel, tuple) and len(x) == len(kernel) == 4
+    if read.byte() % 2 and whole:  # channels that fit
         kernel = (*kernel[:3], x[-1]) if transposed else (*kernel[:2], x[-1], kernel[-1])
     asked = cl.conv2d_transpose_output_shape if transposed else cl.conv2d_output_shape
     try:
