@@ -188,6 +188,46 @@ def same_numbers(good: np.ndarray) -> dict[str, Any]:
     }
 
 
+# ---- what was found ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slope", [np.float64(0.5), np.float32(0.5), 0.5, 1, np.int64(1)])
+def test_a_slope_of_numpy_does_not_change_the_dtype(slope: Any) -> None:
+    x = np.ones((2, 3), np.float32)
+    assert cl.layers.ReLU(negative_slope=slope, threshold=slope)(x).dtype == np.float32
+    assert cl.layers.ReLU(max_value=slope)(x).dtype == np.float32
+    assert cl.layers.LeakyReLU(slope)(x).dtype == np.float32
+
+
+@pytest.mark.parametrize("kernel", [(2**31 - 1, 1), (2**12 + 1, 2**12), (1, 2**24 + 1), (2**20, 2**20)])
+def test_huge_windows_are_refused_at_once(kernel: tuple[int, int]) -> None:
+    before = peak()
+    for call in (
+        lambda: cl.conv2d_output_shape((1, 9, 9, 1), (*kernel, 1, 1), padding="same"),
+        lambda: cl.conv2d_transpose_output_shape((1, 9, 9, 1), (*kernel, 1, 1), padding="same"),
+        lambda: cl.max_pool2d(np.ones((1, 9, 9, 1)), kernel, padding="same"),
+        lambda: cl.avg_pool2d(np.ones((1, 9, 9, 1)), kernel, padding="same"),
+        lambda: cl.explain("conv2d", (1, 9, 9, 1), (*kernel, 1, 1), padding="same"),
+        lambda: cl.PackedKernel(np.ones((*kernel, 0, 1))),
+        lambda: cl.reference.conv2d(np.ones((1, 9, 9, 0)), np.ones((*kernel, 0, 1)), padding="same"),
+        lambda: cl.layers.MaxPooling2D(kernel, padding="same")(np.ones((1, 9, 9, 1))),
+    ):
+        with pytest.raises((ValueError, MemoryError), match="at most 16777216 rows times columns"):
+            call()
+    assert peak() - before < MOST_MEMORY
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, c in CALLS.items() if n[0].islower() and "." not in n and "x" in c.kinds]
+)
+def test_huge_outputs_of_small_inputs_are_refused_at_once(name: str) -> None:
+    call, big, before = CALLS[name], 2**31 - 1, peak()
+    for argument in {"padding", "size", "factors"} & set(call.kinds):
+        with pytest.raises((MemoryError, ValueError), match=r"output|dimension|windo|padding"):
+            call.run(**{**call.good, argument: big})
+    assert peak() - before < MOST_MEMORY
+
+
 # ---- out, where a function has one -------------------------------------------------------------------------
 
 HAVE_OUT = [n for n, f in public().items() if "out" in inspect.signature(f).parameters and "." not in n]
