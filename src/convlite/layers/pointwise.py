@@ -58,10 +58,9 @@ class ReLU(Layer):
         else:
             x = as_operand(x, "x")
             # Not 0 * (x - threshold), which would turn an infinity into NaN.
-            with np.errstate(all="ignore"):
-                below = (
-                    self.negative_slope * (x - self.threshold) if self.negative_slope else np.zeros_like(x)
-                )
+            with np.errstate(all="ignore"):  # numbers of x's dtype: NumPy 1 makes float64 of a scalar array
+                slope, threshold = x.dtype.type(self.negative_slope), x.dtype.type(self.threshold)
+                below = slope * (x - threshold) if self.negative_slope else np.zeros_like(x)
             result = np.where(x < self.threshold, below, x)
         return result if self.max_value is None else np.minimum(result, self.max_value, out=result)
 
