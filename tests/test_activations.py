@@ -253,7 +253,7 @@ def test_slopes_for_anything_but_channels_are_refused(shape: tuple[int, ...]) ->
         (lambda: cl.activate(np.ones(3), PReLU(np.ones(3, np.float32))), TypeError,
          "activation's alpha is float32 but the operands are float64; write alpha.astype(np.float64)"),
         (lambda: cl.activate(1.0, "softmax"), ValueError,
-         "softmax must be given at least 1 dimension; got a scalar"),
+         "x must have at least 1 dimension for softmax; got a scalar"),
         (lambda: cl.activate([1, 2], "relu"), TypeError,
          "x must be float32 or float64; got int64; write x.astype(np.float32)"),
     ],

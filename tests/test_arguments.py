@@ -9,17 +9,23 @@ import pytest
 
 from convlite import arguments
 from convlite.arguments import (
+    as_epsilon,
+    as_flag,
     as_int,
     as_operand,
     as_padding,
     as_padding_1d,
     as_pair,
+    as_real,
     as_single,
     as_size,
     check_bias,
     check_channels,
     check_groups,
     check_out,
+    check_taps,
+    is_one_of,
+    shown,
 )
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -449,3 +455,56 @@ def test_an_overlap_too_hard_to_decide_counts_as_one(monkeypatch: pytest.MonkeyP
     both = np.zeros(8, np.float32)
     with pytest.raises(ValueError, match="must not overlap"):
         check_out(both[:4], (4,), F32, (both[::2],))
+
+
+# ---- numbers, flags, windows, messages ---------------------------------------------------------------------
+
+
+def test_numbers() -> None:
+    for value in (2, 2.0, np.float32(2), np.int8(2)):
+        assert as_real(value, "alpha") == 2.0
+        assert type(as_real(value, "alpha")) is float
+    assert [as_epsilon(value) for value in (0, 0.0, 1e-3)] == [0.0, 0.0, 1e-3]
+    for value in (-1e-300, float("inf"), float("nan"), -1):
+        with pytest.raises(ValueError, match="epsilon must be a number of at least 0; got"):
+            as_epsilon(value)
+    with pytest.raises(ValueError, match="alpha must fit into a float64; got an object of type int"):
+        as_real(10**5000, "alpha")
+
+
+def test_flags() -> None:
+    assert [as_flag(value, "f") for value in (True, np.True_, 1, np.int64(1))] == [True] * 4
+    assert [as_flag(value, "f") for value in (False, np.False_, 0, np.uint8(0))] == [False] * 4
+    for value in (2, -1, 1.0, "True", None, np.array([True]), []):
+        with pytest.raises(TypeError, match="f must be True or False; got"):
+            as_flag(value, "f")
+
+
+def test_names() -> None:
+    assert is_one_of("a", ("a", "b"))
+    for value in ("c", 1, None, ["a"], np.array(["a", "b"]), b"a"):
+        assert not is_one_of(value, ("a", "b"))
+
+
+@pytest.mark.parametrize("size", [(1, 2**24), (2**24, 1), (2**12, 2**12), (0, 2**24), (0, 0)])
+def test_the_largest_window(size: tuple[int, int]) -> None:
+    check_taps(*size)
+    larger = size[0], max(2**24 // max(size[0], 1), 1) + 1
+    for height, width in (larger, larger[::-1]):
+        with pytest.raises(ValueError, match=r"^kernel must have at most 16777216 rows times columns; got"):
+            check_taps(height, width)
+
+
+def test_what_messages_show() -> None:
+    assert shown("x" * 198) == repr("x" * 198)
+    assert shown("x" * 199) == repr("x" * 199)[:200] + "..."
+    deep: list[object] = []
+    for _ in range(10**5):
+        deep = [deep]
+    assert shown(deep) == "an object of type list, which has no text"
+
+
+def test_a_copy_that_does_not_fit_is_named() -> None:
+    view = np.lib.stride_tricks.as_strided(np.ones(1, np.float32), (2**50, 2), (0, 0))
+    with pytest.raises(MemoryError, match=r"^no memory for a C-contiguous copy of weight, shape \("):
+        as_operand(view, "weight")

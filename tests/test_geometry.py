@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from convlite import geometry
-from convlite.geometry import Axis, conv_axis, residue_classes, same_pads, transpose_axis
+from convlite.geometry import (
+    MAX_PHASES,
+    Axis,
+    Geometry,
+    conv_axis,
+    residue_classes,
+    same_pads,
+    transpose_axis,
+)
 
 PADS: tuple[Any, ...] = ("valid", "same", "same_lower", (0, 0), (1, 0), (0, 2), (3, 2))
 GRID = list(itertools.product(range(7), range(1, 6), range(1, 5), range(1, 4), PADS))
@@ -275,3 +283,43 @@ def test_messages_of_transposes(arguments: Any, message: str) -> None:
 def test_a_huge_stride_costs_nothing_where_the_output_is_small() -> None:
     assert transpose_axis(1, 3, 2**30, 1, (0, 0), "height").out_size == 3
     assert conv_axis(5, 3, 2**30, 1, "same", "height").out_size == 1
+
+
+# ---- limits ------------------------------------------------------------------------------------------------
+
+
+def test_pairs_of_phases_are_limited() -> None:
+    def phases(rows: int, columns: int) -> tuple[Axis, Axis]:
+        return transpose_axis(9, 1, rows, 1, "same", "height"), transpose_axis(
+            9, 1, columns, 1, "same", "height"
+        )
+
+    assert Geometry(1, *phases(1024, 1024), 1, 1, 1).out_shape == (1, 9 * 1024, 9 * 1024, 1)
+    with pytest.raises(ValueError, match="must multiply to at most 1048576"):
+        Geometry(1, *phases(1025, 1024), 1, 1, 1)
+
+
+def test_phases_of_an_axis_are_limited() -> None:
+    assert len(transpose_axis(2, 1, MAX_PHASES, 1, "same", "height").phases) == MAX_PHASES
+    assert len(transpose_axis(1, 1, MAX_PHASES + 1, 1, "valid", "height", 9).phases) == 9
+    with pytest.raises(ValueError, match="must be at most 65536"):
+        transpose_axis(2, 1, MAX_PHASES + 1, 1, "same", "height")
+
+
+@pytest.mark.parametrize(
+    ("pad", "extra", "want"),
+    [("valid", 0, 8), ("valid", 3, 11), ((1, 1), 0, 6), ((1, 1), 3, 9), ("same", 0, 4), ("same", 1, None)],
+)
+def test_output_padding_up_to_a_dilation_above_the_stride(pad: Any, extra: int, want: int | None) -> None:
+    """With a stride of 1 and a dilation of 4 PyTorch takes 0..3; "same" knows one size only."""
+    if want is None:
+        with pytest.raises(ValueError, match=r"output_padding asks .* height of 5, but only 4\.\.4"):
+            transpose_axis(4, 2, 1, 4, pad, "height", None, extra)
+    else:
+        assert transpose_axis(4, 2, 1, 4, pad, "height", None, extra).out_size == want
+
+
+def test_nothing_is_padded_around_no_input() -> None:
+    assert [transpose_axis(0, 5, 2, 1, pad, "height").pads for pad in ("same", "same_lower", "valid")] == [
+        (0, 0)
+    ] * 3

@@ -32,11 +32,14 @@ pytestmark = pytest.mark.skipif(
 SIDES = ("end", "start")
 SLACK = 1024  # bytes on an array's free side that hold NaN and must keep it
 NO_ACCESS, READ, WRITE = 0, 1, 3  # of mprotect
-ACTIVATIONS = (None, "relu", "prelu", "hard_swish", "tanh", "leaky_relu", "hard_sigmoid")
+ACTIVATIONS = (
+    None, "relu", "prelu", "hard_swish", "tanh", "leaky_relu", "hard_sigmoid", "elu", "sigmoid", "silu",
+    "gelu", "gelu_tanh", "softplus",
+)  # fmt: skip
 
 
 def _cases() -> Iterator[Case]:
-    """The shapes of cases.py, and what they leave out: lines, few rows, and Winograd's form."""
+    """The shapes of cases.py, and what they leave out: lines, few rows, few outputs, and Winograd's form."""
     yield from SMALL
     for kernel, stride, channels in itertools.product((3, 5), (1, 2), (2, 5, 16, 19, 33)):
         for width in (1, 4, 7, 8, 15):
@@ -46,6 +49,24 @@ def _cases() -> Iterator[Case]:
             yield Case(name, "depthwise_conv2d", *shapes, options)
     for rows, inputs, outputs in itertools.product((1, 3, 8, 9), (1, 4, 7), (1, 3, 16, 37)):
         yield Case(f"rows-{rows}-{inputs}-{outputs}", "dense", (rows, inputs), (inputs, outputs))
+    # pixel vectors, and phases side by side ("wide"); an odd width for every remainder of the vectors
+    for width, kernel, cout in itertools.product((1, 5, 15, 16, 17, 31, 40, 65), (3, 5, 9), (1, 2, 3)):
+        shapes = (2, 4, width, 3), (kernel, kernel, 3, cout)
+        options = {"padding": "same"}
+        yield Case(f"few-{width}-{kernel}-{cout}", "conv2d", *shapes, options)
+        options = {"padding": "same", "strides": 2, "dilations": 1}
+        yield Case(f"few-{width}-{kernel}-{cout}-stride", "conv2d", *shapes, options)
+        options = {"padding": "same", "dilations": 3}
+        yield Case(f"few-{width}-{kernel}-{cout}-dilated", "conv2d", *shapes, options)
+        turned = (2, 4, width, 3), (kernel, kernel, cout, 3)
+        options = {"padding": "same", "strides": 2}
+        yield Case(f"few-{width}-{kernel}-{cout}-turned", "conv2d_transpose", *turned, options)
+    for width, stride, cout, padding in itertools.product(
+        (1, 6, 9, 30, 33), (2, 4), (3, 5, 21), ("same", "valid")
+    ):
+        options = {"padding": padding, "strides": stride}
+        shapes = (1, 3, width, 7), (2 * stride, 2 * stride, cout, 7)
+        yield Case(f"wide-{width}-{stride}-{cout}-{padding}", "conv2d_transpose", *shapes, options)
     for width, cin, cout, padding in itertools.product((13, 16), (9, 16), (11, 32, 35), ("same", "valid")):
         options = {"padding": padding, "precision": "fast"}
         name = f"fast-{width}-{cin}-{cout}-{padding}"
@@ -160,6 +181,29 @@ def _edges() -> Iterator[Case]:
         yield Case(f"copied-{width}-{cin}", "conv2d", (2, 5, width, cin), (1, 1, cin, 5), {"strides": stride})
 
 
+def run_pool(shape: tuple[int, ...], dtype: Any, side: str, options: dict[str, Any], rooms: Rooms) -> None:
+    image = (np.arange(np.prod(shape)) * 7 % 11 - 5.0).astype(dtype).reshape(shape)
+    for pool in (cl.max_pool2d, cl.avg_pool2d):
+        want = pool(image, **options)
+        out = rooms("out", want.nbytes).place(want.shape, dtype, side)
+        pool(rooms("x", image.nbytes).keep(image, side), **options, out=out)
+        assert out.tobytes() == want.tobytes()
+        assert (rooms("out", 0).slack == 255).all()
+
+
+def run_softmax(rows: int, columns: int, dtype: Any, side: str, rooms: Rooms) -> None:
+    values = np.linspace(-4, 4, rows * columns).astype(dtype).reshape(rows, columns)
+    want = cl.softmax(values)
+    out = rooms("out", values.nbytes).place(values.shape, dtype, side)
+    ordinary, ops.new_output = ops.new_output, lambda *_: out
+    try:
+        cl.softmax(rooms("x", values.nbytes).keep(values, side))
+    finally:
+        ops.new_output = ordinary
+    assert out.tobytes() == want.tobytes()
+    assert (rooms("out", 0).slack == 255).all()
+
+
 def run_all() -> None:
     """Every case in both dtypes on both sides, each announced; then the algorithms that the plans chose."""
     rooms, chosen, plan_of = Rooms(), set(), ops._plan
@@ -167,6 +211,7 @@ def run_all() -> None:
     def recorded(*arguments: Any) -> Any:
         found = plan_of(*arguments)
         chosen.add("few rows" if found.few_rows else found.algorithm)
+        chosen.add(found.layout)
         return found
 
     ops._plan = recorded
@@ -181,6 +226,14 @@ def run_all() -> None:
         for size, activation in itertools.product((1, 3, 4, 7, 16, 21, 33), ACTIVATIONS[1:]):
             print("activate", size, dtype, side, activation, flush=True)
             run_activate(size, dtype, side, activation, rooms)
+        for rows, columns in itertools.product((1, 3), (1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 65)):
+            print("softmax", rows, columns, dtype, side, flush=True)
+            run_softmax(rows, columns, dtype, side, rooms)
+        pools = itertools.product((1, 3, 4, 7, 16, 17, 33), ((1, 1), (2, 5), (5, 6)), (1, 2, 3), (1, 2))
+        for channels, size, window, strides in pools:
+            options = {"pool_size": window, "strides": strides, "padding": "same"}
+            print("pool", channels, size, options, dtype, side, flush=True)
+            run_pool((2, *size, channels), dtype, side, options, rooms)
     # what the rules choose only for many channels
     for call_work, set_lines, side in itertools.product((0, 2**40), (0, 8), SIDES):
         plan.CALL_WORK, plan.SET_LINES = call_work, set_lines
@@ -207,6 +260,7 @@ def test_no_byte_beside_an_array_is_touched(isa: str) -> None:
     # Nothing has been left out; which of the first two forms a shape takes depends on the instruction set.
     chosen = set(lines[-1].split(", "))
     assert chosen >= {"strided", "gathered", "depthwise", "depthwise_lines", "few rows", "winograd4"}
+    assert chosen >= {"plain", "pixels", "wide"}
 
 
 @pytest.mark.parametrize(("side", "access"), [*itertools.product(SIDES, ("read", "write", "write inside"))])

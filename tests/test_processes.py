@@ -100,6 +100,7 @@ def test_dask(scheduler: str) -> None:
 
 WORK = """
 import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 import numpy as np
 import convlite as cl
 from convlite import _threads

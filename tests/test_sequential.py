@@ -6,6 +6,8 @@ import io
 import os
 import pathlib
 import pickle
+import resource
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -297,6 +299,48 @@ def test_a_file_that_claims_more_than_it_holds_is_refused(
     path = tmp_path / "w.npz"
     path.write_bytes(lying_header(shape))
     with pytest.raises(ValueError, match="is not a readable weights file"):
+        filled().load_weights(path)
+
+
+def bomb(claimed: int, stored: int) -> bytes:
+    """A compressed .npz with fewer bytes than its header needs."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(
+            member, {"descr": "<f4", "fortran_order": False, "shape": (claimed,)}
+        )
+        member.write(bytes(stored))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("lie", ["header", "directory"])
+def test_no_memory_is_taken_for_what_a_file_only_claims(tmp_path: pathlib.Path, lie: str) -> None:
+    path = tmp_path / "w.npz"
+    content = bytearray(bomb(1 << 34, 1 << 20))
+    if lie == "directory":  # the size of the member in the table at the end: 64 GB
+        at = content.rindex(b"PK\x01\x02")
+        content[at + 24 : at + 28] = (0xFFFFFFFE).to_bytes(4, "little")
+    path.write_bytes(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="is not a readable weights file"):
+            filled().load_weights(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 16
+
+
+def test_members_that_share_their_bytes_are_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "w.npz"
+    content = saved(a=np.zeros(300))
+    directory, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    entry, tail = content[directory:end], bytearray(content[end:])
+    tail[8:12] = (2).to_bytes(2, "little") * 2  # two entries, for one and the same member
+    tail[12:16] = (2 * len(entry)).to_bytes(4, "little")
+    path.write_bytes(content[:directory] + entry + entry.replace(b"a.npy", b"b.npy") + bytes(tail))
+    with pytest.raises(ValueError, match="members overlap"):
         filled().load_weights(path)
 
 

@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reference": {"arguments"},
     "geometry": {"arguments"},
     "activations": {"arguments"},
-    "_precision": set(),
+    "_precision": {"arguments"},
     "heads": {"geometry"},
     "winograd": {"geometry", "_kernels"},
     "plan": {"geometry", "heads", "winograd", "_kernels"},

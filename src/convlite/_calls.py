@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _kernels, _precision, _threads
-from ._memory import is_large, new_output
+from ._memory import empty, is_large
 from .activations import ELU, Fused, LeakyReLU, Named, PReLU, ReLU, softmax
 from .arguments import Array, Pair, as_operand
 from .pack import PackedKernel, Panels, recipe_for
@@ -91,7 +91,7 @@ def remember(
         _precision.is_fast,
         _threads.threads_for if plan.multiply_adds >= _threads.SERIAL_WORK else None,
         plan.multiply_adds,
-        new_output if is_large(out_shape, x.dtype) else np.empty,
+        empty if is_large(out_shape, x.dtype) else np.empty,
     )
     calls.keep(call)
 

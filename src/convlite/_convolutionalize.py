@@ -40,6 +40,7 @@ def convolutionalize(model: layers.Sequential) -> layers.Sequential:
     >>> convolutionalize(model)(np.zeros((1, 20, 30, 1), np.float32)).shape
     (1, 9, 19, 10)
     """
+    _check_model(model)
     if model.input_shape is None:
         raise ValueError(
             "model must be built for its image size: call model.build((None, height, width, channels))"
@@ -57,6 +58,11 @@ def convolutionalize(model: layers.Sequential) -> layers.Sequential:
     return result
 
 
+def _check_model(model: object) -> None:
+    if not isinstance(model, layers.Sequential):
+        raise TypeError(f"model must be a convlite.layers.Sequential; got {type(model).__name__}")
+
+
 def fold_batch_norms(model: layers.Sequential) -> layers.Sequential:
     """Merge every BatchNormalization into the convolution or Dense in front of it, if that has no activation.
 
@@ -68,6 +74,7 @@ def fold_batch_norms(model: layers.Sequential) -> layers.Sequential:
     >>> fold_batch_norms(model).layers
     [<Conv2D 'conv2d': (None, 12, 12, 1) -> (None, 10, 10, 4)>]
     """
+    _check_model(model)
     result: list[layers.Layer] = []
     for layer in _flat(model):
         if not layer.built:

@@ -24,10 +24,10 @@ def aligned_empty(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     return raw[start : start + size]
 
 
-def new_output(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """An uninitialised array of this shape, on a cache line if it is large; errors are numpy.empty's.
 
-    >>> new_output((1, 128, 128, 8), np.dtype("float32")).__array_interface__["data"][0] % 64
+    >>> empty((1, 128, 128, 8), np.dtype("float32")).__array_interface__["data"][0] % 64
     0
     """
     return (

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, get_args
 
+from .arguments import is_one_of, shown
+
 Precision = Literal["exact", "fast"]
 
 _scope: contextvars.ContextVar[Precision | None] = contextvars.ContextVar("convlite_precision", default=None)
@@ -20,8 +22,8 @@ _process: Precision = "exact"
 
 
 def _check(mode: Precision) -> Precision:
-    if mode not in get_args(Precision):
-        raise ValueError(f'precision must be "exact" or "fast"; got {mode!r}')
+    if not is_one_of(mode, get_args(Precision)):
+        raise ValueError(f'precision must be "exact" or "fast"; got {shown(mode)}')
     return mode
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import as_operand, as_size, check_bias
+from .arguments import as_epsilon, as_flag, as_operand, as_size, check_bias, is_one_of, new_output, shown
 
 __all__ = [
     "from_torch", "to_torch", "from_onnx", "to_onnx", "from_keras", "to_keras",
@@ -68,9 +69,9 @@ def to_torch(kernel: ArrayLike, operation: str = "conv2d") -> Array:
     (64, 3, 7, 5)
     """
     name = _operation(operation)
-    array = _weight(kernel, name, "convlite's")
+    array = _weight(kernel, name, "convlite's", "kernel")
     if name == "depthwise_conv2d":
-        array = array.reshape(*array.shape[:2], 1, -1)
+        array = array.reshape(*array.shape[:2], 1, array.shape[2] * array.shape[3])
     return np.array(array.transpose(-1, -2, *range(array.ndim - 2)), order="C")
 
 
@@ -87,8 +88,9 @@ def from_onnx(
     >>> from_onnx(np.zeros((64, 3, 7, 5))).shape, from_onnx(np.zeros((10, 512)), "Gemm", trans_b=True).shape
     ((7, 5, 3, 64), (512, 10))
     """
-    name = _onnx_operation(operation, np.ndim(_detached(weight)))
-    if name == "dense" and not trans_b:
+    weight = as_operand(_detached(weight), "weight")
+    name = _onnx_operation(operation, weight.ndim)
+    if name == "dense" and not as_flag(trans_b, "trans_b"):
         return np.array(_weight(weight, name, "ONNX's"), order="C")
     return from_torch(weight, name, groups=groups)
 
@@ -99,9 +101,10 @@ def to_onnx(kernel: ArrayLike, operation: str = "conv2d", *, trans_b: bool = Fal
     >>> to_onnx(np.zeros((7, 5, 3, 64))).shape, to_onnx(np.zeros((512, 10)), "Gemm").shape
     ((64, 3, 7, 5), (512, 10))
     """
-    name = _onnx_operation(operation, np.ndim(kernel))
-    if name == "dense" and not trans_b:
-        return np.array(_weight(kernel, name, "convlite's"), order="C")
+    kernel = as_operand(_detached(kernel), "kernel")
+    name = _onnx_operation(operation, kernel.ndim)
+    if name == "dense" and not as_flag(trans_b, "trans_b"):
+        return np.array(_weight(kernel, name, "convlite's", "kernel"), order="C")
     return to_torch(kernel, name)
 
 
@@ -122,7 +125,7 @@ def to_keras(kernel: ArrayLike, operation: str = "conv2d") -> Array:
     >>> to_keras(np.zeros((7, 5, 3, 64))).shape
     (7, 5, 3, 64)
     """
-    return np.array(_weight(kernel, _operation(operation), "convlite's"), order="C")
+    return np.array(_weight(kernel, _operation(operation), "convlite's", "kernel"), order="C")
 
 
 def nchw_to_nhwc(x: ArrayLike) -> Array:
@@ -131,7 +134,7 @@ def nchw_to_nhwc(x: ArrayLike) -> Array:
     >>> nchw_to_nhwc(np.zeros((8, 3, 32, 48))).shape
     (8, 32, 48, 3)
     """
-    return np.array(np.moveaxis(_image(x), 1, -1), order="C")
+    return _moved(x, 1, -1)
 
 
 def nhwc_to_nchw(x: ArrayLike) -> Array:
@@ -140,7 +143,7 @@ def nhwc_to_nchw(x: ArrayLike) -> Array:
     >>> nhwc_to_nchw(np.zeros((8, 32, 48, 3))).shape
     (8, 3, 32, 48)
     """
-    return np.array(np.moveaxis(_image(x), -1, 1), order="C")
+    return _moved(x, -1, 1)
 
 
 def dense_to_conv2d(
@@ -187,10 +190,12 @@ def conv2d_to_dense(
     (12, 5)
     """
     array = as_operand(_detached(kernel), "kernel", ndim=4)
-    offset = _copied_bias(bias, array.shape[3], array.dtype)
+    outputs = array.shape[3]
+    offset = _copied_bias(bias, outputs, array.dtype)
     if _order(order) == "CHW":
         array = array.transpose(2, 0, 1, 3)
-    return np.array(array, order="C").reshape(-1, array.shape[3]), offset
+    rows = np.array(array, order="C").reshape(math.prod(array.shape[:3]), outputs)
+    return rows, offset
 
 
 def fold_batch_norm(
@@ -214,7 +219,7 @@ def fold_batch_norm(
     >>> kernel.ravel(), bias
     (array([0.5       , 0.33333333]), array([-0.5       , -0.66666667]))
     """
-    name = _operation(operation)
+    name, small = _operation(operation), as_epsilon(epsilon)
     array = _weight(kernel, name, "convlite's", "kernel")
     centre = as_operand(mean, "mean", ndim=1, dtype=array.dtype).astype(np.float64)
     _check_output_channels(centre.size, array.shape, name)
@@ -224,9 +229,10 @@ def fold_batch_norm(
         return np.full(centre.size, default) if given is None else given.astype(np.float64)
 
     spread = as_operand(variance, "variance", ndim=1, dtype=array.dtype)
-    factor = per_channel(scale, "scale", 1.0) / np.sqrt(per_channel(spread, "variance", 1.0) + epsilon)
-    shifted = (per_channel(bias, "bias", 0.0) - centre) * factor + per_channel(offset, "offset", 0.0)
-    folded = array * _along_outputs(factor, array.shape, name)
+    with np.errstate(all="ignore"):  # a variance below -epsilon is NaN, one of -epsilon inf
+        factor = per_channel(scale, "scale", 1.0) / np.sqrt(per_channel(spread, "variance", 1.0) + small)
+        shifted = (per_channel(bias, "bias", 0.0) - centre) * factor + per_channel(offset, "offset", 0.0)
+        folded = array * _along_outputs(factor, array.shape, name)
     return folded.astype(array.dtype), shifted.astype(array.dtype)
 
 
@@ -262,14 +268,16 @@ def _along_outputs(values: Array, shape: tuple[int, ...], operation: str) -> Arr
 
 def _operation(operation: str) -> str:
     if not isinstance(operation, str):
-        raise TypeError(f"operation must be a name; got {operation!r} ({type(operation).__name__})")
+        raise TypeError(f"operation must be a name; got {shown(operation)} ({type(operation).__name__})")
     name = _NAMES.get(operation.replace("_", "").lower())
     if name is None:
-        raise ValueError(f"operation must be one of {', '.join(_RANKS)}; got {operation!r}")
+        raise ValueError(f"operation must be one of {', '.join(_RANKS)}; got {shown(operation)}")
     return name
 
 
 def _onnx_operation(operation: str, rank: int) -> str:
+    if not isinstance(operation, str):
+        return _operation(operation)
     known = {"Conv": "conv", "ConvTranspose": "convtranspose"}.get(operation)
     if known is not None:
         return _operation(f"{known}{'1d' if rank == 3 else '2d'}")
@@ -304,25 +312,34 @@ def _split_depthwise(kernel: Array, groups: int | None, shape: tuple[int, ...]) 
     return kernel.reshape(*kernel.shape[:2], channels, shape[0] // channels if channels else 1)
 
 
-def _image(x: ArrayLike) -> Array:
-    array = np.asarray(_detached(x))
+def _moved(x: ArrayLike, source: int, target: int) -> Array:
+    """A C-contiguous copy of an image of any dtype with one axis moved."""
+    try:
+        array = np.asarray(_detached(x))
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"x is not an array: {error}") from None
     if array.ndim < 3:
         raise ValueError(
             f"x must have a batch, a channel and at least one image axis; got shape {array.shape}"
         )
-    return array
+    moved = np.moveaxis(array, source, target)
+    result = new_output(moved.shape, moved.dtype)
+    result[...] = moved
+    return result
 
 
 def _image_shape(value: Sequence[int]) -> tuple[int, int, int]:
     if not isinstance(value, Sequence) or len(value) != 3:
-        raise ValueError(f"input_shape must be (H, W, C) or None; got {value!r}")
+        raise ValueError(f"input_shape must be (H, W, C) or None; got {shown(value)}")
     height, width, channels = (as_size(size, f"input_shape[{axis}]") for axis, size in enumerate(value))
     return height, width, channels
 
 
 def _order(order: str) -> str:
-    if order not in ("HWC", "CHW"):
-        raise ValueError(f'order must be "HWC" (TensorFlow, Keras) or "CHW" (PyTorch, ONNX); got {order!r}')
+    if not is_one_of(order, ("HWC", "CHW")):
+        raise ValueError(
+            f'order must be "HWC" (TensorFlow, Keras) or "CHW" (PyTorch, ONNX); got {shown(order)}'
+        )
     return order
 
 

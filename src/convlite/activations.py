@@ -20,6 +20,7 @@ are within 7 units in the last place, gelu_tanh within 16 above -3 (tests/test_e
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arguments import Array, as_operand
+from .arguments import Array, as_operand, as_real, shown
 
 __all__ = ["NAMES", "get", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU"]
 
@@ -61,24 +62,18 @@ class Fused(NamedTuple):
 NONE = Fused(CODES["none"])
 
 
-class Activation:
+class Activation(abc.ABC):
     """An activation with parameters; call it on an array, or give it as `activation=`."""
 
+    @abc.abstractmethod
     def fused(self) -> Fused:
         """The form that kernels apply."""
-        raise NotImplementedError
 
     def __call__(self, x: Any) -> Array:
         """The activation of an array of any shape, as a new array."""
         from .ops import activate
 
         return activate(x, self)
-
-
-def _number(value: object, name: str) -> float:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a number; got {value!r} ({type(value).__name__})")
-    return float(value)
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ class ReLU(Activation):
     max_value: float | None = None
 
     def __post_init__(self) -> None:
-        if self.max_value is not None and not _number(self.max_value, "max_value") >= 0:
+        if self.max_value is not None and not as_real(self.max_value, "max_value") >= 0:
             raise ValueError(f"max_value must be at least 0; got {self.max_value}")
 
     def fused(self) -> Fused:
@@ -111,7 +106,7 @@ class LeakyReLU(Activation):
     alpha: float = 0.2
 
     def __post_init__(self) -> None:
-        _number(self.alpha, "alpha")
+        as_real(self.alpha, "alpha")
 
     def fused(self) -> Fused:
         """The form that kernels apply."""
@@ -129,7 +124,7 @@ class ELU(Activation):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        _number(self.alpha, "alpha")
+        as_real(self.alpha, "alpha")
 
     def fused(self) -> Fused:
         """The form that kernels apply."""
@@ -193,11 +188,12 @@ def softmax(x: Array) -> Array:
     >>> softmax(np.array([[0.0, 0.0]]))
     array([[0.5, 0.5]])
     """
-    if x.ndim == 0:
-        raise ValueError("softmax must be given at least 1 dimension; got a scalar")
     from .ops import softmax_rows
 
-    return softmax_rows(as_operand(x, "x"))
+    rows = as_operand(x, "x")
+    if rows.ndim == 0:
+        raise ValueError("x must have at least 1 dimension for softmax; got a scalar")
+    return softmax_rows(rows)
 
 
 _NAMED: dict[str, Activation] = {
@@ -237,12 +233,12 @@ def get(spec: Spec) -> Activation | Callable[[Array], Any] | None:
             return softmax
         if spec not in _NAMED:
             raise ValueError(
-                f"activation {spec!r} is unknown; there are {', '.join(NAMES)}, objects such as "
+                f"activation {shown(spec)} is unknown; there are {', '.join(NAMES)}, objects such as "
                 "LeakyReLU(0.1), and any callable"
             )
         return _NAMED[spec]
     if isinstance(spec, type) or not callable(spec):
-        raise TypeError(f"activation must be None, a name, an object or a callable; got {spec!r}")
+        raise TypeError(f"activation must be None, a name, an object or a callable; got {shown(spec)}")
     return spec
 
 
@@ -267,3 +263,20 @@ def resolve(spec: Spec, channels: int, dtype: np.dtype[Any]) -> tuple[Fused, Cal
     if alpha.size != channels:
         raise ValueError(f"activation's alpha has {alpha.size} slopes but the output has {channels} channels")
     return fused._replace(alpha=alpha), None
+
+
+def checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
+    """A callable's result, which must be an array of the output's shape."""
+    returned = after(y.reshape(shape))
+    try:
+        result = np.asarray(returned)
+    except ValueError:
+        raise ValueError(
+            f"activation must return an array of shape {shape}; it returned {type(returned).__name__}"
+        ) from None
+    if result.shape != shape or result.dtype.kind not in "fiub":
+        raise ValueError(
+            f"activation must return an array of shape {shape}; "
+            f"it returned {result.dtype} of shape {result.shape}"
+        )
+    return result.astype(y.dtype, copy=False).reshape(y.shape)

@@ -6,13 +6,14 @@ An error names the argument, the rule, what was received and, where it is known,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal, TypeGuard, cast
+import operator
+from collections.abc import Container, Sequence
+from typing import Any, Literal, SupportsIndex, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ._memory import new_output
+from ._memory import empty
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -24,7 +25,22 @@ Padding = PadMode | Pads
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 _LIMIT = 2**31  # of a stride, a dilation, a pad: larger ones are mistakes
+MAX_TAPS = 2**24  # of a kernel or a window
 _MAX_BYTES = 2**63 - 1
+_LONGEST = 200  # characters of a value in a message
+
+
+def shown(value: object) -> str:
+    """repr(value) for a message: cut where it is long, and never an error of its own.
+
+    >>> shown("same"), len(shown([1] * 1_000_000))
+    ("'same'", 203)
+    """
+    try:
+        text = repr(value)
+    except Exception:  # a repr that fails; an int of more than 4300 digits
+        return f"an object of type {type(value).__name__}, which has no text"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 # ---- integers ----------------------------------------------------------------------------------------------
@@ -40,15 +56,17 @@ def as_int(value: object, name: str, *, minimum: int = 0) -> int:
         return value
     if type(value) is not int:
         if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-            raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__})")
+            raise TypeError(f"{name} must be an integer; got {shown(value)} ({type(value).__name__})")
         try:
-            value = value.__index__()
+            value = operator.index(cast(SupportsIndex, value))
         except TypeError:
-            raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__})") from None
-    number = cast(int, value)
+            raise TypeError(
+                f"{name} must be an integer; got {shown(value)} ({type(value).__name__})"
+            ) from None
+    number = value
     if not minimum <= number < _LIMIT:
         bound = f"at least {minimum}" if number < minimum else "below 2**31"
-        raise ValueError(f"{name} must be {bound}; got {number}")
+        raise ValueError(f"{name} must be {bound}; got {shown(number)}")
     return number
 
 
@@ -59,9 +77,9 @@ def as_size(value: object, name: str) -> int:
 
 def _items(value: object, name: str, forms: str) -> list[object]:
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
-        raise TypeError(f"{name} must be {forms}; got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{name} must be {forms}; got {shown(value)} ({type(value).__name__})")
     if isinstance(value, np.ndarray) and value.ndim == 0:
-        raise TypeError(f"{name} must be {forms}; got {value!r}")
+        raise TypeError(f"{name} must be {forms}; got {shown(value)}")
     return list(value)
 
 
@@ -94,7 +112,7 @@ def as_pair(value: object, name: str, *, minimum: int = 1) -> Pair:
             or value is None
         ):
             raise TypeError(
-                f"{name} must be an int, (h, w) or [1, h, w, 1]; got {value!r} ({type(value).__name__})"
+                f"{name} must be an int, (h, w) or [1, h, w, 1]; got {shown(value)} ({type(value).__name__})"
             )
         number = as_int(value, name, minimum=minimum)
         return number, number
@@ -103,12 +121,14 @@ def as_pair(value: object, name: str, *, minimum: int = 1) -> Pair:
         outer = (as_int(items[0], f"{name}[0]"), as_int(items[3], f"{name}[3]"))
         if outer != (1, 1):
             raise ValueError(
-                f"{name} as four numbers is [1, h, w, 1] (NHWC); got {value!r}. "
+                f"{name} as four numbers is [1, h, w, 1] (NHWC); got {shown(value)}. "
                 "Strides over batch or channels do not exist"
             )
         items = items[1:3]
     if len(items) != 2:
-        raise ValueError(f"{name} must be an int, (h, w) or [1, h, w, 1]; got {len(items)} values: {value!r}")
+        raise ValueError(
+            f"{name} must be an int, (h, w) or [1, h, w, 1]; got {len(items)} values: {shown(value)}"
+        )
     return as_int(items[0], f"{name}[0]", minimum=minimum), as_int(items[1], f"{name}[1]", minimum=minimum)
 
 
@@ -118,12 +138,55 @@ def as_single(value: object, name: str, *, minimum: int = 1) -> int:
         items = _items(value, name, "an int, (w,) or [1, w, 1]")
         if len(items) == 3:
             if (as_int(items[0], f"{name}[0]"), as_int(items[2], f"{name}[2]")) != (1, 1):
-                raise ValueError(f"{name} as three numbers is [1, w, 1] (NWC); got {value!r}")
+                raise ValueError(f"{name} as three numbers is [1, w, 1] (NWC); got {shown(value)}")
             items = items[1:2]
         if len(items) != 1:
-            raise ValueError(f"{name} must be an int, (w,) or [1, w, 1]; got {len(items)} values: {value!r}")
+            raise ValueError(
+                f"{name} must be an int, (w,) or [1, w, 1]; got {len(items)} values: {shown(value)}"
+            )
         value = items[0]
     return as_int(value, name, minimum=minimum)
+
+
+# ---- numbers, flags, names ---------------------------------------------------------------------------------
+
+
+def as_real(value: object, name: str) -> float:
+    """A float; bools, strings and complex numbers are refused.
+
+    >>> as_real(np.float32(0.5), "alpha")
+    0.5
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number; got {shown(value)} ({type(value).__name__})")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must fit into a float64; got {shown(value)}") from None
+
+
+def as_epsilon(value: object, name: str = "epsilon") -> float:
+    """A finite number of at least 0."""
+    number = as_real(value, name)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} must be a number of at least 0; got {number}")
+    return number
+
+
+def as_flag(value: object, name: str) -> bool:
+    """True or False, or 1 or 0: a string or an array in a flag's place is a mistake.
+
+    >>> as_flag(1, "keepdims")
+    True
+    """
+    if isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False; got {shown(value)} ({type(value).__name__})")
+
+
+def is_one_of(value: object, names: Container[str]) -> bool:
+    """Whether it is one of these strings; `in` alone fails on arrays and other unhashable things."""
+    return isinstance(value, str) and value in names
 
 
 # ---- padding -----------------------------------------------------------------------------------------------
@@ -140,7 +203,7 @@ def _pad_mode(value: str, name: str) -> PadMode:
     mode = value.lower()
     if mode not in ("valid", "same", "same_lower"):
         hint = '; ONNX\'s SAME_UPPER is "same" here' if mode == "same_upper" else ""
-        raise ValueError(f"{name} must be {_PAD_FORMS}; got {value!r}{hint}")
+        raise ValueError(f"{name} must be {_PAD_FORMS}; got {shown(value)}{hint}")
     return cast(PadMode, mode)
 
 
@@ -148,7 +211,7 @@ def _before_after(value: object, name: str) -> Pair:
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
         items = _items(value, name, "(before, after)")
         if len(items) != 2:
-            raise ValueError(f"{name} must be (before, after); got {value!r}")
+            raise ValueError(f"{name} must be (before, after); got {shown(value)}")
         return as_int(items[0], f"{name}[0]"), as_int(items[1], f"{name}[1]")
     both = as_int(value, name)
     return both, both
@@ -170,14 +233,14 @@ def as_padding(value: object, name: str = "padding") -> Padding:
             ends = [_before_after(items[0], f"{name}[0]"), _before_after(items[3], f"{name}[3]")]
             if ends != [(0, 0), (0, 0)]:
                 raise ValueError(
-                    f"{name} as four pairs is [[0, 0], [t, b], [l, r], [0, 0]] (NHWC); got {value!r}"
+                    f"{name} as four pairs is [[0, 0], [t, b], [l, r], [0, 0]] (NHWC); got {shown(value)}"
                 )
             items = items[1:3]
         if len(items) != 2:
-            raise ValueError(f"{name} must be {_PAD_FORMS}; got {value!r}")
+            raise ValueError(f"{name} must be {_PAD_FORMS}; got {shown(value)}")
         return _before_after(items[0], f"{name}[0]"), _before_after(items[1], f"{name}[1]")
     if value is None or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be {_PAD_FORMS}; got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{name} must be {_PAD_FORMS}; got {shown(value)} ({type(value).__name__})")
     both = as_int(value, name)
     return (both, both), (both, both)
 
@@ -195,16 +258,16 @@ def as_padding_1d(value: object, name: str = "padding") -> Padding:
                 (0, 0),
             ]:
                 raise ValueError(
-                    f"{name} as three pairs is [[0, 0], [before, after], [0, 0]] (NWC); got {value!r}"
+                    f"{name} as three pairs is [[0, 0], [before, after], [0, 0]] (NWC); got {shown(value)}"
                 )
             return (0, 0), _before_after(items[1], f"{name}[1]")
         if len(items) == 1:
             return (0, 0), _before_after(items[0], f"{name}[0]")
         if len(items) != 2:
-            raise ValueError(f"{name} must be {forms}; got {value!r}")
+            raise ValueError(f"{name} must be {forms}; got {shown(value)}")
         return (0, 0), (as_int(items[0], f"{name}[0]"), as_int(items[1], f"{name}[1]"))
     if value is None or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be {forms}; got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{name} must be {forms}; got {shown(value)} ({type(value).__name__})")
     both = as_int(value, name)
     return (0, 0), (both, both)
 
@@ -220,7 +283,7 @@ def as_nhwc(value: object, name: str) -> tuple[int, ...]:
     """A shape of four sizes."""
     items = as_numbers(value, name)
     if len(items) != 4:
-        raise ValueError(f"{name} must be four sizes; got {value!r}")
+        raise ValueError(f"{name} must be four sizes; got {shown(value)}")
     return items
 
 
@@ -230,7 +293,7 @@ def as_output_shape(value: object) -> tuple[int, ...] | None:
         return None
     items = as_numbers(value, "output_shape")
     if len(items) not in (2, 4):
-        raise ValueError(f"output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got {value!r}")
+        raise ValueError(f"output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got {shown(value)}")
     return items
 
 
@@ -279,6 +342,13 @@ def _convert(value: ArrayLike, name: str) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not an array: {error}") from None
+    except (
+        TypeError,
+        RuntimeError,
+        AttributeError,
+        OverflowError,
+    ) as error:  # of a foreign __array__
+        raise TypeError(f"{name} is not an array: {error}") from error
     native = array.dtype.newbyteorder("=")
     if native not in (FLOAT32, FLOAT64):
         kind = array.dtype.kind
@@ -288,7 +358,24 @@ def _convert(value: ArrayLike, name: str) -> Array:
         raise TypeError(f"{name} must be float32 or float64; got {array.dtype}{fix}")
     if array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
         return array
-    return np.array(array, dtype=native, order="C", copy=True)
+    try:
+        return np.array(array, dtype=native, order="C", copy=True)
+    except MemoryError as error:
+        raise MemoryError(
+            f"no memory for a C-contiguous copy of {name}, shape {array.shape}: {error}"
+        ) from None
+
+
+def new_output(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array for an output, not yet filled; MemoryError where it cannot be."""
+    try:
+        return empty(shape, dtype)
+    except (ValueError, MemoryError) as error:
+        if math.prod(shape) * dtype.itemsize > _MAX_BYTES:
+            raise MemoryError(
+                f"an output of shape {shape} and dtype {dtype} does not fit into memory"
+            ) from None
+        raise MemoryError(f"no memory for an output of shape {shape} and dtype {dtype}: {error}") from None
 
 
 def check_out(
@@ -296,16 +383,7 @@ def check_out(
 ) -> Array:
     """The array to write into: a new one, or `out` if it fits and overlaps no input."""
     if out is None:
-        try:
-            return new_output(shape, dtype)
-        except (ValueError, MemoryError) as error:
-            if math.prod(shape) * dtype.itemsize > _MAX_BYTES:
-                raise MemoryError(
-                    f"an output of shape {shape} and dtype {dtype} does not fit into memory"
-                ) from None
-            raise MemoryError(
-                f"no memory for an output of shape {shape} and dtype {dtype}: {error}"
-            ) from None
+        return new_output(shape, dtype)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
     if out.dtype != dtype or not out.dtype.isnative:
@@ -332,6 +410,12 @@ def _overlap(a: Array, b: Array) -> bool:
 
 
 # ---- channels and layouts ----------------------------------------------------------------------------------
+
+
+def check_taps(height: int, width: int, name: str = "kernel") -> None:
+    """Every tap costs an entry in tables: a window that no array fills must not fill the memory instead."""
+    if max(height, 1) * max(width, 1) > MAX_TAPS:
+        raise ValueError(f"{name} must have at most {MAX_TAPS} rows times columns; got {height} by {width}")
 
 
 def check_groups(groups: object, cin: int, cout: int) -> int:

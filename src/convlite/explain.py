@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from .arguments import as_int, as_padding, as_padding_1d, as_pair, as_single
+from .arguments import as_int, as_padding, as_padding_1d, as_pair, as_single, as_size, is_one_of, shown
 from .ops import _geometry
 
 if TYPE_CHECKING:
@@ -130,18 +130,20 @@ def resolve(
     """
     from ._equivalents import Call, Operation
 
-    if operation not in get_args(Operation):
-        raise ValueError(f"operation must be one of {', '.join(get_args(Operation))}; got {operation!r}")
+    if not is_one_of(operation, get_args(Operation)):
+        raise ValueError(f"operation must be one of {', '.join(get_args(Operation))}; got {shown(operation)}")
     if not operation.endswith("transpose") and (output_shape is not None or output_padding is not None):
         raise ValueError(
             f"output_shape and output_padding belong to the transposed operations; got {operation}"
         )
     if operation == "dense":
-        if (strides, padding, dilations, groups) != (1, "valid", 1, 1):
+        given = ((strides, 1), (padding, "valid"), (dilations, 1), (groups, 1))
+        if any(type(value) is not type(default) or value != default for value, default in given):
             raise ValueError(
                 "strides, padding, dilations and groups have no meaning for dense; leave them out"
             )
         return _resolve_dense(_sizes(x_shape, "x_shape", None), _sizes(kernel_shape, "kernel_shape", 2))
+    groups = as_size(groups, "groups")
     axes = 1 if "1d" in operation else 2
     x, kernel = _sizes(x_shape, "x_shape", axes + 2), _sizes(kernel_shape, "kernel_shape", axes + 2)
     if axes == 1:
@@ -193,9 +195,9 @@ def _sizes(value: object, name: str, count: int | None) -> Sizes:
     try:
         items = tuple(as_int(v, name) for v in cast(Any, value))
     except TypeError as error:
-        raise TypeError(f"{name} must be a sequence of integers; got {value!r}") from error
+        raise TypeError(f"{name} must be a sequence of integers; got {shown(value)}") from error
     if len(items) != count and (count is not None or not items):
-        raise ValueError(f"{name} must be {count or 'one or more'} sizes; got {value!r}")
+        raise ValueError(f"{name} must be {count or 'one or more'} sizes; got {shown(value)}")
     return items
 
 
@@ -208,6 +210,6 @@ def _output_shape(value: object, axes: int) -> Sizes | None:
         else _sizes(value, "output_shape", None)
     )
     if len(items) not in (axes, axes + 2):
-        raise ValueError(f"output_shape must be {axes} or {axes + 2} sizes; got {value!r}")
+        raise ValueError(f"output_shape must be {axes} or {axes + 2} sizes; got {shown(value)}")
     ones = (1,) * (2 - axes)
     return (*ones, *items) if len(items) == axes else (items[0], *ones, *items[1:])

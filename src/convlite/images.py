@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import as_operand, as_padding, as_pair
+from .arguments import as_operand, as_padding, as_pair, as_real, is_one_of, new_output, shown
 
 __all__ = ["resize2d", "upsample2d", "pad2d"]
 
@@ -47,10 +47,15 @@ def resize2d(
     _check_choice(method, "method", METHODS)
     _check_choice(coordinates, "coordinates", COORDINATES)
     sizes = as_pair(size, "size")
+    n, _, _, c = image.shape
+    result = new_output((n, *sizes, c), image.dtype)  # refused before the work starts
     if 0 in image.shape[1:3]:
         raise ValueError(
             f"x of shape {image.shape} has images without pixels, which cannot be resized to {sizes}"
         )
+    if result.size == 0:
+        return result
+    del result
     for axis, wanted in zip((1, 2), sizes, strict=True):
         if method == "nearest":
             image = image.take(_nearest(image.shape[axis], wanted, coordinates), axis)
@@ -78,11 +83,13 @@ def upsample2d(
     image = as_operand(x, "x", ndim=4)
     _check_choice(method, "method", METHODS)
     fh, fw = as_pair(factors, "factors")
+    n, h, w, c = image.shape
+    result = new_output((n, h * fh, w * fw, c), image.dtype)  # refused before the work starts
+    if result.size == 0:
+        return result
+    del result
     if method == "nearest":
         return image.repeat(fh, axis=1).repeat(fw, axis=2)
-    if image.size == 0:
-        n, h, w, c = image.shape
-        return np.empty((n, h * fh, w * fw, c), image.dtype)
     return resize2d(image, (image.shape[1] * fh, image.shape[2] * fw), method=method)
 
 
@@ -111,19 +118,26 @@ def pad2d(
     pads = as_padding(padding)
     if isinstance(pads, str):
         raise ValueError(
-            f"padding must be numbers for pad2d, such as 1 or ((top, bottom), (left, right)); got {padding!r}"
+            "padding must be numbers for pad2d, such as 1 or ((top, bottom), (left, right)); "
+            f"got {shown(padding)}"
         )
+    fill = as_real(value, "value")
     if mode != "constant":
         _check_depth(image.shape, pads, mode)
+    n, h, w, c = image.shape
+    result = new_output((n, h + sum(pads[0]), w + sum(pads[1]), c), image.dtype)  # refused before the work
+    if result.size == 0:
+        return result
+    del result
     frame = ((0, 0), *pads, (0, 0))
     if mode == "constant":
-        return np.pad(image, frame, mode="constant", constant_values=value)
+        return np.pad(image, frame, mode="constant", constant_values=fill)
     return np.pad(image, frame, mode=mode)
 
 
 def _check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
+    if not is_one_of(value, choices):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {shown(value)}")
 
 
 def _check_depth(shape: tuple[int, ...], pads: tuple[tuple[int, int], tuple[int, int]], mode: str) -> None:

@@ -17,7 +17,6 @@ Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Literal
 
@@ -26,9 +25,8 @@ from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision, _threads
 from ._calls import Given, Packing, remember, runner_for
-from ._memory import new_output
 from ._precision import Precision
-from .activations import CODES, NONE, Spec, resolve
+from .activations import CODES, NONE, Spec, checked, resolve
 from .arguments import (
     Array,
     Pad,
@@ -47,6 +45,9 @@ from .arguments import (
     check_channels,
     check_groups,
     check_out,
+    check_taps,
+    new_output,
+    shown,
 )
 from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpose_axis
 from .heads import layout_for
@@ -276,7 +277,7 @@ def conv1d_transpose(
     if output_shape is not None:
         numbers = as_numbers(output_shape, "output_shape")
         if len(numbers) not in (1, 3):
-            raise ValueError(f"output_shape must be Wo, (Wo,) or (N, Wo, Cout); got {output_shape!r}")
+            raise ValueError(f"output_shape must be Wo, (Wo,) or (N, Wo, Cout); got {shown(output_shape)}")
         size = (1, numbers[0]) if len(numbers) == 1 else (numbers[0], 1, numbers[1], numbers[2])
     extra = None if output_padding is None else (0, as_single(output_padding, "output_padding", minimum=0))
     options = (strides, padding, dilations, groups, size, extra)
@@ -297,7 +298,7 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     fused, after = resolve(activation, columns, array.dtype)
     result = check_out(out, array.shape, array.dtype, () if out is x else (x, array))
     if after is not None:
-        result[...] = _checked(after, array, array.shape)
+        result[...] = checked(after, array, array.shape)
         return result
     if fused.alpha is None:  # no channels to keep apart: one long row is cut as one likes
         columns = min(max(array.size, 1), 1024) if array.size % 1024 == 0 else array.size
@@ -429,6 +430,7 @@ def _geometry(
     height, width = kernel[:2] if len(kernel) == 4 else (1, 1)
     if height == 0 or width == 0:
         raise ValueError(f"kernel must have at least one row and one column; got {kernel}")
+    check_taps(height, width)
     forms = {
         "conv2d": ("(kh, kw, Cin//groups, Cout)", "OIHW"),
         "conv2d_transpose": ("(kh, kw, Cout//groups, Cin)", "IOHW"),
@@ -477,23 +479,6 @@ def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | Win
     return make_plan(geometry, dtype, isa, fast, layout)
 
 
-def _checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> Array:
-    """A callable's result, which must be an array of the output's shape."""
-    returned = after(y.reshape(shape))
-    try:
-        result = np.asarray(returned)
-    except ValueError:
-        raise ValueError(
-            f"activation must return an array of shape {shape}; it returned {type(returned).__name__}"
-        ) from None
-    if result.shape != shape or result.dtype.kind not in "fiub":
-        raise ValueError(
-            f"activation must return an array of shape {shape}; "
-            f"it returned {result.dtype} of shape {result.shape}"
-        )
-    return result.astype(y.dtype, copy=False).reshape(y.shape)
-
-
 def _run(
     operation: Operation,
     given: Given,
@@ -532,21 +517,23 @@ def _run(
     y = check_out(out, geometry.out_shape, dtype, inputs)
     # a callable may raise: out stays untouched
     target = new_output(geometry.out_shape, dtype) if after is not None and out is not None else y
-    packing: Packing = (operation, weights.shape, strides, dilations, groups, isa)
-    panels: Panels | None = None
-    if isinstance(weights, PackedKernel):
-        plan, panels = with_panels(plan, partial(weights.panels, isa=isa))
-    elif not plan.few_rows or operation == "conv2d_transpose":
-        plan, panels = with_panels(plan, partial(pack_panels, weights, operation, *packing[2:]))
-    runner = runner_for(plan, panels) if panels else plan.matrix_runner
-    memory, finite = panels or (weights, True)
-    code, a, b, alpha = fused
-    threads = _threads.threads_for(plan.multiply_adds)
-    runner.run(array, memory, bias_array, alpha, target, code, a, b, finite, threads)
     given_x, given_kernel, shape = whole or (x, kernel, geometry.out_shape)
+    if target.size:  # 2**42 empty rows need no tables
+        packing: Packing = (operation, weights.shape, strides, dilations, groups, isa)
+        panels: Panels | None = None
+        if isinstance(weights, PackedKernel):
+            plan, panels = with_panels(plan, partial(weights.panels, isa=isa))
+        elif not plan.few_rows or operation == "conv2d_transpose":
+            plan, panels = with_panels(plan, partial(pack_panels, weights, operation, *packing[2:]))
+        runner = runner_for(plan, panels) if panels else plan.matrix_runner
+        memory, finite = panels or (weights, True)
+        code, a, b, alpha = fused
+        threads = _threads.threads_for(plan.multiply_adds)
+        runner.run(array, memory, bias_array, alpha, target, code, a, b, finite, threads)
     if after is not None:
-        y[...] = _checked(after, target, shape)
-    remember(given, given_x, given_kernel, shape, plan, panels, fused, after, packing, precision)
+        y[...] = checked(after, target, shape)
+    if target.size:
+        remember(given, given_x, given_kernel, shape, plan, panels, fused, after, packing, precision)
     return y
 
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels
 from ._memory import aligned_empty
-from .arguments import Array, Pair, as_operand, as_pair, as_size
+from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
 from .geometry import residue_classes
 from .heads import layout_for
 from .plan import algorithm_for
@@ -183,10 +183,11 @@ class PackedKernel:
         dilations: object = 1,
         groups: int = 1,
     ) -> None:
-        if operation not in _RANK:
-            raise ValueError(f"operation must be one of {', '.join(_RANK)}; got {operation!r}")
+        if not is_one_of(operation, _RANK):
+            raise ValueError(f"operation must be one of {', '.join(_RANK)}; got {shown(operation)}")
         array = np.array(as_operand(kernel, "kernel", _RANK[operation]))
         array.setflags(write=False)
+        check_taps(*(array.shape[:2] if array.ndim == 4 else (1, 1)))
         self.kernel: Array = array
         self.operation: str = operation
         # what the packing depends on; 1 where it does not

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import activations
-from .arguments import as_operand
+from .arguments import as_epsilon, as_int, as_operand, is_one_of, new_output, shown
 from .ops import activate, softmax_rows
 
 __all__ = [
@@ -189,8 +189,7 @@ def softmax(x: ArrayLike, axis: int = -1) -> Array:
         array([0.5, 0.5])
     """
     values = as_operand(x, "x")
-    if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
-        raise TypeError(f"axis must be an integer; got {axis!r}")
+    axis = as_int(axis, "axis", minimum=-(2**31))
     if not -values.ndim <= axis < values.ndim:
         raise ValueError(f"axis must be an axis of x, which has shape {values.shape}; got {axis}")
     if values.size == 0:
@@ -237,15 +236,12 @@ def batch_norm(
         array([[1., 2.]])
     """
     values = as_operand(x, "x")
-    if isinstance(epsilon, bool) or not isinstance(epsilon, int | float | np.integer | np.floating):
-        raise TypeError(f"epsilon must be a number of at least 0; got {epsilon!r}")
-    if not 0 <= epsilon < math.inf:
-        raise ValueError(f"epsilon must be a number of at least 0; got {epsilon!r}")
+    small = as_epsilon(epsilon)
     centre = _per_channel(mean, "mean", values)
     with np.errstate(
         invalid="ignore", divide="ignore"
     ):  # a variance below -epsilon is NaN, one of -epsilon inf
-        factor = 1 / np.sqrt(_per_channel(variance, "variance", values).astype(np.float64) + epsilon)
+        factor = 1 / np.sqrt(_per_channel(variance, "variance", values).astype(np.float64) + small)
         if scale is not None:
             factor = factor * _per_channel(scale, "scale", values)
         # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
@@ -269,13 +265,15 @@ def flatten(x: ArrayLike, order: Literal["HWC", "CHW"] = "HWC") -> Array:
         array([[0., 2., 1., 3.]])
     """
     values = as_operand(x, "x")
-    if order not in ("HWC", "CHW"):
-        raise ValueError(f"order must be 'HWC' or 'CHW'; got {order!r}")
+    if not is_one_of(order, ("HWC", "CHW")):
+        raise ValueError(f"order must be 'HWC' or 'CHW'; got {shown(order)}")
     if values.ndim == 0:
         raise ValueError("x must have at least one axis, the batch; got a scalar")
+    rows = new_output((values.shape[0], math.prod(values.shape[1:])), values.dtype)
     if order == "CHW" and values.ndim > 2:
         values = np.moveaxis(values, -1, 1)
-    return values.reshape(values.shape[0], math.prod(values.shape[1:])).copy()
+    rows.reshape(values.shape)[...] = values
+    return rows
 
 
 def _per_channel(value: ArrayLike, name: str, x: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads
-from .arguments import as_operand, as_padding, as_pair, check_out
+from .arguments import FLOAT64, as_flag, as_operand, as_padding, as_pair, check_out, check_taps, new_output
 from .geometry import Axis, conv_axis
 
 __all__ = ["max_pool2d", "avg_pool2d", "global_max_pool2d", "global_avg_pool2d"]
@@ -39,7 +39,7 @@ def max_pool2d(
     """
     image = as_operand(x, "x", ndim=4)
     axes = _axes(image, pool_size, strides, dilations, padding)
-    result = check_out(out, _shape(image, axes), image.dtype, [x])
+    result = check_out(out, _shape(image, axes), image.dtype, [x, image])
     _pool(image, axes, result, largest=True)
     return result
 
@@ -67,9 +67,10 @@ def avg_pool2d(
                [2.5, 3. ]])
     """
     image = as_operand(x, "x", ndim=4)
+    count = as_flag(count_include_pad, "count_include_pad")
     axes = _axes(image, pool_size, strides, 1, padding)
-    result = check_out(out, _shape(image, axes), image.dtype, [x])
-    _pool(image, axes, result, count_padding=count_include_pad)
+    result = check_out(out, _shape(image, axes), image.dtype, [x, image])
+    _pool(image, axes, result, count_padding=count)
     return result
 
 
@@ -83,8 +84,9 @@ def global_max_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
         >>> cl.global_max_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
         array([[6., 7.]])
     """
-    image = as_operand(x, "x", ndim=4)
-    largest: Array = np.max(image, axis=(1, 2), keepdims=keepdims, initial=-np.inf)
+    image, keep = as_operand(x, "x", ndim=4), as_flag(keepdims, "keepdims")
+    new_output((image.shape[0], image.shape[3]), FLOAT64)  # refused before the work starts
+    largest: Array = np.max(image, axis=(1, 2), keepdims=keep, initial=-np.inf)
     return largest
 
 
@@ -98,15 +100,17 @@ def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
         >>> cl.global_avg_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
         array([[3., 4.]])
     """
-    image = as_operand(x, "x", ndim=4)
+    image, keep = as_operand(x, "x", ndim=4), as_flag(keepdims, "keepdims")
+    new_output((image.shape[0], image.shape[3]), FLOAT64)  # refused before the work starts
     with np.errstate(all="ignore"):
-        mean: Array = image.sum(axis=(1, 2), keepdims=keepdims, dtype=np.float64)
+        mean: Array = image.sum(axis=(1, 2), keepdims=keep, dtype=np.float64)
         mean /= np.float64(image.shape[1] * image.shape[2])
         return mean.astype(image.dtype)
 
 
 def _axes(image: Array, pool_size: Any, strides: Any, dilations: Any, padding: Any) -> tuple[Axis, Axis]:
     window = as_pair(pool_size, "pool_size")
+    check_taps(*window, "pool_size")
     step = window if strides is None else as_pair(strides, "strides")
     spread = as_pair(dilations, "dilations")
     pads = as_padding(padding)

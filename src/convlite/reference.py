@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arguments import (
+    FLOAT64,
     Padding,
     Pair,
     as_int,
@@ -32,6 +33,9 @@ from .arguments import (
     check_bias,
     check_channels,
     check_groups,
+    check_taps,
+    new_output,
+    shown,
 )
 
 __all__ = ["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d", "conv1d_transpose"]
@@ -130,7 +134,7 @@ def depthwise_conv2d(
     )
     offset = check_bias(bias, channels * multiplier, image.dtype)
     size, before = _conv_sizes(image, weights, *axes)
-    total = np.zeros((len(image), *size, channels, multiplier))
+    total = _zeros((len(image), *size, channels, multiplier))
     for tap, coarse, fine in _links(weights, axes[0], axes[1], before, size, image.shape[1:3]):
         with np.errstate(all="ignore"):
             total[coarse] += image[fine][..., None].astype(np.float64) * weights[tap]
@@ -212,7 +216,7 @@ def conv1d_transpose(
     shape = _sequence(output_shape)
     if shape is not None:
         if len(shape) not in (1, 3):
-            raise ValueError(f"output_shape must be Wo, (Wo,) or (N, Wo, Cout); got {output_shape!r}")
+            raise ValueError(f"output_shape must be Wo, (Wo,) or (N, Wo, Cout); got {shown(output_shape)}")
         shape = [*shape[:-2], 1, *shape[-2:]]
     return _finish(_transpose(row, weights, bias, *axes, shape, extra, groups)[:, 0], activation, row.dtype)
 
@@ -243,7 +247,7 @@ def _convolve(
     )
     offset = check_bias(bias, cout, image.dtype)
     size, before = _conv_sizes(image, weights, strides, dilations, padding)
-    total = np.zeros((len(image), *size, cout))
+    total = _zeros((len(image), *size, cout))
     for tap, coarse, fine in _links(weights, strides, dilations, before, size, image.shape[1:3]):
         parts = zip(_split(image[fine], count), _split(weights[tap], count), strict=True)
         total[coarse] += np.concatenate([_product(part, w) for part, w in parts], axis=-1)
@@ -270,7 +274,7 @@ def _transpose(
     )
     offset = check_bias(bias, cout, image.dtype)
     size, before = _transpose_sizes(image, weights, strides, dilations, padding, shape, extra, cout)
-    total = np.zeros((len(image), *size, cout))
+    total = _zeros((len(image), *size, cout))
     for tap, coarse, fine in _links(weights, strides, dilations, before, image.shape[1:3], size):
         parts = zip(_split(image[coarse], count), _split(weights[tap], count), strict=True)
         total[fine] += np.concatenate([_product(part, w.T) for part, w in parts], axis=-1)
@@ -384,7 +388,7 @@ def _transpose_sizes(
             legal = f"{max(lowest, 0)} to {highest}" if highest >= 0 else "none, the padding crops all of it"
             raise ValueError(
                 f"{asked} gives an output {AXES[a]} of {size}, whose convolution has not x's {AXES[a]} {n}; "
-                f"possible sizes: {legal} (stride {s}, kernel over {k} elements, padding {padding!r})"
+                f"possible sizes: {legal} (stride {s}, kernel over {k} elements, padding {shown(padding)})"
             )
         sizes.append(size)
         befores.append(_same_before((n - 1) * s + k - size, padding) if same else before)
@@ -408,7 +412,7 @@ def _wanted(shape: list[Any] | None, extra: Pair | None, batch: int, cout: int) 
             f"output_shape {tuple(sizes)} must have x's batch {batch} and {cout} output channels"
         )
     if len(sizes) not in (2, 4):
-        raise ValueError(f"output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got {tuple(sizes)}")
+        raise ValueError(f"output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got {shown(tuple(sizes))}")
     return (sizes[0], sizes[1]) if len(sizes) == 2 else (sizes[1], sizes[2])
 
 
@@ -421,12 +425,18 @@ def _operands(x: ArrayLike, kernel: ArrayLike, ndim: int) -> tuple[Array, Array]
     weights = as_operand(kernel, "kernel", ndim=ndim, dtype=image.dtype)
     if 0 in weights.shape[:-2]:
         raise ValueError(f"kernel must have at least one tap along each axis; got shape {weights.shape}")
+    check_taps(*(weights.shape[:2] if ndim == 4 else (1, weights.shape[0])))
     return (image, weights) if ndim == 4 else (image[:, None], weights[None])
 
 
 def _sequence(value: Any) -> list[Any] | None:
     """output_shape as a list: one number stands for a list of one."""
     return None if value is None else list(np.atleast_1d(np.asarray(value, dtype=object)))
+
+
+def _zeros(shape: tuple[int, ...]) -> Array:
+    new_output(shape, FLOAT64)  # refuses what does not fit into memory
+    return np.zeros(shape)
 
 
 def _split(array: Array, groups: int) -> list[Array]:
@@ -449,13 +459,22 @@ def _finish(total: Array, activation: Any, dtype: np.dtype[Any]) -> Array:
     """The activation, in float64, then the operands' dtype; a callable is given the finished array."""
     formula = _formula(activation)
     with np.errstate(all="ignore"):
-        result: Array = (total if formula is None else formula(total)).astype(dtype)
+        try:
+            result: Array = (total if formula is None else formula(total)).astype(dtype)
+        except ValueError as error:
+            raise ValueError(f"activation does not fit an output of shape {total.shape}: {error}") from None
     if formula is not None or activation is None:
         return result
     shape = result.shape
-    result = np.asarray(activation(result))
-    if result.shape != shape:
-        raise ValueError(f"activation must return an array of shape {shape}; it returned {result.shape}")
+    try:
+        result = np.asarray(activation(result))
+    except ValueError as error:
+        raise ValueError(f"activation must return an array of shape {shape}: {error}") from error
+    if result.shape != shape or result.dtype.kind not in "fiub":
+        raise ValueError(
+            f"activation must return an array of shape {shape}; "
+            f"it returned {result.dtype} of shape {result.shape}"
+        )
     return result.astype(dtype, copy=False)
 
 
@@ -518,13 +537,14 @@ def _formula(activation: Any) -> Callable[[Array], Array] | None:
         kind = PARAMETRIC.get(type(activation).__name__)
         if kind is not None:
             return lambda v: kind(v, activation)
-        activation = activation.name
+        activation = getattr(activation, "name", activation)
     if isinstance(activation, str):
         if activation not in FORMULAS:
             raise ValueError(
-                f"activation must be None, a callable or one of {', '.join(FORMULAS)}; got {activation!r}"
+                f"activation must be None, a callable or one of {', '.join(FORMULAS)}; "
+                f"got {shown(activation)}"
             )
         return FORMULAS[activation]
-    if activation is not None and not callable(activation):
-        raise TypeError(f"activation must be None, a name or a callable; got {activation!r}")
+    if activation is not None and (isinstance(activation, type) or not callable(activation)):
+        raise TypeError(f"activation must be None, a name or a callable; got {shown(activation)}")
     return None

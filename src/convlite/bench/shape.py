@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._memory import new_output
+from .._memory import empty
 from ..geometry import Axis, conv_axis, transpose_axis
 
 __all__ = ["FAMILIES", "Operands", "Shape", "families_of", "load", "parse", "shipped"]
@@ -154,10 +154,10 @@ class Operands:
 
     @classmethod
     def of(cls, shape: Shape) -> Operands:
-        """The same arrays in every process: the shape's name is the seed. x is on a cache line, as it is where
-        a library allocated it."""
+        """The same arrays in every process: the shape's name is the seed. x is on a cache line, where
+        libraries allocate it."""
         random = np.random.default_rng(zlib.crc32(shape.name.encode()))
-        x = new_output(shape.x, np.dtype(np.float32))
+        x = empty(shape.x, np.dtype(np.float32))
         random.standard_normal(dtype=np.float32, out=x)
         kernel = random.standard_normal(shape.kernel_shape, dtype=np.float32)
         bias = None if shape.operation == "dense" else random.standard_normal(shape.cout, dtype=np.float32)
@@ -167,7 +167,7 @@ class Operands:
     def nchw(self) -> Array:
         """x with its channels first, contiguous."""
         turned = self.x.transpose(0, 3, 1, 2)
-        y = new_output(turned.shape, turned.dtype)
+        y = empty(turned.shape, turned.dtype)
         y[...] = turned
         return y
 

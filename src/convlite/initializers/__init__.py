@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..arguments import shown
 from . import keras3
 from ._operations import Array, Graph, random_normal, random_uniform, truncated_normal
 from ._tensorflow1 import (
@@ -97,12 +98,18 @@ def get(initializer: str | type[Initializer] | Callable[..., Array]) -> Callable
     if isinstance(initializer, str):
         kind = _BY_PLAIN_NAME.get(initializer.replace("_", "").lower())
         if kind is None:
-            raise ValueError(f"initializer must be one of {', '.join(_BY_NAME)}; got {initializer!r}")
+            raise ValueError(f"initializer must be one of {', '.join(_BY_NAME)}; got {shown(initializer)}")
         return kind()
-    made: object = initializer() if isinstance(initializer, type) else initializer
+    try:
+        made: object = initializer() if isinstance(initializer, type) else initializer
+    except TypeError as error:
+        raise TypeError(
+            f"initializer {shown(initializer)} cannot be made without arguments: {error}"
+        ) from None
     if not callable(made):
         raise TypeError(
-            f"initializer must be a name, an Initializer or a function of (shape, dtype); got {initializer!r}"
-            ". For fixed weights give the layer the array itself (from_weights or set_weights)"
+            f"initializer must be a name, an Initializer or a function of (shape, dtype); "
+            f"got {shown(initializer)}. For fixed weights give the layer the array itself "
+            "(from_weights or set_weights)"
         )
     return made

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _philox
-from ..arguments import FLOAT32, FLOAT64, as_int
+from ..arguments import FLOAT32, FLOAT64, as_int, as_real, new_output, shown
 
 Shape = int | Sequence[int]
 Array = npt.NDArray[Any]
+MAX_AXES = 32  # NumPy 1's limit
 
 
 class Graph:
@@ -88,7 +89,8 @@ def random_uniform(
     array([[0.10086262, 0.9701668 ],
            [0.8487642 , 0.04828131]], dtype=float32)
     """
-    return draw_uniform(Graph.stream(seed, graph_seed), minval, maxval, as_shape(shape), as_dtype(dtype))
+    low, high = as_real(minval, "minval"), as_real(maxval, "maxval")
+    return draw_uniform(Graph.stream(seed, graph_seed), low, high, *as_target(shape, dtype))
 
 
 def random_normal(
@@ -105,7 +107,8 @@ def random_normal(
     >>> random_normal((1, 1, 1, 2), seed=0)
     array([[[[-0.3991576,  2.1044393]]]], dtype=float32)
     """
-    return draw_normal(Graph.stream(seed, graph_seed), mean, stddev, as_shape(shape), as_dtype(dtype))
+    centre, spread = as_real(mean, "mean"), as_real(stddev, "stddev")
+    return draw_normal(Graph.stream(seed, graph_seed), centre, spread, *as_target(shape, dtype))
 
 
 def truncated_normal(
@@ -124,9 +127,11 @@ def truncated_normal(
     >>> truncated_normal(3, seed=0)
     array([-0.3991576 ,  0.17107224,  0.54651815], dtype=float32)
     """
-    return draw_truncated(Graph.stream(seed, graph_seed), mean, stddev, as_shape(shape), as_dtype(dtype))
+    centre, spread = as_real(mean, "mean"), as_real(stddev, "stddev")
+    return draw_truncated(Graph.stream(seed, graph_seed), centre, spread, *as_target(shape, dtype))
 
 
+@np.errstate(all="ignore")  # infinite limits give what NumPy's arithmetic gives
 def draw_uniform(
     stream: _philox.Stream, low: float, high: float, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Array:
@@ -148,6 +153,7 @@ def draw_truncated(
     return _shifted(_philox.truncated_normal(stream, math.prod(shape), dtype), mean, stddev, shape)
 
 
+@np.errstate(all="ignore")
 def _shifted(values: Array, mean: float, stddev: float, shape: tuple[int, ...]) -> Array:
     values *= values.dtype.type(stddev)
     values += values.dtype.type(mean)
@@ -160,17 +166,30 @@ def as_seed(value: int | None, name: str) -> int | None:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer or None; got {value!r}") from None
+        raise TypeError(f"{name} must be an integer or None; got {shown(value)}") from None
 
 
 def as_shape(value: Shape) -> tuple[int, ...]:
-    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str):
+    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, (str, bytes)):
         return (as_int(value, "shape"),)
+    if len(value) > MAX_AXES:
+        raise ValueError(f"shape must have at most {MAX_AXES} axes; got {len(value)}")
     return tuple(as_int(size, f"shape[{axis}]") for axis, size in enumerate(value))
 
 
 def as_dtype(value: npt.DTypeLike) -> np.dtype[Any]:
-    dtype = np.dtype(value)
-    if dtype not in (FLOAT32, FLOAT64):
-        raise TypeError(f"dtype must be float32 or float64; got {dtype}: convert the result with .astype")
+    try:
+        dtype: np.dtype[Any] = np.dtype(value)
+    except Exception:  # of a repr, among others
+        dtype = np.dtype(object)
+    if value is None or dtype not in (FLOAT32, FLOAT64):  # NumPy takes None as float64
+        got = shown(value) if dtype.kind == "O" else dtype
+        raise TypeError(f"dtype must be float32 or float64; got {got}: convert the result with .astype")
     return dtype
+
+
+def as_target(shape: Shape, dtype: npt.DTypeLike) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Both, checked; MemoryError at once where no such array can be."""
+    sizes, kind = as_shape(shape), as_dtype(dtype)
+    new_output(sizes, kind)
+    return sizes, kind

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _philox
+from ..arguments import as_real, is_one_of, shown
 from ._operations import (
     Array,
     Graph,
     Shape,
-    as_dtype,
     as_seed,
-    as_shape,
+    as_target,
     draw_normal,
     draw_truncated,
     draw_uniform,
@@ -30,9 +30,14 @@ from ._operations import (
 class Initializer(ABC):
     """Something that makes the first values of a weight: `initializer(shape, dtype=np.float32)`."""
 
+    def __post_init__(self) -> None:
+        for name in ("value", "gain", "minval", "maxval", "mean", "stddev", "scale"):
+            if hasattr(self, name):
+                as_real(getattr(self, name), name)
+
     def __call__(self, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
         """An array of this shape, float32 or float64."""
-        return self._make(as_shape(shape), as_dtype(dtype))
+        return self._make(*as_target(shape, dtype))
 
     @abstractmethod
     def _make(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array: ...
@@ -61,7 +66,8 @@ class Constant(Initializer):
     value: float = 0.0
 
     def _make(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        return np.full(shape, self.value, dtype)
+        with np.errstate(all="ignore"):
+            return np.full(shape, self.value, dtype)
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,8 @@ class Identity(Initializer):
     def _make(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         if len(shape) != 2:
             raise ValueError(f"shape must have 2 dimensions for Identity; got {shape}")
-        identity: Array = np.eye(*shape, dtype=dtype) * dtype.type(self.gain)
+        with np.errstate(all="ignore"):
+            identity: Array = np.eye(*shape, dtype=dtype) * dtype.type(self.gain)
         return identity
 
 
@@ -84,6 +91,7 @@ class RandomInitializer(Initializer):
     graph_seed: int | None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         as_seed(self.seed, "seed")
         as_seed(self.graph_seed, "graph_seed")
 
@@ -171,12 +179,12 @@ class VarianceScaling(RandomInitializer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.scale > 0:
-            raise ValueError(f"scale must be positive; got {self.scale!r}")
-        if self.mode not in _MODES:
-            raise ValueError(f"mode must be one of {', '.join(_MODES)}; got {self.mode!r}")
-        if self.distribution not in (*_DISTRIBUTIONS, "normal"):
+            raise ValueError(f"scale must be positive; got {shown(self.scale)}")
+        if not is_one_of(self.mode, _MODES):
+            raise ValueError(f"mode must be one of {', '.join(_MODES)}; got {shown(self.mode)}")
+        if not is_one_of(self.distribution, (*_DISTRIBUTIONS, "normal")):
             names = ", ".join(_DISTRIBUTIONS)
-            raise ValueError(f"distribution must be one of {names}; got {self.distribution!r}")
+            raise ValueError(f"distribution must be one of {names}; got {shown(self.distribution)}")
 
     def _draw(self, stream: _philox.Stream, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         fan_in, fan_out = fans(shape)
@@ -278,7 +286,8 @@ class Orthogonal(RandomInitializer):
         q = q * np.sign(np.diagonal(r))
         if rows < columns:
             q = q.T
-        return np.ascontiguousarray(dtype.type(self.gain) * q.reshape(shape))
+        with np.errstate(all="ignore"):
+            return np.ascontiguousarray(dtype.type(self.gain) * q.reshape(shape))
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:

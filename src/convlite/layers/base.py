@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import copy
+import operator
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import initializers
-from ..arguments import as_operand
+from ..arguments import as_operand, shown
 
 __all__ = ["Array", "Layer", "Shape", "WeightedLayer", "keep_unknown", "product"]
 
@@ -73,7 +74,7 @@ class Layer(abc.ABC):
         if name is not None and (
             not isinstance(name, str) or not re.fullmatch(r"[^/\\]*[^/\\.][^/\\]*", name)
         ):
-            raise ValueError(f"name must be a string without slashes, and not only dots; got {name!r}")
+            raise ValueError(f"name must be a string without slashes, and not only dots; got {shown(name)}")
         self.has_own_name = name is not None
         self.name: str = name if name is not None else _snake_case(type(self).__name__)
         self.input_shape: Shape | None = None
@@ -160,16 +161,20 @@ class Layer(abc.ABC):
     def as_input_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """`input_shape` as a tuple of the rank that this layer takes; ValueError where it is not one."""
         try:
-            shape = tuple(None if size is None else int(size) for size in input_shape)
-        except (TypeError, ValueError):
-            raise TypeError(f"input_shape must be a sequence of sizes or None; got {input_shape!r}") from None
+            if isinstance(input_shape, (str, bytes)):
+                raise TypeError
+            shape = tuple(None if size is None else _as_dimension(size) for size in input_shape)
+        except TypeError:
+            raise TypeError(
+                f"input_shape must be a sequence of sizes or None; got {shown(input_shape)}"
+            ) from None
         if self.rank is not None and len(shape) != self.rank:
             raise ValueError(
-                f"{self.name} takes {self.rank} axes ({self.axes}); got the shape {shape}"
+                f"{self.name} takes {self.rank} axes ({self.axes}); got the shape {shown(shape)}"
                 + ("; is the batch axis missing? It comes first" if len(shape) == self.rank - 1 else "")
             )
         if any(size is not None and size < 0 for size in shape):
-            raise ValueError(f"input_shape must not be negative; got {shape}")
+            raise ValueError(f"input_shape must not be negative; got {shown(shape)}")
         return shape
 
     # What a layer with weights overrides.
@@ -285,7 +290,10 @@ class WeightedLayer(Layer):
                 )
 
     def _initial(self, name: str, shape: tuple[int, ...]) -> Array:
-        values = np.asarray(self._initializers[name](shape, dtype=self.dtype))
+        try:
+            values = np.asarray(self._initializers[name](shape, dtype=self.dtype))
+        except ValueError as error:
+            raise ValueError(f"{name}_initializer must give an array of shape {shape}: {error}") from error
         if values.shape != shape or values.dtype != self.dtype:
             raise ValueError(
                 f"{name}_initializer must give {self.dtype} of shape {shape}; "
@@ -313,7 +321,12 @@ class WeightedLayer(Layer):
                     f"weight {display(name)!r} must have shape {expected[name]}; got {array.shape}"
                     + _layout_hint(array.shape, expected[name])
                 )
-        return {name: _frozen(array) for name, array in arrays.items()}
+        for name, array in arrays.items():
+            try:
+                arrays[name] = _frozen(array)
+            except MemoryError as error:
+                raise MemoryError(f"no memory for weight {display(name)!r}: {error}") from None
+        return arrays
 
     def _install(self, weights: dict[str, Array]) -> None:
         self._prepared = self._prepare(weights)
@@ -325,6 +338,12 @@ class WeightedLayer(Layer):
             self._install({name: _read_only(weight) for name, weight in self._weights.items()})
 
 
+def _as_dimension(size: Any) -> int:
+    if isinstance(size, (bool, np.bool_)):
+        raise TypeError
+    return operator.index(size)
+
+
 def _snake_case(name: str) -> str:
     """The default name that Keras gives: Conv2DTranspose -> conv2d_transpose, LeakyReLU -> leaky_re_lu."""
     return re.sub(r"(?<!^)(?=[A-Z][a-z0-9])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
@@ -333,10 +352,10 @@ def _snake_case(name: str) -> str:
 def _as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     try:
         result: np.dtype[Any] = np.dtype(dtype)
-    except TypeError:
+    except Exception:  # of a repr, among others
         result = np.dtype(object)
-    if result not in _DTYPES:
-        raise TypeError(f"dtype must be float32 or float64; got {dtype!r}")
+    if dtype is None or result not in _DTYPES:  # NumPy takes None as float64
+        raise TypeError(f"dtype must be float32 or float64; got {shown(dtype)}")
     return result
 
 
@@ -348,7 +367,10 @@ def _initializer(spec: Any, weight: str) -> Callable[..., Array]:
 
 
 def _as_weight(value: npt.ArrayLike, label: str, dtype: np.dtype[Any]) -> Array:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"weight {label!r} is not an array: {error}") from None
     if array.dtype != dtype:  # byte order is a matter of storage, so '>f4' counts as float32
         if array.dtype.newbyteorder("=") == dtype:
             return array.astype(dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from .. import activations, initializers, ops
 from .._calls import bind, constant
-from ..arguments import as_operand, as_padding, as_padding_1d, as_pair, as_single, as_size
+from ..arguments import as_flag, as_operand, as_padding, as_padding_1d, as_pair, as_single, as_size
 from ..pack import Operation, PackedKernel
 from .base import Array, Shape, WeightedLayer, keep_unknown, product
 
@@ -74,6 +75,7 @@ class KernelLayer(WeightedLayer):
         dtype: npt.DTypeLike = "float32",
         name: str | None = None,
     ) -> None:
+        use_bias = as_flag(use_bias, "use_bias")
         biases = {"bias": bias_initializer} if use_bias else {}
         super().__init__({"kernel": kernel_initializer, **biases}, dtype=dtype, name=name)
         self.use_bias = use_bias
@@ -128,7 +130,8 @@ class KernelLayer(WeightedLayer):
         if (
             work is None
             or len(known) < len(shape)
-            or known[0] * work > _REHEARSED
+            or 0 in known
+            or max(known[0] * work, math.prod(known)) > _REHEARSED
             or not constant(self.activation)
         ):
             return
@@ -268,7 +271,8 @@ class _Filters(_Convolution):
         **common: Unpack[Common],
     ) -> None:
         self.filters = as_size(filters, "filters")
-        _per_group(self.filters, as_size(groups, "groups"), "filters")
+        groups = as_size(groups, "groups")
+        _per_group(self.filters, groups, "filters")
         super().__init__(kernel_size, strides, padding, dilation_rate, {"groups": groups}, common)
 
     @classmethod

@@ -1,18 +1,22 @@
 """Weights in files: .safetensors or .npz, by the name's ending. Nothing is ever unpickled."""
 
+import math
 import os
 import pathlib
 import uuid
+import zipfile
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
+from numpy.lib import format as npy
 
 from .base import Array
 
 __all__ = ["read_weights", "write_weights"]
 
 StrPath = str | os.PathLike[str]
+_DEFLATE = 1040  # bytes that one compressed byte can become at most: more is a lie
 
 
 def write_weights(path: StrPath, weights: Mapping[str, Array]) -> None:
@@ -52,8 +56,32 @@ def _save_npz(file: BinaryIO, weights: dict[str, Any]) -> None:
 
 
 def _load_npz(file: BinaryIO) -> dict[str, Array]:
-    with np.load(file, allow_pickle=False) as archive:
-        return dict(archive.items())
+    """Each size is checked before memory is taken for it: headers may claim anything."""
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if sum(member.compress_size for member in members) > file.seek(0, os.SEEK_END):
+            raise ValueError("its members overlap")  # each would be unpacked anew from the same bytes
+        for member in members:
+            if member.file_size > _DEFLATE * member.compress_size + 1024:
+                raise ValueError(f"{member.filename!r} claims {member.file_size} bytes")
+            with archive.open(member) as array:
+                _check_header(array, member.file_size)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as loaded:
+        return dict(loaded.items())
+
+
+def _check_header(array: IO[bytes], size: int) -> None:
+    """ValueError where a .npy header's shape and dtype do not make up the `size` bytes that are there."""
+    version = npy.read_magic(array)
+    read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
+    if read is None:
+        raise ValueError(f"version {version} of the .npy format is not for arrays of numbers")
+    shape, _, dtype = read(array)
+    if dtype.hasobject or min(shape, default=0) < 0:
+        raise ValueError(f"an array of {dtype} and shape {shape}")
+    if math.prod(shape) * dtype.itemsize != size - array.tell():
+        raise ValueError(f"{size - array.tell()} bytes for an array of {dtype} and shape {shape}")
 
 
 def _save_safetensors(file: BinaryIO, weights: dict[str, Any]) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import activations, pointwise
-from ..arguments import as_operand
+from ..arguments import as_flag, as_int, as_operand, as_real, shown
+from ..ops import activate
 from .base import Array, Layer, Shape, WeightedLayer
 
 __all__ = ["Activation", "ReLU", "LeakyReLU", "PReLU", "Softmax", "BatchNormalization"]
@@ -28,7 +29,7 @@ class Activation(Layer):
 
     def call(self, x: Any) -> Array:
         x = as_operand(x, "x")
-        return x if self.activation is None else np.asarray(self.activation(x))
+        return x if self.activation is None else activate(x, self.activation)
 
 
 class ReLU(Layer):
@@ -57,7 +58,9 @@ class ReLU(Layer):
         else:
             x = as_operand(x, "x")
             # Not 0 * (x - threshold), which would turn an infinity into NaN.
-            below = self.negative_slope * (x - self.threshold) if self.negative_slope else np.zeros_like(x)
+            with np.errstate(all="ignore"):  # numbers of x's dtype: NumPy 1 makes float64 of a scalar array
+                slope, threshold = x.dtype.type(self.negative_slope), x.dtype.type(self.threshold)
+                below = slope * (x - threshold) if self.negative_slope else np.zeros_like(x)
             result = np.where(x < self.threshold, below, x)
         return result if self.max_value is None else np.minimum(result, self.max_value, out=result)
 
@@ -96,9 +99,14 @@ class PReLU(WeightedLayer):
         name: str | None = None,
     ) -> None:
         super().__init__({"alpha": alpha_initializer}, dtype=dtype, name=name)
-        self.shared_axes = tuple(shared_axes or ())
+        axes = () if shared_axes is None else shared_axes
+        if isinstance(axes, (str, bytes)) or not isinstance(axes, (Sequence, np.ndarray)):
+            raise TypeError(f"shared_axes must be a sequence of axes; got {shown(axes)}")
+        self.shared_axes = tuple(as_int(axis, "shared_axes", minimum=-(2**31)) for axis in axes)
         if any(axis < 1 for axis in self.shared_axes):
-            raise ValueError(f"shared_axes must be at least 1, as 0 is the batch; got {self.shared_axes}")
+            raise ValueError(
+                f"shared_axes must be at least 1, as 0 is the batch; got {shown(self.shared_axes)}"
+            )
 
     @classmethod
     def from_weights(cls, alpha: npt.ArrayLike, *, name: str | None = None) -> Self:
@@ -139,7 +147,7 @@ class Softmax(Layer):
 
     def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
         super().__init__(name=name)
-        self.axis = axis
+        self.axis = as_int(axis, "axis", minimum=-(2**31))
 
     def call(self, x: Any) -> Array:
         return pointwise.softmax(x, self.axis)
@@ -167,11 +175,12 @@ class BatchNormalization(WeightedLayer):
         dtype: npt.DTypeLike = "float32",
         name: str | None = None,
     ) -> None:
+        center, scale = as_flag(center, "center"), as_flag(scale, "scale")
         gamma, beta = {"gamma": "ones"} if scale else {}, {"beta": "zeros"} if center else {}
         moving = {"moving_mean": "zeros", "moving_variance": "ones"}
         super().__init__({**gamma, **beta, **moving}, dtype=dtype, name=name)
-        self.axis, self.momentum = axis, momentum
-        self.epsilon = _not_negative(epsilon, "epsilon")
+        self.axis = as_int(axis, "axis", minimum=-(2**31))
+        self.momentum, self.epsilon = as_real(momentum, "momentum"), _not_negative(epsilon, "epsilon")
         self.center, self.scale = center, scale
 
     @classmethod
@@ -213,6 +222,7 @@ class BatchNormalization(WeightedLayer):
 
 
 def _not_negative(value: float, name: str) -> float:
-    if not value >= 0:
-        raise ValueError(f"{name} must not be negative; got {value!r}")
-    return value
+    number = as_real(value, name)  # a Python float: one of NumPy's float64 would turn float32 into float64
+    if not number >= 0:
+        raise ValueError(f"{name} must not be negative; got {shown(value)}")
+    return number

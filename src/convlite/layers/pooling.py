@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from .. import ops, pooling
-from ..arguments import as_padding, as_pair
+from ..arguments import as_flag, as_padding, as_pair
 from .base import Array, Layer, Shape, keep_unknown
 
 __all__ = ["MaxPooling2D", "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D"]
@@ -77,7 +77,7 @@ class _GlobalPooling(Layer):
 
     def __init__(self, *, keepdims: bool = False, name: str | None = None) -> None:
         super().__init__(name=name)
-        self.keepdims = bool(keepdims)
+        self.keepdims = as_flag(keepdims, "keepdims")
 
     def call(self, x: Any) -> Array:
         result: Array = getattr(pooling, self.operation)(x, keepdims=self.keepdims)

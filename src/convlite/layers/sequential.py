@@ -7,8 +7,7 @@ from os import PathLike
 
 import numpy.typing as npt
 
-from .._memory import new_output
-from ..arguments import as_operand, as_size
+from ..arguments import as_operand, as_size, new_output
 from .base import Array, Layer
 from .chain import Chain
 from .files import read_weights, write_weights
@@ -26,6 +25,7 @@ class Sequential(Chain):
     layer is an InputLayer. Layers without a name of their own get one here: conv2d, conv2d_1, ... in order.
     Calls may come from many threads; `add` and `set_weights` may not come in between.
 
+    >>> import numpy as np
     >>> from convlite.layers import Conv2D, Dense, Flatten
     >>> model = Sequential([Conv2D(4, 3, activation="relu"), Flatten(), Dense(10, "softmax")])
     >>> model(np.zeros((2, 8, 8, 1), np.float32)).shape
@@ -106,6 +106,7 @@ class Sequential(Chain):
         progress: True shows a bar on stderr, tqdm's where it is installed, else a line of text; a function is
         called with (samples done, samples in all) after every batch. The bits are those of a single call.
 
+        >>> import numpy as np
         >>> model = Sequential([InputLayer((2,))])
         >>> y = model.predict(np.ones((3, 2)), batch_size=2, progress=print)
         2 3

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .. import images, pointwise
-from ..arguments import Pads, as_int, as_operand, as_padding, as_pair
+from ..arguments import Pads, as_int, as_operand, as_padding, as_pair, as_real, is_one_of, shown
 from .base import Array, Layer, Shape, product
 
 __all__ = ["InputLayer", "Flatten", "Reshape", "UpSampling2D", "ZeroPadding2D", "Cropping2D", "Dropout"]
@@ -32,7 +32,7 @@ class InputLayer(Layer):
         if len(shape) != len(wanted) or any(
             None not in (size, known) and size != known for size, known in zip(shape, wanted, strict=True)
         ):
-            raise ValueError(f"{self.name} was made for the shape {wanted}; got {shape}")
+            raise ValueError(f"{self.name} was made for the shape {shown(wanted)}; got {shown(shape)}")
         return shape
 
     def call(self, x: Any) -> Array:
@@ -54,8 +54,8 @@ class Flatten(Layer):
 
     def __init__(self, order: Literal["HWC", "CHW"] = "HWC", *, name: str | None = None) -> None:
         super().__init__(name=name)
-        if order not in ("HWC", "CHW"):
-            raise ValueError(f"order must be 'HWC' or 'CHW'; got {order!r}")
+        if not is_one_of(order, ("HWC", "CHW")):
+            raise ValueError(f"order must be 'HWC' or 'CHW'; got {shown(order)}")
         self.order: Literal["HWC", "CHW"] = order
 
     def call(self, x: Any) -> Array:
@@ -75,9 +75,11 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], *, name: str | None = None) -> None:
         super().__init__(name=name)
+        if isinstance(target_shape, (str, bytes)) or not isinstance(target_shape, (Sequence, np.ndarray)):
+            raise TypeError(f"target_shape must be a sequence of sizes; got {shown(target_shape)}")
         self.target_shape = tuple(as_int(size, "target_shape", minimum=-1) for size in target_shape)
         if self.target_shape.count(-1) > 1:
-            raise ValueError(f"target_shape must not hold -1 more than once; got {self.target_shape}")
+            raise ValueError(f"target_shape must not hold -1 more than once; got {shown(self.target_shape)}")
 
     def call(self, x: Any) -> Array:
         array = as_operand(x, "x")
@@ -93,7 +95,7 @@ class Reshape(Layer):
         shape = tuple(free if n == -1 else n for n in self.target_shape)
         if math.prod(shape) != size:
             raise ValueError(
-                f"target_shape {self.target_shape} does not hold the {size} numbers of {tuple(rest)}"
+                f"target_shape {shown(self.target_shape)} does not hold the {size} numbers of {tuple(rest)}"
             )
         return (batch, *shape)
 
@@ -118,8 +120,8 @@ class UpSampling2D(_Images):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
-        if interpolation not in ("nearest", "bilinear"):
-            raise ValueError(f"interpolation must be 'nearest' or 'bilinear'; got {interpolation!r}")
+        if not is_one_of(interpolation, ("nearest", "bilinear")):
+            raise ValueError(f"interpolation must be 'nearest' or 'bilinear'; got {shown(interpolation)}")
         self.size = as_pair(size, "size")
         self.interpolation: Literal["nearest", "bilinear"] = interpolation
 
@@ -185,9 +187,9 @@ class Dropout(Layer):
 
     def __init__(self, rate: float = 0.5, *, name: str | None = None) -> None:
         super().__init__(name=name)
-        if not 0 <= rate <= 1:
-            raise ValueError(f"rate must lie between 0 and 1; got {rate!r}")
-        self.rate = rate
+        self.rate = as_real(rate, "rate")
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"rate must lie between 0 and 1; got {shown(rate)}")
 
     def call(self, x: Any) -> Array:
         return as_operand(x, "x")
@@ -197,7 +199,7 @@ def _as_pads(value: Any, name: str) -> Pads:
     pads = as_padding(value, name)
     if isinstance(pads, str):
         raise ValueError(
-            f"{name} must be numbers, such as 1 or ((top, bottom), (left, right)); got {value!r}"
+            f"{name} must be numbers, such as 1 or ((top, bottom), (left, right)); got {shown(value)}"
         )
     return pads
 

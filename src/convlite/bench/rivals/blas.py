@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._memory import new_output
+from ..._memory import empty
 from ..shape import Operands
 from . import Call, Unsupported
 
@@ -25,7 +25,7 @@ def prepare(operands: Operands) -> dict[str, Call]:
     """x @ kernel into `out`, the kernel in either order."""
     if operands.shape.operation != "dense":
         raise Unsupported("NumPy has no convolution of images")
-    out = new_output(operands.shape.out, operands.x.dtype)
+    out = empty(operands.shape.out, operands.x.dtype)
     turned = np.ascontiguousarray(operands.kernel.T).T
     call = partial(np.matmul, operands.x, operands.kernel, out=out)
     other = partial(np.matmul, operands.x, turned, out=out)

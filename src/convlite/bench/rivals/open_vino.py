@@ -6,7 +6,7 @@ import io
 from functools import partial
 from typing import Any
 
-from ..._memory import new_output
+from ..._memory import empty
 from ..shape import Operands
 from . import Call
 from .onnx_model import model_of
@@ -56,7 +56,7 @@ def _compiled(operands: Operands, x: Any, back: tuple[int, ...], layout: str = "
     }
     request = _core.compile_model(model, "CPU", config).create_infer_request()
     request.set_input_tensor(openvino.Tensor(x, shared_memory=True))
-    y = new_output(operands.shape.out if layout or not back else _nchw(operands.shape.out), x.dtype)
+    y = empty(operands.shape.out if layout or not back else _nchw(operands.shape.out), x.dtype)
     request.set_output_tensor(openvino.Tensor(y, shared_memory=True))
     run = partial(request.infer, share_outputs=True)
     return Call(run, lambda: y.transpose(back) if back else y, (x, y))

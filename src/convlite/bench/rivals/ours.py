@@ -8,7 +8,7 @@ from typing import Any
 import convlite as cl
 
 from ... import _dispatch
-from ..._memory import new_output
+from ..._memory import empty
 from ...pack import Operation
 from ..shape import Operands
 from . import Call
@@ -39,7 +39,7 @@ def prepare(operands: Operands) -> dict[str, Call]:
     packed = cl.PackedKernel(operands.kernel, name, **packing, **groups)
     options = packing | groups | ({} if name == "dense" else {"padding": shape.padding})
     run = partial(getattr(cl, name), operands.x, packed, operands.bias, **options)
-    out = new_output(shape.out, operands.x.dtype)
+    out = empty(shape.out, operands.x.dtype)
     into = partial(run, out=out)
     if "dilations" in options:
         options["dilation_rate"] = options.pop("dilations")

@@ -50,7 +50,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int stri
     const void *const *rows = t->rows;
     const char *ahead = (const char *)t->ahead;
     const int64_t kc = t->kc;
-    int64_t s1 = t->step, s3 = 3 * t->step, s5 = 5 * t->step;
+    int64_t s1 = strided ? t->step : 0, s3 = 3 * s1, s5 = 5 * s1; /* a gathered tile has none */
     for (int64_t tap = 0; tap < t->taps; tap++, rows += strided ? 2 : mr) {
         const char *a[TILE_MR], *a0 = (const char *)rows[0], *a1 = (const char *)rows[strided ? 1 : 0];
         if (!strided) UNROLL for (int i = 0; i < mr; i++) a[i] = (const char *)rows[i];
