@@ -5,6 +5,7 @@ from typing import Any, TypedDict, final
 
 import numpy as np
 from numpy.typing import ArrayLike
+from typing_extensions import disjoint_base  # known to type checkers; nothing is imported at run time
 
 from .activations import Fused
 from .arguments import Array
@@ -31,6 +32,7 @@ def openmp() -> int: ...
 def in_parallel() -> bool: ...
 def pause_openmp() -> bool: ...
 
+@disjoint_base
 class Runner:
     def run(
         self,
@@ -46,18 +48,23 @@ class Runner:
         threads: int,
     ) -> None: ...
 
+@final
 class Gather(Runner):
     def __init__(self, plan: Plan) -> None: ...
 
+@final
 class Lines(Runner):
     def __init__(self, plan: Plan) -> None: ...
 
+@final
 class Pixels(Runner):
     def __init__(self, plan: Plan) -> None: ...
 
+@final
 class FewRows(Runner):
     def __init__(self, plan: Plan) -> None: ...
 
+@final
 class Winograd(Runner):
     def __init__(self, plan: WinogradPlan) -> None: ...
     scratch_bytes: int
@@ -83,6 +90,7 @@ class Recipe:
 
 # Calls that were made before: kernels/calls.pxi.
 
+@final
 class Call:
     def __init__(
         self,
@@ -104,11 +112,13 @@ class Call:
         new_output: Callable[[tuple[int, ...], np.dtype[Any]], Array],
     ) -> None: ...
 
+@final
 class Calls:
     def __len__(self) -> int: ...
     def keep(self, call: Call) -> None: ...
     def clear(self) -> None: ...
 
+@final
 class Bound:
     kernel: PackedKernel
     def __init__(

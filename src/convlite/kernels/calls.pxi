@@ -98,6 +98,7 @@ cdef bint same(object a, object b) except -1:
     return a == b
 
 
+@cython.final
 cdef class Call:
     """One call's findings. Immutable after construction, so threads may share it."""
 
@@ -192,6 +193,7 @@ cdef class Call:
         return y if self.after is None else self.after(y)
 
 
+@cython.final
 cdef class Calls:
     """The calls that were made with one kernel, or with plain arrays; at most MOST_CALLS, the oldest goes first.
 
@@ -272,6 +274,7 @@ def is_known(tuple given, x, kernel):
         PyBuffer_Release(&view)
 
 
+@cython.final
 cdef class Bound:
     """A call with everything but x fixed; `first` makes it where it was not made before."""
 

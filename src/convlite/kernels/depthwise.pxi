@@ -80,6 +80,7 @@ cdef void line_task(const LineJob *job, int64_t task, DepthwiseRow *rows) noexce
             job.kernel(&call)
 
 
+@cython.final
 cdef class Lines(Runner):
     """A plan for depthwise lines made ready to run; no zeros stand for padding, whatever the weights are."""
 

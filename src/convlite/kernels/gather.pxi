@@ -256,6 +256,7 @@ cdef void run_all(const Job *job, char *scratch, int64_t tasks, bint exact) noex
             run_task(job, task, <const char **> scratch)
 
 
+@cython.final
 cdef class Gather(Runner):
     """A plan made ready to run: phases and blocks as C arrays."""
 

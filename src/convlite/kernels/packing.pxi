@@ -57,6 +57,7 @@ cdef bint pack_depthwise_words(const Word *src, Word *dst, const int64_t *taps, 
     return finite
 
 
+@cython.final
 cdef class Recipe:
     """How kernels of one shape are packed; steps and offsets are in elements. Immutable after construction."""
 

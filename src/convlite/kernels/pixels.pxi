@@ -217,6 +217,7 @@ cdef void pixel_task(const PixelJob *job, int64_t task, char *scratch) noexcept 
         o += -1 if job.descending else 1
 
 
+@cython.final
 cdef class Pixels(Runner):
     """A plan for pixel vectors made ready to run; it serves finite weights, or no padding."""
 

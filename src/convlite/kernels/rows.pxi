@@ -14,6 +14,7 @@ cdef void run_rows(const Table *table, const Rows *whole, int64_t piece, int64_t
     table.rows(&part)
 
 
+@cython.final
 cdef class FewRows(Runner):
     """A plan for a few rows made ready to run; the weights are the matrix as it lies, [kc][columns]."""
 

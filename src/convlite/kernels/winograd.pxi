@@ -128,6 +128,7 @@ cdef void winograd_task(const WinogradJob *job, int64_t task, char *scratch, int
         winograd_scatter_tiles(job, first, tiles, s, panel)
 
 
+@cython.final
 cdef class Winograd(Runner):
     """A plan of Winograd's form made ready to run."""
 
