@@ -384,7 +384,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     call.kc, call.act, call.accumulate, call.finish = kc, job.act, accumulate, finish
     call.out_step = cp.step * job.cout * size
     cdef const char *weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
-    # tiles outside, panels inside was no faster even where all weights stay in L1 (1x1 on 24 and 64 channels, first layers: -2 to 0%)
+    # tiles outside, panels inside was no faster where all weights stay in L1: 1x1 on 24 and 64 channels, first layers -2 to 0%
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         lanes = smaller(wide, job.width - panel * wide)
         nr = ceil_div(lanes, job.table.lanes)
