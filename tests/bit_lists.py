@@ -27,7 +27,7 @@ from convlite import _dispatch, activations
 
 DTYPES = (np.dtype("float32"), np.dtype("float64"))
 ACTIVATIONS = (None, *activations.NAMES)
-SPECIAL = (np.nan, np.inf, -np.inf, -0.0, 1e-40, -3e38)
+SPECIAL = (np.nan, np.inf, -np.inf, -0.0, 1e-37, -3e38)
 
 FAST = tuple(
     Case(
@@ -107,7 +107,8 @@ def pools() -> Iterator[str]:
 def elementwise() -> Iterator[str]:
     """Activations over arrays, from tiny to huge arguments, and softmax over rows of many lengths."""
     for dtype in DTYPES:
-        sizes = 2.0 ** np.arange(-140 if dtype == np.float32 else -1060, 120, 0.5)
+        # no subnormal numbers: x86's maxima take them for zeros, and qemu's do not
+        sizes = 2.0 ** np.arange(-126 if dtype == np.float32 else -1022, 120, 0.5)
         points = np.concatenate([np.arange(-4000, 4001) / 256, sizes, -sizes, SPECIAL]).astype(dtype)
         for name in activations.NAMES[:-1]:
             yield line(f"activate-{name}", lambda x, name=name: cl.activate(x, name), points)

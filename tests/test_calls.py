@@ -331,3 +331,30 @@ def test_no_references_are_lost() -> None:
         cl.conv2d(X, kernel, B)
     assert [sys.getrefcount(value) for value in held] == before
     assert sys.getrefcount(cl.conv2d(X, kernel, B)) == sys.getrefcount(np.empty(1))
+
+
+@pytest.mark.parametrize("kind", [cl.activations.LeakyReLU, cl.activations.ELU])
+def test_a_numpy_scalar_is_not_taken_for_the_float_that_it_equals(kind: Any) -> None:
+    """np.float16(0.1) == 0.1 in NumPy 2, and 0.0 == -0.0."""
+    x, kernel = -np.ones((1, 4)), np.eye(4)
+    for parameter in (np.float16(0.1), 0.1, np.float32(0.1), 0.0, -0.0, np.float64(0.1)):
+        activation = kind(parameter)
+        got = cl.dense(x, kernel, activation=activation)
+        assert got.tobytes() == activation(x @ kernel).tobytes()
+    for most in (np.float16(6.1), 6.1, np.float32(6.1)):
+        assert cl.dense(-9 * x, kernel, activation=cl.activations.ReLU(most)).max() == float(most)
+
+
+def test_building_calls_no_method_of_a_subclass() -> None:
+    class Scaled(cl.layers.Conv2D):
+        def build(self, input_shape: Any) -> None:
+            super().build(input_shape)
+            self.scale = 2.0
+
+        def call(self, x: Any) -> Any:
+            return super().call(x) * self.scale
+
+    layer = Scaled(3, 3, dtype="float64")
+    layer.build((None, 8, 8, 1))
+    x = np.ones((1, 8, 8, 1))
+    np.testing.assert_array_equal(layer(x), 2 * cl.conv2d(x, layer.kernel, layer.bias))

@@ -76,6 +76,13 @@ class Activation(abc.ABC):
         return activate(x, self)
 
 
+def _keep_float(activation: Activation, name: str) -> None:
+    """A parameter as a Python float, and not -0.0: calls are known again by equal activations, and a NumPy
+    scalar of fewer bits equals floats that it is not."""
+    value = as_real(getattr(activation, name), name) + 0.0
+    object.__setattr__(activation, name, value)
+
+
 @dataclass(frozen=True)
 class ReLU(Activation):
     """min(max(x, 0), max_value).
@@ -87,8 +94,10 @@ class ReLU(Activation):
     max_value: float | None = None
 
     def __post_init__(self) -> None:
-        if self.max_value is not None and not as_real(self.max_value, "max_value") >= 0:
-            raise ValueError(f"max_value must be at least 0; got {self.max_value}")
+        if (given := self.max_value) is not None:
+            _keep_float(self, "max_value")
+            if not given >= 0:
+                raise ValueError(f"max_value must be at least 0; got {given}")
 
     def fused(self) -> Fused:
         """The form that kernels apply."""
@@ -106,7 +115,7 @@ class LeakyReLU(Activation):
     alpha: float = 0.2
 
     def __post_init__(self) -> None:
-        as_real(self.alpha, "alpha")
+        _keep_float(self, "alpha")
 
     def fused(self) -> Fused:
         """The form that kernels apply."""
@@ -124,7 +133,7 @@ class ELU(Activation):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        as_real(self.alpha, "alpha")
+        _keep_float(self, "alpha")
 
     def fused(self) -> Fused:
         """The form that kernels apply."""

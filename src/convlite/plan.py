@@ -44,6 +44,10 @@ EDGE_BYTES = 1024 * 1024
 # 1024 -> 256 on 14x14 71 -> 95% of peak, 2048 -> 512 on 7x7 83 -> 96%, a product of 1024^3 70 -> 94%.
 SET_BYTES = 4096
 SET_LINES = 8
+# So many pixels are copied at most for each that a panel reads. On a Zen 4 the copy wins with 1024 channels
+# to 512 at stride 2 (0.12), 256 to 512 at stride 4 (0.24), 1024 to 64 at a dilation of 6 (0.31), and loses
+# with 1024 to 64 at a dilation of 12 (0.45), 512 to 64 at stride 4 (1.9) and all that is farther apart.
+COPY_SHARE = 0.4
 # What another call of a tile costs, in multiply-adds of vectors: a tile at the edge is cut tap by tap where
 # more multiplications by zeros are saved. 3x3 on 512 channels of 7x7 +16%, of 4x4 +34%, on 256 of 14x14
 # +2%, 5x5 on 256 of 10x10 +13%, 1x7 on 128 of 17x17 +11%; Zen 4, one thread.
@@ -172,11 +176,18 @@ def _fused(loops: Geometry) -> bool:
     )
 
 
-def _spread(loops: Geometry, mr: int, size: int) -> bool:
-    """Whether more pixels of a strided tile than a set has lines fall into one set of the L1 cache."""
-    step = loops.columns.phases[0].in_step * loops.cin * size
+def _spread(loops: Geometry, mr: int, panel: int, size: int) -> bool:
+    """Whether more pixels of a strided tile than a set has lines fall into one set of the L1 cache, and the
+    panels that read a copy are worth all that lies between its taps.
+    """
+    columns = loops.columns
+    step = columns.phases[0].in_step * loops.cin * size
     apart = SET_BYTES // math.gcd(step, SET_BYTES)
-    return min(mr, loops.columns.phases[0].count) > apart * SET_LINES
+    if min(mr, columns.phases[0].count) <= apart * SET_LINES:
+        return False
+    copied = _reach(columns, mr)
+    reads = mr * columns.kernel * -(-(loops.cout // loops.groups) // panel)
+    return copied <= COPY_SHARE * reads and copied * loops.cin * size <= EDGE_BYTES
 
 
 def _lines(loops: Geometry, kernels: set[tuple[int, int]]) -> bool:
@@ -252,7 +263,7 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
     if layout == "wide" and algorithm != "strided":
         return make_direct_plan(geometry, dtype, isa)
     depthwise = algorithm.startswith("depthwise")
-    spread = algorithm == "strided" and _spread(loops, mr, size)
+    spread = algorithm == "strided" and _spread(loops, mr, table["nr"] * table["lanes"], size)
     fused = algorithm == "strided" and not spread and _fused(loops)
     channels = loops.cin // (1 if depthwise else loops.groups)
     width = loops.cout // loops.groups

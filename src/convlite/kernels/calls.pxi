@@ -179,7 +179,11 @@ cdef class Call:
                 if packed == NULL:
                     return None
                 on.weights = <const char *> (<uintptr_t> (packed + 63) & ~<uintptr_t> 63)
-                on.finite = self.recipe.fill(views[2].buf, <void *> on.weights)
+                if self.runner.short:
+                    on.finite = self.recipe.fill(views[2].buf, <void *> on.weights)
+                else:
+                    with nogil:
+                        on.finite = self.recipe.fill(views[2].buf, <void *> on.weights)
                 if self.padding and not on.finite:
                     return None
             if self.threads_for is not None:

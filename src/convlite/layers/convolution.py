@@ -127,17 +127,14 @@ class KernelLayer(WeightedLayer):
 
     def _rehearse(self, shape: Shape) -> None:
         work, known = self.multiply_adds(shape), [size for size in shape if size is not None]
-        if (
-            work is None
-            or len(known) < len(shape)
-            or 0 in known
-            or max(known[0] * work, math.prod(known)) > _REHEARSED
-            or not constant(self.activation)
-        ):
+        if work is None or len(known) < len(shape) or 0 in known or not constant(self.activation):
+            return
+        outputs = product(self.compute_output_shape(shape)) or 0
+        if max(known[0] * work, math.prod(known), outputs) > _REHEARSED:
             return
         x = np.zeros(known, self.dtype)
         for _ in range(2):  # checked, then as all later calls are: each way has its code to load
-            self(x)
+            self._prepared(x)
 
     def multiply_adds(self, input_shape: Sequence[int | None]) -> int | None:
         shape = self.as_input_shape(input_shape)

@@ -57,6 +57,8 @@ def _save_npz(file: BinaryIO, weights: dict[str, Any]) -> None:
 
 def _load_npz(file: BinaryIO) -> dict[str, Array]:
     """Each size is checked before memory is taken for it: headers may claim anything."""
+    if file.read(2) != b"PK":  # a zip archive may begin anywhere, and NumPy would read what begins the file
+        raise ValueError("it is no zip archive")
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if sum(member.compress_size for member in members) > file.seek(0, os.SEEK_END):
