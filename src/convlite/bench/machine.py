@@ -80,11 +80,23 @@ def _flags() -> str:
             try:
                 values[node.targets[0].id] = ast.literal_eval(node.value)
             except ValueError:
-                continue
+                if node.targets[0].id == "FLAGS" and isinstance(node.value, ast.Dict):
+                    values["FLAGS"] = {"unix": _listed(node.value.values[0], values)}
     own: list[str] = []
     for table in values.get("ISA_FLAGS", {}).values():
         own = next((flags for isa, flags, *_ in table if isa == _dispatch.active_isa()), own) or own
     return " ".join([*values.get("FLAGS", {}).get("unix", []), *own])
+
+
+def _listed(node: ast.expr, values: dict[str, Any]) -> list[str]:
+    """A list of strings that may spread named lists: [*NAME, "text"]."""
+    found: list[str] = []
+    for item in node.elts if isinstance(node, ast.List) else []:
+        if isinstance(item, ast.Starred):
+            found += values[ast.unparse(item.value)]
+        else:
+            found.append(ast.literal_eval(item))
+    return found
 
 
 def _commit() -> str | None:
