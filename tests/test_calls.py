@@ -197,12 +197,12 @@ def test_a_kernel_that_is_no_longer_finite_does_not_meet_padding(bad: float) -> 
 
 
 def test_another_instruction_set_has_its_own_calls() -> None:
-    isas = _dispatch.available_isas()
-    if len(isas) < 2:
+    others = [isa for isa in _dispatch.available_isas() if isa != _dispatch.active_isa()]
+    if not others:
         pytest.skip("one instruction set only")
     kernel = cl.PackedKernel(K)
     best = cl.conv2d(X, kernel)
-    with _dispatch.use_isa(isas[-1]):
+    with _dispatch.use_isa(others[-1]):
         assert again("conv2d", X, kernel) is None
         cl.conv2d(X, kernel)
         assert again("conv2d", X, kernel) is not None
