@@ -13,7 +13,7 @@ cdef struct Operands:
 
 
 # Bytes and multiply-adds of a call so short that other Python threads wait for it: to release the GIL and take it again
-# costs 30 ns alone, and with another thread at work up to 5 ms.
+# costs 30 ns alone, and with another Python thread at work up to the interpreter's switch interval, 5 ms by default.
 cdef int64_t SHORT_BYTES = 65536, SHORT_WORK = 200000
 
 
