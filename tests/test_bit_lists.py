@@ -11,6 +11,7 @@ from bit_lists import FAMILIES, compare, digest
 from convlite import _dispatch
 
 
+@pytest.mark.thread_unsafe(reason="selects instruction sets")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_instruction_sets_with_fma_give_the_same_bits(family: Any) -> None:
     fused = [isa for isa in ("avx512", "avx2") if isa in _dispatch.available_isas()]

@@ -196,6 +196,7 @@ def test_a_kernel_that_is_no_longer_finite_does_not_meet_padding(bad: float) -> 
     assert not np.isfinite(y[:, 1:, 1:, 4]).any()
 
 
+@pytest.mark.thread_unsafe(reason="selects instruction sets")
 def test_another_instruction_set_has_its_own_calls() -> None:
     others = [isa for isa in _dispatch.available_isas() if isa != _dispatch.active_isa()]
     if not others:

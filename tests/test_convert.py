@@ -9,7 +9,8 @@ from tolerance import tolerance
 
 from convlite import convert, reference
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "convert.npz")
+with np.load(Path(__file__).parent / "golden" / "convert.npz") as archive:
+    GOLDEN = dict(archive)
 RNG = np.random.default_rng(0)
 
 # PyTorch case -> convlite's operation, groups for the conversion, options of the call.
@@ -23,7 +24,7 @@ TORCH = {
     "ConvTranspose1d": ("conv1d_transpose", None, {"strides": 2}),
     "Linear": ("dense", None, {}),
 }
-NORMALISED = [case for case in TORCH if f"{case}/normalised" in GOLDEN.files]
+NORMALISED = [case for case in TORCH if f"{case}/normalised" in GOLDEN]
 KERAS = {
     "Conv2D": ("conv2d", {"strides": 2, "padding": "same"}),
     "Conv2DTranspose": ("conv2d_transpose", {"strides": 2, "padding": "same"}),

@@ -73,6 +73,7 @@ def test_the_variable_is_read_once() -> None:
     assert run.returncode == 0
 
 
+@pytest.mark.thread_unsafe(reason="selects instruction sets")
 def test_use_isa_is_for_a_while() -> None:
     before = _dispatch.active_isa()
     with _dispatch.use_isa("base"):

@@ -37,6 +37,7 @@ def examples(page: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.thread_unsafe(reason="reads what is printed")
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: str(page.relative_to(DOCS)))
 def test_examples_print_what_the_page_says(page: Path) -> None:
     test = doctest.DocTestParser().get_doctest(examples(page), {}, page.name, str(page), 0)

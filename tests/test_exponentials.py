@@ -80,6 +80,7 @@ def test_errors(isa: str, dtype: np.dtype, name: str) -> None:
     assert float(errors.max()) <= ULPS[name] + slack, f"at {x[errors.argmax()]!r}"
 
 
+@pytest.mark.thread_unsafe(reason="selects instruction sets")
 @pytest.mark.parametrize("name", ULPS)
 def test_instruction_sets_with_fma_agree(dtype: np.dtype, name: str) -> None:
     fused = [isa for isa in ("avx512", "avx2") if isa in _dispatch.available_isas()]

@@ -195,6 +195,7 @@ def test_the_batch_cannot_be_seen(isa: str, dtype: np.dtype, case: Case) -> None
     assert_same_bits(together, alone)
 
 
+@pytest.mark.thread_unsafe(reason="selects instruction sets")
 @pytest.mark.parametrize("case", CASES)
 def test_instruction_sets_with_fma_agree(dtype: np.dtype, case: Case) -> None:
     fused = [isa for isa in ("avx512", "avx2") if isa in _dispatch.available_isas()]
@@ -239,6 +240,7 @@ def chunked() -> Iterator[Any]:
     ops._plan.cache_clear()
 
 
+@pytest.mark.thread_unsafe(reason="changes the planner's constants")
 @pytest.mark.parametrize("chunks", [name for name in CHUNKS if name != "whole"])
 @pytest.mark.parametrize("case", SHAPES)
 def test_where_sums_are_cut_cannot_be_seen(isa: str, chunked: Any, chunks: str, case: Case) -> None:

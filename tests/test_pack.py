@@ -200,6 +200,7 @@ def test_repr() -> None:
     assert repr(OBJECTS["conv2d"]()) == "PackedKernel(conv2d, shape=(3, 3, 2, 8), dtype=float32)"
 
 
+@pytest.mark.thread_unsafe(reason="selects instruction sets")
 def test_an_instruction_set_is_packed_for_when_it_is_first_used() -> None:
     packed = OBJECTS["conv2d"]()
     first = packed.panels()

@@ -12,11 +12,12 @@ import pytest
 from convlite import _libm, _philox, initializers
 from convlite._philox import Stream
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "initializers_streams.npz")
+with np.load(Path(__file__).parent / "golden" / "initializers_streams.npz") as archive:
+    GOLDEN = dict(archive)
 OPERATIONS = ("random_uniform", "random_normal", "truncated_normal")
-SEEDED = [key for key in GOLDEN.files if key.startswith(OPERATIONS)]
-STATELESS = [key for key in GOLDEN.files if key.startswith("stateless_")]
-HASHED = [key for key in GOLDEN.files if key.startswith("sha256:")]
+SEEDED = [key for key in GOLDEN if key.startswith(OPERATIONS)]
+STATELESS = [key for key in GOLDEN if key.startswith("stateless_")]
+HASHED = [key for key in GOLDEN if key.startswith("sha256:")]
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 

@@ -113,6 +113,7 @@ def test_softmax_edges() -> None:
     assert cl.softmax(np.zeros((0, 2))).shape == (0, 2)
 
 
+@pytest.mark.thread_unsafe(reason="selects instruction sets")
 @pytest.mark.parametrize("columns", [1, 2, 7, 15, 16, 17, 33, 1000])
 def test_softmax_rows(isa: str, dtype: np.dtype, columns: int) -> None:
     x = 5 * randoms(9, columns, dtype=dtype.name)

@@ -350,6 +350,7 @@ def test_one_packed_kernel_for_many_python_threads(monkeypatch: pytest.MonkeyPat
         assert all(pool.map(call, range(len(images))))
 
 
+@pytest.mark.thread_unsafe(reason="selects instruction sets")
 def test_a_kernel_may_be_packed_by_many_at_once() -> None:
     kernel = cl.PackedKernel(np.ones((3, 3, 16, 40), np.float32))
     x = np.ones((1, 5, 5, 16), np.float32)

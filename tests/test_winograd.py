@@ -273,6 +273,7 @@ def test_bits_depend_on_no_block(blocks: int, tile: int, isa: str, threads: int)
     np.testing.assert_array_equal(results[0], results[1])
 
 
+@pytest.mark.thread_unsafe(reason="selects instruction sets")
 @pytest.mark.parametrize("name", SHAPES)
 def test_bits_depend_on_no_fma_instruction_set(name: str, tile: int, dtype: np.dtype) -> None:
     sets = [isa for isa in _dispatch.available_isas() if _kernels.describe(isa, 32)["fma"]]
@@ -426,6 +427,7 @@ def test_scopes_nest_and_end() -> None:
     assert cl.get_precision() == "exact"
 
 
+@pytest.mark.thread_unsafe(reason="sets the process's precision")
 def test_the_process_default_yields_to_scopes() -> None:
     cl.set_precision("fast")
     try:
