@@ -46,8 +46,10 @@ cdef int64_t rows_of(const LineJob *job, int64_t image, int64_t q, int64_t lines
 
 
 @cython.cdivision(True)
-cdef void line_task(const LineJob *job, int64_t task, DepthwiseRow *rows) noexcept nogil:
+cdef void line_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """LOOP strips of output rows, LOOP tiles of a strip: all channels of the chunk."""
+    cdef const LineJob *job = <const LineJob *> of
+    cdef DepthwiseRow *rows = <DepthwiseRow *> scratch
     cdef int64_t chunk = task % job.chunks, band = task // job.chunks % job.bands, image = task // job.chunks // job.bands
     cdef int64_t size = job.table.itemsize, lanes = 64 // size, vectors = ceil_div(job.channels, lanes)
     cdef int64_t height = job.table.line_rows, strips = ceil_div(job.ho, height), strip, piece, p0, p1
@@ -138,28 +140,7 @@ cdef class Lines(Runner):
         memory = <char *> small if size <= <int64_t> sizeof(small) else <char *> malloc(size)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        self._run(&job, memory, lane_bytes, tasks, threads)
+        self.run_tasks(line_task, &job, tasks, threads, memory, lane_bytes)
         if memory != <char *> small:
             free(memory)
         return 0
-
-    cdef void _run(self, LineJob *job, char *scratch, int64_t lane_bytes, int64_t tasks, int threads) noexcept:
-        cdef int64_t task
-        cdef uint64_t mode
-        if threads <= 1:
-            if self.short:
-                mode = float_mode_enter(FLUSH)
-                for task in range(tasks):
-                    line_task(job, task, <DepthwiseRow *> scratch)
-                float_mode_leave(mode)
-            else:
-                with nogil:
-                    mode = float_mode_enter(FLUSH)
-                    for task in range(tasks):
-                        line_task(job, task, <DepthwiseRow *> scratch)
-                    float_mode_leave(mode)
-            return
-        for task in prange(tasks, nogil=True, num_threads=threads, schedule="guided"):
-            mode = float_mode_enter(FLUSH)
-            line_task(job, task, <DepthwiseRow *> (scratch + threadid() * lane_bytes))
-            float_mode_leave(mode)

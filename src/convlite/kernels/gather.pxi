@@ -192,15 +192,16 @@ include "segments.pxi"
 
 
 @cython.cdivision(True)
-cdef void run_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
+cdef void run_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """LOOP tasks: one block of one group, over a span of panels."""
+    cdef const Job *job = <const Job *> of
     cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
     cdef int64_t all_taps = job.row[block.row_phase].taps * job.column[block.column_phase].taps
     cdef int64_t tap0 = 0, taps, k0, kc
     cdef bint accumulate, finish
     cdef char **out = <char **> scratch
-    cdef const char **rows = scratch + block.tiles * job.mr
+    cdef const char **rows = <const char **> scratch + block.tiles * job.mr
     while True:  # LOOP taps
         taps = smaller(job.tap_chunk, all_taps - tap0)
         k0 = 0
@@ -221,8 +222,9 @@ cdef void run_task(const Job *job, int64_t task, const char **scratch) noexcept 
 
 
 @cython.cdivision(True)
-cdef void exact_task(const Job *job, int64_t task, const char **scratch) noexcept nogil:
+cdef void exact_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """The same task without zeros for padding: pixel by pixel, tap by tap; for kernels that hold Inf or NaN."""
+    cdef const Job *job = <const Job *> of
     cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
     cdef const AxisPhase *rp = &job.row[block.row_phase]
@@ -230,7 +232,7 @@ cdef void exact_task(const Job *job, int64_t task, const char **scratch) noexcep
     cdef int64_t pixels = job.images * rp.count * cp.count, all_taps = rp.taps * cp.taps, t, flat
     cdef bint any_tap
     cdef char **out = <char **> scratch
-    cdef const char **rows = scratch + 1
+    cdef const char **rows = <const char **> scratch + 1
     cdef Block one
     one.row_phase, one.column_phase, one.tiles, one.all_tiles = block.row_phase, block.column_phase, 1, pixels
     for flat in range(cut(block.first_tile, block.all_tiles, pixels),
@@ -244,16 +246,6 @@ cdef void exact_task(const Job *job, int64_t task, const char **scratch) noexcep
                 any_tap = True
         locate(job, &one, group, 0, 0, 0, rows, out)
         run_tiles(job, &one, group, span, 0, 0, 0, job.kc, any_tap, True, rows, out)
-
-
-cdef void run_all(const Job *job, char *scratch, int64_t tasks, bint exact) noexcept nogil:
-    """Every task, one after the other."""
-    cdef int64_t task
-    for task in range(tasks):
-        if exact:
-            exact_task(job, task, <const char **> scratch)
-        else:
-            run_task(job, task, <const char **> scratch)
 
 
 @cython.final
@@ -417,29 +409,7 @@ cdef class Gather(Runner):
             raise MemoryError("no memory for scratch")
         job.bias = self._pad(on.bias, memory)
         job.alpha = self._pad(on.alpha, memory + self.packed_bias_bytes)
-        self._run(&job, memory + 2 * self.packed_bias_bytes, lane_bytes, tasks, exact, threads)
+        self.run_tasks(exact_task if exact else run_task, &job, tasks, threads, memory + 2 * self.packed_bias_bytes, lane_bytes)
         if memory != <char *> small:
             free(memory)
         return 0
-
-    cdef void _run(self, Job *job, char *scratch, int64_t lane_bytes, int64_t tasks, bint exact, int threads) noexcept:
-        cdef int64_t task
-        cdef uint64_t mode
-        if threads <= 1:
-            if self.short:
-                mode = float_mode_enter(FLUSH)
-                run_all(job, scratch, tasks, exact)
-                float_mode_leave(mode)
-            else:
-                with nogil:
-                    mode = float_mode_enter(FLUSH)
-                    run_all(job, scratch, tasks, exact)
-                    float_mode_leave(mode)
-            return
-        for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            mode = float_mode_enter(FLUSH)
-            if exact:
-                exact_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
-            else:
-                run_task(job, task, <const char **> (scratch + threadid() * lane_bytes))
-            float_mode_leave(mode)

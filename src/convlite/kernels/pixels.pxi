@@ -168,8 +168,9 @@ cdef void pixel_row(const PixelJob *job, const int64_t *vectors, const char *x, 
 
 
 @cython.cdivision(True)
-cdef void pixel_task(const PixelJob *job, int64_t task, char *scratch) noexcept nogil:
+cdef void pixel_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """One image, one band of output rows, one stretch of pixels."""
+    cdef const PixelJob *job = <const PixelJob *> of
     cdef int64_t stretch = task % job.stretches, band = task // job.stretches % job.bands
     cdef int64_t image = task // job.stretches // job.bands
     cdef int64_t low = band * job.ho // job.bands, high = (band + 1) * job.ho // job.bands, p0 = stretch * job.stretch
@@ -290,27 +291,6 @@ cdef class Pixels(Runner):
         memory = <char *> malloc(threads * lane_bytes + 64)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        self._run(&job, memory + (64 - <uintptr_t> memory % 64), lane_bytes, tasks, threads)
+        self.run_tasks(pixel_task, &job, tasks, threads, memory + (64 - <uintptr_t> memory % 64), lane_bytes)
         free(memory)
         return 0
-
-    cdef void _run(self, PixelJob *job, char *scratch, int64_t lane_bytes, int64_t tasks, int threads) noexcept:
-        cdef int64_t task
-        cdef uint64_t mode
-        if threads <= 1:
-            if self.short:
-                mode = float_mode_enter(FLUSH)
-                for task in range(tasks):
-                    pixel_task(job, task, scratch)
-                float_mode_leave(mode)
-            else:
-                with nogil:
-                    mode = float_mode_enter(FLUSH)
-                    for task in range(tasks):
-                        pixel_task(job, task, scratch)
-                    float_mode_leave(mode)
-            return
-        for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            mode = float_mode_enter(FLUSH)
-            pixel_task(job, task, scratch + threadid() * lane_bytes)
-            float_mode_leave(mode)

@@ -17,6 +17,18 @@ cdef struct Operands:
 cdef int64_t SHORT_BYTES = 65536, SHORT_WORK = 200000
 
 
+# One task of a job, with its thread's scratch. Tasks of a job write to different places, and run in any order.
+ctypedef void (*Task)(const void *job, int64_t task, char *scratch) noexcept nogil
+
+
+cdef void run_in_turn(Task run, const void *job, int64_t tasks, char *scratch) noexcept nogil:
+    cdef int64_t task
+    cdef uint64_t mode = float_mode_enter(FLUSH)
+    for task in range(tasks):
+        run(job, task, scratch)
+    float_mode_leave(mode)
+
+
 cdef class Runner:
     """A plan made ready to run. Immutable after construction, so threads may share it."""
 
@@ -27,6 +39,21 @@ cdef class Runner:
     cdef int describe_work(self, int64_t multiply_adds) except -1:
         self.short = multiply_adds < SHORT_WORK and self.x_bytes + self.out_bytes < SHORT_BYTES
         return 0
+
+    cdef void run_tasks(self, Task run, const void *job, int64_t tasks, int threads, char *scratch, int64_t lane_bytes) noexcept:
+        """LOOP tasks: in turn, or dealt out to threads, each of which has `lane_bytes` of the scratch."""
+        cdef int64_t task
+        cdef uint64_t mode
+        if threads > 1:
+            for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
+                mode = float_mode_enter(FLUSH)
+                run(job, task, scratch + threadid() * lane_bytes)
+                float_mode_leave(mode)
+        elif self.short:
+            run_in_turn(run, job, tasks, scratch)
+        else:
+            with nogil:
+                run_in_turn(run, job, tasks, scratch)
 
     cdef int execute(self, const Operands *on) except -1:
         """out = act(operation(x, weights) + bias)."""

@@ -30,7 +30,7 @@ cdef struct WinogradJob:
     const char *bias
     const char *alpha
     Activation act
-    int64_t blocks, spans
+    int64_t blocks, spans, most_tiles           # of a block
 
 cdef inline int64_t larger(int64_t a, int64_t b) noexcept nogil:
     return a if a > b else b
@@ -92,13 +92,14 @@ cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t 
 
 
 @cython.cdivision(True)
-cdef void winograd_task(const WinogradJob *job, int64_t task, char *scratch, int64_t most_tiles) noexcept nogil:
+cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """LOOP tasks: one block of tiles over a span of panels."""
+    cdef const WinogradJob *job = <const WinogradJob *> of
     cdef int64_t size = job.table.itemsize, span = task % job.spans, block = task // job.spans
     cdef int64_t first = block * job.tiles // job.blocks, tiles = (block + 1) * job.tiles // job.blocks - first
     cdef int64_t groups = ceil_div(tiles, job.table.mr), panel, q, g, low, high, half, width, nr, slice_bytes
     cdef char *v = scratch
-    cdef char *s = v + most_tiles * job.v_tile * size
+    cdef char *s = v + job.most_tiles * job.v_tile * size
     cdef const char *weights
     cdef const void *rows[2]
     cdef void *out[2]
@@ -189,7 +190,7 @@ cdef class Winograd(Runner):
         cdef WinogradJob job = self.job
         cdef char *memory
         cdef char *lanes
-        cdef int64_t tasks, least, most, lane_bytes
+        cdef int64_t tasks, least, lane_bytes
         cdef int threads = on.threads
         if self.out_bytes == 0:
             return 0
@@ -205,39 +206,17 @@ cdef class Winograd(Runner):
                 job.spans = smaller(job.panels, ceil_div(threads, job.blocks))
         tasks = job.blocks * job.spans
         threads = <int> smaller(threads, tasks)
-        most = ceil_div(job.tiles, job.blocks)
-        lane_bytes = self._scratch(most)
+        job.most_tiles = ceil_div(job.tiles, job.blocks)
+        lane_bytes = self._scratch(job.most_tiles)
         memory = <char *> malloc(2 * self.packed_bias_bytes + threads * lane_bytes + 64)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
         lanes = <char *> (<size_t> (memory + 63) & ~<size_t> 63)
         job.bias = self._pad(on.bias, lanes)
         job.alpha = self._pad(on.alpha, lanes + self.packed_bias_bytes)
-        self._run(&job, lanes + 2 * self.packed_bias_bytes, lane_bytes, most, tasks, threads)
+        self.run_tasks(winograd_task, &job, tasks, threads, lanes + 2 * self.packed_bias_bytes, lane_bytes)
         free(memory)
         return 0
-
-    cdef void _run(self, WinogradJob *job, char *scratch, int64_t lane_bytes, int64_t most, int64_t tasks,
-                   int threads) noexcept:
-        cdef int64_t task
-        cdef uint64_t mode
-        if threads <= 1:
-            if self.short:
-                mode = float_mode_enter(FLUSH)
-                for task in range(tasks):
-                    winograd_task(job, task, scratch, most)
-                float_mode_leave(mode)
-            else:
-                with nogil:
-                    mode = float_mode_enter(FLUSH)
-                    for task in range(tasks):
-                        winograd_task(job, task, scratch, most)
-                    float_mode_leave(mode)
-            return
-        for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-            mode = float_mode_enter(FLUSH)
-            winograd_task(job, task, scratch + threadid() * lane_bytes, most)
-            float_mode_leave(mode)
 
 
 def pack_winograd(kernel, packed, str isa, int itemsize, int m, int64_t first, int64_t row_step, int64_t column_step,
