@@ -19,10 +19,10 @@ from . import activations
 from ._dispatch import show_config
 from ._precision import get_precision, precision, set_precision
 from ._threads import get_num_threads, num_threads, set_num_threads
+from .activations import activate
 from .explain import explain
 from .images import pad2d, resize2d, upsample2d
 from .ops import (
-    activate,
     conv1d,
     conv1d_transpose,
     conv2d,

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from . import _dispatch, _kernels, _precision, _threads
 from ._calls import Given, Packing, remember, runner_for
 from ._precision import Precision
-from .activations import CODES, NONE, Spec, checked, resolve
+from .activations import NONE, Spec, checked, resolve
 from .arguments import (
     Array,
     Pad,
@@ -282,43 +282,6 @@ def conv1d_transpose(
     extra = None if output_padding is None else (0, as_single(output_padding, "output_padding", minimum=0))
     options = (strides, padding, dilations, groups, size, extra)
     return _run_1d("conv2d_transpose", given, x, kernel, bias, activation, out, *options)
-
-
-def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Array:
-    """activation(x) element by element (softmax: over the last axis), for an array of any shape;
-    `out` may be x itself.
-
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.activate(np.array([-1.0, 7.0]), "relu6")
-        array([0., 6.])
-    """
-    array = as_operand(x, "x")
-    columns = array.shape[-1] if array.ndim else 1
-    fused, after = resolve(activation, columns, array.dtype)
-    result = check_out(out, array.shape, array.dtype, () if out is x else (x, array))
-    if after is not None:
-        result[...] = checked(after, array, array.shape)
-        return result
-    if fused.alpha is None:  # no channels to keep apart: one long row is cut as one likes
-        columns = min(max(array.size, 1), 1024) if array.size % 1024 == 0 else array.size
-    rows = array.size // columns if columns else 0
-    # in multiply-adds: an exponential takes about 0.5 ns, anything else 0.1
-    threads = _threads.threads_for((20 if fused.code >= CODES["elu"] else 5) * array.size)
-    code, a, b, alpha = fused
-    isa = _dispatch.active_isa()
-    _kernels.activate(isa, array.itemsize, array, result, rows, columns, alpha, code, a, b, threads)
-    return result
-
-
-def softmax_rows(x: Array) -> Array:
-    """Softmax over the last axis of a C-contiguous array."""
-    result = new_output(x.shape, x.dtype)
-    if x.size:
-        columns = x.shape[-1]
-        isa, threads = _dispatch.active_isa(), _threads.threads_for(30 * x.size)
-        _kernels.softmax(isa, x.itemsize, x, result, x.size // columns, columns, threads)
-    return result
 
 
 # ---- shapes ------------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import activations
+from .activations import activate, softmax_rows
 from .arguments import as_epsilon, as_int, as_operand, is_one_of, new_output, shown
-from .ops import activate, softmax_rows
 
 __all__ = [
     "relu", "relu6", "leaky_relu", "prelu", "elu", "sigmoid", "hard_sigmoid", "tanh", "softplus", "silu",

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from .. import activations, pointwise
 from ..arguments import as_flag, as_int, as_operand, as_real, shown
-from ..ops import activate
 from .base import Array, Layer, Shape, WeightedLayer
 
 __all__ = ["Activation", "ReLU", "LeakyReLU", "PReLU", "Softmax", "BatchNormalization"]
@@ -29,7 +28,7 @@ class Activation(Layer):
 
     def call(self, x: Any) -> Array:
         x = as_operand(x, "x")
-        return x if self.activation is None else activate(x, self.activation)
+        return x if self.activation is None else activations.activate(x, self.activation)
 
 
 class ReLU(Layer):
