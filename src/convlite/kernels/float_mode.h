@@ -5,18 +5,26 @@
 
        saved = float_mode_enter(FLUSH); ...arithmetic...; float_mode_leave(saved);
 
-   KEEP in place of FLUSH keeps subnormal numbers: for what picks numbers rather than computes them (max pools). */
+   KEEP in place of FLUSH keeps subnormal numbers: for what picks numbers rather than computes them (max pools).
+
+   CONVLITE_KEEP_SUBNORMALS leaves the mode alone, as on machines that have no such mode: so their bits can be had on x86-64. */
 #ifndef CONVLITE_FLOAT_MODE_H
 #define CONVLITE_FLOAT_MODE_H
 #include <stdint.h>
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(CONVLITE_KEEP_SUBNORMALS) || !(defined(__x86_64__) || defined(_M_X64) || defined(__aarch64__))
+/* Subnormal numbers are as the platform has them. */
+static inline uint64_t float_mode_get(void) { return 0; }
+static inline void float_mode_leave(uint64_t mode) { (void)mode; }
+enum { FLOAT_MODE = 0,
+       FLOAT_MODE_FLUSH = 0 };
+#elif defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 static inline uint64_t float_mode_get(void) { return _mm_getcsr(); }
 static inline void float_mode_leave(uint64_t mode) { _mm_setcsr((unsigned int)mode); }
 enum { FLOAT_MODE = 0x1f80,
        FLOAT_MODE_FLUSH = 0x9fc0 }; /* exceptions masked; flush to zero (15), denormals are zeros (6) */
-#elif defined(__aarch64__)
+#else
 /* FZ (bit 24) does both. Arm calls a result tiny before it is rounded, x86 after: they differ in results that lie within half a
    unit below the smallest normal number. */
 static inline uint64_t float_mode_get(void) {
@@ -27,12 +35,6 @@ static inline uint64_t float_mode_get(void) {
 static inline void float_mode_leave(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode) : "memory"); }
 enum { FLOAT_MODE = 0,
        FLOAT_MODE_FLUSH = 1 << 24 };
-#else
-/* Elsewhere subnormal numbers are as the platform has them. */
-static inline uint64_t float_mode_get(void) { return 0; }
-static inline void float_mode_leave(uint64_t mode) { (void)mode; }
-enum { FLOAT_MODE = 0,
-       FLOAT_MODE_FLUSH = 0 };
 #endif
 
 enum { KEEP,
