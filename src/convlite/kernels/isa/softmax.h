@@ -1,5 +1,6 @@
 /* out[r][c] = exp(x[r][c] - m) / sum over c of exp(x[r][c] - m), m the row's largest element.
 
+   A NaN may be missed by m: its own exponential makes the sum NaN.
    Element c is added to partial sum c % 16, and those are added pairwise: one order for every instruction set. A row with NaN, +inf or nothing
    but -inf is NaN by the formula. Contract: columns > 0; out may be x. */
 
@@ -22,10 +23,10 @@ static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t colu
         const REAL *x = (const REAL *)x_ + r * columns;
         REAL *out = (REAL *)out_ + r * columns, lane[LANES], sum[NAME(SUMS)];
         V largest = VSPLAT((REAL)-INFINITY), last = VZERO(), partial[NAME(SUMS) / LANES];
-        for (int64_t c = 0; c < columns; c += LANES) largest = VMAX_NAN(largest, NAME(load_or_rest)(x + c, columns - c, rest));
+        for (int64_t c = 0; c < columns; c += LANES) largest = VMAX(largest, NAME(load_or_rest)(x + c, columns - c, rest));
         VSTORE(lane, largest);
         for (int half = span < LANES ? span / 2 : LANES / 2; half; half /= 2)
-            for (int i = 0; i < half; i++) lane[i] = lane[i] > lane[i + half] || lane[i] != lane[i] ? lane[i] : lane[i + half];
+            for (int i = 0; i < half; i++) lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half]; /* a maximum: no branch */
         largest = VSPLAT(lane[0]);
 
         for (int j = 0; j < NAME(SUMS) / LANES; j++) partial[j] = VZERO();
