@@ -23,7 +23,7 @@ from cases import SMALL, Case
 from interpreter import python
 
 import convlite as cl
-from convlite import _kernels, ops, pack, plan
+from convlite import _kernels, activations, ops, pack, plan
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason=f"guard pages are made with Linux's mprotect; this is {sys.platform}"
@@ -195,11 +195,11 @@ def run_softmax(rows: int, columns: int, dtype: Any, side: str, rooms: Rooms) ->
     values = np.linspace(-4, 4, rows * columns).astype(dtype).reshape(rows, columns)
     want = cl.softmax(values)
     out = rooms("out", values.nbytes).place(values.shape, dtype, side)
-    ordinary, ops.new_output = ops.new_output, lambda *_: out
+    ordinary, activations.new_output = activations.new_output, lambda *_: out
     try:
         cl.softmax(rooms("x", values.nbytes).keep(values, side))
     finally:
-        ops.new_output = ordinary
+        activations.new_output = ordinary
     assert out.tobytes() == want.tobytes()
     assert (rooms("out", 0).slack == 255).all()
 

@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike
 from . import _dispatch, _kernels, _threads
 from .arguments import Array, as_operand, as_real, check_out, new_output, shown
 
-__all__ = ["NAMES", "get", "activate", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU"]
+__all__ = ["NAMES", "get", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU"]
 
 # Codes of kernels/isa/table.h (compared by a test).
 CODES = {
