@@ -86,7 +86,6 @@ def test_joblib(backend: str) -> None:
         np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("scheduler", ["threads", "processes"])
 def test_dask(scheduler: str) -> None:
     dask = pytest.importorskip("dask")
