@@ -83,8 +83,12 @@ def test_every_array_fails_once(library: Path) -> None:
             assert failed == errors, name
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12),
+    reason="CPython 3.12 and 3.13 crash by themselves when a generator expression finds no memory",
+)
 @pytest.mark.parametrize(
-    "names", [("few rows",), pytest.param((), marks=pytest.mark.long)], ids=["one", "every"]
+    "names", [["few rows"], pytest.param([], marks=pytest.mark.long)], ids=["one", "all"]
 )
 def test_every_allocation_of_the_process_fails_once(library: Path, names: list[str]) -> None:
     """Objects of the interpreter included."""
