@@ -38,16 +38,7 @@ from convlite._calls import bind
 Call = Callable[[np.ndarray | None], np.ndarray]
 MODULES = (arguments, geometry, heads, ops, pack, plan, winograd)
 CACHES = [value for module in MODULES for value in vars(module).values() if hasattr(value, "cache_clear")]
-SOURCE = sys.argv[1]
-# what is no MemoryError: CPython's "can't allocate lock", and NumPy's "error return without exception set"
-ERRORS = (MemoryError, RuntimeError, SystemError) if SOURCE == "all" else (MemoryError,)
 ARRAYS = 1024  # bytes from which on NumPy asks malloc each time; smaller blocks it keeps
-
-shim = ctypes.CDLL(None)
-shim.watch.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)
-shim.fail.argtypes = (ctypes.c_long,)
-shim.watch.restype = shim.fail.restype = None
-shim.asked.restype = shim.alive.restype = ctypes.c_long
 
 
 def code_of(name: str) -> tuple[int, int]:
@@ -55,6 +46,27 @@ def code_of(name: str) -> tuple[int, int]:
     with open("/proc/self/maps", encoding="ascii") as maps:
         rows = [line.split()[0].split("-") for line in maps if name in line]
     return min(int(row[0], 16) for row in rows), max(int(row[1], 16) for row in rows)
+
+
+class Malloc:
+    """failing_malloc.c, for one source of requests."""
+
+    def __init__(self, source: str) -> None:
+        library = ctypes.CDLL(None)
+        library.watch.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)
+        library.fail.argtypes = (ctypes.c_long,)
+        library.watch.restype = library.fail.restype = None
+        library.asked.restype = library.alive.restype = ctypes.c_long
+        self.fail, self.asked, self.alive = library.fail, library.asked, library.alive
+        self.source = source
+        # not all are MemoryError: "can't allocate lock" (CPython), "error return without exception set" (NumPy)
+        self.errors = (MemoryError, RuntimeError, SystemError) if source == "all" else (MemoryError,)
+        if source == "core":
+            library.watch(*code_of("_kernels"), 0)
+        elif source == "numpy":
+            library.watch(*code_of("_multiarray_umath"), ARRAYS)
+        else:
+            library.watch(0, 2**64 - 1, 0)
 
 
 def numbers(*shape: int) -> np.ndarray:
@@ -133,13 +145,13 @@ def state() -> tuple[Any, ...]:
     return cl.get_num_threads(), _precision.resolve(None), _dispatch.active_isa(), _kernels.float_mode()
 
 
-def walk(name: str, call: Call, kernel: Any, known: bool, own_out: bool) -> tuple[int, int]:
+def walk(malloc: Malloc, name: str, call: Call, kernel: Any, known: bool, own_out: bool) -> tuple[int, int]:
     """Fail the first allocation, the second, ... until a call needs no more."""
     call(None)  # may pack another layout, which the kernel keeps
     fresh(kernel)
     want = call(None).tobytes()
     gc.collect()
-    before, blocks = state(), shim.alive()
+    before, blocks = state(), malloc.alive()
     out = np.empty_like(call(None))
     sentinel = np.full_like(out, 7).tobytes()
     errors = n = 0
@@ -154,18 +166,20 @@ def walk(name: str, call: Call, kernel: Any, known: bool, own_out: bool) -> tupl
         error: BaseException | None = None
         finished = False
         try:
-            shim.fail(n)
+            malloc.fail(n)
             got = call(out if own_out else None)
-            finished = shim.asked() < n
-        except ERRORS as found:
+            finished = malloc.asked() < n
+        except malloc.errors as found:
             error = found
+            refused = malloc.asked() >= n
             finished = got is not None  # asked() failed itself
         try:
-            shim.fail(0)
+            malloc.fail(0)
         except (MemoryError, ctypes.ArgumentError):  # the n-th fell on this call's own
-            shim.fail(0)
+            malloc.fail(0)
         label = f"{name}, allocation {n}"
         if got is None:
+            assert refused, f"{label}: {error!r} though nothing was refused"
             assert out.tobytes() == sentinel, f"{label}: out was touched: {traceback.format_exception(error)}"
             errors += 1
         else:
@@ -175,11 +189,11 @@ def walk(name: str, call: Call, kernel: Any, known: bool, own_out: bool) -> tupl
         assert kernel is None or not kernel._lock.locked(), f"{label}: the kernel's lock is held"
         assert call(None).tobytes() == want, f"{label}: the next call is wrong"
         assert call(out).tobytes() == want, f"{label}: the call after the next is wrong"
-    if SOURCE == "core":  # the others' blocks are this function's, too
+    if malloc.source == "core":  # the others' blocks are this function's, too
         fresh(kernel)
         call(None)
         gc.collect()
-        assert shim.alive() == blocks, f"{name}: {shim.alive() - blocks} blocks were never freed"
+        assert malloc.alive() == blocks, f"{name}: {malloc.alive() - blocks} blocks were never freed"
     return n - 1, errors
 
 
@@ -187,7 +201,6 @@ def others() -> dict[str, Call]:
     """What is no convolution."""
     x = numbers(2, 20, 20, 24)
     slopes = cl.activations.PReLU(numbers(24))
-
     return {
         "max pool": lambda out: into(cl.max_pool2d(x, 3, strides=2, padding="same"), out),
         "average pool": lambda out: into(cl.avg_pool2d(x, 3, strides=2, padding="same"), out),
@@ -220,7 +233,7 @@ def plan_of(call: Call) -> str:
     return found.layout if found.layout != "plain" else found.algorithm
 
 
-def main(threads: int, names: list[str]) -> None:
+def main(malloc: Malloc, threads: int, names: list[str]) -> None:
     """Walk through the calls."""
     if threads > 1:
         _threads.SERIAL_WORK = 0
@@ -232,24 +245,13 @@ def main(threads: int, names: list[str]) -> None:
                 found, want = plan_of(call), CONVOLUTIONS[name][-1]
                 assert found == want, f"{name} is planned as {found}, not as {want}"
                 call(None)
-            watch()
             for known in (False, True):
                 for own_out in (False, True):
                     label = f"{name}/{form}{'/known' if known else ''}{'/out' if own_out else ''}"
-                    print(label, *walk(label, call, kernel, known, own_out), sep=": ", flush=True)
+                    print(label, *walk(malloc, label, call, kernel, known, own_out), sep=": ", flush=True)
     for name, call in others().items() if not names else ():
-        watch()
-        print(name, *walk(name, call, None, False, False), sep=": ", flush=True)
-
-
-def watch() -> None:
-    if SOURCE == "core":
-        shim.watch(*code_of("_kernels"), 0)
-    elif SOURCE == "numpy":
-        shim.watch(*code_of("_multiarray_umath"), ARRAYS)
-    else:
-        shim.watch(0, 2**64 - 1, 0)
+        print(name, *walk(malloc, name, call, None, False, False), sep=": ", flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[2]), sys.argv[3:])
+    main(Malloc(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
