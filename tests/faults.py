@@ -59,7 +59,7 @@ class Malloc:
         library.asked.restype = library.alive.restype = ctypes.c_long
         self.fail, self.asked, self.alive = library.fail, library.asked, library.alive
         self.source = source
-        # not all are MemoryError: "can't allocate lock" (CPython), "error return without exception set" (NumPy)
+        # "can't allocate lock" (CPython) and "error return without exception set" (NumPy) are other errors
         self.errors = (MemoryError, RuntimeError, SystemError) if source == "all" else (MemoryError,)
         if source == "core":
             library.watch(*code_of("_kernels"), 0)
