@@ -158,6 +158,19 @@ def test_where_there_is_no_memory(
     assert failed >= 1
 
 
+def test_a_result_is_there_though_nothing_can_be_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a call leaves for the next one is made after `out` is written."""
+
+    def fails(*_: Any) -> Any:
+        raise MemoryError
+
+    x, kernel = np.ones((1, 5, 5, 3), np.float32), np.ones((3, 3, 3, 4), np.float32)
+    monkeypatch.setattr(ops, "remember", fails)
+    out = np.full((1, 3, 3, 4), 7, np.float32)
+    assert cl.conv2d(x, kernel, out=out) is out
+    np.testing.assert_array_equal(out, 27)
+
+
 LIMITED = """
 import resource
 import numpy as np

@@ -69,10 +69,10 @@ def remember(
         # long calls do not notice, and would keep their plans here
         if plan.multiply_adds >= _threads.SERIAL_WORK or isinstance(plan, WinogradPlan):
             return
+        if panels is not None and not panels.finite:
+            return
         kernel_shape, runner = np.shape(kernel), plan.matrix_runner if panels is None else plan.runner
         if panels is not None:
-            if not panels.finite:
-                return
             recipe, panels = recipe_for(*packing, plan.bits, plan.layout)[1], None
     call = _kernels.Call(
         runner,

@@ -17,6 +17,7 @@ Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each n
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache, partial
 from typing import Any, Literal
 
@@ -200,7 +201,7 @@ def dense(
             f"kernel has {shape[0]} inputs but x has {array.shape[-1]} (kernel is (K, M), got {shape}){hint}"
         )
     out_shape = (*array.shape[:-1], shape[1])
-    rows = int(np.prod(array.shape[:-1], dtype=object))
+    rows = math.prod(array.shape[:-1])
     target = None
     if out is not None:
         target = check_out(out, out_shape, array.dtype, (x, kernel, bias)).reshape(1, 1, rows, shape[1])
@@ -481,7 +482,8 @@ def _run(
     # a callable may raise: out stays untouched
     target = new_output(geometry.out_shape, dtype) if after is not None and out is not None else y
     given_x, given_kernel, shape = whole or (x, kernel, geometry.out_shape)
-    if target.size:  # 2**42 empty rows need no tables
+    busy = target.size > 0  # 2**42 empty rows need no tables
+    if busy:
         packing: Packing = (operation, weights.shape, strides, dilations, groups, isa)
         panels: Panels | None = None
         if isinstance(weights, PackedKernel):
@@ -495,8 +497,11 @@ def _run(
         runner.run(array, memory, bias_array, alpha, target, code, a, b, finite, threads)
     if after is not None:
         y[...] = checked(after, target, shape)
-    if target.size:
-        remember(given, given_x, given_kernel, shape, plan, panels, fused, after, packing, precision)
+    if busy:  # from here on nothing may raise: `out` is written
+        try:  # noqa: SIM105 - suppress() is itself an object that needs memory
+            remember(given, given_x, given_kernel, shape, plan, panels, fused, after, packing, precision)
+        except MemoryError:
+            pass  # the next call is checked anew
     return y
 
 
