@@ -128,9 +128,9 @@ def main() -> None:
     lines = [header, ["---", "---:", "---:", "---:", "---"], *map(row, SHAPES)]
     text = (
         "# Instructions of a call\n\n"
-        f"Written by `python bench/instructions.py` ({version}, commit {machine()['commit']}): AVX2,\n"
-        "float32, one thread, packed weights, bias, `out`. Multiply-adds are those of the definition, products with\n"
-        "padding included.\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        f"Written by `python bench/instructions.py` ({version}, commit {machine()['commit']}):\n"
+        "AVX2, float32, one thread, packed weights, bias, `out`. Multiply-adds are those of the definition,\n"
+        "products with padding included.\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
     )
     options.out.write_text(text)
     print(text)
