@@ -257,12 +257,16 @@ def test_the_number_of_threads_is_asked_each_time(monkeypatch: pytest.MonkeyPatc
 
 def test_memory_is_bounded() -> None:
     kernel = cl.PackedKernel(numbers(1, 1, 2, 3))
-    for width in range(1, 200):
+    for width in range(1, 1200):
         x = numbers(1, 1, width, 2)
         np.testing.assert_array_equal(cl.conv2d(x, kernel), cl.conv2d(x, kernel.kernel))
-    assert len(kernel.calls) == len(_kernels.plain_calls) == 64
-    assert again("conv2d", numbers(1, 1, 1, 2), kernel) is None
-    assert again("conv2d", numbers(1, 1, 199, 2), kernel) is not None
+    assert 200 < len(kernel.calls) <= 256
+    assert 200 < len(_kernels.plain_calls) <= 256
+    long = cl.PackedKernel(numbers(1, 1, 64, 64))
+    with cl.num_threads(1):
+        for width in range(500, 900):
+            cl.conv2d(np.zeros((1, 1, width, 64), np.float32), long)
+    assert 50 < len(long.calls) <= 64
     few = cl.PackedKernel(numbers(1, 1, 2, 3))
     strided = numbers(1, 1, 9, 4)[..., ::2]
     for _ in range(5):
@@ -270,6 +274,28 @@ def test_memory_is_bounded() -> None:
         cl.conv2d(strided, few)
         cl.conv2d(x, few, activation=cl.activations.LeakyReLU(0.25))
     assert len(few.calls) == 2
+
+
+@pytest.mark.parametrize(("shapes", "most_missing"), [(64, 0), (100, 0), (200, 20), (400, 240)])
+def test_shapes_in_turn_find_their_calls(shapes: int, most_missing: int) -> None:
+    """The oldest displaced by each new one had missed all from 65 shapes on."""
+    kernel = cl.PackedKernel(numbers(1, 1, 2, 3))
+    inputs = [numbers(1, height, width, 2) for height in (4, 5) for width in range(1, shapes // 2 + 1)]
+    for x in inputs * 3:
+        cl.conv2d(x, kernel)
+    missing = sum(again("conv2d", x, kernel) is None for x in inputs)
+    assert missing <= most_missing
+
+
+def test_a_new_shape_among_many_is_kept_soon() -> None:
+    kernel = cl.PackedKernel(numbers(1, 1, 2, 3))
+    for width in range(1, 1200):
+        cl.conv2d(numbers(1, 1, width, 2), kernel)
+    x, calls = numbers(1, 3, 3, 2), 1
+    while again("conv2d", x, kernel) is None:
+        cl.conv2d(x, kernel)
+        calls += 1
+    assert calls < 200
 
 
 def test_empty_arrays_and_long_calls_with_arrays_are_not_kept() -> None:
@@ -284,7 +310,7 @@ def test_a_built_layer_is_prepared(shape: tuple[int | None, ...]) -> None:
     layer.build(shape)
     given = ("conv2d", (1, 1), "same", (1, 1), 1, layer.activation, None)
     kernel = layer._prepared.kernel
-    assert _kernels.is_known(given, X, kernel)
+    assert not _kernels.is_wanted(given, X, kernel, True)
     np.testing.assert_array_equal(layer(X), cl.conv2d(X, K, B, padding="same", activation="relu"))
     assert len(kernel.calls) == 1
 

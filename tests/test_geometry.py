@@ -296,7 +296,7 @@ def test_pairs_of_phases_are_limited() -> None:
 
     assert Geometry(1, *phases(1024, 1024), 1, 1, 1).out_shape == (1, 9 * 1024, 9 * 1024, 1)
     with pytest.raises(ValueError, match="must multiply to at most 1048576"):
-        Geometry(1, *phases(1025, 1024), 1, 1, 1)
+        geometry.check_phases(*phases(1025, 1024))
 
 
 def test_phases_of_an_axis_are_limited() -> None:

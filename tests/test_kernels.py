@@ -273,17 +273,22 @@ def test_plans_go_when_they_are_dropped() -> None:
     """No cycle: what the cache lets go is freed at once."""
     gc.disable()
     try:
-        dropped = weakref.ref(make())
+        dropped = make()
         assert dropped() is None
     finally:
         gc.enable()
 
 
-def make() -> Any:
+class Mark:
+    """Lives as long as the plan that holds it: a plan is a tuple, which has no weak references."""
+
+
+def make() -> weakref.ref[Mark]:
     shape = ("conv2d", (1, 9, 9, 3), (3, 3, 3, 4), (1, 1), "same", (1, 1), 1, None, None)
     made = plan.make_plan(ops._geometry.__wrapped__(*shape), np.dtype(np.float32), _dispatch.active_isa())
     assert made.runner is not None
-    return made
+    mark = made.__dict__["mark"] = Mark()
+    return weakref.ref(mark)
 
 
 # ---- NaN and Inf -------------------------------------------------------------------------------------------

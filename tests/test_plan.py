@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import pickle
 import subprocess
@@ -108,7 +107,7 @@ def test_plans_are_bounded_in_number() -> None:
 
 def test_plans_are_frozen(isa: str) -> None:
     made = plan_of(NETWORKS[0], np.float32, isa)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         made.tap_chunk = 1  # type: ignore[misc]
     assert made == plan_of(NETWORKS[0], np.float32, isa)
     assert hash(made) == hash(plan_of(NETWORKS[0], np.float32, isa))

@@ -55,19 +55,23 @@ def remember(
     `given` is the operation's name and all arguments but arrays; x and kernel are as they were given;
     `panels` are None where the kernel is used as it lies, `packing` says how it was packed.
     """
-    if not constant(given) or not (after is None or after is softmax) or _kernels.is_known(given, x, kernel):
+    short = plan.multiply_adds < _threads.SERIAL_WORK
+    if not _kernels.is_wanted(given, x, kernel, short):
         return
-    assert isinstance(x, np.ndarray)  # or it would be "known"
+    if not constant(given) or not (after is None or after is softmax):
+        return
+    assert isinstance(x, np.ndarray)  # or it would not be wanted
     if 0 in x.shape or 0 in out_shape or max(x.ndim, len(out_shape)) > _MOST_AXES:
         return
     calls, recipe, kernel_shape = _kernels.plain_calls, None, ()
+    fast = isinstance(plan, WinogradPlan)
     runner: Any
     if isinstance(kernel, PackedKernel):
         assert panels is not None
         calls, runner = kernel.calls, runner_for(plan, panels)
     else:
         # long calls do not notice, and would keep their plans here
-        if plan.multiply_adds >= _threads.SERIAL_WORK or isinstance(plan, WinogradPlan):
+        if not short or fast:
             return
         if panels is not None and not panels.finite:
             return
@@ -87,9 +91,9 @@ def remember(
         after,
         plan.padding,
         # the precision, where the plan depends on it and the call did not say it
-        isinstance(plan, WinogradPlan) if precision is None and tile_for(plan.geometry) else None,
+        fast if precision is None and (fast or tile_for(plan.geometry)) else None,
         _precision.is_fast,
-        _threads.threads_for if plan.multiply_adds >= _threads.SERIAL_WORK else None,
+        None if short else _threads.threads_for,
         plan.multiply_adds,
         empty if is_large(out_shape, x.dtype) else np.empty,
     )

@@ -140,7 +140,9 @@ def replay(
     bias: ArrayLike | None,
     out: Array | None,
 ) -> Array | None: ...
-def is_known(given: tuple[Any, ...], x: ArrayLike, kernel: ArrayLike | PackedKernel) -> bool: ...
+def is_wanted(
+    given: tuple[Any, ...], x: ArrayLike, kernel: ArrayLike | PackedKernel, short: bool
+) -> bool: ...
 def pack_winograd(
     kernel: Array,
     packed: Array,

@@ -16,7 +16,7 @@ than the kernel) is still a phase: its sum is empty.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .arguments import Pad, Pair
 
@@ -24,20 +24,26 @@ MAX_PHASE_PAIRS = 2**20  # of both axes together
 MAX_PHASES = 2**16  # per axis: each costs a record, so a mistyped stride must not take all memory
 
 
-@dataclass(frozen=True, slots=True)
-class Phase:
+# Named tuples: a frozen dataclass takes three times as long to make, and a call on a new shape makes five.
+
+
+class Phase(NamedTuple):
     """Outputs start, start + step, ... (count of them), and the inputs that each one reads."""
 
     start: int
     step: int
-    count: int
+    count: int  # type: ignore[assignment]  # in the place of tuple.count
     in_step: int
-    offsets: tuple[int, ...]
+    offsets: tuple[int, ...]  # evenly spaced, rising or falling
     before: int  # how many taps belong to phases packed earlier: where this phase's weights start
 
+    @property
+    def reach(self) -> int:
+        """How many inputs lie from the first to the last that an output reads."""
+        return abs(self.offsets[-1] - self.offsets[0]) + 1
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+
+class Axis(NamedTuple):
     """One axis of an operation: its sizes, its padding, its phases."""
 
     in_size: int
@@ -46,9 +52,31 @@ class Axis:
     pads: Pair
     phases: tuple[Phase, ...]
 
+    @property
+    def in_step(self) -> int:
+        """Of every phase."""
+        return self.phases[0].in_step if self.phases else 1
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
+    @property
+    def most_taps(self) -> int:
+        """Of a phase."""
+        return max([len(p.offsets) for p in self.phases], default=0)
+
+    @property
+    def products(self) -> int:
+        """Pairs of an output and a tap."""
+        return sum([p.count * len(p.offsets) for p in self.phases])
+
+    @property
+    def is_point(self) -> bool:
+        """Whether output i reads input i, and nothing else: one tap, stride 1, no padding."""
+        if self.kernel != 1 or self.in_size != self.out_size or not self.out_size:
+            return False
+        phase = self.phases[0]
+        return len(self.phases) == phase.step == phase.in_step == 1 and phase.offsets == (0,)
+
+
+class Geometry(NamedTuple):
     """An operation on arrays of given sizes: everything that the plan needs to know."""
 
     images: int
@@ -58,14 +86,6 @@ class Geometry:
     cout: int
     groups: int
 
-    def __post_init__(self) -> None:
-        pairs = len(self.rows.phases) * len(self.columns.phases)
-        if pairs > MAX_PHASE_PAIRS:
-            raise ValueError(
-                f"strides of a transposed convolution must multiply to at most {MAX_PHASE_PAIRS}; got "
-                f"({len(self.rows.phases)}, {len(self.columns.phases)})"
-            )
-
     @property
     def out_shape(self) -> tuple[int, int, int, int]:
         """(N, Ho, Wo, Cout)."""
@@ -74,9 +94,8 @@ class Geometry:
     @property
     def multiply_adds(self) -> int:
         """Products by definition: one per output, tap of its phase, and input channel of its group."""
-        rows = sum(p.count * len(p.offsets) for p in self.rows.phases)
-        columns = sum(p.count * len(p.offsets) for p in self.columns.phases)
-        return self.images * rows * columns * self.cout * (self.cin // self.groups)
+        pairs = self.rows.products * self.columns.products
+        return self.images * pairs * self.cout * (self.cin // self.groups)
 
 
 def effective_kernel(kernel: int, dilation: int) -> int:
@@ -141,7 +160,7 @@ def conv_axis(in_size: int, kernel: int, stride: int, dilation: int, pad: Pad, a
     extent = effective_kernel(kernel, dilation)
     pads = resolve_pads(pad, in_size, extent, stride)
     out = conv_size(in_size, extent, stride, pads, axis)
-    offsets = tuple(tap * dilation - pads[0] for tap in range(kernel))
+    offsets = tuple(range(-pads[0], kernel * dilation - pads[0], dilation))
     return Axis(in_size, out, kernel, pads, (Phase(0, 1, out, stride, offsets, 0),))
 
 
@@ -274,6 +293,15 @@ def transpose_axis(
         offsets = tuple((r + before - tap * dilation) // stride for tap in taps)
         phases.append(Phase(r, stride, -(-(out - r) // stride), 1, offsets, packed))
     return Axis(in_size, out, kernel, (before, after), tuple(phases))
+
+
+def check_phases(rows: Axis, columns: Axis) -> None:
+    """Each pair of phases has its blocks."""
+    pairs = len(rows.phases), len(columns.phases)
+    if pairs[0] * pairs[1] > MAX_PHASE_PAIRS:
+        raise ValueError(
+            f"strides of a transposed convolution must multiply to at most {MAX_PHASE_PAIRS}; got {pairs}"
+        )
 
 
 def residue_classes(kernel: int, stride: int, dilation: int) -> list[list[int]]:

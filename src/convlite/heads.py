@@ -7,7 +7,7 @@ packed before the input's size is known; `make_plan` turns back to "plain" where
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .geometry import Axis, Geometry, Phase
 
@@ -19,8 +19,7 @@ TILE_BYTES = 24 * 1024
 STRETCH_BYTES = 128 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class PixelPlan:
+class PixelPlan(NamedTuple):
     """What kernels/pixels.pxi needs to know beyond the geometry."""
 
     row_scale: int
@@ -71,7 +70,7 @@ def layout_for(
         costs["wide"] = ends * height * taps * cin * vectors + LANE_PIXEL * outputs[0]
     if not transposed or max(dilations) == 1:
         costs["pixels"] = _pixel_cost(height, width, cin, cout, strides, outputs, lanes, line)
-    return min(costs, key=lambda layout: costs[layout])
+    return min(costs, key=costs.__getitem__)
 
 
 # What the forms cost, in multiply-adds of whole vectors for each pixel: of the input for a transposed
@@ -127,7 +126,7 @@ def widened(geometry: Geometry) -> tuple[Geometry, int]:
     count = (outputs - 1 + before) // stride - first + 1
     offsets = tuple(first - tap for tap in range(columns.kernel // stride))
     axis = Axis(columns.in_size, count, len(offsets), columns.pads, (Phase(0, 1, count, 1, offsets, 0),))
-    return replace(geometry, columns=axis, cout=stride * geometry.cout), before % stride * geometry.cout
+    return geometry._replace(columns=axis, cout=stride * geometry.cout), before % stride * geometry.cout
 
 
 def pixel_plan(geometry: Geometry, lanes: int, size: int) -> PixelPlan:
@@ -135,13 +134,14 @@ def pixel_plan(geometry: Geometry, lanes: int, size: int) -> PixelPlan:
     rows, columns = geometry.rows, geometry.columns
     row, column = rows.phases[0], columns.phases[0]
     transposed = len(rows.phases) + len(columns.phases) > 2 or max(row.step, column.step) > 1
-    transposed = transposed or any(p.offsets[-1:] < p.offsets[:1] for p in (row, column))
+    transposed = transposed or row.offsets[-1:] < row.offsets[:1] or column.offsets[-1:] < column.offsets[:1]
     taps: tuple[tuple[int, ...], ...] = (tuple(range(columns.kernel)),)
     if transposed:  # dilation 1
-        deltas = tuple(tap - rows.pads[0] for tap in range(rows.kernel))
-        taps = tuple(tuple(p.start + columns.pads[0] - o * p.step for o in p.offsets) for p in columns.phases)
+        deltas = tuple(range(-rows.pads[0], rows.kernel - rows.pads[0]))
+        firsts = [(p.start + columns.pads[0], p.step, p.offsets) for p in columns.phases]
+        taps = tuple([tuple([first - o * step for o in offsets]) for first, step, offsets in firsts])
     else:
-        deltas = tuple(-o for o in row.offsets)
+        deltas = tuple([-o for o in row.offsets])
     planes = column.in_step
     places = [0] + [o // planes for p in columns.phases for o in p.offsets]
     left, right = -(min(places) // lanes) * lanes, max(places)

@@ -50,7 +50,7 @@ from .arguments import (
     new_output,
     shown,
 )
-from .geometry import Geometry, conv_axis, effective_kernel, same_pads, transpose_axis
+from .geometry import Geometry, check_phases, conv_axis, effective_kernel, same_pads, transpose_axis
 from .heads import layout_for
 from .pack import Operation, PackedKernel, Panels, channels_of, pack_panels
 from .plan import Plan, make_plan, with_panels
@@ -395,20 +395,14 @@ def _geometry(
     if height == 0 or width == 0:
         raise ValueError(f"kernel must have at least one row and one column; got {kernel}")
     check_taps(height, width)
-    forms = {
-        "conv2d": ("(kh, kw, Cin//groups, Cout)", "OIHW"),
-        "conv2d_transpose": ("(kh, kw, Cout//groups, Cin)", "IOHW"),
-        "depthwise_conv2d": ("(kh, kw, C, multiplier)", "(C*m, 1, kh, kw)"),
-        "dense": ("(K, M)", ""),
-    }
     if operation == "conv2d":
         if x[3] % groups:
             check_groups(groups, x[3], kernel[3])
-        check_channels(kernel[2], x[3] // groups, x, kernel, *forms[operation])
+        check_channels(kernel[2], x[3] // groups, x, kernel, "(kh, kw, Cin//groups, Cout)", "OIHW")
     elif operation == "conv2d_transpose":
-        check_channels(kernel[3], x[3], x, kernel, *forms[operation])
+        check_channels(kernel[3], x[3], x, kernel, "(kh, kw, Cout//groups, Cin)", "IOHW")
     elif operation == "depthwise_conv2d":
-        check_channels(kernel[2], x[3], x, kernel, *forms[operation])
+        check_channels(kernel[2], x[3], x, kernel, "(kh, kw, C, multiplier)", "(C*m, 1, kh, kw)")
     cin, cout, groups = channels_of(operation, kernel, groups)
     if operation in ("conv2d", "conv2d_transpose"):
         check_groups(groups, cin, cout)
@@ -426,6 +420,7 @@ def _geometry(
         extras = output_padding or (None, None)
         rows = transpose_axis(x[1], height, strides[0], dilations[0], pads[0], "height", sizes[0], extras[0])
         columns = transpose_axis(x[2], width, strides[1], dilations[1], pads[1], "width", sizes[1], extras[1])
+        check_phases(rows, columns)
     else:
         rows = conv_axis(x[1], height, strides[0], dilations[0], pads[0], "height")
         columns = conv_axis(x[2], width, strides[1], dilations[1], pads[1], "width")

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -56,8 +55,7 @@ CALL_WORK = 150
 FEW_ROWS = 8
 
 
-@dataclass(frozen=True)
-class Plan:
+class _Choices(NamedTuple):
     """What the loop nest needs to know beyond the geometry."""
 
     geometry: Geometry
@@ -73,13 +71,18 @@ class Plan:
     fused: bool  # a kernel row's taps are one run of numbers: see kernels/segments.pxi
     fetch_bytes: int  # prefetch panels where all weights are larger
     padding: bool  # whether some pixel reads outside the input
-    multiply_adds: int = field(compare=False)
+    multiply_adds: int
     few_rows: int  # rows of a matrix product so few that an unpacked kernel is used as it lies; 0: pack it
-    winograd: ClassVar[int] = 0
     lead: int = 0  # "wide": numbers of the first pixel that lie before its output line
     pixels: PixelPlan | None = None
     spread: bool = False  # strided tiles copy their input: its pixels lie in one set of the L1 cache
     call_work: int = 0  # what another call of a tile costs, in multiply-adds of vectors
+
+
+class Plan(_Choices):
+    """The choices, and what runs them."""
+
+    winograd: ClassVar[int] = 0
 
     @cached_property
     def runner(self) -> Any:
@@ -102,7 +105,7 @@ class Plan:
     def exact(self) -> Any:
         """The same without zeros for padding: for kernels that hold Inf or NaN."""
         if self.algorithm == "strided":  # pixels and lines leave padding out by themselves
-            return _kernels.Gather(replace(self, algorithm="gathered", fused=False))
+            return _kernels.Gather(self._replace(algorithm="gathered", fused=False))
         return self.runner
 
 
@@ -124,29 +127,24 @@ def algorithm_for(groups: int, cin: int, cout: int, lanes: int) -> str:
 
 
 def _reads_outside(axis: Axis) -> bool:
-    return any(
-        p.count > 0
-        and p.offsets
-        and (min(p.offsets) < 0 or (p.count - 1) * p.in_step + max(p.offsets) >= axis.in_size)
-        for p in axis.phases
-    )
+    for p in axis.phases:
+        if p.count > 0 and p.offsets:
+            first, last = p.offsets[0], p.offsets[-1]
+            if min(first, last) < 0 or (p.count - 1) * p.in_step + max(first, last) >= axis.in_size:
+                return True
+    return False
 
 
 def flattened(geometry: Geometry) -> Geometry:
     """The same operation on one row of pixels where neighbours do not matter: a 1x1 kernel, stride 1, no
     padding."""
-    point = Phase(0, 1, 0, 1, (0,), 0)
-    for axis in (geometry.rows, geometry.columns):
-        if (
-            [replace(p, count=0) for p in axis.phases] != [point]
-            or axis.kernel != 1
-            or axis.in_size != axis.out_size
-        ):
-            return geometry
-    pixels = geometry.images * geometry.rows.in_size * geometry.columns.in_size
-    row = Axis(1, 1, 1, (0, 0), (replace(point, count=1),))
-    line = Axis(pixels, pixels, 1, (0, 0), (replace(point, count=pixels),))
-    return replace(geometry, images=1, rows=row, columns=line)
+    rows, columns = geometry.rows, geometry.columns
+    if not (rows.is_point and columns.is_point):
+        return geometry
+    pixels = geometry.images * rows.in_size * columns.in_size
+    row = Axis(1, 1, 1, (0, 0), (Phase(0, 1, 1, 1, (0,), 0),))
+    line = Axis(pixels, pixels, 1, (0, 0), (Phase(0, 1, pixels, 1, (0,), 0),))
+    return Geometry(1, row, line, geometry.cin, geometry.cout, geometry.groups)
 
 
 def _neighbours(axis: Axis) -> bool:
@@ -159,12 +157,8 @@ def _neighbours(axis: Axis) -> bool:
 
 def _product(loops: Geometry) -> bool:
     """Whether the operation is a matrix product of one row of pixels, as `flattened` leaves it."""
-    axes = (loops.rows, loops.columns)
-    same = all(
-        a.kernel == 1 and a.in_size == a.out_size and a.phases == (Phase(0, 1, a.out_size, 1, (0,), 0),)
-        for a in axes
-    )
-    return loops.groups == loops.images == loops.rows.out_size == 1 and same
+    one_row = loops.groups == loops.images == loops.rows.out_size == 1
+    return one_row and loops.rows.is_point and loops.columns.is_point
 
 
 def _fused(loops: Geometry) -> bool:
@@ -200,7 +194,7 @@ def _lines(loops: Geometry, kernels: set[tuple[int, int]]) -> bool:
     )
 
 
-def _algorithm(loops: Geometry, table: _kernels._Table, size: int) -> tuple[str, int]:
+def _algorithm(loops: Geometry, table: _kernels._Table, size: int, padding: bool) -> tuple[str, int]:
     """(algorithm, pixels of a tile)."""
     if algorithm_for(loops.groups, loops.cin, loops.cout, table["lanes"]) == "depthwise":
         # lines against tiles of any pixels, on Zen 4: 3x3 on 96 channels of 56x56 24 -> 77 GFLOP/s, with
@@ -209,24 +203,22 @@ def _algorithm(loops: Geometry, table: _kernels._Table, size: int) -> tuple[str,
             return "depthwise_lines", table["line_mr"]
         return "depthwise", table["depthwise_mr"]
     # lines so short that two of them leave most of a tile empty are gathered across more lines
-    narrowest = min((p.count for p in loops.columns.phases), default=0)
-    fits = 4 * narrowest > table["mr"] and _edge_bytes(loops, table["mr"], size) <= EDGE_BYTES
+    narrowest = min([p.count for p in loops.columns.phases], default=0)
+    fits = 4 * narrowest > table["mr"]
+    if fits and padding:
+        fits = _edge_bytes(loops, table["mr"], size) <= EDGE_BYTES
     return ("strided" if fits else "gathered"), table["mr"]
 
 
 def _edge_bytes(loops: Geometry, mr: int, size: int) -> int:
     """What one line's copies at the left and right edge may take: strided tiles copy the input between the
-    first and the last tap. Zero where nothing is read outside."""
-    if not (_reads_outside(loops.rows) or _reads_outside(loops.columns)):
-        return 0
+    first and the last tap."""
     return 2 * _reach(loops.rows, 1) * _reach(loops.columns, mr) * (loops.cin // loops.groups * size + 64)
 
 
 def _reach(axis: Axis, outputs: int) -> int:
     """The most inputs from the first to the last that so many neighbouring outputs of a phase read."""
-    spans = [
-        max(p.offsets) - min(p.offsets) + 1 + (outputs - 1) * p.in_step for p in axis.phases if p.offsets
-    ]
+    spans = [p.reach + (outputs - 1) * p.in_step for p in axis.phases if p.offsets]
     return max(spans, default=0)
 
 
@@ -259,7 +251,8 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
         layout = "plain"
     loops, lead = widened(geometry) if layout == "wide" else (flattened(geometry), 0)
     rows, columns = loops.rows, loops.columns
-    algorithm, mr = _algorithm(loops, table, size)
+    padding = _reads_outside(rows) or _reads_outside(columns)
+    algorithm, mr = _algorithm(loops, table, size, padding)
     if layout == "wide" and algorithm != "strided":
         return make_direct_plan(geometry, dtype, isa)
     depthwise = algorithm.startswith("depthwise")
@@ -267,15 +260,14 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
     fused = algorithm == "strided" and not spread and _fused(loops)
     channels = loops.cin // (1 if depthwise else loops.groups)
     width = loops.cout // loops.groups
-    most_rows, most_columns = (max((len(p.offsets) for p in a.phases), default=0) for a in (rows, columns))
+    most_taps = rows.most_taps * columns.most_taps
 
     addresses = 2 if algorithm == "strided" else mr  # of a tile, for each tap
     run = columns.kernel if fused else 1
     row_bytes = 0 if depthwise else table["nr"] * table["lanes"] * size
-    tap_chunk, channel_chunk = _chunks(most_rows * most_columns // run, channels * run, row_bytes, addresses)
+    tap_chunk, channel_chunk = _chunks(most_taps // run, channels * run, row_bytes, addresses)
 
-    steps = math.prod(p.in_step for p in (*rows.phases[:1], *columns.phases[:1]))
-    tile_bytes = mr * steps * min(channels, channel_chunk) * size
+    tile_bytes = mr * rows.in_step * columns.in_step * min(channels, channel_chunk) * size
     block_tiles = min(
         MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_bytes, 1)
     )
@@ -294,9 +286,9 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
         channel_chunk,
         fused,
         FETCH_BYTES,
-        _reads_outside(rows) or _reads_outside(columns),
+        padding,
         geometry.multiply_adds,
-        columns.out_size if _product(loops) and columns.out_size <= FEW_ROWS else 0,
+        columns.out_size if columns.out_size <= FEW_ROWS and _product(loops) else 0,
         lead,
         pixel_plan(geometry, table["lanes"], size) if layout == "pixels" else None,
         spread,

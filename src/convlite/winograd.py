@@ -69,7 +69,7 @@ class WinogradPlan:
     bits: int
     winograd: int  # m
     block_tiles: int
-    multiply_adds: int = field(compare=False)  # what the call costs, in those: see `cost`
+    multiply_adds: int = field(compare=False)  # what the call costs, in those: see `costs`
     padding: ClassVar[bool] = False  # the same code serves weights that are not finite
     few_rows: ClassVar[int] = 0
 
@@ -103,19 +103,22 @@ def _serves(axis: Axis) -> bool:
     if len(axis.phases) != 1:
         return False
     phase = axis.phases[0]
-    steps = {b - a for a, b in zip(phase.offsets, phase.offsets[1:], strict=False)}
-    return len(phase.offsets) == 3 and phase.in_step == phase.step == 1 and steps in ({1}, {-1})
+    if len(phase.offsets) != 3 or not phase.in_step == phase.step == 1:
+        return False
+    first, middle, last = phase.offsets
+    return abs(middle - first) == 1 and last - middle == middle - first
 
 
-def cost(geometry: Geometry, tile: int) -> float:
-    """What one image costs, in products per pair of channels; tile 0 is the direct form."""
+def costs(geometry: Geometry) -> dict[int, float]:
+    """What one image costs with each tile, in products per pair of channels; tile 0 is the direct form."""
     height, width, cin, cout = geometry.rows.out_size, geometry.columns.out_size, geometry.cin, geometry.cout
     fetched = min(cin * cout / PAIRS_PER_ROW, MOST_WEIGHT_ROWS)
-    if not tile:
-        return 9 * (height * width + fetched)
-    tiles = max(-(-height // tile) * -(-width // tile), FEWEST_TILES)
-    transforms = tiles * (INPUT_COST[tile] / cout + OUTPUT_COST[tile] / cin)
-    return (tile + 2) ** 2 * (tiles * (1 + SUM_COST / cin) + fetched) + transforms
+    found = {0: 9 * (height * width + fetched)}
+    for tile in (4, 2):
+        tiles = max(-(-height // tile) * -(-width // tile), FEWEST_TILES)
+        transforms = tiles * (INPUT_COST[tile] / cout + OUTPUT_COST[tile] / cin)
+        found[tile] = (tile + 2) ** 2 * (tiles * (1 + SUM_COST / cin) + fetched) + transforms
+    return found
 
 
 def tile_for(geometry: Geometry) -> int:
@@ -134,8 +137,9 @@ def tile_for(geometry: Geometry) -> int:
         return 0
     if min(geometry.cin, geometry.cout) < FEWEST_CHANNELS:
         return 0
-    best = min((4, 2), key=lambda tile: cost(geometry, tile))
-    return best if cost(geometry, best) * GAIN < cost(geometry, 0) else 0
+    found = costs(geometry)
+    best = 2 if found[2] < found[4] else 4
+    return best if found[best] * GAIN < found[0] else 0
 
 
 def block_tiles(geometry: Geometry, tile: int, itemsize: int, mr: int, wide: int) -> int:
@@ -160,5 +164,5 @@ def make_winograd_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> Wi
     bits = 8 * dtype.itemsize
     table = _kernels.describe(isa, bits)
     tiles = block_tiles(geometry, tile, dtype.itemsize, table["mr"], table["nr"] * table["lanes"])
-    work = int(cost(geometry, tile) * geometry.images * geometry.cin * geometry.cout)
+    work = int(costs(geometry)[tile] * geometry.images * geometry.cin * geometry.cout)
     return WinogradPlan(geometry, isa, bits, tile, tiles, work)

@@ -194,18 +194,25 @@ cdef const Table *table_of(str isa, int bits) except NULL:
     return table
 
 
+cdef dict described = {}       # (isa, bits) -> parameters: each new plan asks
+
+
 def describe(str isa, int bits):
-    """The parameters of a table: a dict, or None where this machine or this build has no such instruction set."""
+    """The parameters of a table: a dict, not to be changed; None where machine or build have no such instruction set."""
     cdef const Table *table
+    found = described.get((isa, bits))
+    if found is not None:
+        return found
     try:
         table = table_of(isa, bits)
     except ValueError:
         return None
-    return {
+    found = described[isa, bits] = {
         "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
         "line_mr": LINE_PIXELS,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL}, "fma": bool(table.fma),
     }
+    return found
 
 
 def activation_codes():

@@ -23,7 +23,12 @@ cdef extern from "Python.h":
 
 cdef enum:
     MOST_AXES = 6
-    MOST_CALLS = 64            # that one kernel remembers
+    # What one kernel remembers: sets of calls by the shape of x, so many calls in a set. Long calls, which do not notice
+    # and have large plans, keep to the first places.
+    SETS = 32
+    PLACES = 8
+    LONG_PLACES = 2
+    ODDS = 8                   # one new call of so many displaces another
 
 cdef struct Shape:
     int axes
@@ -35,6 +40,15 @@ cdef const Table *active[2]    # the tables in use: float32, float64
 def use_tables(str isa):
     """Make an instruction set the one in use: Calls for another one wait until it is in use again."""
     active[0], active[1] = table_of(isa, 32), table_of(isa, 64)
+
+
+cdef inline int set_of(const Py_ssize_t *sizes, int axes) noexcept:
+    """Which of SETS an x belongs to."""
+    cdef uint64_t hash = <uint64_t> axes
+    cdef int i
+    for i in range(axes):
+        hash = (hash ^ <uint64_t> sizes[i]) * <uint64_t> 0x9e3779b97f4a7c15ULL
+    return <int> (hash >> 59)
 
 
 cdef int keep_shape(Shape *shape, tuple sizes) except -1:
@@ -199,36 +213,59 @@ cdef class Call:
 
 @cython.final
 cdef class Calls:
-    """The calls that were made with one kernel, or with plain arrays; at most MOST_CALLS, the oldest goes first.
+    """The calls that were made with one kernel, or with plain arrays.
 
-    The tuple is never changed but replaced, so that threads may look through the one they hold.
+    Where a set is full, few of the new calls displace another one, by chance: so more shapes in turn than there is
+    room for still find many of theirs, and those that do not find theirs are not kept in vain. With the oldest displaced by
+    each new one, 65 shapes in turn had never found theirs, and paid for it.
+
+    A set is a tuple that is never changed but replaced, so that threads may look through the one they hold.
     """
 
-    cdef tuple calls
+    cdef list sets
+    cdef uint32_t dice
 
     def __cinit__(self):
-        self.calls = ()
+        self.sets = [()] * SETS
 
-    cdef tuple held(self):
+    cdef tuple held(self, int i):
         with cython.critical_section(self):  # for interpreters without a GIL; nothing elsewhere
-            return self.calls
+            return <tuple> self.sets[i]
 
     def __len__(self):
-        return len(self.held())
+        return sum([len(self.held(i)) for i in range(SETS)])
+
+    cdef uint32_t throw(self, uint32_t sides) noexcept:
+        self.dice = self.dice * <uint32_t> 1664525 + <uint32_t> 1013904223
+        return (self.dice >> 16) % sides
+
+    cdef bint has_room(self, int i, bint short):
+        """Whether a new call is worth keeping; by chance where it displaces another."""
+        if len(self.held(i)) < (PLACES if short else LONG_PLACES):
+            return True
+        with cython.critical_section(self):
+            return self.throw(ODDS) == 0
 
     def keep(self, Call call):
         """Remember a call."""
+        cdef int i = set_of(call.x.sizes, call.x.axes)
+        cdef Py_ssize_t places = PLACES if call.threads_for is None else LONG_PLACES, place
+        cdef tuple calls
         with cython.critical_section(self):
-            self.calls = (*self.calls[max(0, len(self.calls) - MOST_CALLS + 1):], call)
+            calls = <tuple> self.sets[i]
+            place = len(calls)
+            if place >= places:
+                place = self.throw(<uint32_t> places)
+            self.sets[i] = (*calls[:place], call, *calls[place + 1:])
 
     def clear(self):
         """Forget them all."""
         with cython.critical_section(self):
-            self.calls = ()
+            self.sets = [()] * SETS
 
     cdef Call find(self, const View *x, tuple given):
         cdef Call call
-        for call in self.held():
+        for call in self.held(set_of(x.shape, x.ndim)):
             if call.serves(x, given):
                 return call
         return None
@@ -266,14 +303,14 @@ def replay(tuple given, x, kernel, bias, out):
     return None if calls is None else run_again(given, x, calls, kernel, bias, out)
 
 
-def is_known(tuple given, x, kernel):
-    """Whether there was a call like this one, up to what bias and out are; True also for an x that no Call serves."""
+def is_wanted(tuple given, x, kernel, bint short):
+    """Whether to keep this call: no other is like it, up to what bias and out are, a Call can serve it, and there is room."""
     cdef View view
     cdef Calls calls = calls_of(kernel)
     if calls is None or not look(x, &view):
-        return True
+        return False
     try:
-        return calls.find(&view, given) is not None
+        return calls.find(&view, given) is None and calls.has_room(set_of(view.shape, view.ndim), short)
     finally:
         PyBuffer_Release(&view)
 

@@ -258,8 +258,7 @@ cdef class Gather(Runner):
     cdef int64_t *offsets
 
     def __cinit__(self, plan):
-        cdef int64_t i, j, k, tiles, done, pixels, total
-        cdef int64_t size
+        cdef int64_t i, j, k, tiles, done, total, size, row_phases, column_phases, block_tiles = plan.block_tiles
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
         self.table = self.job.table = table_of(plan.isa, plan.bits)
@@ -285,10 +284,11 @@ cdef class Gather(Runner):
         self.job.mr, self.job.tap_chunk, self.job.k_chunk = plan.tile_pixels, plan.tap_chunk, plan.channel_chunk
 
         # the axes
+        row_phases, column_phases = len(rows.phases), len(columns.phases)
         total = sum([len(p.offsets) for p in rows.phases]) + sum([len(p.offsets) for p in columns.phases])
         self.offsets = <int64_t *> malloc((total + 1) * sizeof(int64_t))
-        self.job.row = <AxisPhase *> calloc(len(rows.phases) + 1, sizeof(AxisPhase))
-        self.job.column = <AxisPhase *> calloc(len(columns.phases) + 1, sizeof(AxisPhase))
+        self.job.row = <AxisPhase *> calloc(row_phases + 1, sizeof(AxisPhase))
+        self.job.column = <AxisPhase *> calloc(column_phases + 1, sizeof(AxisPhase))
         if not (self.offsets and self.job.row and self.job.column):
             raise MemoryError("no memory for a plan")
         k = self._fill_axis(rows, self.job.row, 0, 1)
@@ -296,21 +296,21 @@ cdef class Gather(Runner):
 
         # the blocks
         self.block_count = 0
-        for i in range(len(rows.phases)):
-            for j in range(len(columns.phases)):
-                self.block_count += ceil_div(self._tiles(i, j), plan.block_tiles)
+        for i in range(row_phases):
+            for j in range(column_phases):
+                self.block_count += ceil_div(self._tiles(i, j), block_tiles)
         self.job.blocks = <Block *> calloc(self.block_count + 1, sizeof(Block))
         if not self.job.blocks:
             raise MemoryError("no memory for a plan")
         self.scratch_bytes = 0
         k = 0
-        for i in range(len(rows.phases)):
-            for j in range(len(columns.phases)):
+        for i in range(row_phases):
+            for j in range(column_phases):
                 tiles, done = self._tiles(i, j), 0
                 while done < tiles:
                     self.job.blocks[k].row_phase, self.job.blocks[k].column_phase = i, j
                     self.job.blocks[k].first_tile, self.job.blocks[k].all_tiles = done, tiles
-                    self.job.blocks[k].tiles = smaller(plan.block_tiles, tiles - done)
+                    self.job.blocks[k].tiles = smaller(block_tiles, tiles - done)
                     self.scratch_bytes = max(self.scratch_bytes, self._scratch(&self.job.blocks[k]))
                     done += self.job.blocks[k].tiles
                     k += 1
@@ -329,16 +329,21 @@ cdef class Gather(Runner):
 
     cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k, int64_t fused) except -1:
         """Phases to C; `fused` neighbouring offsets become the first of them."""
+        cdef int64_t in_size = axis.in_size, first, last, i
+        cdef tuple offsets
         for phase in axis.phases:
             ap.start, ap.step, ap.count, ap.in_step = phase.start, phase.step, phase.count, phase.in_step
-            ap.taps, ap.before, ap.offsets = len(phase.offsets) // fused, phase.before, self.offsets + k
-            for offset in phase.offsets[::fused]:
-                self.offsets[k] = offset
+            offsets = phase.offsets
+            ap.taps, ap.before, ap.offsets = len(offsets) // fused, phase.before, self.offsets + k
+            for i in range(ap.taps):
+                self.offsets[k] = offsets[i * fused]
                 k += 1
-            ap.least = min(phase.offsets, default=0)
-            ap.reach = max(phase.offsets, default=0) - ap.least + 1
+            first = last = 0
+            if len(offsets) > 0:
+                first, last = offsets[0], offsets[len(offsets) - 1]
+            ap.least, ap.reach = smaller(first, last), max(first, last) - smaller(first, last) + 1
             ap.low = -ap.least
-            ap.high = axis.in_size - (ap.least + ap.reach - 1)
+            ap.high = in_size - (ap.least + ap.reach - 1)
             cut_line(&self.job, ap)
             ap += 1
         return k
