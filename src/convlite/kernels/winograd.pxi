@@ -125,7 +125,7 @@ cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept no
                 out[1] = <char *> out[0] + half * call.out_step
                 # each tile fetches a quarter of the next position's weights, which lie behind these
                 call.ahead = <const char *> call.panel + slice_bytes + (g * slice_bytes // 4 if g < 4 else 0)
-                job.table.strided[nr][high - low](&call)
+                job.table.strided[2 * nr][high - low](&call)
         winograd_scatter_tiles(job, first, tiles, s, panel)
 
 
