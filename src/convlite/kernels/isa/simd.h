@@ -5,6 +5,8 @@
         VADD, VSUB, VMUL, VDIV, VMAX(a, b), VMIN(a, b), VSELECT_NEGATIVE(x, a, b) = x < 0 ? a : b; on the bits: VBITS(word) a splat,
         VAND, VOR, VEXPONENT(x) = the bits of x shifted so far left that the lowest ones become the exponent; and as functions
         NAME(load_some), NAME(store_some) for the first n < LANES elements: they touch no byte beyond.
+        HAS_HALF: whether multiply-adds of half vectors cost less. HALF, HALF_LOAD, HALF_SPLAT, HALF_FMA: as above, of LANES/2 elements;
+        FIRST_HALF(v), and FROM_HALF(h), whose second half is undefined: neither is an instruction.
    VMAX and VMIN return b when either operand is NaN: put the data second and NaN travels through.
    VMAX_NAN(a, b) returns NaN when either operand is. */
 
@@ -47,7 +49,7 @@
 #define WORD uint64_t
 #endif
 
-#if defined(SIMD_AVX512) /* ---------------------------------------------------------------- AVX-512F, 32 registers */
+#if defined(SIMD_AVX512) /* ------------------------------------------------------------- AVX-512F and VL, 32 registers */
 #include <immintrin.h>
 #define HAS_FMA 1
 #define TILE_MR 14 /* 14x2: 28 sums + 2 weights + 1 splat fit 32 registers */
@@ -308,7 +310,7 @@ static inline REAL NAME(real_of)(WORD word) {
 #define VEXPONENT(x) NAME(real_of)(NAME(word_of)(x) << (REAL_BITS == 32 ? 23 : 52))
 #endif
 
-/* Without half vectors, whole ones stand in for them where code must compile. */
+/* Elsewhere whole vectors stand in, so that the code compiles: AVX2's multiply-adds of 16 bytes take as long as those of 32. */
 #ifdef HALF
 #define HAS_HALF 1
 #else
