@@ -31,7 +31,11 @@ LIMITED_API = not FREE_THREADED and platform.python_implementation() == "CPython
 # Each row: file in isa/, and its flags, the same for GCC, Clang and clang-cl. base is what the platform
 # guarantees.
 ISA_FLAGS = {
-    "x86-64": [("base", []), ("avx2", ["-mavx2", "-mfma"]), ("avx512", ["-mavx512f", "-mavx2", "-mfma"])],
+    "x86-64": [
+        ("base", []),
+        ("avx2", ["-mavx2", "-mfma"]),
+        ("avx512", ["-mavx512f", "-mavx512vl", "-mavx2", "-mfma"]),
+    ],
     "other": [("base", [])],
 }
 # -ffp-contract=off: fused multiply-adds are written where they are meant, so that all instruction sets give

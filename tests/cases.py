@@ -217,6 +217,12 @@ SMALL: tuple[Case, ...] = (
     *(_dense(f"channels-{n}", (3, n), (n, n)) for n in TAILS),
     # ---- tiles of every height: 1 .. 29 pixels
     *(_conv(f"pixels-{n}", (1, 1, n, 3), (1, 1, 3, 19)) for n in range(1, 30)),
+    # and with at most half of a last vector of 16 or 8 lanes in use: 11 = 8 + 3, 19 = 16 + 3, 35 = 32 + 3
+    *(
+        _conv(f"pixels-{n}-of-{c}", (1, 1, n + 1, 3), (1, 2, 3, c))
+        for n in range(1, 15)
+        for c in (11, 19, 35)
+    ),
     # lines of every width, their edges in padding: how they are cut into tiles
     *(_conv(f"pixels-line-{n}", (2, 2, n, 3), (2, 3, 3, 17), padding="same") for n in range(1, 34)),
     *(

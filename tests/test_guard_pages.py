@@ -67,7 +67,9 @@ def _cases() -> Iterator[Case]:
         options = {"padding": padding, "strides": stride}
         shapes = (1, 3, width, 7), (2 * stride, 2 * stride, cout, 7)
         yield Case(f"wide-{width}-{stride}-{cout}-{padding}", "conv2d_transpose", *shapes, options)
-    for width, cin, cout, padding in itertools.product((13, 16), (9, 16), (11, 32, 35), ("same", "valid")):
+    for width, cin, cout, padding in itertools.product(
+        (13, 16), (9, 16), (11, 20, 32, 35), ("same", "valid")
+    ):
         options = {"padding": padding, "precision": "fast"}
         name = f"fast-{width}-{cin}-{cout}-{padding}"
         yield Case(name, "conv2d", (2, 14, width, cin), (3, 3, cin, cout), options)
@@ -174,7 +176,7 @@ def run_activate(size: int, dtype: Any, side: str, activation: str, rooms: Rooms
 def _edges() -> Iterator[Case]:
     """Lines whose first and last pixels read outside."""
     for width, kernel, stride, cin in itertools.product((4, 6, 7, 14, 17), (3, 7), (1, 2), (1, 5)):
-        for cout, padding in ((3, "same"), (33, ((2, 1), (1, 3)))):
+        for cout, padding in ((3, "same"), (11, "same"), (19, "same"), (33, ((2, 1), (1, 3)))):
             options = {"strides": stride, "padding": padding}
             name = f"edges-{width}-{kernel}-{stride}-{cin}-{cout}"
             yield Case(name, "conv2d", (2, 5, width, cin), (kernel, kernel, cin, cout), options)
@@ -216,7 +218,8 @@ def run_all() -> None:
 
     ops._plan = recorded
     turns = itertools.cycle(ACTIVATIONS)
-    for dtype, side in itertools.product((np.dtype(np.float32), np.dtype(np.float64)), SIDES):
+    dtypes = (np.dtype(np.float32), np.dtype(np.float64))
+    for dtype, side in itertools.product(dtypes, SIDES):
         for case in _cases():
             # over padding an infinite weight takes another way than a finite one
             for infinite in (False, True) if "padding" in case.options else (False,):
@@ -235,12 +238,12 @@ def run_all() -> None:
             print("pool", channels, size, options, dtype, side, flush=True)
             run_pool((2, *size, channels), dtype, side, options, rooms)
     # what the rules choose only for many channels
-    for call_work, set_lines, side in itertools.product((0, 2**40), (0, 8), SIDES):
+    for call_work, set_lines, side, dtype in itertools.product((0, 2**40), (0, 8), SIDES, dtypes):
         plan.CALL_WORK, plan.SET_LINES = call_work, set_lines
         plan_of.cache_clear()
         for case in _edges():
-            print(case.name, call_work, set_lines, side, flush=True)
-            run(case, np.dtype(np.float32), side, None, False, rooms)
+            print(case.name, call_work, set_lines, side, dtype, flush=True)
+            run(case, dtype, side, None, False, rooms)
     print(*sorted(chosen), sep=", ")
 
 

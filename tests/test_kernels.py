@@ -14,7 +14,7 @@ from cases import NETWORKS, SMALL, Case
 from tolerance import tolerance
 
 import convlite as cl
-from convlite import _dispatch, _threads, activations, ops, plan
+from convlite import _dispatch, _kernels, _threads, activations, ops, plan
 
 CASES = [pytest.param(case, id=case.name) for case in SMALL]
 # Threads, batches and special values meet every loop without all the tails of channels and pixels.
@@ -225,6 +225,12 @@ CHUNKS = {
 }
 
 
+def forget_plans() -> None:
+    """A short call like one before would run that one's plan."""
+    ops._plan.cache_clear()
+    _kernels.plain_calls.clear()
+
+
 @pytest.fixture
 def chunked() -> Iterator[Any]:
     """Plans that cut sums and blocks elsewhere."""
@@ -234,10 +240,10 @@ def chunked() -> Iterator[Any]:
             patch.undo()
             for key, value in CHUNKS[name].items():
                 patch.setattr(plan, key, value)
-            ops._plan.cache_clear()
+            forget_plans()
 
         yield choose
-    ops._plan.cache_clear()
+    forget_plans()
 
 
 @pytest.mark.thread_unsafe(reason="changes the planner's constants")

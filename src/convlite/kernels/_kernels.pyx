@@ -117,7 +117,7 @@ cdef extern from "isa/table.h" nogil:
         int itemsize, lanes, mr, nr, depthwise_mr, line_rows, fma
         WinogradTransforms winograd[2]
         TileKernel gathered[3][15]
-        TileKernel strided[3][15]
+        TileKernel strided[5][15]
         DepthwiseKernel depthwise
         PixelKernel pixels[15]
         void (*pixel_transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil

@@ -139,7 +139,8 @@ cdef inline char *pixel_out(const Tile *tile, const Spot *spot, int64_t i) noexc
     return <char *> spot.out[1 if i >= half else 0] + (i - half if i >= half else i) * tile.out_step
 
 
-cdef void run_clipped(const Job *job, const Tile *tile, const Spot *spot, int64_t nr, char *buffer) noexcept nogil:
+cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *tile, const Spot *spot, int64_t nr,
+                      char *buffer) noexcept nogil:
     """A tile of a panel through the buffer: only the numbers inside their lines are read and written."""
     cdef int64_t size = job.table.itemsize, half = (spot.mr + 1) // 2, row_bytes = nr * job.table.lanes * size
     cdef int64_t i, p, first, low, high
@@ -154,7 +155,7 @@ cdef void run_clipped(const Job *job, const Tile *tile, const Spot *spot, int64_
         if turn == 0 and not tile.accumulate:
             continue
         if turn == 1:
-            job.table.strided[nr][spot.mr](&call)
+            kernels[spot.mr](&call)
         for i in range(spot.mr):
             p = spot.p0 + i - (half if spot.two_lines and i >= half else 0)
             at = pixel_out(tile, spot, i) + tile.out_offset * size
@@ -170,7 +171,8 @@ cdef void run_clipped(const Job *job, const Tile *tile, const Spot *spot, int64_
                 memcpy(at + low * size, row + low * size, (high - low) * size)
 
 
-cdef void run_cut(const Job *job, const AxisPhase *cp, const Tile *tile, const Spot *spot, int64_t nr) noexcept nogil:
+cdef void run_cut(const Job *job, const AxisPhase *cp, const TileKernel *kernels, const Tile *tile, const Spot *spot,
+                  int64_t nr) noexcept nogil:
     """A tile of a panel, tap by tap: the pixels that a tap reads inside the image make a smaller tile.
 
     Between the calls the sums rest in the output array. Leaving out what would be multiplied by zeros changes no bit.
@@ -216,12 +218,12 @@ cdef void run_cut(const Job *job, const AxisPhase *cp, const Tile *tile, const S
             call.finish = finished and tile.finish
             out[0] = <char *> spot.out[1 if lines == 2 else 0] + low * tile.out_step
             out[1] = (<char *> spot.out[1] + low * tile.out_step) if lines == 3 else out[0] + half * tile.out_step
-            job.table.strided[nr][2 * n if lines == 3 else n](&call)
+            kernels[2 * n if lines == 3 else n](&call)
             begun = True
         s += g
     if not begun or (tile.finish and not finished):
         call.out, call.taps, call.accumulate, call.finish = tile.out, 0, begun, tile.finish
-        job.table.strided[nr][spot.mr](&call)
+        kernels[spot.mr](&call)
 
 
 cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) noexcept nogil:
@@ -284,6 +286,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef int64_t lanes, nr, pixel
     cdef int run, runs
     cdef bint inside, at_edge, copied, shared = cp.copied > 0 and job.h > 0 and rp.taps > 1
+    cdef const TileKernel *kernels
     cdef Tile call
     if shared:  # kernels of one row read no input row twice
         line = smaller(lines - 1, first_line(cp, block.first_tile + block.tiles - 1) + (0 if cp.pieces else 1))
@@ -388,6 +391,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         lanes = smaller(wide, job.width - panel * wide)
         nr = ceil_div(lanes, job.table.lanes)
+        kernels = job.table.strided[ceil_div(2 * lanes, job.table.lanes)]
         at = weights + (panel * wide * all_taps * job.kc + k0 * nr * job.table.lanes) * size
         call.lanes = lanes
         call.out_offset = panel * wide
@@ -405,8 +409,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
             # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
             call.ahead = next_panel + (tile * slice_bytes if tile < 4 else 0)
             if spot.clipped:
-                run_clipped(job, &call, spot, nr, buffer)
+                run_clipped(job, kernels, &call, spot, nr, buffer)
             elif spot.cut:
-                run_cut(job, cp, &call, spot, nr)
+                run_cut(job, cp, kernels, &call, spot, nr)
             else:
-                job.table.strided[nr][spot.mr](&call)
+                kernels[spot.mr](&call)

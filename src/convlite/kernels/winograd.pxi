@@ -97,7 +97,7 @@ cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept no
     cdef const WinogradJob *job = <const WinogradJob *> of
     cdef int64_t size = job.table.itemsize, span = task % job.spans, block = task // job.spans
     cdef int64_t first = block * job.tiles // job.blocks, tiles = (block + 1) * job.tiles // job.blocks - first
-    cdef int64_t groups = ceil_div(tiles, job.table.mr), panel, q, g, low, high, half, width, nr, slice_bytes
+    cdef int64_t groups = ceil_div(tiles, job.table.mr), panel, q, g, low, high, half, width, halves, slice_bytes
     cdef char *v = scratch
     cdef char *s = v + job.most_tiles * job.v_tile * size
     cdef const char *weights
@@ -110,8 +110,8 @@ cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept no
     call.taps, call.kc = 1, job.cin
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         width = smaller(job.wide, job.padded - panel * job.wide)
-        nr = width // job.table.lanes
-        call.lanes = width
+        halves = ceil_div(2 * smaller(width, job.cout - panel * job.wide), job.table.lanes)
+        call.lanes = halves * job.table.lanes // 2  # the output transform reads whole vectors, but stores none of the rest
         slice_bytes = job.cin * width * size
         weights = job.weights + panel * job.wide * job.positions * job.cin * size
         for q in range(job.positions):
@@ -125,7 +125,7 @@ cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept no
                 out[1] = <char *> out[0] + half * call.out_step
                 # each tile fetches a quarter of the next position's weights, which lie behind these
                 call.ahead = <const char *> call.panel + slice_bytes + (g * slice_bytes // 4 if g < 4 else 0)
-                job.table.strided[nr][high - low](&call)
+                job.table.strided[halves][high - low](&call)
         winograd_scatter_tiles(job, first, tiles, s, panel)
 
 

@@ -1,4 +1,4 @@
-/* AVX-512F. Compiled with its own flags: see ISA_FLAGS in setup.py. */
+/* AVX-512F; VL for half vectors in all 32 registers. Compiled with its own flags: see ISA_FLAGS in setup.py. */
 #define ISA avx512
 #define SIMD_AVX512
 #define REAL_BITS 32

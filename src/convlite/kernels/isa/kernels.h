@@ -87,7 +87,11 @@ static const Table NAME(table) = {
     .winograd = {{NAME(winograd2_input), NAME(winograd2_output), NAME(winograd2_kernel)},
                  {NAME(winograd4_input), NAME(winograd4_output), NAME(winograd4_kernel)}},
     .gathered = {[1] = {ROW(gathered_1)}, [2] = {ROW(gathered_2)}},
-    .strided = {[1] = {ROW(strided_1)}, [2] = {ROW(strided_2)}},
+#if HAS_HALF
+    .strided = {[1] = {ROW(narrow_1)}, [2] = {ROW(strided_1)}, [3] = {ROW(narrow_2)}, [4] = {ROW(strided_2)}},
+#else
+    .strided = {[1] = {ROW(strided_1)}, [2] = {ROW(strided_1)}, [3] = {ROW(strided_2)}, [4] = {ROW(strided_2)}},
+#endif
     .depthwise = NAME(depthwise),
     .pixels = {ROW(pixels)},
     .pixel_transpose = NAME(pixel_transpose),

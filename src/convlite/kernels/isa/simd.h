@@ -5,6 +5,8 @@
         VADD, VSUB, VMUL, VDIV, VMAX(a, b), VMIN(a, b), VSELECT_NEGATIVE(x, a, b) = x < 0 ? a : b; on the bits: VBITS(word) a splat,
         VAND, VOR, VEXPONENT(x) = the bits of x shifted so far left that the lowest ones become the exponent; and as functions
         NAME(load_some), NAME(store_some) for the first n < LANES elements: they touch no byte beyond.
+        HAS_HALF: whether multiply-adds of half vectors cost less. HALF, HALF_LOAD, HALF_SPLAT, HALF_FMA: as above, of LANES/2 elements;
+        FIRST_HALF(v), and FROM_HALF(h), whose second half is undefined: neither is an instruction.
    VMAX and VMIN return b when either operand is NaN: put the data second and NaN travels through.
    VMAX_NAN(a, b) returns NaN when either operand is. */
 
@@ -31,6 +33,13 @@
 #undef VEXPONENT
 #undef WORD
 #undef HAS_FMA
+#undef HAS_HALF
+#undef HALF
+#undef HALF_LOAD
+#undef HALF_SPLAT
+#undef HALF_FMA
+#undef FIRST_HALF
+#undef FROM_HALF
 
 #if REAL_BITS == 32
 #define REAL float
@@ -40,7 +49,7 @@
 #define WORD uint64_t
 #endif
 
-#if defined(SIMD_AVX512) /* ---------------------------------------------------------------- AVX-512F, 32 registers */
+#if defined(SIMD_AVX512) /* ------------------------------------------------------------- AVX-512F and VL, 32 registers */
 #include <immintrin.h>
 #define HAS_FMA 1
 #define TILE_MR 14 /* 14x2: 28 sums + 2 weights + 1 splat fit 32 registers */
@@ -64,6 +73,12 @@
 #define VAND(a, b) _mm512_castsi512_ps(_mm512_and_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)))
 #define VOR(a, b) _mm512_castsi512_ps(_mm512_or_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)))
 #define VEXPONENT(x) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 23))
+#define HALF __m256
+#define HALF_LOAD(p) _mm256_loadu_ps(p)
+#define HALF_SPLAT(s) _mm256_set1_ps(s)
+#define HALF_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define FIRST_HALF(v) _mm512_castps512_ps256(v)
+#define FROM_HALF(h) _mm512_castps256_ps512(h)
 static inline V NAME(load_some)(const REAL *p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), v); }
 #else
@@ -86,6 +101,12 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_store
 #define VAND(a, b) _mm512_castsi512_pd(_mm512_and_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)))
 #define VOR(a, b) _mm512_castsi512_pd(_mm512_or_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)))
 #define VEXPONENT(x) _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(x), 52))
+#define HALF __m256d
+#define HALF_LOAD(p) _mm256_loadu_pd(p)
+#define HALF_SPLAT(s) _mm256_set1_pd(s)
+#define HALF_FMA(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define FIRST_HALF(v) _mm512_castpd512_pd256(v)
+#define FROM_HALF(h) _mm512_castpd256_pd512(h)
 static inline V NAME(load_some)(const REAL *p, int64_t n) { return _mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p); }
 static inline void NAME(store_some)(REAL *p, V v, int64_t n) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), v); }
 #endif
@@ -287,6 +308,19 @@ static inline REAL NAME(real_of)(WORD word) {
 #define VAND(a, b) NAME(real_of)(NAME(word_of)(a) & NAME(word_of)(b))
 #define VOR(a, b) NAME(real_of)(NAME(word_of)(a) | NAME(word_of)(b))
 #define VEXPONENT(x) NAME(real_of)(NAME(word_of)(x) << (REAL_BITS == 32 ? 23 : 52))
+#endif
+
+/* Elsewhere whole vectors stand in, so that the code compiles: AVX2's multiply-adds of 16 bytes take as long as those of 32. */
+#ifdef HALF
+#define HAS_HALF 1
+#else
+#define HAS_HALF 0
+#define HALF V
+#define HALF_LOAD(p) VLOAD(p)
+#define HALF_SPLAT(s) VSPLAT(s)
+#define HALF_FMA(a, b, c) VFMA(a, b, c)
+#define FIRST_HALF(v) (v)
+#define FROM_HALF(h) (h)
 #endif
 
 #undef VZIP_QUARTERS_LOW

@@ -183,7 +183,8 @@ typedef struct {
     const char *isa;
     int itemsize, lanes, mr, nr, depthwise_mr, line_rows, fma;
     WinogradTransforms winograd[2]; /* F(2x2, 3x3), F(4x4, 3x3) */
-    TileKernel gathered[MAX_NR + 1][MAX_MR + 1], strided[MAX_NR + 1][MAX_MR + 1]; /* [nr][mr]; index 0 is unused */
+    TileKernel gathered[MAX_NR + 1][MAX_MR + 1];    /* [nr][mr]; index 0 is unused */
+    TileKernel strided[2 * MAX_NR + 1][MAX_MR + 1]; /* [half vectors in use][mr] */
     DepthwiseKernel depthwise;
     PixelKernel pixels[MAX_MR + 1]; /* [n] */
     void (*pixel_transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
