@@ -44,7 +44,7 @@
 #include "winograd.h"
 #include "rows.h"
 
-/* So many independent chains hide the latency of FMA, 4 or 5 cycles, twice a cycle; of 24, Clang 16 spilled 8 (118 -> 81 GFLOP/s).
+/* So many independent chains hide the latency of FMA, 4 or 5 cycles, twice a cycle; of 24, Clang 16 spilled 8 (118 -> 81 to 91 GFLOP/s).
    Different start values keep the compiler from merging them; 1 stays 1, and Clang left its chain out. */
 static double NAME(peak)(int64_t rounds) {
     enum { CHAINS = TILE_MR >= 12 ? 12 : 10 };
