@@ -242,7 +242,9 @@ SMALL: tuple[Case, ...] = (
     _transpose("head-columns", (2, 3, 37, 5), (3, 1, 2, 5), strides=(3, 1), padding="same"),
     _transpose("head-cropped", (1, 5, 9, 8), (2, 2, 1, 8), strides=2, padding=((1, 0), (0, 1))),
     _transpose("head-cropped-to-nothing", (1, 1, 9, 8), (2, 2, 1, 8), strides=2, padding=((1, 1), (0, 0))),
-    _transpose("head-longer", (1, 3, 9, 8), (2, 2, 1, 8), strides=2, padding=((1, 0), (0, 1)), output_padding=1),
+    _transpose(
+        "head-longer", (1, 3, 9, 8), (2, 2, 1, 8), strides=2, padding=((1, 0), (0, 1)), output_padding=1
+    ),
     _conv("head-padded", (1, 5, 9, 8), (1, 1, 8, 2), padding=1),
     _conv("head-stride2", (1, 5, 9, 8), (1, 1, 8, 2), strides=2),
 )

@@ -150,9 +150,7 @@ def _skinny_recipe(operation: str, shape: tuple[int, ...], bits: int) -> tuple[i
     cin, cout, cin_step, cout_step = (a, b, b, 1) if operation == "conv2d" else (b, a, 1, b)
     taps = range(0, height * width * a * b, a * b)
     steps = (cin, 1, cout, 0, cout_step, cin_step)
-    return height * width * a * b, _kernels.Recipe(
-        bits // 8, taps, [height * width], *steps, 1, cout, False
-    )
+    return height * width * a * b, _kernels.Recipe(bits // 8, taps, [height * width], *steps, 1, cout, False)
 
 
 def _pack_winograd(kernel: Array, operation: str, tile: int, isa: str) -> Panels:

@@ -1,4 +1,5 @@
-# Few sums for each pixel, each from that pixel alone (isa/skinny.h): the pixels of all images are one row, of which a task is a share.
+# Few sums for each pixel, each from that pixel alone (isa/skinny.h): the pixels of all images are one row, of which a task
+# is a share.
 
 
 cdef struct SkinnyJob:
@@ -45,7 +46,8 @@ cdef class TallSkinny(Runner):
     cdef int execute(self, const Operands *on) except -1:
         cdef SkinnyJob job = self.job
         cdef Skinny *whole = &job.whole
-        whole.x, whole.weights, whole.out, whole.bias, whole.alpha, whole.act = on.x, on.weights, on.out, on.bias, on.alpha, on.act
+        whole.x, whole.weights, whole.out = on.x, on.weights, on.out
+        whole.bias, whole.alpha, whole.act = on.bias, on.alpha, on.act
         job.shares = smaller(8 * on.threads, job.pixels // job.table.lanes) if on.threads > 1 else 1
         self.run_tasks(skinny_task, &job, job.shares, <int> smaller(on.threads, job.shares), NULL, 0)
         return 0

@@ -7,9 +7,9 @@
            out[p / width][i / m][p % width][i % m] = act(s + bias[i % cout]),  m = sums / rows
 
    The lanes of a vector are pixels. It reads QUARTER channels of LANES pixels, transposes them in registers and uses them for all sums at once;
-   nothing but the finished sums of SKINNY_BLOCK vectors passes through memory. Per pixel of 16 channels and 4 sums 6.7 cycles on a Zen 4, with
-   AVX-512 as with AVX2, whether x is in L1 or comes from L3. Two vectors of pixels at a time need half the loads of weights and were
-   10 to 20% slower; 4 pixels x 4 sums in a vector, a channel spread over its pixel's lanes, 15%.
+   nothing but the finished sums of SKINNY_BLOCK vectors passes through memory. Per pixel of 16 channels and 4 sums 7.9 cycles with AVX-512 on
+   a Zen 4 (pixels.h: 18). Two vectors of pixels at a time need half the loads of weights and were 10 to 20% slower; 4 pixels x 4 sums
+   in a vector, a channel spread over its pixel's lanes, 12 to 19%.
 
    Contract: last - first >= LANES; cin >= QUARTER; 1 <= sums <= SKINNY_SUMS, a multiple of rows. The last vector of pixels goes back over some
    that are already there, and so does the last quarter of channels: no byte beyond is read. */
@@ -65,12 +65,12 @@ INLINE void NAME(skinny_vector)(const REAL *x, int64_t cin, const REAL *w, const
 }
 
 /* `pixels` of them into acc[sums][SKINNY_BLOCK*LANES], LANES at least */
-#define INSTANCE(n) \
+#define INSTANCE(n)                                                                                                        \
     static void NAME(skinny_##n)(const REAL *x, int64_t pixels, int64_t cin, const REAL *w, const REAL *bias, REAL *acc) { \
-        for (int64_t p = 0; p < pixels; p += LANES) { \
-            const int64_t at = pixels - p < LANES ? pixels - LANES : p; \
-            NAME(skinny_vector)(x + at * cin, cin, w, bias, acc + at, SKINNY_BLOCK * LANES, n); \
-        } \
+        for (int64_t p = 0; p < pixels; p += LANES) {                                                                      \
+            const int64_t at = pixels - p < LANES ? pixels - LANES : p;                                                    \
+            NAME(skinny_vector)(x + at * cin, cin, w, bias, acc + at, SKINNY_BLOCK * LANES, n);                            \
+        }                                                                                                                  \
     }
 INSTANCE(1) INSTANCE(2) INSTANCE(3) INSTANCE(4) INSTANCE(5) INSTANCE(6) INSTANCE(7) INSTANCE(8)
 #if SKINNY_SUMS > 8
@@ -87,7 +87,8 @@ static void NAME(skinny)(const Skinny *call) {
     };
     enum { BLOCK = SKINNY_BLOCK * LANES };
     const int64_t width = call->width, cin = call->cin, sums = call->sums, m = sums / call->rows;
-    REAL acc[SKINNY_SUMS * BLOCK + LANES], bias[SKINNY_SUMS]; /* `interleave` reads whole vectors */
+    REAL room[SKINNY_SUMS * BLOCK + LANES + 64 / sizeof(REAL)], bias[SKINNY_SUMS]; /* `interleave` reads whole vectors */
+    REAL *acc = (REAL *)(((uintptr_t)room + 63) & ~(uintptr_t)63);
     for (int64_t i = 0; call->bias && i < sums; i++) bias[i] = ((const REAL *)call->bias)[i % call->cout];
     int64_t line = call->first / width, column = call->first % width;
     for (int64_t first = call->first, pixels; first < call->last; first += pixels) {
