@@ -234,6 +234,25 @@ SMALL: tuple[Case, ...] = (
         for n in range(1, 34)
     ),
     *(_depthwise(f"pixels-{n}", (1, 1, n, 17), (1, 3, 17, 1), padding="same") for n in range(1, 14)),
+    # ---- few sums for each pixel, each from one pixel: heads of a decoder
+    *(
+        _transpose(f"head-channels-{n}", (2, 3, 11, n), (2, 2, 1, n), strides=2)
+        for n in (*range(1, 10), 16, 24)
+    ),
+    *(_conv(f"head-channels-{n}", (2, 3, 11, n), (1, 1, n, 1 + n % 5)) for n in (*range(1, 10), 16, 24)),
+    *(_conv(f"head-sums-{n}", (1, 5, 29, 9), (1, 1, 9, n)) for n in range(1, 14)),
+    *(
+        _transpose(f"head-pixels-{n}", (1, 2, n, 6), (2, 3, 2, 6), strides=(2, 3))
+        for n in (4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 130)
+    ),
+    _transpose("head-columns", (2, 3, 37, 5), (3, 1, 2, 5), strides=(3, 1), padding="same"),
+    _transpose("head-cropped", (1, 5, 9, 8), (2, 2, 1, 8), strides=2, padding=((1, 0), (0, 1))),
+    _transpose("head-cropped-to-nothing", (1, 1, 9, 8), (2, 2, 1, 8), strides=2, padding=((1, 1), (0, 0))),
+    _transpose(
+        "head-longer", (1, 3, 9, 8), (2, 2, 1, 8), strides=2, padding=((1, 0), (0, 1)), output_padding=1
+    ),
+    _conv("head-padded", (1, 5, 9, 8), (1, 1, 8, 2), padding=1),
+    _conv("head-stride2", (1, 5, 9, 8), (1, 1, 8, 2), strides=2),
 )
 
 # Layers of networks in use, for the benchmarks; the tests compute a few of their outputs.

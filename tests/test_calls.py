@@ -34,6 +34,7 @@ CALLS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] =
     "pixels": ("conv2d", (1, 9, 40, 3), (3, 3, 3, 2), {"padding": "same"}),
     "transpose": ("conv2d_transpose", (1, 5, 5, 8), (3, 3, 10, 8), {"strides": 2, "padding": "same"}),
     "head": ("conv2d_transpose", (1, 5, 20, 8), (4, 4, 1, 8), {"strides": 2, "padding": "same"}),
+    "few sums": ("conv2d_transpose", (1, 5, 9, 8), (2, 2, 1, 8), {"strides": 2}),
     "depthwise": ("depthwise_conv2d", (1, 7, 7, 16), (3, 3, 16, 1), {"padding": "same"}),
     "dense": ("dense", (3, 2, 9), (9, 5), {"activation": cl.activations.LeakyReLU(0.3)}),
     "dense, vector": ("dense", (64,), (64, 10), {"activation": "softmax"}),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import convlite as cl
-from convlite import heads, ops, pack, plan
+from convlite import _dispatch, _kernels, heads, ops, pack, plan
 
 PADDINGS = ("same", "valid", "same_lower", ((1, 1), (1, 1)), ((0, 1), (2, 0)), ((3, 2), (5, 3)))
 SHAPES = (
@@ -53,9 +53,7 @@ class Call:
         cout = kernel[2] if operation == "conv2d_transpose" else kernel[3]
         self.bias, self.alpha = (rng.standard_normal(cout).astype(dtype) for _ in range(2))
 
-    def run(
-        self, isa: str, layout: str, threads: int = 1, name: str = "none", bias: bool = True
-    ) -> np.ndarray:
+    def plan(self, isa: str, layout: str) -> plan.Plan:
         shape = (
             self.operation,
             self.x.shape,
@@ -65,7 +63,12 @@ class Call:
             self.dilations,
             1,
         )
-        made = plan.make_direct_plan(ops._geometry(*shape, *self.size), self.x.dtype, isa, layout)
+        return plan.make_direct_plan(ops._geometry(*shape, *self.size), self.x.dtype, isa, layout)
+
+    def run(
+        self, isa: str, layout: str, threads: int = 1, name: str = "none", bias: bool = True
+    ) -> np.ndarray:
+        made = self.plan(isa, layout)
         panels = pack.pack_panels(
             self.kernel, self.operation, self.strides, self.dilations, 1, isa, made.layout
         )
@@ -132,6 +135,108 @@ def test_pixel_vectors_give_the_plain_bits(
         except ValueError:  # a kernel larger than the image
             continue
         assert_same_bits(call.run(isa, "pixels"), want)
+
+
+SKINNY = (
+    ("conv2d", (1, 1), 1, (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)),
+    ("conv2d_transpose", (1, 1), 1, (1, 3, 8)),
+    ("conv2d_transpose", (2, 2), 2, (1, 2, 3)),
+    ("conv2d_transpose", (3, 3), 3, (1,)),
+    ("conv2d_transpose", (1, 4), (1, 4), (1, 2, 3)),
+    ("conv2d_transpose", (3, 1), (3, 1), (1, 2, 4)),
+)
+
+
+@pytest.mark.parametrize(("operation", "kernel", "strides", "couts"), SKINNY)
+def test_few_sums_for_each_pixel_give_the_plain_bits(
+    isa: str, dtype: np.dtype, operation: str, kernel: Any, strides: Any, couts: Any
+) -> None:
+    """Lines shorter and longer than a vector and than a block of them, every number of channels mod 4."""
+    lanes = _kernels.describe(isa, 8 * dtype.itemsize)["lanes"]
+    served = 0
+    for i, cout in enumerate(couts):
+        for j, cin in enumerate((*range(1, 10), 16, 24, 70)):
+            shape = ((2, 3, 11), (1, 1, 131), (3, 2, 5), (1, 1, 16), (1, 2, 300), (1, 1, 3))[(i + j) % 6]
+            channels = (cout, cin) if operation == "conv2d_transpose" else (cin, cout)
+            call = Call(operation, (*shape, cin), (*kernel, *channels), dtype, strides=strides)
+            sums, pixels = kernel[0] * kernel[1] * cout, shape[0] * shape[1] * shape[2]
+            serves = cin >= 4 and pixels >= lanes and sums <= heads.most_sums(lanes)
+            assert call.plan(isa, "skinny").layout == ("skinny" if serves else "plain")
+            served += serves
+            assert_same_bits(call.run(isa, "skinny"), call.run(isa, "plain"))
+    assert served > 5 or kernel[0] * kernel[1] * couts[0] > heads.most_sums(lanes)
+
+
+@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_few_sums_with_bias_and_activations(
+    isa: str, dtype: np.dtype, bias: bool, name: str, threads: int
+) -> None:
+    for shape, kernel in (((2, 6, 21), (2, 2, 1, 5)), ((1, 3, 301), (2, 2, 2, 5))):
+        call = Call("conv2d_transpose", (*shape, 5), kernel, dtype, strides=2)
+        want = call.run(isa, "plain", 1, name, bias)
+        assert_same_bits(call.run(isa, "skinny", threads, name, bias), want)
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 40, 12), (5, 7, 19, 12), (1, 1, 17, 12)])
+def test_few_sums_from_threads_and_batches(isa: str, dtype: np.dtype, threads: int, shape: Any) -> None:
+    call = Call("conv2d_transpose", shape, (2, 2, 1, 12), dtype, strides=2)
+    whole = call.run(isa, "skinny", threads)
+    assert_same_bits(whole, call.run(isa, "plain"))
+    call.x = call.x[-1:].copy()
+    assert_same_bits(whole[-1:], call.run(isa, "skinny", threads))
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((1, 5, 9, 8), {"padding": ((1, 0), (0, 1))}),
+        ((1, 5, 9, 8), {"padding": ((1, 0), (0, 1)), "output_padding": (1, 1)}),
+        ((1, 5, 9, 8), {"output_shape": (11, 19)}),
+        ((1, 0, 9, 8), {}),
+        ((1, 9, 9, 0), {}),
+    ],
+)
+def test_outputs_that_are_cropped_or_empty_have_another_form(
+    isa: str, dtype: np.dtype, shape: Any, options: dict[str, Any]
+) -> None:
+    call = Call("conv2d_transpose", shape, (2, 2, 1, shape[3]), dtype, strides=2, **options)
+    assert call.plan(isa, "skinny").layout == "plain"
+    assert_same_bits(call.run(isa, "skinny"), call.run(isa, "plain"))
+
+
+def test_few_sums_of_inf_and_nan(isa: str, dtype: np.dtype) -> None:
+    """Nothing is padded, so that any weights and pixels give the definition's results."""
+    rng = np.random.default_rng(3)
+    x = rng.integers(1, 5, (2, 6, 20, 5)).astype(dtype)
+    w = rng.integers(1, 5, (2, 2, 1, 5)).astype(dtype)
+    w[0, 0, 0, 0], w[1, 1, 0, 2], w[0, 1, 0, 4], x[1, 2, 3, 1] = np.inf, -np.inf, np.nan, np.nan
+    want = cl.reference.conv2d_transpose(x, w, strides=2)
+    for kernel in (w, cl.PackedKernel(w, "conv2d_transpose", strides=2)):
+        np.testing.assert_array_equal(cl.conv2d_transpose(x, kernel, strides=2), want)
+
+
+def test_the_rule_knows_how_many_sums_the_kernels_take() -> None:
+    for isa in _dispatch.available_isas():
+        for bits in (32, 64):
+            table = _kernels.describe(isa, bits)
+            assert heads.most_sums(table["lanes"]) <= table["skinny_sums"]
+
+
+def test_a_kernel_packed_for_few_sums_serves_every_size_and_padding(isa: str, dtype: np.dtype) -> None:
+    rng = np.random.default_rng(6)
+    for operation, shape, strides in (
+        ("conv2d_transpose", (2, 2, 1, 6), 2), ("conv2d", (1, 1, 6, 2), 1), ("conv2d", (1, 1, 6, 2), 2)
+    ):  # fmt: skip
+        w = rng.standard_normal(shape).astype(dtype)
+        packed = cl.PackedKernel(w, operation, strides=strides)  # type: ignore[arg-type]
+        for size in ((1, 1, 1, 6), (2, 3, 5, 6), (1, 9, 40, 6)):
+            x = rng.standard_normal(size).astype(dtype)
+            for padding in ("same", 0, ((1, 0), (0, 0))):
+                options: Any = {"strides": strides, "padding": padding}
+                function = getattr(cl, operation)
+                assert_same_bits(function(x, packed, **options), function(x, w, **options))
 
 
 @pytest.mark.parametrize("name", CODES)
@@ -259,6 +364,14 @@ def test_a_packed_kernel_serves_every_size_and_padding(isa: str, dtype: np.dtype
         ("conv2d", (3, 3, 64, 3), 1, "pixels"),
         ("conv2d", (3, 3, 32, 12), 1, "pixels"),
         ("conv2d", (3, 3, 64, 64), 1, "plain"),
+        ("conv2d_transpose", (2, 2, 1, 16), 2, "skinny"),
+        ("conv2d_transpose", (2, 2, 3, 16), 2, "skinny"),
+        ("conv2d_transpose", (2, 2, 4, 16), 2, "pixels"),
+        ("conv2d_transpose", (2, 2, 1, 3), 2, "pixels"),
+        ("conv2d_transpose", (3, 3, 1, 16), 2, "pixels"),
+        ("conv2d", (1, 1, 64, 1), 1, "skinny"),
+        ("conv2d", (1, 1, 64, 4), 1, "skinny"),
+        ("conv2d", (1, 1, 64, 21), 1, "plain"),
     ],
 )
 def test_the_rule(operation: str, kernel: tuple[int, ...], strides: int, layout: str) -> None:

@@ -15,7 +15,7 @@ from cases import SMALL, Case
 from convlite import _kernels
 from convlite.arguments import as_padding, as_pair
 from convlite.geometry import Geometry, conv_axis, transpose_axis
-from convlite.heads import layout_for
+from convlite.heads import fits_skinny, layout_for
 from convlite.pack import channels_of
 from convlite.plan import make_plan
 
@@ -56,8 +56,9 @@ def line(case: Case, isa: str, dtype: str, fast: bool) -> str:
     cin, cout, groups = channels_of(case.operation, kernel, options.get("groups", 1))
     lanes = _kernels.describe(isa, 8 * size)["lanes"]
     pixels = columns.phases[0].count if columns.phases else 0
-    layout = layout_for(case.operation, kernel, strides, dilations, groups, lanes, pixels)
     geometry = Geometry(x[0], rows, columns, cin, cout, groups)
+    skinny = fits_skinny(geometry, lanes)
+    layout = layout_for(case.operation, kernel, strides, dilations, groups, lanes, pixels, skinny)
     plan = make_plan(geometry, np.dtype(dtype), isa, fast, layout)
     names = (
         "layout", "algorithm", "winograd", "tile_pixels", "block_tiles", "tap_chunk", "channel_chunk", "fused",

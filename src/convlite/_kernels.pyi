@@ -20,6 +20,7 @@ class _Table(TypedDict):
     depthwise_mr: int
     line_mr: int
     lines: set[tuple[int, int]]
+    skinny_sums: int
     fma: bool
 
 # None where this machine or this build has no such instruction set: only available_isas() has to ask.
@@ -58,6 +59,10 @@ class Lines(Runner):
 
 @final
 class Pixels(Runner):
+    def __init__(self, plan: Plan) -> None: ...
+
+@final
+class TallSkinny(Runner):
     def __init__(self, plan: Plan) -> None: ...
 
 @final

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .geometry import Axis, Geometry, Phase
 
-LAYOUTS = ("plain", "wide", "pixels")
+LAYOUTS = ("plain", "wide", "pixels", "skinny")
 
 # Pixel vectors: a tile's slice of the transposed row stays in L1, the row and the rolling sums of a stretch
 # in L2.
@@ -42,6 +42,7 @@ def layout_for(
     groups: int,
     lanes: int,
     line: int = 0,
+    skinny: bool = True,
 ) -> str:
     """The layout of the weights, and with it the form of the loops: the cheapest by the estimates below.
 
@@ -49,13 +50,18 @@ def layout_for(
     "wide": in NHWC the outputs of a transposed convolution's column phases lie side by side, so phases with
     the same taps are one phase with stride*Cout channels.
     "pixels": vectors along the pixels of a row.
+    "skinny": the same where each output reads one pixel, and each pixel gives few outputs: nothing waits in
+    memory.
 
-    `line` is how many pixels a line of a phase has; 0 where the input's size is not known yet.
+    `line` is how many pixels a line of a phase has, 0 where the input's size is not known yet; `skinny`
+    is whether the input allows that form.
 
     >>> layout_for("conv2d_transpose", (16, 16, 21, 21), (8, 8), (1, 1), 1, 16)
     'wide'
     >>> layout_for("conv2d_transpose", (4, 4, 3, 64), (2, 2), (1, 1), 1, 16)
     'pixels'
+    >>> layout_for("conv2d_transpose", (2, 2, 1, 16), (2, 2), (1, 1), 1, 16)
+    'skinny'
     """
     if groups != 1 or 0 in kernel or operation not in ("conv2d", "conv2d_transpose"):
         return "plain"
@@ -70,7 +76,30 @@ def layout_for(
         costs["wide"] = ends * height * taps * cin * vectors + LANE_PIXEL * outputs[0]
     if not transposed or max(dilations) == 1:
         costs["pixels"] = _pixel_cost(height, width, cin, cout, strides, outputs, lanes, line)
+    apart = (height, width) == strides and max(dilations) == 1 if transposed else height == width == 1
+    sums = height * width * cout
+    if skinny and apart and outputs == strides and sums <= most_sums(lanes) and cin >= SKINNY_CHANNELS:
+        costs["skinny"] = _skinny_cost(cin, sums, lanes)
     return min(costs, key=costs.__getitem__)
+
+
+def most_sums(lanes: int) -> int:
+    """How many outputs of a pixel "skinny" can have: no more than the kernels of any instruction set with
+    vectors of so many lanes take (isa/skinny.h)."""
+    return 12 if lanes >= 16 else 8 if lanes > 1 else 0
+
+
+def fits_skinny(geometry: Geometry, lanes: int) -> bool:
+    """Whether every output reads one pixel and every pixel gives all of its outputs (no padding, no crop),
+    few of them, and there is a vector of pixels."""
+    rows, columns = geometry.rows, geometry.columns
+    return (
+        all(a.pads == (0, 0) and a.out_size == a.in_size * a.kernel for a in (rows, columns))
+        and geometry.groups == 1
+        and geometry.cin >= SKINNY_CHANNELS
+        and rows.kernel * columns.kernel * geometry.cout <= most_sums(lanes)
+        and geometry.images * rows.in_size * columns.in_size >= lanes
+    )
 
 
 # What the forms cost, in multiply-adds of whole vectors for each pixel: of the input for a transposed
@@ -81,6 +110,7 @@ TRANSPOSE = 0.8  # an input element
 TRANSPOSE_FEW = 12  # an input pixel of few channels
 INTERLEAVE = 0.9  # an output element
 ROW = 300  # an input row of pixel vectors
+SKINNY_CHANNELS = 4  # at least: 16 bytes of a pixel are read at a time
 
 
 def _vectors(channels: int, lanes: int) -> float:
@@ -112,6 +142,11 @@ def _pixel_cost(
     transpose = 2.0 if cin == 1 == inputs else max(TRANSPOSE * cin, TRANSPOSE_FEW)
     outer = transpose * inputs + INTERLEAVE * outputs[0] * outputs[1] * cout + ROW / (line or 32)
     return empty * (sums + reload) + outer
+
+
+def _skinny_cost(cin: int, sums: int, lanes: int) -> float:
+    element, product = (4.0, 0.7) if lanes >= 8 else (2.0, 1.0)  # where lanes of them are one
+    return cin * (element + product * sums) / lanes + INTERLEAVE * sums
 
 
 def widened(geometry: Geometry) -> tuple[Geometry, int]:

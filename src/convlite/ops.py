@@ -51,7 +51,7 @@ from .arguments import (
     shown,
 )
 from .geometry import Geometry, check_phases, conv_axis, effective_kernel, same_pads, transpose_axis
-from .heads import layout_for
+from .heads import fits_skinny, layout_for
 from .pack import Operation, PackedKernel, Panels, channels_of, pack_panels
 from .plan import Plan, make_plan, with_panels
 from .winograd import WinogradPlan
@@ -434,7 +434,8 @@ def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | Win
     lanes = _kernels.describe(isa, 8 * dtype.itemsize)["lanes"]
     geometry = _geometry(*shape)
     line = geometry.columns.phases[0].count if geometry.columns.phases else 0
-    layout = layout_for(operation, kernel, strides, dilations, groups, lanes, line)
+    skinny = fits_skinny(geometry, lanes)
+    layout = layout_for(operation, kernel, strides, dilations, groups, lanes, line, skinny)
     return make_plan(geometry, dtype, isa, fast, layout)
 
 

@@ -124,6 +124,8 @@ def recipe_for(
     """The size of the panels of a kernel of this shape in one of heads.LAYOUTS, and how to fill them."""
     if layout == "pixels":
         return _pixel_recipe(operation, shape, bits)
+    if layout == "skinny":
+        return _skinny_recipe(operation, shape, bits)
     if layout == "wide":  # stride taps of a kernel row are one tap of stride*Cout channels, as they lie
         height, width, cout, cin = shape
         shape, strides = (height, width // strides[1], strides[1] * cout, cin), (strides[0], 1)
@@ -139,6 +141,16 @@ def _pixel_recipe(operation: str, shape: tuple[int, ...], bits: int) -> tuple[in
     taps, steps = range(0, width * a * b, a * b), (width * a * b, cout_step, cin_step)
     recipe = _kernels.Recipe(bits // 8, taps, [1] * width, cin, height, cout, *steps, 1, cout, False)
     return height * width * a * b, recipe
+
+
+@lru_cache(maxsize=512)
+def _skinny_recipe(operation: str, shape: tuple[int, ...], bits: int) -> tuple[int, _kernels.Recipe]:
+    """[cin][kernel rows][kernel columns][cout]: the same with a group for each input channel."""
+    height, width, a, b = shape
+    cin, cout, cin_step, cout_step = (a, b, b, 1) if operation == "conv2d" else (b, a, 1, b)
+    taps = range(0, height * width * a * b, a * b)
+    steps = (cin, 1, cout, 0, cout_step, cin_step)
+    return height * width * a * b, _kernels.Recipe(bits // 8, taps, [height * width], *steps, 1, cout, False)
 
 
 def _pack_winograd(kernel: Array, operation: str, tile: int, isa: str) -> Panels:

@@ -16,7 +16,7 @@ import numpy as np
 
 from . import _kernels
 from .geometry import Axis, Geometry, Phase
-from .heads import PixelPlan, pixel_plan, widened
+from .heads import PixelPlan, fits_skinny, pixel_plan, widened
 from .winograd import WinogradPlan, make_winograd_plan
 
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its
@@ -63,7 +63,7 @@ class _Choices(NamedTuple):
     isa: str
     bits: int
     layout: str  # of the weights: heads.LAYOUTS
-    algorithm: str  # "strided", "gathered", "depthwise_lines", "depthwise" or "pixels"
+    algorithm: str  # "strided", "gathered", "depthwise_lines", "depthwise", "pixels" or "skinny"
     tile_pixels: int
     block_tiles: int
     tap_chunk: int
@@ -89,6 +89,8 @@ class Plan(_Choices):
         """The plan as C structures, built on first use."""
         if self.algorithm == "depthwise_lines":
             return _kernels.Lines(self)
+        if self.algorithm == "skinny":
+            return _kernels.TallSkinny(self)
         return _kernels.Pixels(self) if self.pixels else _kernels.Gather(self)
 
     @cached_property
@@ -247,7 +249,8 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
     table = _kernels.describe(isa, 8 * size)
     # pixel vectors hold a row of the input with its padding, which a wide dilation makes long
     too_wide = layout == "pixels" and _reach(geometry.columns, 1) * geometry.cin * size > EDGE_BYTES
-    if 0 in geometry.out_shape or geometry.cin == 0 or too_wide:
+    unfit = layout == "skinny" and not fits_skinny(geometry, table["lanes"])
+    if 0 in geometry.out_shape or geometry.cin == 0 or too_wide or unfit:
         layout = "plain"
     loops, lead = widened(geometry) if layout == "wide" else (flattened(geometry), 0)
     rows, columns = loops.rows, loops.columns
@@ -279,7 +282,7 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
         isa,
         8 * size,
         layout,
-        algorithm if layout != "pixels" else layout,
+        layout if layout in ("pixels", "skinny") else algorithm,
         mr,
         max(block_tiles, 1),
         tap_chunk,

@@ -106,6 +106,14 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
     ctypedef void (*PixelKernel)(PixelPass *) noexcept nogil
+    ctypedef struct Skinny:
+        const void *x
+        const void *weights
+        void *out
+        int64_t first, last, width, rows, sums, cin, cout
+        const void *bias
+        const void *alpha
+        Activation act
     ctypedef struct Window:
         const void *x
         void *out
@@ -114,7 +122,7 @@ cdef extern from "isa/table.h" nogil:
         int largest
     ctypedef struct Table:
         const char *isa
-        int itemsize, lanes, mr, nr, depthwise_mr, line_rows, fma
+        int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma
         WinogradTransforms winograd[2]
         TileKernel gathered[3][15]
         TileKernel strided[5][15]
@@ -124,6 +132,7 @@ cdef extern from "isa/table.h" nogil:
         void (*pixel_line)(const PixelLine *) noexcept nogil
         DepthwiseLineKernel depthwise_line[3][8]
         void (*rows)(const Rows *) noexcept nogil
+        void (*skinny)(const Skinny *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         void (*softmax)(const void *, void *, int64_t, int64_t) noexcept nogil
         void (*pool)(const Window *) noexcept nogil
@@ -170,6 +179,7 @@ include "runner.pxi"
 include "gather.pxi"
 include "depthwise.pxi"
 include "pixels.pxi"
+include "skinny.pxi"
 include "winograd.pxi"
 include "packing.pxi"
 include "rows.pxi"
@@ -209,7 +219,7 @@ def describe(str isa, int bits):
         return None
     found = described[isa, bits] = {
         "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
-        "line_mr": LINE_PIXELS,
+        "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL}, "fma": bool(table.fma),
     }
     return found

@@ -39,6 +39,7 @@
 #include "microkernel.h"
 #include "depthwise.h"
 #include "pixels.h"
+#include "skinny.h"
 #include "pooling.h"
 #include "softmax.h"
 #include "winograd.h"
@@ -98,6 +99,10 @@ static const Table NAME(table) = {
     .pixel_line = NAME(pixel_line),
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
     .rows = NAME(rows),
+    .skinny_sums = SKINNY_SUMS,
+#if SKINNY_SUMS
+    .skinny = NAME(skinny),
+#endif
     .activate = NAME(activate),
     .softmax = NAME(softmax),
     .pool = NAME(pool),
@@ -116,3 +121,4 @@ static const Table NAME(table) = {
 #undef NOINLINE
 #undef PREFETCH_L2
 #undef ROW
+#undef SKINNY_SUMS

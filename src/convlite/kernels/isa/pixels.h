@@ -89,7 +89,7 @@ INLINE void NAME(transpose_whole)(const REAL *from, int64_t from_step, int64_t n
        each quarter: 40 cycles for 16x16 against 64 of the zips. */
     for (; k + 4 <= n || (over && k < n); k += 4) {
         V r[4], s[4];
-        UNROLL for (int i = 0; i < 4; i++) r[i] = NAME(load_quads)(from + i * from_step + k, 4 * from_step);
+        UNROLL for (int i = 0; i < 4; i++) r[i] = NAME(load_quarters)(from + i * from_step + k, 4 * from_step);
         s[0] = VZIP_QUARTERS_LOW(r[0], r[1]), s[1] = VZIP_QUARTERS_HIGH(r[0], r[1]);
         s[2] = VZIP_QUARTERS_LOW(r[2], r[3]), s[3] = VZIP_QUARTERS_HIGH(r[2], r[3]);
         VSTORE(to + k * to_step, VPAIR_LOW(s[0], s[2]));
@@ -154,8 +154,19 @@ INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int 
         }
         UNROLL for (int i = 0; i < wide; i++) r[i] = other[i];
     }
-    if (rows == wide && pixels == LANES && (pitch == wide || wide == LANES)) {
-        UNROLL for (int i = 0; i < wide; i++) VSTORE(out + i * (wide == LANES ? pitch : LANES), r[i]);
+    if (rows == wide && pitch == wide) { /* without gaps */
+        int64_t rest = pixels * wide;
+        UNROLL for (int i = 0; i < wide; i++, rest -= LANES) {
+            if (rest >= LANES) VSTORE(out + i * LANES, r[i]);
+            else if (rest > 0) NAME(store_some)(out + i * LANES, r[i], rest);
+        }
+        return;
+    }
+    if (wide == LANES) { /* a vector is a pixel */
+        UNROLL for (int i = 0; i < LANES; i++) {
+            if (i + 1 < pixels || (i + 1 == pixels && rows == LANES)) VSTORE(out + i * pitch, r[i]);
+            else if (i + 1 == pixels) NAME(store_some)(out + i * pitch, r[i], rows);
+        }
         return;
     }
     REAL lane[LANES * LANES];

@@ -323,33 +323,7 @@ static inline REAL NAME(real_of)(WORD word) {
 #define FROM_HALF(h) (h)
 #endif
 
-#undef VZIP_QUARTERS_LOW
-#undef VZIP_QUARTERS_HIGH
-#undef VPAIR_LOW
-#undef VPAIR_HIGH
-#if defined(SIMD_AVX512) && REAL_BITS == 32
-#define VZIP_QUARTERS_LOW(a, b) _mm512_unpacklo_ps(a, b)
-#define VZIP_QUARTERS_HIGH(a, b) _mm512_unpackhi_ps(a, b)
-#define VPAIR_LOW(a, b) _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)))
-#define VPAIR_HIGH(a, b) _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)))
-static inline V NAME(load_quads)(const REAL *p, int64_t step) {
-    V v = _mm512_castps128_ps512(_mm_loadu_ps(p));
-    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + step), 1);
-    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 2 * step), 2);
-    return _mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * step), 3);
-}
-#elif defined(SIMD_AVX2) && REAL_BITS == 32
-#define VZIP_QUARTERS_LOW(a, b) _mm256_unpacklo_ps(a, b)
-#define VZIP_QUARTERS_HIGH(a, b) _mm256_unpackhi_ps(a, b)
-#define VPAIR_LOW(a, b) _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
-#define VPAIR_HIGH(a, b) _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
-static inline V NAME(load_quads)(const REAL *p, int64_t step) {
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + step), 1);
-}
-#endif
-
-/* VZIP_LOW(a, b) = a0 b0 a1 b1 ..., VZIP_HIGH its second half. Of float in AVX2 and AVX-512 also within each 16-byte quarter (which is
-   cheaper): VZIP_QUARTERS_*, VPAIR_* (the same of pairs), and load_quads: one quarter from each of p, p + step, ... */
+/* VZIP_LOW(a, b) = a0 b0 a1 b1 ..., VZIP_HIGH its second half. */
 #undef VZIP_LOW
 #undef VZIP_HIGH
 #if defined(SIMD_AVX512) && REAL_BITS == 32
@@ -381,6 +355,57 @@ static inline V NAME(load_quads)(const REAL *p, int64_t step) {
 #else
 #define VZIP_LOW(a, b) (a)
 #define VZIP_HIGH(a, b) (b)
+#endif
+
+/* Vectors as quarters of 16 bytes, QUARTER elements each: zips within each quarter, which are cheaper than whole ones, and load_quarters: one
+   quarter from each of p, p + step, ... Of float in AVX2 and AVX-512 also VPAIR_*, zips of pairs. */
+#undef QUARTER
+#undef VZIP_QUARTERS_LOW
+#undef VZIP_QUARTERS_HIGH
+#undef VPAIR_LOW
+#undef VPAIR_HIGH
+#define QUARTER (128 / REAL_BITS)
+#if defined(SIMD_AVX512) && REAL_BITS == 32
+#define VZIP_QUARTERS_LOW(a, b) _mm512_unpacklo_ps(a, b)
+#define VZIP_QUARTERS_HIGH(a, b) _mm512_unpackhi_ps(a, b)
+#define VPAIR_LOW(a, b) _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)))
+#define VPAIR_HIGH(a, b) _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)))
+static inline V NAME(load_quarters)(const REAL *p, int64_t step) {
+    V v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + step), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 2 * step), 2);
+    return _mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * step), 3);
+}
+#elif defined(SIMD_AVX512)
+#define VZIP_QUARTERS_LOW(a, b) _mm512_unpacklo_pd(a, b)
+#define VZIP_QUARTERS_HIGH(a, b) _mm512_unpackhi_pd(a, b)
+static inline V NAME(load_quarters)(const REAL *p, int64_t step) { /* inserts of two doubles are AVX512DQ */
+    __m512 v = _mm512_castpd_ps(_mm512_castpd128_pd512(_mm_loadu_pd(p)));
+    v = _mm512_insertf32x4(v, _mm_castpd_ps(_mm_loadu_pd(p + step)), 1);
+    v = _mm512_insertf32x4(v, _mm_castpd_ps(_mm_loadu_pd(p + 2 * step)), 2);
+    return _mm512_castps_pd(_mm512_insertf32x4(v, _mm_castpd_ps(_mm_loadu_pd(p + 3 * step)), 3));
+}
+#elif defined(SIMD_AVX2) && REAL_BITS == 32
+#define VZIP_QUARTERS_LOW(a, b) _mm256_unpacklo_ps(a, b)
+#define VZIP_QUARTERS_HIGH(a, b) _mm256_unpackhi_ps(a, b)
+#define VPAIR_LOW(a, b) _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
+#define VPAIR_HIGH(a, b) _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
+static inline V NAME(load_quarters)(const REAL *p, int64_t step) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + step), 1);
+}
+#elif defined(SIMD_AVX2)
+#define VZIP_QUARTERS_LOW(a, b) _mm256_unpacklo_pd(a, b)
+#define VZIP_QUARTERS_HIGH(a, b) _mm256_unpackhi_pd(a, b)
+static inline V NAME(load_quarters)(const REAL *p, int64_t step) {
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p)), _mm_loadu_pd(p + step), 1);
+}
+#elif LANES > 1 /* a vector is one quarter */
+#define VZIP_QUARTERS_LOW(a, b) VZIP_LOW(a, b)
+#define VZIP_QUARTERS_HIGH(a, b) VZIP_HIGH(a, b)
+static inline V NAME(load_quarters)(const REAL *p, int64_t step) {
+    (void)step;
+    return VLOAD(p);
+}
 #endif
 
 #if !defined(SIMD_AVX512) && !defined(SIMD_AVX2)

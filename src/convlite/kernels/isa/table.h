@@ -128,6 +128,17 @@ typedef struct {
     const void *bias, *alpha; /* [cout], or NULL */
     Activation act;
 } PixelLine;
+
+/* Few sums for each pixel (skinny.h): a pixel of the input gives `rows` output lines of sums/rows numbers each. */
+typedef struct {
+    const void *x, *weights; /* [pixels][cin], [cin][sums] */
+    void *out;               /* [pixels / width][rows][width][sums / rows] */
+    int64_t first, last;     /* pixels that this call computes: a vector of them, or more */
+    int64_t width, rows, sums, cin, cout;
+    const void *bias, *alpha; /* [cout], or NULL: sum i is of output channel i % cout */
+    Activation act;
+} Skinny;
+
 /* An input row of depthwise lines: its weights [kw][weights_step] for either output row, NULL where it does not reach it. */
 typedef struct {
     const void *x;
@@ -181,7 +192,7 @@ typedef struct {
 
 typedef struct {
     const char *isa;
-    int itemsize, lanes, mr, nr, depthwise_mr, line_rows, fma;
+    int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
     WinogradTransforms winograd[2]; /* F(2x2, 3x3), F(4x4, 3x3) */
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1];    /* [nr][mr]; index 0 is unused */
     TileKernel strided[2 * MAX_NR + 1][MAX_MR + 1]; /* [half vectors in use][mr] */
@@ -191,6 +202,7 @@ typedef struct {
     void (*pixel_line)(const PixelLine *);
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
     void (*rows)(const Rows *);
+    void (*skinny)(const Skinny *); /* up to skinny_sums sums; NULL where that is 0 */
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
     void (*softmax)(const void *x, void *out, int64_t rows, int64_t columns);

@@ -1,0 +1,53 @@
+# Few sums for each pixel, each from that pixel alone (isa/skinny.h): the pixels of all images are one row, of which a task
+# is a share.
+
+
+cdef struct SkinnyJob:
+    const Table *table
+    Skinny whole
+    int64_t pixels, shares
+
+
+@cython.cdivision(True)
+cdef void skinny_task(const void *of, int64_t share, char *scratch) noexcept nogil:
+    """A share of the pixels, whole vectors but for the last one: no two shares write to the same place."""
+    cdef const SkinnyJob *job = <const SkinnyJob *> of
+    cdef Skinny part = job.whole
+    cdef int64_t lanes = job.table.lanes, vectors = job.pixels // lanes
+    part.first = cut(share, job.shares, vectors) * lanes
+    part.last = cut(share + 1, job.shares, vectors) * lanes if share + 1 < job.shares else job.pixels
+    job.table.skinny(&part)
+
+
+@cython.final
+cdef class TallSkinny(Runner):
+    """A plan for few sums for each pixel made ready to run; no zeros stand for padding, whatever the weights are."""
+
+    cdef SkinnyJob job
+
+    def __cinit__(self, plan):
+        cdef Skinny *whole = &self.job.whole
+        cdef int64_t size
+        geometry = plan.geometry
+        rows, columns = geometry.rows, geometry.columns
+        self.table = self.job.table = table_of(plan.isa, plan.bits)
+        size = self.table.itemsize
+        whole.width, whole.rows, whole.cin, whole.cout = columns.in_size, rows.kernel, geometry.cin, geometry.cout
+        whole.sums = rows.kernel * columns.kernel * geometry.cout
+        self.job.pixels = geometry.images * rows.in_size * columns.in_size
+        if not 0 < whole.sums <= self.table.skinny_sums or self.job.pixels < self.table.lanes:
+            raise ValueError("internal error: not a plan for few sums")
+        self.x_bytes = self.job.pixels * whole.cin * size
+        self.weight_bytes = whole.cin * whole.sums * size
+        self.out_bytes = self.job.pixels * whole.sums * size
+        self.bias_bytes = whole.cout * size
+        self.describe_work(plan.multiply_adds)
+
+    cdef int execute(self, const Operands *on) except -1:
+        cdef SkinnyJob job = self.job
+        cdef Skinny *whole = &job.whole
+        whole.x, whole.weights, whole.out = on.x, on.weights, on.out
+        whole.bias, whole.alpha, whole.act = on.bias, on.alpha, on.act
+        job.shares = smaller(8 * on.threads, job.pixels // job.table.lanes) if on.threads > 1 else 1
+        self.run_tasks(skinny_task, &job, job.shares, <int> smaller(on.threads, job.shares), NULL, 0)
+        return 0
