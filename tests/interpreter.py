@@ -8,7 +8,7 @@ import sys
 import textwrap
 
 # Seconds; `.ci/emulate` has more patience.
-TIMEOUT = float(os.environ.get("INTERPRETER_TIMEOUT", "60"))
+TIMEOUT = float(os.environ.get("INTERPRETER_TIMEOUT", "180"))
 
 
 def python(script: str, *, prelude: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
