@@ -94,7 +94,7 @@ def counted(call: tuple[Any, ...], times: int) -> Counter[str]:
             "-c",
             script,
         ]
-        run = subprocess.run([*command, script], env=environment, capture_output=True, text=True)
+        run = subprocess.run(command, env=environment, capture_output=True, text=True)
         if run.returncode:
             raise SystemExit(run.stderr)
         with file.open() as lines:

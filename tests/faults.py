@@ -88,6 +88,7 @@ CONVOLUTIONS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], dict[str, A
     "transposed": ("conv2d_transpose", (1, 20, 20, 16), (3, 3, 24, 16), {"strides": 2}, "strided"),
     "wide": ("conv2d_transpose", (1, 12, 12, 16), (16, 16, 5, 16), {"strides": 8}, "wide"),
     "turned pixels": ("conv2d_transpose", (1, 30, 30, 64), (4, 4, 1, 64), {"strides": 2}, "pixels"),
+    "skinny": ("conv2d_transpose", (1, 30, 30, 16), (2, 2, 1, 16), {"strides": 2}, "skinny"),
     "lines": ("depthwise_conv2d", (1, 20, 20, 32), (3, 3, 32, 1), SAME, "depthwise_lines"),
     "tall lines": ("depthwise_conv2d", (1, 40, 20, 32), (40, 3, 32, 1), SAME, "depthwise_lines"),
     "tiles": ("depthwise_conv2d", (1, 20, 20, 32), (3, 3, 32, 2), SAME, "depthwise"),
