@@ -38,7 +38,7 @@ FAST = tuple(
         {"padding": padding, "precision": "fast"},
     )
     for size, (cin, cout), padding in itertools.product(
-        (5, 14, 17), ((8, 8), (16, 35), (33, 64)), ("same", "valid")
+        (5, 14, 17), ((9, 40), (16, 35), (33, 64)), ("same", "valid")
     )
 )
 

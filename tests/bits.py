@@ -74,7 +74,8 @@ def _of_function(name: str, shape: tuple[int, ...], function: Any, size: float =
 _BY_NAME = {case.name: case for case in SMALL}
 _FUSED = ("conv-channels-33", "transpose-channels-17", "depthwise-channels-33", "dense-channels-33")
 _FAST = tuple(
-    Case(f"fast-{n}", "conv2d", (1, 13, 11, n), (3, 3, n, 40), {"padding": "same"}) for n in (16, 33)
+    Case(f"fast-{n}", "conv2d", (1, h, w, n), (3, 3, n, 40), {"padding": "same"})
+    for h, w, n in ((13, 11, 16), (13, 11, 33), (23, 24, 17))  # in tiles of 4, 4 and 6
 )
 _POOLED = (IMAGES, 9, 8, 19)
 

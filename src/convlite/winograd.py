@@ -1,8 +1,8 @@
 """Winograd's form of 3x3 convolutions with stride 1: which shapes it serves, in which tiles and blocks.
 
 F(m x m, 3x3) computes m x m outputs from (m + 2)^2 products per pair of channels instead of 9 * m * m:
-2.25 times fewer for m = 2, 4 times fewer for m = 4. kernels/isa/winograd.h has the matrices,
-kernels/winograd.pxi the loops.
+2.25 times fewer for m = 2, 4 times fewer for m = 4, 5.06 times fewer for m = 6. kernels/isa/winograd.h has
+the matrices, kernels/winograd.pxi the loops.
 
 Error. With u the unit roundoff, B, G and A the matrices, and `|.|` element by element:
 
@@ -10,14 +10,14 @@ Error. With u the unit roundoff, B, G and A the matrices, and `|.|` element by e
 
 1 rounding of each transformed weight, at most 8 in the input transform (4 for each axis), Cin in the sum,
 8 in the output transform, 1 for the bias; the rest is spare (float64 weights take 10 more). With `|x|` and
-`|w|` constant the expression is 97 (m = 4) or 7 (m = 2) times the direct form's, `sum |x| |w|`; far less
-on average. Measured in float32 with normally distributed operands and 64 to 512 channels, the largest error
-over the largest output: 2e-6 to 6e-6 with m = 4, 3e-7 to 8e-7 with m = 2, 8e-7 to 2e-6 in the direct
-form, whose chains are nine times as long.
+`|w|` constant the expression is 7 (m = 2), 97 (m = 4) or 509 (m = 6) times the direct form's,
+`sum |x| |w|`; far less on average. Measured in float32 with normally distributed operands and 64 to 512
+channels, the largest error over the largest output: 3e-7 to 9e-7 with m = 2, 2e-6 to 6e-6 with m = 4, 1e-5
+to 3e-5 with m = 6, 8e-7 to 3e-6 in the direct form, whose chains are nine times as long.
 
 NaN and Inf. An output that reads one in the direct form is NaN or Inf here too, but so may be the others
 of its tile, up to m x m outputs computed together. A NaN or Inf in the weights makes its whole output
-channel so. Transformed inputs exceed inputs up to 49-fold: beyond 1e36, float32 may overflow where the
+channel so. Transformed inputs exceed inputs up to 225-fold: beyond 1e36, float32 may overflow where the
 direct form does not.
 """
 
@@ -33,23 +33,26 @@ from . import _kernels
 from .geometry import Axis, Geometry
 
 # What a tile costs beside its products, in products per pair of channels: the transforms of its input
-# (once for all output channels) and of its output, and the start and end of each sum. Fitted to one
-# thread of an AVX-512 Xeon, 1 to 512 channels, maps of 4 to 56. On 56x56 maps with 8 -> 64, 16 -> 64, 32
-# -> 32 and 64 -> 64 channels it predicts 1.9, 2.4, 2.7 and 3.2 times the direct form's speed for m = 4;
-# measured were 1.6, 2.2, 2.6 and 2.9.
-INPUT_COST = {2: 50, 4: 200}
-OUTPUT_COST = {2: 50, 4: 160}
+# (once for all output channels) and of its output, by vectors of 16 channels, and the start and end of each
+# sum. Fitted to one thread of AVX-512, maps of 7 to 112 (Zen 4): on 56x56 maps with 16 -> 16, 16 -> 64,
+# 64 -> 64 and 128 -> 128 channels it predicts 2.06, 2.38, 3.23 and 3.55 times the direct form's speed for
+# m = 4; measured were 2.22, 2.47, 3.16 and 3.22. For m = 6 on 36x36: 2.36, 2.81, 3.89, 4.23; 2.58, 2.77,
+# 3.90, 3.41.
+TILES = (2, 4, 6)
+INPUT_COST = {2: 50, 4: 200, 6: 480}
+OUTPUT_COST = {2: 50, 4: 160, 6: 375}
+TRANSFORMED = 16
 SUM_COST = 5
 FEWEST_TILES = 4  # a product of fewer rows takes as long
 FEWEST_CHANNELS = 8
 # Weights beyond a core's cache must be fetched for each call, however small the map: as if it had more
-# rows, one for each so many pairs of channels, at most so many. Keeps 512 channels on 7x7 maps direct,
-# where the 16.8 MB of m = 2 would be the limit on a Xeon with 20 GB/s from L3, and 512 on 14x14 at m = 2.
-# Fewer pairs for a row (2048) had kept 256 channels on 12x12 to 16x16 at m = 2: on an EPYC with 40 GB/s
-# m = 4 is 1.3 to 1.7 times as fast there (326 for 248, 410 for 247 and 422 for 247 GFLOP/s).
+# rows, one for each so many pairs of channels, at most so many. On an EPYC with 40 GB/s from L3 512 channels
+# are at 1.27 times the direct form's speed on 7x7 maps with m = 2 (16.8 MB) and at 2.3 on 14x14 with m = 4
+# (37.7 MB), as with 8 rows, or fewer.
 PAIRS_PER_ROW = 8192
-MOST_WEIGHT_ROWS = 32
-GAIN = 1.25  # what must be won at least
+MOST_WEIGHT_ROWS = 8
+GAIN = 1.25  # what must be won at least over the direct form
+GAIN6 = 1.1  # and m = 6 over m = 4: it errs three to five times as much, with 1.8 times the weights
 
 # What a block holds in L2: its transformed inputs and sums, and all weights, or if those are too many the
 # panel in use. No block is smaller than two rows of the largest micro-kernel, so that weights are not
@@ -75,7 +78,7 @@ class WinogradPlan:
 
     @property
     def algorithm(self) -> str:
-        """The name: winograd2 or winograd4."""
+        """The name: winograd2, winograd4 or winograd6."""
         return f"winograd{self.winograd}"
 
     @property
@@ -113,16 +116,17 @@ def costs(geometry: Geometry) -> dict[int, float]:
     """What one image costs with each tile, in products per pair of channels; tile 0 is the direct form."""
     height, width, cin, cout = geometry.rows.out_size, geometry.columns.out_size, geometry.cin, geometry.cout
     fetched = min(cin * cout / PAIRS_PER_ROW, MOST_WEIGHT_ROWS)
+    read, written = (-(-channels // TRANSFORMED) * TRANSFORMED for channels in (cin, cout))
     found = {0: 9 * (height * width + fetched)}
-    for tile in (4, 2):
+    for tile in TILES:
         tiles = max(-(-height // tile) * -(-width // tile), FEWEST_TILES)
-        transforms = tiles * (INPUT_COST[tile] / cout + OUTPUT_COST[tile] / cin)
-        found[tile] = (tile + 2) ** 2 * (tiles * (1 + SUM_COST / cin) + fetched) + transforms
+        transforms = (INPUT_COST[tile] * read + OUTPUT_COST[tile] * written) / (cin * cout)
+        found[tile] = (tile + 2) ** 2 * (tiles * (1 + SUM_COST / cin) + fetched) + tiles * transforms
     return found
 
 
 def tile_for(geometry: Geometry) -> int:
-    """The tile of the cheapest form, 4 or 2; 0 for the direct one.
+    """The tile of the cheapest form: 6, 4 or 2, or 0 for the direct one.
 
     By the shape of one image only: the batch and the machine have no say, so they do not show in the result.
 
@@ -130,8 +134,8 @@ def tile_for(geometry: Geometry) -> int:
     >>> def same(size, channels):
     ...     axis = conv_axis(size, 3, 1, 1, "same", "height")
     ...     return Geometry(1, axis, axis, channels, channels, 1)
-    >>> tile_for(same(56, 64)), tile_for(same(14, 256)), tile_for(same(7, 512)), tile_for(same(56, 3))
-    (4, 4, 0, 0)
+    >>> [tile_for(same(*shape)) for shape in ((112, 64), (56, 64), (14, 256), (7, 512), (56, 3))]
+    [6, 4, 4, 2, 0]
     """
     if geometry.groups != 1 or not (_serves(geometry.rows) and _serves(geometry.columns)):
         return 0
@@ -139,6 +143,8 @@ def tile_for(geometry: Geometry) -> int:
         return 0
     found = costs(geometry)
     best = 2 if found[2] < found[4] else 4
+    if found[6] * GAIN6 < found[best]:
+        best = 6
     return best if found[best] * GAIN < found[0] else 0
 
 

@@ -1,13 +1,14 @@
-/* Winograd's F(m x m, 3x3), m = 2 or 4: the three transforms around the products. A tile is n x n input pixels, n = m + 2, that
-   give m x m outputs; position q = i*n + j is one of its n*n products. What they compute, in matrices (^T: transposed):
+/* Winograd's F(m x m, 3x3), m = 2, 4 or 6: the three transforms around the products. A tile is n x n input pixels, n = m + 2,
+   that give m x m outputs; position q = i*n + j is one of its n*n products. What they compute, in matrices (^T: transposed):
 
        kernel   u[q] = (G g G^T)[i][j]   for each (input channel, output channel), in double, then rounded
        input    v[q] = (B^T d B)[i][j]   for each input channel
        (the micro-kernel sums s[q] = sum over channels k of v[q][k] * u[q][k], a 1-tap tile for each q)
        output   y = A^T s A              for each output channel, then act(y + bias)
 
-   Interpolation points 0, 1, -1, inf (m = 2) and 0, 1, -1, 1/2, -2, inf (m = 4): half the error of the usual 0, 1, -1, 2, -2
-   for about as many operations. All fractions that round are in G:
+   Interpolation points 0, 1, -1, inf (m = 2), 0, 1, -1, 1/2, -2, inf (m = 4: half the error of the usual 0, 1, -1, 2, -2 for
+   about as many operations) and 0, 1, -1, 1/2, -1/2, 2, -2, inf (m = 6: of ten sets that were tried none errs less). All
+   fractions that round are in G:
 
        m = 2:  B^T   1  0 -1  0      G   1   0   0       A^T  1  1  1  0
                      0  1  1  0         1/2 1/2 1/2           0  1 -1  1
@@ -21,7 +22,19 @@
                      0  1/2  -1 -1/2  1  0           1/15  -2/15   4/15
                      0   1 -3/2   -2 3/2 1            0      0      1
 
+       m = 6:  B^T   1   0  -21/4   0    21/4   0   -1  0     G    1      0     0     A^T  1  1  1   1    1   1   1  0
+                     0   1    1  -17/4  -17/4   1    1  0        -2/9   -2/9  -2/9         0  1 -1  1/2 -1/2  2  -2  0
+                     0  -1    1   17/4  -17/4  -1    1  0        -2/9    2/9  -2/9         0  1  1  1/4  1/4  4   4  0
+                     0   2    4   -5/2   -5    1/2   1  0        32/45  16/45  8/45        0  1 -1  1/8 -1/8  8  -8  0
+                     0  -2    4    5/2   -5   -1/2   1  0        32/45 -16/45  8/45        0  1  1 1/16 1/16 16  16  0
+                     0  1/2  1/4  -5/2  -5/4   2     1  0         1/90   1/45  2/45        0  1 -1 1/32-1/32 32 -32  1
+                     0 -1/2  1/4   5/2  -5/4  -2     1  0         1/90  -1/45  2/45
+                     0  -1    0   21/4   0   -21/4   0  1          0      0     1
+
    Every lane is one channel and every value one fixed sequence of roundings, so the bits depend on no vector length. */
+
+#define WINOGRAD_MOST 6 /* m */
+#define WINOGRAD_WIDE 8 /* n = m + 2 */
 
 /* y[0], y[step], ... = B^T x; at most 4 roundings deep, and no coefficient is a difference of larger ones */
 INLINE void NAME(winograd_bt)(const int m, const V *x, V *y, const int step) {
@@ -30,7 +43,7 @@ INLINE void NAME(winograd_bt)(const int m, const V *x, V *y, const int step) {
         y[step] = VADD(x[1], x[2]);
         y[2 * step] = VSUB(x[2], x[1]);
         y[3 * step] = VSUB(x[3], x[1]);
-    } else {
+    } else if (m == 4) {
         const V three_halves = VSPLAT((REAL)1.5);
         const V even = VSUB(x[4], x[2]), odd = VSUB(x[3], x[1]);
         y[0] = VFMA(three_halves, odd, VADD(x[0], VSUB(even, x[2])));
@@ -39,6 +52,22 @@ INLINE void NAME(winograd_bt)(const int m, const V *x, V *y, const int step) {
         y[3 * step] = VFMA(VSPLAT((REAL)2), odd, even);
         y[4 * step] = VFMA(VSPLAT((REAL)-0.5), odd, even);
         y[5 * step] = VFMA(three_halves, even, VSUB(x[5], VADD(x[3], odd)));
+    } else { /* the rows of p and -p: even(p) + odd(p), even(p) - odd(p) */
+        const V half = VSPLAT((REAL)0.5), two = VSPLAT((REAL)2), middle = VMUL(VSPLAT((REAL)-2.5), x[3]);
+        const V even1 = VFMA(VSPLAT((REAL)-4.25), x[4], VADD(x[2], x[6]));
+        const V odd1 = VFMA(VSPLAT((REAL)-4.25), x[3], VADD(x[1], x[5]));
+        const V even_half = VFMA(VSPLAT((REAL)4), x[2], VFMA(VSPLAT((REAL)-5), x[4], x[6]));
+        const V odd_half = VFMA(two, x[1], VFMA(half, x[5], middle));
+        const V even2 = VFMA(VSPLAT((REAL)0.25), x[2], VFMA(VSPLAT((REAL)-1.25), x[4], x[6]));
+        const V odd2 = VFMA(half, x[1], VFMA(two, x[5], middle));
+        y[0] = VFMA(VSPLAT((REAL)5.25), VSUB(x[4], x[2]), VSUB(x[0], x[6]));
+        y[step] = VADD(even1, odd1);
+        y[2 * step] = VSUB(even1, odd1);
+        y[3 * step] = VADD(even_half, odd_half);
+        y[4 * step] = VSUB(even_half, odd_half);
+        y[5 * step] = VADD(even2, odd2);
+        y[6 * step] = VSUB(even2, odd2);
+        y[7 * step] = VFMA(VSPLAT((REAL)5.25), VSUB(x[3], x[5]), VSUB(x[7], x[1]));
     }
 }
 
@@ -48,38 +77,81 @@ INLINE void NAME(winograd_at)(const int m, const V *s, V *y, const int step) {
     if (m == 2) {
         y[0] = VADD(s[0], sum);
         y[step] = VADD(difference, s[3]);
-    } else {
+    } else if (m == 4) {
         y[0] = VADD(VADD(s[0], sum), VADD(s[3], s[4]));
         y[step] = VFMA(VSPLAT((REAL)-2), s[4], VFMA(VSPLAT((REAL)0.5), s[3], difference));
         y[2 * step] = VFMA(VSPLAT((REAL)4), s[4], VFMA(VSPLAT((REAL)0.25), s[3], sum));
         y[3 * step] = VFMA(VSPLAT((REAL)-8), s[4], VFMA(VSPLAT((REAL)0.125), s[3], VADD(difference, s[5])));
+    } else {
+        const V sum_half = VADD(s[3], s[4]), difference_half = VSUB(s[3], s[4]);
+        const V sum2 = VADD(s[5], s[6]), difference2 = VSUB(s[5], s[6]);
+        y[0] = VADD(VADD(s[0], sum), VADD(sum_half, sum2));
+        y[step] = VFMA(VSPLAT((REAL)2), difference2, VFMA(VSPLAT((REAL)0.5), difference_half, difference));
+        y[2 * step] = VFMA(VSPLAT((REAL)4), sum2, VFMA(VSPLAT((REAL)0.25), sum_half, sum));
+        y[3 * step] = VFMA(VSPLAT((REAL)8), difference2, VFMA(VSPLAT((REAL)0.125), difference_half, difference));
+        y[4 * step] = VFMA(VSPLAT((REAL)16), sum2, VFMA(VSPLAT((REAL)0.0625), sum_half, sum));
+        y[5 * step] = VFMA(VSPLAT((REAL)32), difference2, VFMA(VSPLAT((REAL)0.03125), difference_half, VADD(difference, s[7])));
     }
+}
+
+/* One column of a tile, all rows: `half` + j is a column of B^T d. `some` channels from c on. */
+INLINE void NAME(winograd_column)(const int m, const REAL *const *pixel, const int64_t c, const int64_t some, V *half) {
+    const int n = m + 2;
+    V d[WINOGRAD_WIDE];
+    if (some >= LANES) UNROLL for (int i = 0; i < n; i++) d[i] = VLOAD(pixel[i * n] + c);
+    else for (int i = 0; i < n; i++) d[i] = NAME(load_some)(pixel[i * n] + c, some);
+    NAME(winograd_bt)(m, d, half, n);
+}
+
+/* One row of B^T d times B, stored. */
+INLINE void NAME(winograd_row)(const int m, const V *half, REAL *v, const int64_t step) {
+    const int n = m + 2;
+    V y[WINOGRAD_WIDE];
+    NAME(winograd_bt)(m, half, y, 1);
+    UNROLL for (int j = 0; j < n; j++) VSTORE(v + j * step, y[j]);
+}
+
+/* Where a pixel is: outside the image it is zeros. */
+INLINE const REAL *NAME(winograd_pixel)(const WinogradInput *w, const int i, const int j) {
+    const int inside = i >= w->row_low && i < w->row_high && j >= w->column_low && j < w->column_high;
+    return (const REAL *)(inside ? (const char *)w->x + i * w->row_step + j * w->column_step : (const char *)w->zeros);
 }
 
 /* Contract: `channels` elements of a pixel are readable and no more; v has n*n rows of `v_step` elements, whole vectors. */
 INLINE void NAME(winograd_input)(const WinogradInput *w, const int m) {
     const int n = m + 2;
-    const REAL *pixel[36];
-    UNROLL for (int i = 0; i < n; i++) UNROLL for (int j = 0; j < n; j++) {
-        const int inside = i >= w->row_low && i < w->row_high && j >= w->column_low && j < w->column_high;
-        const char *here = (const char *)w->x + i * w->row_step + j * w->column_step;
-        pixel[i * n + j] = (const REAL *)(inside ? here : (const char *)w->zeros);
-    }
+    const REAL *pixel[WINOGRAD_WIDE * WINOGRAD_WIDE];
+    UNROLL for (int i = 0; i < n; i++) UNROLL for (int j = 0; j < n; j++) pixel[i * n + j] = NAME(winograd_pixel)(w, i, j);
     const int64_t step = w->v_step;
     for (int64_t c = 0; c < w->channels; c += LANES) {
         const int64_t some = w->channels - c;
         REAL *v = (REAL *)w->v + c;
-        V half[36];
-        UNROLL for (int j = 0; j < n; j++) {
-            V d[6];
-            if (some >= LANES) UNROLL for (int i = 0; i < n; i++) d[i] = VLOAD(pixel[i * n + j] + c);
-            else for (int i = 0; i < n; i++) d[i] = NAME(load_some)(pixel[i * n + j] + c, some);
-            NAME(winograd_bt)(m, d, half + j, n);
-        }
-        UNROLL for (int i = 0; i < n; i++) {
-            V y[6];
-            NAME(winograd_bt)(m, half + i * n, y, 1);
-            UNROLL for (int j = 0; j < n; j++) VSTORE(v + (i * n + j) * step, y[j]);
+        V half[WINOGRAD_WIDE * WINOGRAD_WIDE];
+        UNROLL for (int j = 0; j < n; j++) NAME(winograd_column)(m, pixel + j, c, some, half + j);
+        UNROLL for (int i = 0; i < n; i++) NAME(winograd_row)(m, half + i * n, v + i * n * step, step);
+    }
+}
+
+/* One column of A^T s. */
+INLINE void NAME(winograd_sums)(const int m, const REAL *s, const int64_t s_step, V *half) {
+    const int n = m + 2;
+    V d[WINOGRAD_WIDE];
+    UNROLL for (int i = 0; i < n; i++) d[i] = VLOAD(s + i * n * s_step);
+    NAME(winograd_at)(m, d, half, n);
+}
+
+/* One row of A^T s times A, with bias and clipping: `columns` pixels of `some` channels are stored. */
+INLINE void NAME(winograd_pixels)(const int m, const V *half, const WinogradOutput *w, const V bias, char *out, const int64_t some) {
+    const V low = VSPLAT((REAL)w->act.a), high = VSPLAT((REAL)w->act.b);
+    V y[WINOGRAD_MOST];
+    NAME(winograd_at)(m, half, y, 1);
+    UNROLL for (int j = 0; j < m; j++) {
+        if (w->bias) y[j] = VADD(y[j], bias);
+        if (w->act.code == ACT_CLIP) y[j] = VMIN(high, VMAX(low, y[j]));
+        if (j < w->columns) {
+            REAL *o = (REAL *)(out + j * w->column_step);
+            if (some >= LANES) VSTORE(o, y[j]);
+            else NAME(store_some)(o, y[j], some);
         }
     }
 }
@@ -88,33 +160,15 @@ INLINE void NAME(winograd_input)(const WinogradInput *w, const int m) {
    rows x columns are stored, `lanes` channels of each. */
 INLINE void NAME(winograd_output)(const WinogradOutput *w, const int m) {
     const int n = m + 2;
-    const int clip = w->act.code == ACT_CLIP;
-    const V low = VSPLAT((REAL)w->act.a), high = VSPLAT((REAL)w->act.b);
     for (int64_t c = 0; c < w->lanes; c += LANES) {
         const int64_t some = w->lanes - c;
         const REAL *s = (const REAL *)w->s + c;
         const V bias = w->bias ? VLOAD((const REAL *)w->bias + c) : VZERO();
-        V half[24];
-        UNROLL for (int j = 0; j < n; j++) {
-            V d[6];
-            UNROLL for (int i = 0; i < n; i++) d[i] = VLOAD(s + (i * n + j) * w->s_step);
-            NAME(winograd_at)(m, d, half + j, n);
-        }
-        UNROLL for (int i = 0; i < m; i++) {
-            V y[4];
-            NAME(winograd_at)(m, half + i * n, y, 1);
-            if (i >= w->rows) break;
-            REAL *out = (REAL *)((char *)w->out + i * w->row_step) + c;
-            UNROLL for (int j = 0; j < m; j++) {
-                if (w->bias) y[j] = VADD(y[j], bias);
-                if (clip) y[j] = VMIN(high, VMAX(low, y[j]));
-                if (j < w->columns) {
-                    REAL *o = (REAL *)((char *)out + j * w->column_step);
-                    if (some >= LANES) VSTORE(o, y[j]);
-                    else NAME(store_some)(o, y[j], some);
-                }
-            }
-        }
+        V half[WINOGRAD_MOST * WINOGRAD_WIDE];
+        char *out = (char *)w->out + c * (int64_t)sizeof(REAL);
+        UNROLL for (int j = 0; j < n; j++) NAME(winograd_sums)(m, s + j * w->s_step, w->s_step, half + j);
+        UNROLL for (int i = 0; i < m; i++)
+            if (i < w->rows) NAME(winograd_pixels)(m, half + i * n, w, bias, out + i * w->row_step, some);
     }
     if (w->act.code > ACT_CLIP)
         for (int i = 0; i < w->rows; i++) for (int j = 0; j < w->columns; j++) {
@@ -131,14 +185,20 @@ INLINE void NAME(winograd_kernel)(const WinogradKernel *w, const int m) {
                                     {-1.0 / 3, 1.0 / 3, -1.0 / 3},
                                     {-16.0 / 15, -8.0 / 15, -4.0 / 15},
                                     {1.0 / 15, -2.0 / 15, 4.0 / 15}};
+    static const double g6[6][3] = {{-2.0 / 9, -2.0 / 9, -2.0 / 9},
+                                    {-2.0 / 9, 2.0 / 9, -2.0 / 9},
+                                    {32.0 / 45, 16.0 / 45, 8.0 / 45},
+                                    {32.0 / 45, -16.0 / 45, 8.0 / 45},
+                                    {1.0 / 90, 1.0 / 45, 2.0 / 45},
+                                    {1.0 / 90, -1.0 / 45, 2.0 / 45}};
     const int n = m + 2;
-    const double(*const rows)[3] = m == 2 ? g2 : g4;
+    const double(*const rows)[3] = m == 2 ? g2 : m == 4 ? g4 : g6;
     REAL *panel = (REAL *)w->panels;
     for (int64_t first = 0; first < w->cout; first += MAX_NR * LANES) {
         const int64_t left = w->cout - first < MAX_NR * LANES ? w->cout - first : MAX_NR * LANES;
         const int64_t wide = (left + LANES - 1) / LANES * LANES;
         for (int64_t k = 0; k < w->cin; k++) for (int64_t c = 0; c < left; c += LANES) {
-            double tap[9][LANES], half[6][3][LANES], u[LANES];
+            double tap[9][LANES], half[WINOGRAD_WIDE][3][LANES], u[LANES];
             const int64_t some = left - c < LANES ? left - c : LANES;
             const REAL *src = (const REAL *)w->kernel + k * w->k_step + (first + c) * w->l_step;
             for (int t = 0; t < 9; t++) {
@@ -169,7 +229,10 @@ INLINE void NAME(winograd_kernel)(const WinogradKernel *w, const int m) {
 
 static void NAME(winograd2_input)(const WinogradInput *w) { NAME(winograd_input)(w, 2); }
 static void NAME(winograd4_input)(const WinogradInput *w) { NAME(winograd_input)(w, 4); }
+static void NAME(winograd6_input)(const WinogradInput *w) { NAME(winograd_input)(w, 6); }
 static void NAME(winograd2_output)(const WinogradOutput *w) { NAME(winograd_output)(w, 2); }
 static void NAME(winograd4_output)(const WinogradOutput *w) { NAME(winograd_output)(w, 4); }
+static void NAME(winograd6_output)(const WinogradOutput *w) { NAME(winograd_output)(w, 6); }
 static void NAME(winograd2_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 2); }
 static void NAME(winograd4_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 4); }
+static void NAME(winograd6_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 6); }
