@@ -13,7 +13,7 @@ import pytest
 from cases import NETWORKS, SMALL, Case
 
 import convlite as cl
-from convlite import _kernels, ops, plan
+from convlite import _dispatch, _kernels, ops, plan
 from convlite.arguments import as_padding, as_pair
 from convlite.geometry import Axis, Geometry, conv_axis, transpose_axis
 from convlite.plan import Plan, algorithm_for, make_plan
@@ -171,3 +171,65 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
         [sys.executable, "-c", tracker, str(cout)], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 16  # MB
+
+
+def square(
+    size: int,
+    cin: int,
+    kernel: int,
+    cout: int,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    pad: str = "same",
+) -> Geometry:
+    """The geometry of a convolution of one square map."""
+    axis = conv_axis(size, kernel, stride, dilation, pad, "")
+    return Geometry(1, axis, axis, cin, cout, groups)
+
+
+# Decided by how far apart a tile's pixels lie, how many are copied for each that is read, and what they take.
+@pytest.mark.parametrize(
+    ("given", "spread"),
+    [
+        ((14, 1024, 1, 256), True),
+        ((28, 1024, 1, 512, 2), True),  # copies 0.12 for one read
+        ((56, 256, 1, 512, 4), True),  # 0.24
+        ((56, 1024, 3, 64, 1, 6), True),  # 0.31
+        ((56, 1024, 3, 64, 1, 12), False),  # 0.45
+        ((56, 512, 1, 64, 4), False),  # 1.9
+        ((14, 512, 1, 256), False),  # 2048 bytes apart: two sets
+        ((14, 1000, 1, 256), False),
+        ((56, 16384, 3, 512, 1, 4), False),  # 1.4 MB
+        ((56, 8192, 3, 512, 1, 4), True),  # 0.7 MB
+    ],
+)
+def test_pixels_of_one_set_are_copied_where_that_pays(given: tuple[int, ...], spread: bool) -> None:
+    if "avx512" not in _dispatch.available_isas():
+        pytest.skip("how many pixels a tile has depends on the instruction set")
+    made = make_plan(square(*given, pad="valid"), np.dtype("f4"), "avx512")
+    assert (made.algorithm, made.spread) == ("strided", spread)
+
+
+@pytest.mark.parametrize(("dilation", "layout"), [(2**14, "pixels"), (2**17, "plain")])
+def test_pixel_vectors_hold_no_wide_dilation(isa: str, dilation: int, layout: str) -> None:
+    axis, line = conv_axis(3 * dilation, 3, 1, dilation, "same", ""), conv_axis(1, 1, 1, 1, "valid", "")
+    made = plan.make_direct_plan(Geometry(1, line, axis, 3, 1, 1), np.dtype("f4"), isa, "pixels")
+    assert made.layout == layout
+
+
+def test_kernel_rows_are_fused_in_one_group_only(isa: str) -> None:
+    assert make_plan(square(28, 32, 3, 64), np.dtype("f4"), isa).fused
+    assert not make_plan(square(28, 32, 3, 64, groups=2), np.dtype("f4"), isa).fused
+
+
+def test_each_algorithm_has_its_runner(isa: str) -> None:
+    def runner(geometry: Geometry, layout: str = "plain") -> str:
+        made = make_plan(geometry, np.dtype("f4"), isa, layout=layout)
+        return f"{made.algorithm}: {type(made.runner).__name__}"
+
+    assert runner(square(28, 32, 3, 64)) == "strided: Gather"
+    assert runner(square(2, 32, 3, 64)) == "gathered: Gather" or isa != "avx512"
+    assert runner(square(28, 32, 3, 32, groups=32)) == "depthwise_lines: Lines"
+    assert runner(square(28, 32, 7, 32, groups=32)) == "depthwise: Gather"
+    assert runner(square(28, 32, 3, 1), "pixels") == "pixels: Pixels"

@@ -428,6 +428,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
 
     call.kc, call.act, call.accumulate, call.finish = kc, job.act, accumulate, finish
     cdef const char *weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
+    # prefetching the next tile's outputs, 12.8 MB or less: 0 to -2%
     # tiles outside, panels inside was no faster where all weights stay in L1: 1x1 on 24 and 64 channels, first layers -2 to 0%
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         lanes = smaller(wide, job.width - panel * wide)
