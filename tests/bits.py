@@ -75,7 +75,7 @@ _BY_NAME = {case.name: case for case in SMALL}
 _FUSED = ("conv-channels-33", "transpose-channels-17", "depthwise-channels-33", "dense-channels-33")
 _FAST = tuple(
     Case(f"fast-{n}", "conv2d", (1, h, w, n), (3, 3, n, 40), {"padding": "same"})
-    for h, w, n in ((13, 11, 16), (13, 11, 33), (23, 24, 17))  # in tiles of 4, 4 and 6
+    for h, w, n in ((13, 11, 16), (13, 11, 33), (23, 24, 17), (15, 14, 20))  # with m = 4, 4, 6, 5
 )
 _POOLED = (IMAGES, 9, 8, 19)
 

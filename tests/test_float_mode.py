@@ -49,13 +49,13 @@ def calls(dtype: Any) -> dict[str, Call]:
         x = np.resize(x, (1, size, size, 16))  # the same numbers again
         shape = (3, 3, 16, 40)
         axis = conv_axis(size, 3, 1, 1, "same", "")
-        assert tile_for(Geometry(1, axis, axis, *shape[2:], 1)) == {8: 4, 9: 6}[size]
+        assert tile_for(Geometry(1, axis, axis, *shape[2:], 1)) == {8: 4, 10: 5, 12: 6}[size]
         return cl.conv2d(x, kernel_of(shape, dtype), padding="same", precision="fast")
 
     return {
         "conv2d": of("conv2d", (3, 3, 4, 6), padding="same"),
         "gathered": of("conv2d", (3, 3, 4, 6), dilations=3, padding="same"),
-        **{f"winograd, {size}": partial(winograd, size) for size in (8, 9)},
+        **{f"winograd, {size}": partial(winograd, size) for size in (8, 10, 12)},
         "few outputs": of("conv2d", (5, 5, 4, 2), padding="same"),
         "conv2d_transpose": of("conv2d_transpose", (4, 4, 3, 4), strides=2, padding="same"),
         "depthwise_conv2d": of("depthwise_conv2d", (3, 3, 4, 1), padding="same"),

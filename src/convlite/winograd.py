@@ -1,8 +1,8 @@
 """Winograd's form of 3x3 convolutions with stride 1: which shapes it serves, in which tiles and blocks.
 
 F(m x m, 3x3) computes m x m outputs from (m + 2)^2 products per pair of channels instead of 9 * m * m:
-2.25 times fewer for m = 2, 4 times fewer for m = 4, 5.06 times fewer for m = 6. kernels/isa/winograd.h has
-the matrices, kernels/winograd.pxi the loops.
+2.25, 4, 4.59 and 5.06 times fewer for m = 2, 4, 5 and 6. kernels/isa/winograd.h has the matrices,
+kernels/winograd.pxi the loops.
 
 Error. With u the unit roundoff, B, G and A the matrices, and `|.|` element by element:
 
@@ -10,10 +10,10 @@ Error. With u the unit roundoff, B, G and A the matrices, and `|.|` element by e
 
 1 rounding of each transformed weight, at most 8 in the input transform (4 for each axis), Cin in the sum,
 8 in the output transform, 1 for the bias; the rest is spare (float64 weights take 10 more). With `|x|` and
-`|w|` constant the expression is 7 (m = 2), 97 (m = 4) or 509 (m = 6) times the direct form's,
+`|w|` constant the expression is 7, 97, 474 or 509 times the direct form's (m = 2, 4, 5, 6), which is
 `sum |x| |w|`; far less on average. Measured in float32 with normally distributed operands and 64 to 512
 channels, the largest error over the largest output: 3e-7 to 9e-7 with m = 2, 2e-6 to 6e-6 with m = 4, 1e-5
-to 3e-5 with m = 6, 8e-7 to 3e-6 in the direct form, whose chains are nine times as long.
+to 3e-5 with m = 5 and 6, 8e-7 to 3e-6 in the direct form, whose chains are nine times as long.
 
 NaN and Inf. An output that reads one in the direct form is NaN or Inf here too, but so may be the others
 of its tile, up to m x m outputs computed together. A NaN or Inf in the weights makes its whole output
@@ -38,21 +38,24 @@ from .geometry import Axis, Geometry
 # 64 -> 64 and 128 -> 128 channels it predicts 2.06, 2.38, 3.23 and 3.55 times the direct form's speed for
 # m = 4; measured were 2.22, 2.47, 3.16 and 3.22. For m = 6 on 36x36: 2.36, 2.81, 3.89, 4.23; 2.58, 2.77,
 # 3.90, 3.41.
-TILES = (2, 4, 6)
-INPUT_COST = {2: 50, 4: 200, 6: 480}
-OUTPUT_COST = {2: 50, 4: 160, 6: 375}
+TILES = (2, 4, 5, 6)
+INPUT_COST = {2: 50, 4: 200, 5: 370, 6: 480}
+OUTPUT_COST = {2: 50, 4: 160, 5: 265, 6: 375}
 TRANSFORMED = 16
 SUM_COST = 5
 FEWEST_TILES = 4  # a product of fewer rows takes as long
 FEWEST_CHANNELS = 8
 # Weights beyond a core's cache must be fetched for each call, however small the map: as if it had more
-# rows, one for each so many pairs of channels, at most so many. On an EPYC with 40 GB/s from L3 512 channels
-# are at 1.27 times the direct form's speed on 7x7 maps with m = 2 (16.8 MB) and at 2.3 on 14x14 with m = 4
-# (37.7 MB), as with 8 rows, or fewer.
+# rows, one for each so many pairs of channels, at most so many; and few tiles do not hide it, so that it
+# takes as long as so many times these rows. Fitted on an EPYC with 40 GB/s from L3 to 256 and 512 channels:
+# for 4 tiles they take the time of 9 to 11, for 9 of 12 to 14, for 16 of 20 to 22, whatever m.
 PAIRS_PER_ROW = 8192
-MOST_WEIGHT_ROWS = 8
+MOST_WEIGHT_ROWS = 4
+UNHIDDEN = 2.5
 GAIN = 1.25  # what must be won at least over the direct form
-GAIN6 = 1.1  # and m = 6 over m = 4: it errs three to five times as much, with 1.8 times the weights
+GAIN_LARGE = (
+    1.1  # and m = 5 or 6 over m = 4: they err three to five times as much, with up to 1.8 times the weights
+)
 
 # What a block holds in L2: its transformed inputs and sums, and all weights, or if those are too many the
 # panel in use. No block is smaller than two rows of the largest micro-kernel, so that weights are not
@@ -78,7 +81,7 @@ class WinogradPlan:
 
     @property
     def algorithm(self) -> str:
-        """The name: winograd2, winograd4 or winograd6."""
+        """The name: winograd2, winograd4, winograd5 or winograd6."""
         return f"winograd{self.winograd}"
 
     @property
@@ -117,16 +120,17 @@ def costs(geometry: Geometry) -> dict[int, float]:
     height, width, cin, cout = geometry.rows.out_size, geometry.columns.out_size, geometry.cin, geometry.cout
     fetched = min(cin * cout / PAIRS_PER_ROW, MOST_WEIGHT_ROWS)
     read, written = (-(-channels // TRANSFORMED) * TRANSFORMED for channels in (cin, cout))
-    found = {0: 9 * (height * width + fetched)}
+    found: dict[int, float] = {0: 9 * height * width}
     for tile in TILES:
         tiles = max(-(-height // tile) * -(-width // tile), FEWEST_TILES)
+        rows = max(tiles * (1 + SUM_COST / cin) + fetched, UNHIDDEN * fetched)
         transforms = (INPUT_COST[tile] * read + OUTPUT_COST[tile] * written) / (cin * cout)
-        found[tile] = (tile + 2) ** 2 * (tiles * (1 + SUM_COST / cin) + fetched) + tiles * transforms
+        found[tile] = (tile + 2) ** 2 * rows + tiles * transforms
     return found
 
 
 def tile_for(geometry: Geometry) -> int:
-    """The tile of the cheapest form: 6, 4 or 2, or 0 for the direct one.
+    """The tile of the cheapest form: 6, 5, 4 or 2, or 0 for the direct one.
 
     By the shape of one image only: the batch and the machine have no say, so they do not show in the result.
 
@@ -135,7 +139,7 @@ def tile_for(geometry: Geometry) -> int:
     ...     axis = conv_axis(size, 3, 1, 1, "same", "height")
     ...     return Geometry(1, axis, axis, channels, channels, 1)
     >>> [tile_for(same(*shape)) for shape in ((112, 64), (56, 64), (14, 256), (7, 512), (56, 3))]
-    [6, 4, 4, 2, 0]
+    [6, 4, 5, 2, 0]
     """
     if geometry.groups != 1 or not (_serves(geometry.rows) and _serves(geometry.columns)):
         return 0
@@ -143,8 +147,9 @@ def tile_for(geometry: Geometry) -> int:
         return 0
     found = costs(geometry)
     best = 2 if found[2] < found[4] else 4
-    if found[6] * GAIN6 < found[best]:
-        best = 6
+    large = 5 if found[5] < found[6] else 6
+    if found[large] * GAIN_LARGE < found[best]:
+        best = large
     return best if found[best] * GAIN < found[0] else 0
 
 
@@ -152,7 +157,7 @@ def block_tiles(geometry: Geometry, tile: int, itemsize: int, mr: int, wide: int
     """How many tiles go through the three steps at a time; the micro-kernel computes mr x wide sums.
 
     A thread's scratch is so many times (tile + 2)^2 * (Cin + wide) elements: in float32 0.4 to 1.2 MB for up
-    to 256 channels, and in proportion to Cin beyond.
+    to 256 channels with tiles of 2 and 4, up to 2.1 MB with 5 and 6, and in proportion to Cin beyond.
     """
     positions = (tile + 2) ** 2 * itemsize
     weights = positions * geometry.cin * geometry.cout

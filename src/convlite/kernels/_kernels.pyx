@@ -123,7 +123,7 @@ cdef extern from "isa/table.h" nogil:
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma
-        WinogradTransforms winograd[3]
+        WinogradTransforms winograd[7]
         TileKernel gathered[3][15]
         TileKernel strided[5][15]
         DepthwiseKernel depthwise

@@ -52,7 +52,7 @@ cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t t
         call.column_low, call.column_high = <int> larger(0, -left), <int> smaller(job.n, job.w - left)
         call.x = job.x + ((image * job.h + top) * job.w + left) * job.cin * size
         call.v = v + t * job.v_tile * size
-        job.table.winograd[job.m // 2 - 1].input(&call)
+        job.table.winograd[job.m].input(&call)
         j += 1
         if j == job.tiles_w:
             j = 0
@@ -81,7 +81,7 @@ cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t 
         call.s = s + t * job.s_tile * size
         call.rows, call.columns = <int> smaller(job.m, job.ho - i * job.m), <int> smaller(job.m, job.wo - j * job.m)
         call.out = job.out + (((image * job.ho + i * job.m) * job.wo + j * job.m) * job.cout + panel * job.wide) * size
-        job.table.winograd[job.m // 2 - 1].output(&call)
+        job.table.winograd[job.m].output(&call)
         j += 1
         if j == job.tiles_w:
             j = 0
@@ -236,7 +236,7 @@ def pack_winograd(kernel, packed, str isa, int itemsize, int m, int64_t first, i
         call.cin, call.cout = cin, cout
         with nogil:
             mode = float_mode_enter(FLUSH)
-            table.winograd[m // 2 - 1].kernel(&call)
+            table.winograd[m].kernel(&call)
             float_mode_leave(mode)
     finally:
         for i in range(2):

@@ -85,9 +85,10 @@ static const Table NAME(table) = {
     .depthwise_mr = MAX_DEPTHWISE_MR,
     .line_rows = LINE_ROWS,
     .fma = HAS_FMA,
-    .winograd = {{NAME(winograd2_input), NAME(winograd2_output), NAME(winograd2_kernel)},
-                 {NAME(winograd4_input), NAME(winograd4_output), NAME(winograd4_kernel)},
-                 {NAME(winograd6_input), NAME(winograd6_output), NAME(winograd6_kernel)}},
+    .winograd = {[2] = {NAME(winograd2_input), NAME(winograd2_output), NAME(winograd2_kernel)},
+                 [4] = {NAME(winograd4_input), NAME(winograd4_output), NAME(winograd4_kernel)},
+                 [5] = {NAME(winograd5_input), NAME(winograd5_output), NAME(winograd5_kernel)},
+                 [6] = {NAME(winograd6_input), NAME(winograd6_output), NAME(winograd6_kernel)}},
     .gathered = {[1] = {ROW(gathered_1)}, [2] = {ROW(gathered_2)}},
 #if HAS_HALF
     .strided = {[1] = {ROW(narrow_1)}, [2] = {ROW(strided_1)}, [3] = {ROW(narrow_2)}, [4] = {ROW(strided_2)}},

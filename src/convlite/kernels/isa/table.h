@@ -193,7 +193,7 @@ typedef struct {
 typedef struct {
     const char *isa;
     int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
-    WinogradTransforms winograd[3]; /* F(2x2, 3x3), F(4x4, 3x3), F(6x6, 3x3) */
+    WinogradTransforms winograd[7]; /* of F(m x m, 3x3) by m: 2, 4, 5, 6 */
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1];    /* [nr][mr]; index 0 is unused */
     TileKernel strided[2 * MAX_NR + 1][MAX_MR + 1]; /* [half vectors in use][mr] */
     DepthwiseKernel depthwise;

@@ -1,4 +1,4 @@
-/* Winograd's F(m x m, 3x3), m = 2, 4 or 6: the three transforms around the products. A tile is n x n input pixels, n = m + 2,
+/* Winograd's F(m x m, 3x3), m = 2, 4, 5 or 6: the three transforms around the products. A tile is n x n input pixels, n = m + 2,
    that give m x m outputs; position q = i*n + j is one of its n*n products. What they compute, in matrices (^T: transposed):
 
        kernel   u[q] = (G g G^T)[i][j]   for each (input channel, output channel), in double, then rounded
@@ -7,8 +7,8 @@
        output   y = A^T s A              for each output channel, then act(y + bias)
 
    Interpolation points 0, 1, -1, inf (m = 2), 0, 1, -1, 1/2, -2, inf (m = 4: half the error of the usual 0, 1, -1, 2, -2 for
-   about as many operations) and 0, 1, -1, 1/2, -1/2, 2, -2, inf (m = 6: of ten sets that were tried none errs less). All
-   fractions that round are in G:
+   about as many operations), 0, 1, -1, 1/2, -1/2, 2, inf (m = 5) and 0, 1, -1, 1/2, -1/2, 2, -2, inf (m = 6: of ten sets that
+   were tried none errs less). All fractions that round are in G:
 
        m = 2:  B^T   1  0 -1  0      G   1   0   0       A^T  1  1  1  0
                      0  1  1  0         1/2 1/2 1/2           0  1 -1  1
@@ -21,6 +21,14 @@
                      0  -2   -1    2  1  0         -16/15  -8/15  -4/15         0  1 -1  1/8 -8  1
                      0  1/2  -1 -1/2  1  0           1/15  -2/15   4/15
                      0   1 -3/2   -2 3/2 1            0      0      1
+
+       m = 5:  B^T   1 -1/2   -5  5/2    4  -2  0       G    1      0     0     A^T  1  1  1   1    1   1  0
+                     0  1/2  1/4 -9/4   -1   1  0          -2/3   -2/3  -2/3         0  1 -1  1/2 -1/2  2  0
+                     0 -1/2  3/4  7/4   -3   1  0          -2/9    2/9  -2/9         0  1  1  1/4  1/4  4  0
+                     0   1   3/2   -2 -3/2   1  0          16/9    8/9   4/9         0  1 -1  1/8 -1/8  8  0
+                     0  -1   5/2    0 -5/2   1  0         16/15  -8/15  4/15         0  1  1 1/16 1/16 16  1
+                     0  1/4   0  -5/4    0   1  0          2/45   4/45  8/45
+                     0 -1/2  1/4  5/2 -5/4  -2  1            0      0     1
 
        m = 6:  B^T   1   0  -21/4   0    21/4   0   -1  0     G    1      0     0     A^T  1  1  1   1    1   1   1  0
                      0   1    1  -17/4  -17/4   1    1  0        -2/9   -2/9  -2/9         0  1 -1  1/2 -1/2  2  -2  0
@@ -52,6 +60,20 @@ INLINE void NAME(winograd_bt)(const int m, const V *x, V *y, const int step) {
         y[3 * step] = VFMA(VSPLAT((REAL)2), odd, even);
         y[4 * step] = VFMA(VSPLAT((REAL)-0.5), odd, even);
         y[5 * step] = VFMA(three_halves, even, VSUB(x[5], VADD(x[3], odd)));
+    } else if (m == 5) {
+        const V quarter = VSPLAT((REAL)0.25), half = VSPLAT((REAL)0.5), minus_half = VSPLAT((REAL)-0.5), far = VSPLAT((REAL)-1.25);
+        const V first = VFMA(quarter, x[0], VFMA(far, x[2], x[4])); /* the row of 2, and the same of the inputs on either side */
+        const V row2 = VFMA(quarter, x[1], VFMA(far, x[3], x[5]));
+        const V last = VFMA(quarter, x[2], VFMA(far, x[4], x[6]));
+        const V back = VMUL(VSPLAT((REAL)-2), row2);
+        y[0] = VFMA(VSPLAT((REAL)4), first, back);
+        y[step] = VFMA(VSPLAT((REAL)-2.25), x[3], VFMA(half, x[1], VFMA(quarter, x[2], VSUB(x[5], x[4]))));
+        y[2 * step] = VFMA(VSPLAT((REAL)-3), x[4],
+                           VFMA(VSPLAT((REAL)1.75), x[3], VFMA(VSPLAT((REAL)0.75), x[2], VFMA(minus_half, x[1], x[5]))));
+        y[3 * step] = VFMA(VSPLAT((REAL)1.5), VSUB(x[2], x[4]), VFMA(VSPLAT((REAL)-2), x[3], VADD(x[1], x[5])));
+        y[4 * step] = VFMA(VSPLAT((REAL)2.5), VSUB(x[2], x[4]), VSUB(x[5], x[1]));
+        y[5 * step] = row2;
+        y[6 * step] = VADD(last, back);
     } else { /* the rows of p and -p: even(p) + odd(p), even(p) - odd(p) */
         const V half = VSPLAT((REAL)0.5), two = VSPLAT((REAL)2), middle = VMUL(VSPLAT((REAL)-2.5), x[3]);
         const V even1 = VFMA(VSPLAT((REAL)-4.25), x[4], VADD(x[2], x[6]));
@@ -82,6 +104,13 @@ INLINE void NAME(winograd_at)(const int m, const V *s, V *y, const int step) {
         y[step] = VFMA(VSPLAT((REAL)-2), s[4], VFMA(VSPLAT((REAL)0.5), s[3], difference));
         y[2 * step] = VFMA(VSPLAT((REAL)4), s[4], VFMA(VSPLAT((REAL)0.25), s[3], sum));
         y[3 * step] = VFMA(VSPLAT((REAL)-8), s[4], VFMA(VSPLAT((REAL)0.125), s[3], VADD(difference, s[5])));
+    } else if (m == 5) {
+        const V sum_half = VADD(s[3], s[4]), difference_half = VSUB(s[3], s[4]);
+        y[0] = VADD(VADD(s[0], sum), VADD(sum_half, s[5]));
+        y[step] = VFMA(VSPLAT((REAL)2), s[5], VFMA(VSPLAT((REAL)0.5), difference_half, difference));
+        y[2 * step] = VFMA(VSPLAT((REAL)4), s[5], VFMA(VSPLAT((REAL)0.25), sum_half, sum));
+        y[3 * step] = VFMA(VSPLAT((REAL)8), s[5], VFMA(VSPLAT((REAL)0.125), difference_half, difference));
+        y[4 * step] = VFMA(VSPLAT((REAL)16), s[5], VFMA(VSPLAT((REAL)0.0625), sum_half, VADD(sum, s[6])));
     } else {
         const V sum_half = VADD(s[3], s[4]), difference_half = VSUB(s[3], s[4]);
         const V sum2 = VADD(s[5], s[6]), difference2 = VSUB(s[5], s[6]);
@@ -185,6 +214,11 @@ INLINE void NAME(winograd_kernel)(const WinogradKernel *w, const int m) {
                                     {-1.0 / 3, 1.0 / 3, -1.0 / 3},
                                     {-16.0 / 15, -8.0 / 15, -4.0 / 15},
                                     {1.0 / 15, -2.0 / 15, 4.0 / 15}};
+    static const double g5[5][3] = {{-2.0 / 3, -2.0 / 3, -2.0 / 3},
+                                    {-2.0 / 9, 2.0 / 9, -2.0 / 9},
+                                    {16.0 / 9, 8.0 / 9, 4.0 / 9},
+                                    {16.0 / 15, -8.0 / 15, 4.0 / 15},
+                                    {2.0 / 45, 4.0 / 45, 8.0 / 45}};
     static const double g6[6][3] = {{-2.0 / 9, -2.0 / 9, -2.0 / 9},
                                     {-2.0 / 9, 2.0 / 9, -2.0 / 9},
                                     {32.0 / 45, 16.0 / 45, 8.0 / 45},
@@ -192,7 +226,7 @@ INLINE void NAME(winograd_kernel)(const WinogradKernel *w, const int m) {
                                     {1.0 / 90, 1.0 / 45, 2.0 / 45},
                                     {1.0 / 90, -1.0 / 45, 2.0 / 45}};
     const int n = m + 2;
-    const double(*const rows)[3] = m == 2 ? g2 : m == 4 ? g4 : g6;
+    const double(*const rows)[3] = m == 2 ? g2 : m == 4 ? g4 : m == 5 ? g5 : g6;
     REAL *panel = (REAL *)w->panels;
     for (int64_t first = 0; first < w->cout; first += MAX_NR * LANES) {
         const int64_t left = w->cout - first < MAX_NR * LANES ? w->cout - first : MAX_NR * LANES;
@@ -229,10 +263,13 @@ INLINE void NAME(winograd_kernel)(const WinogradKernel *w, const int m) {
 
 static void NAME(winograd2_input)(const WinogradInput *w) { NAME(winograd_input)(w, 2); }
 static void NAME(winograd4_input)(const WinogradInput *w) { NAME(winograd_input)(w, 4); }
+static void NAME(winograd5_input)(const WinogradInput *w) { NAME(winograd_input)(w, 5); }
 static void NAME(winograd6_input)(const WinogradInput *w) { NAME(winograd_input)(w, 6); }
 static void NAME(winograd2_output)(const WinogradOutput *w) { NAME(winograd_output)(w, 2); }
 static void NAME(winograd4_output)(const WinogradOutput *w) { NAME(winograd_output)(w, 4); }
+static void NAME(winograd5_output)(const WinogradOutput *w) { NAME(winograd_output)(w, 5); }
 static void NAME(winograd6_output)(const WinogradOutput *w) { NAME(winograd_output)(w, 6); }
 static void NAME(winograd2_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 2); }
 static void NAME(winograd4_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 4); }
+static void NAME(winograd5_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 5); }
 static void NAME(winograd6_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 6); }
