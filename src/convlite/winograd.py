@@ -34,13 +34,13 @@ from .geometry import Axis, Geometry
 
 # What a tile costs beside its products, in products per pair of channels: the transforms of its input
 # (once for all output channels) and of its output, by vectors of 16 channels, and the start and end of each
-# sum. Fitted to one thread of AVX-512, maps of 7 to 112 (Zen 4): on 56x56 maps with 16 -> 16, 16 -> 64,
-# 64 -> 64 and 128 -> 128 channels it predicts 2.06, 2.38, 3.23 and 3.55 times the direct form's speed for
-# m = 4; measured were 2.22, 2.47, 3.16 and 3.22. For m = 6 on 36x36: 2.36, 2.81, 3.89, 4.23; 2.58, 2.77,
-# 3.90, 3.41.
+# sum. Fitted to one thread of AVX-512, maps of 7 to 112 (Zen 4): on 56x56 maps with 16 -> 16, 64 -> 64 and
+# 128 -> 128 channels it predicts 2.06, 3.23 and 3.55 times the direct form's speed for m = 4; measured were
+# 2.26, 3.19 and 3.16. For m = 5 on 14x14: 1.92, 3.02, 2.95; 1.93, 3.10, 3.04. For m = 6 on 36x36: 2.50,
+# 3.99, 4.28; 2.83, 4.00, 3.69.
 TILES = (2, 4, 5, 6)
-INPUT_COST = {2: 50, 4: 200, 5: 370, 6: 480}
-OUTPUT_COST = {2: 50, 4: 160, 5: 265, 6: 375}
+INPUT_COST = {2: 50, 4: 200, 5: 350, 6: 410}
+OUTPUT_COST = {2: 50, 4: 160, 5: 250, 6: 320}
 TRANSFORMED = 16
 SUM_COST = 5
 FEWEST_TILES = 4  # a product of fewer rows takes as long
@@ -52,10 +52,10 @@ FEWEST_CHANNELS = 8
 PAIRS_PER_ROW = 8192
 MOST_WEIGHT_ROWS = 4
 UNHIDDEN = 2.5
-GAIN = 1.25  # what must be won at least over the direct form
-GAIN_LARGE = (
-    1.1  # and m = 5 or 6 over m = 4: they err three to five times as much, with up to 1.8 times the weights
-)
+# What must be won at least: over the direct form; and by m = 5 or 6 over m = 4, since they err three to five
+# times as much and have up to 1.8 times the weights. (m = 6 is 0 to 8% faster on 28x28 and 56x56 maps.)
+GAIN = 1.25
+GAIN_LARGE = 1.1
 
 # What a block holds in L2: its transformed inputs and sums, and all weights, or if those are too many the
 # panel in use. No block is smaller than two rows of the largest micro-kernel, so that weights are not

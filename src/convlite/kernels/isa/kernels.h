@@ -11,10 +11,13 @@
 #define QUOTE(x) QUOTE_(x)
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define ROLLED _Pragma("clang loop unroll(disable)")
 #elif defined(__GNUC__)
 #define UNROLL _Pragma("GCC unroll 32")
+#define ROLLED _Pragma("GCC unroll 1")
 #else
 #define UNROLL
+#define ROLLED
 #endif
 
 /* Tells the compiler nothing that is true of two pointers, so that it keeps addressing pixels from them instead of
@@ -117,6 +120,7 @@ static const Table NAME(table) = {
 #undef QUOTE
 #undef QUOTE_
 #undef UNROLL
+#undef ROLLED
 #undef KEEP
 #undef KEEP_BASES
 #undef INLINE

@@ -123,6 +123,17 @@ INLINE void NAME(winograd_at)(const int m, const V *s, V *y, const int step) {
     }
 }
 
+/* Loops over a tile's rows and columns. Up to m = 4 they are unrolled (up to 10% with few channels); larger tiles are 1 to 9% faster
+   without, and 250 KB smaller. */
+#define WINOGRAD_EACH(i, count, statement) \
+    do { \
+        if (m > 4) { \
+            ROLLED for (int i = 0; i < count; i++) { statement; } \
+        } else { \
+            UNROLL for (int i = 0; i < count; i++) { statement; } \
+        } \
+    } while (0)
+
 /* One column of a tile, all rows: `half` + j is a column of B^T d. `some` channels from c on. */
 INLINE void NAME(winograd_column)(const int m, const REAL *const *pixel, const int64_t c, const int64_t some, V *half) {
     const int n = m + 2;
@@ -150,14 +161,14 @@ INLINE const REAL *NAME(winograd_pixel)(const WinogradInput *w, const int i, con
 INLINE void NAME(winograd_input)(const WinogradInput *w, const int m) {
     const int n = m + 2;
     const REAL *pixel[WINOGRAD_WIDE * WINOGRAD_WIDE];
-    UNROLL for (int i = 0; i < n; i++) UNROLL for (int j = 0; j < n; j++) pixel[i * n + j] = NAME(winograd_pixel)(w, i, j);
+    WINOGRAD_EACH(i, n, WINOGRAD_EACH(j, n, pixel[i * n + j] = NAME(winograd_pixel)(w, i, j)));
     const int64_t step = w->v_step;
     for (int64_t c = 0; c < w->channels; c += LANES) {
         const int64_t some = w->channels - c;
         REAL *v = (REAL *)w->v + c;
         V half[WINOGRAD_WIDE * WINOGRAD_WIDE];
-        UNROLL for (int j = 0; j < n; j++) NAME(winograd_column)(m, pixel + j, c, some, half + j);
-        UNROLL for (int i = 0; i < n; i++) NAME(winograd_row)(m, half + i * n, v + i * n * step, step);
+        WINOGRAD_EACH(j, n, NAME(winograd_column)(m, pixel + j, c, some, half + j));
+        WINOGRAD_EACH(i, n, NAME(winograd_row)(m, half + i * n, v + i * n * step, step));
     }
 }
 
@@ -195,9 +206,8 @@ INLINE void NAME(winograd_output)(const WinogradOutput *w, const int m) {
         const V bias = w->bias ? VLOAD((const REAL *)w->bias + c) : VZERO();
         V half[WINOGRAD_MOST * WINOGRAD_WIDE];
         char *out = (char *)w->out + c * (int64_t)sizeof(REAL);
-        UNROLL for (int j = 0; j < n; j++) NAME(winograd_sums)(m, s + j * w->s_step, w->s_step, half + j);
-        UNROLL for (int i = 0; i < m; i++)
-            if (i < w->rows) NAME(winograd_pixels)(m, half + i * n, w, bias, out + i * w->row_step, some);
+        WINOGRAD_EACH(j, n, NAME(winograd_sums)(m, s + j * w->s_step, w->s_step, half + j));
+        WINOGRAD_EACH(i, m, if (i < w->rows) NAME(winograd_pixels)(m, half + i * n, w, bias, out + i * w->row_step, some));
     }
     if (w->act.code > ACT_CLIP)
         for (int i = 0; i < w->rows; i++) for (int j = 0; j < w->columns; j++) {
@@ -273,3 +283,7 @@ static void NAME(winograd2_kernel)(const WinogradKernel *w) { NAME(winograd_kern
 static void NAME(winograd4_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 4); }
 static void NAME(winograd5_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 5); }
 static void NAME(winograd6_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 6); }
+
+#undef WINOGRAD_MOST
+#undef WINOGRAD_WIDE
+#undef WINOGRAD_EACH
