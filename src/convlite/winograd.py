@@ -17,8 +17,9 @@ to 3e-5 with m = 5 and 6, 8e-7 to 3e-6 in the direct form, whose chains are nine
 
 NaN and Inf. An output that reads one in the direct form is NaN or Inf here too, but so may be the others
 of its tile, up to m x m outputs computed together. A NaN or Inf in the weights makes its whole output
-channel so. Transformed inputs exceed inputs up to 225-fold: beyond 1e36, float32 may overflow where the
-direct form does not.
+channel so. Transformed inputs exceed inputs up to 225-fold, and what is added up at the end exceeds the sum
+of `|x| |w|` up to 509-fold: where one of these is beyond 5e35, float32 may overflow though the direct form
+does not.
 """
 
 from __future__ import annotations
