@@ -7,7 +7,7 @@
        output   y = A^T s A              for each output channel, then act(y + bias)
 
    Interpolation points 0, 1, -1, inf (m = 2), 0, 1, -1, 1/2, -2, inf (m = 4: half the error of the usual 0, 1, -1, 2, -2 for
-   about as many operations), 0, 1, -1, 1/2, -1/2, 2, inf (m = 5) and 0, 1, -1, 1/2, -1/2, 2, -2, inf (m = 6: of ten sets that
+   about as many operations), 0, 1, -1, 1/2, -1/2, 2, inf (m = 5) and 0, 1, -1, 1/2, -1/2, 2, -2, inf (m = 6: of seven sets that
    were tried none errs less). All fractions that round are in G:
 
        m = 2:  B^T   1  0 -1  0      G   1   0   0       A^T  1  1  1  0
