@@ -58,6 +58,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_weights": {"arguments"},
     "_convolutionalize": {"layers", "activations", "_weights", "arguments"},
     "convert": {"_weights", "_convolutionalize"},
+    "network": {"_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations", "arguments", "geometry"}
+    | {"reference", "ops", "pack", "pooling", "images", "pointwise", "winograd", "layers"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 
