@@ -128,7 +128,9 @@ class Graph:
                     if not name or name in written:
                         continue
                     if name not in producers:
-                        raise ValueError(f"the value {name!r} is read by {self.nodes[number]}, but nothing writes it")
+                        raise ValueError(
+                            f"the value {name!r} is read by {self.nodes[number]}, but nothing writes it"
+                        )
                     producer = producers[name]
                     if state[producer] == 1:
                         raise ValueError(f"the nodes form a cycle through {name!r}")
