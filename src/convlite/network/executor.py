@@ -1,0 +1,80 @@
+"""A graph that can be called with arrays: programs by the shapes of the inputs, made when they are needed."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from .. import _dispatch, _precision
+from .assemble import assemble
+from .graph import Array, Graph
+from .infer import facts_of
+from .lower import lower_node
+from .passes import fold_constants
+from .program import Lowering, Program
+
+__all__ = ["Executor"]
+
+_MOST_PROGRAMS = 8
+
+
+class Executor:
+    """Runs a graph whose nodes are fused already.
+
+    Programs are kept for the last eight sets of shapes; making one happens under a lock, running one does not.
+    Weights are packed once for all of them.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
+        self._packed: dict[Any, Any] = {}
+        self._lock = threading.RLock()
+
+    def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
+        """The outputs for C-contiguous inputs of the declared dtypes."""
+        return self.program(tuple(array.shape for array in arrays)).run(arrays)
+
+    def program(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
+        """The program for inputs of these shapes, under the instruction set and precision in force."""
+        key = (shapes, _dispatch.active_isa(), _precision.is_fast())
+        program = self._programs.get(key)
+        if program is not None:
+            return program
+        with self._lock:
+            program = self._programs.get(key)
+            if program is None:
+                program = self._made(shapes)
+                while len(self._programs) >= _MOST_PROGRAMS:
+                    self._programs.popitem(last=False)
+                self._programs[key] = program
+        return program
+
+    def _made(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
+        by_name: Mapping[str, tuple[int, ...]] = {
+            value.name: shape for value, shape in zip(self.graph.inputs, shapes, strict=True)
+        }
+        graph = self.graph
+        facts = facts_of(graph, by_name)
+        if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
+            graph = fold_constants(graph, facts)
+            facts = facts_of(graph, by_name)
+        low = Lowering(facts, MappingProxyType(dict(graph.constants)), self._packed)
+        lowered = [(node, lower_node(node, low)) for node in graph.nodes]
+        return assemble(graph, low, lowered)
+
+    def release(self) -> None:
+        """Forget the programs and give their memory back; weights stay packed."""
+        with self._lock:
+            for program in self._programs.values():
+                program.release()
+            self._programs.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"graph": self.graph}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Executor.__init__(self, state["graph"])
