@@ -37,6 +37,8 @@ def sink_transposes(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
         editor.sweep()
         if not changed:
             break
+    for number, _ in editor.of_kind("transpose"):  # not before: a reshape stops others from sinking
+        _as_reshape(editor, number)
     return editor.graph()
 
 
@@ -112,7 +114,7 @@ def _finish(editor: Editor, number: int, perm: Perm, **fields: Any) -> bool:
 
 
 def _simplify(editor: Editor, number: int) -> bool:
-    """Nothing moved: out. Two in a row: one. Only axes of size one moved: a reshape."""
+    """Nothing moved: out. Two in a row: one."""
     node = editor.nodes[number]
     perm: Perm = tuple(node.attributes["perm"])
     source, output = node.inputs[0], node.outputs[0]
@@ -128,14 +130,21 @@ def _simplify(editor: Editor, number: int) -> bool:
         inner, first = before
         editor.change(number, inputs=(inner,), attributes={"perm": tuple(first[axis] for axis in perm)})
         return True
-    shape = editor.shape(source)
-    if shape is not None and _order_kept(shape, perm):
-        target = _reshape_target(tuple(shape[axis] for axis in perm))
-        if target is not None:
-            name = editor.add_constant(f"{output}.shape", np.array(target, np.int64))
-            editor.change(number, kind="reshape", inputs=(source, name), attributes={"allowzero": False})
-            return True
     return False
+
+
+def _as_reshape(editor: Editor, number: int) -> None:
+    """A transpose that moves axes of size one only is a reshape, which costs nothing."""
+    node = editor.nodes[number]
+    perm: Perm = tuple(node.attributes["perm"])
+    shape = editor.shape(node.inputs[0])
+    if shape is None or not _order_kept(shape, perm):
+        return
+    target = _reshape_target(tuple(shape[axis] for axis in perm))
+    if target is not None:
+        name = editor.add_constant(f"{node.outputs[0]}.shape", np.array(target, np.int64))
+        inputs = (node.inputs[0], name)
+        editor.change(number, kind="reshape", inputs=inputs, attributes={"allowzero": False})
 
 
 def _order_kept(shape: tuple[Any, ...], perm: Perm) -> bool:
