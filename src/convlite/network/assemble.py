@@ -54,10 +54,7 @@ class _Assembly:
     def _expanded(self, lowered: Sequence[tuple[Node, Lowered]]) -> list[tuple[Node, Lowered]]:
         """The parts that do something, each followed by steps for the views of what it makes itself."""
         self.loose = {
-            slot
-            for _, part in lowered
-            for slot in part.writes
-            if part.loose or self.low.shapes[slot] is None
+            slot for _, part in lowered for slot in part.writes if part.loose or self.low.shapes[slot] is None
         }
         waiting: dict[int, list[int]] = {}
         for new, old in self.source.items():

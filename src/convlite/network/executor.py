@@ -24,8 +24,8 @@ _MOST_PROGRAMS = 8
 class Executor:
     """Runs a graph whose nodes are fused already.
 
-    Programs are kept for the last eight sets of shapes; making one happens under a lock, running one does not.
-    Weights are packed once for all of them.
+    Programs are kept for the last eight sets of shapes. Making one happens under a lock, running one does
+    not. Weights are packed once for all of them.
     """
 
     def __init__(self, graph: Graph) -> None:

@@ -5,11 +5,12 @@ Members of the .npz (or .safetensors) file:
     graph        the JSON text's bytes, uint8
     0, 1, ...    the arrays that the JSON names by number
 
-The JSON is {"format": "convlite network", "version": 1, "graph": {...}}. A graph is {"name", "inputs", "outputs",
-"nodes", "constants"}; an input or output is [name, dtype, shape], a node [kind, inputs, outputs, attributes, label];
-constants are {name: [number of the array, dtype]}: an array stored as float16 is widened to that dtype. Attribute
-values are JSON's own, lists standing for tuples, or {"array": number}, {"dtype": name}, {"float": "inf"},
-{"graph": {...}}. Files of version 1 stay readable: a kind that changes its meaning gets another name.
+The JSON is {"format": "convlite network", "version": 1, "graph": {...}}. A graph is {"name", "inputs",
+"outputs", "nodes", "constants"}; an input or output is [name, dtype, shape], a node [kind, inputs, outputs,
+attributes, label]; constants are {name: [number of the array, dtype]}: an array stored as float16 is widened
+to that dtype. Attribute values are JSON's own, lists standing for tuples, or {"array": number},
+{"dtype": name}, {"float": "inf"}, {"graph": {...}}. Files of version 1 stay readable: a kind that changes its
+meaning gets another name.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ _DEEPEST = 20  # graphs within graphs
 _MOST_NODES = 1_000_000
 _MOST_AXES = 64  # NumPy's
 _DTYPES = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128".split()
-)
+    f"{kind}{bits}"
+    for kind, sizes in {"int": (8, 16, 32, 64), "uint": (8, 16, 32, 64), "float": (16, 32, 64)}.items()
+    for bits in sizes
+) | {"bool", "complex64", "complex128"}
 
 
 def write_network(path: str | os.PathLike[str], graph: Graph, *, float16: bool = False) -> None:
@@ -56,13 +59,17 @@ def read_network(path: str | os.PathLike[str]) -> Graph:
     try:
         text = arrays.pop("graph")
     except KeyError:
-        raise ValueError(f"{name!r} holds arrays, but no network: see load_weights for weights files") from None
+        raise ValueError(
+            f"{name!r} holds arrays, but no network: see load_weights for weights files"
+        ) from None
     try:
         document = json.loads(text.tobytes())
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError("it does not say that it is a network")
         if document.get("version") != VERSION:
-            raise ValueError(f"its version is {document.get('version')}; this convlite reads version {VERSION}")
+            raise ValueError(
+                f"its version is {document.get('version')}; this convlite reads version {VERSION}"
+            )
         return _Reader(arrays).graph(document.get("graph"), 0)
     except RecursionError:
         raise ValueError(f"{name!r} is not a readable network: it is nested too deeply") from None
@@ -71,7 +78,7 @@ def read_network(path: str | os.PathLike[str]) -> Graph:
 
 
 class _Writer:
-    """Graphs to JSON values, arrays into a dictionary under numbers; an array that occurs twice is held once."""
+    """Graphs to JSON values, arrays into a dictionary under numbers, each once however often it occurs."""
 
     def __init__(self, arrays: dict[str, Array], half: bool) -> None:
         self.arrays, self.half = arrays, half
@@ -89,7 +96,9 @@ class _Writer:
         }
 
     def value(self, value: Value) -> list[Any]:
-        shape = None if value.shape is None else [int(s) if not isinstance(s, str) else s for s in value.shape]
+        shape = (
+            None if value.shape is None else [int(s) if not isinstance(s, str) else s for s in value.shape]
+        )
         return [value.name, value.dtype.name, shape]
 
     def node(self, node: Node) -> list[Any]:
@@ -123,7 +132,9 @@ class _Writer:
             with np.errstate(over="ignore"):
                 stored = stored.astype(np.float16)
             if not np.array_equal(np.isfinite(stored), np.isfinite(array)):
-                raise ValueError(f"the weight {name!r} has numbers too large for float16; save it without float16")
+                raise ValueError(
+                    f"the weight {name!r} has numbers too large for float16; save it without float16"
+                )
         self.arrays[str(number)] = stored
         self.numbers[id(array)] = (number, array)
         return number
@@ -215,4 +226,5 @@ def _want(value: Any, kind: type, what: str) -> Any:
 def _dtype(name: Any) -> np.dtype[Any]:
     if name not in _DTYPES:
         raise ValueError(f"a dtype {name!r}")
-    return np.dtype(name)
+    result: np.dtype[Any] = np.dtype(name)
+    return result

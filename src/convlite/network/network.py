@@ -20,9 +20,9 @@ __all__ = ["Network"]
 class Network:
     """A network: graph and weights, callable with arrays.
 
-    `convlite.load` makes one from a file. A network is immutable: many threads may call it at once, it pickles
-    (the graph travels, programs are made again), and it may be used after a fork. The first call with inputs
-    of new shapes plans for them; the plans for the last eight sets of shapes are kept.
+    `convlite.load` makes one from a file. A network is immutable: many threads may call it at once, it
+    pickles (the graph travels, programs are made again), and it may be used after a fork. The first call with
+    inputs of new shapes plans for them; the plans for the last eight sets of shapes are kept.
 
     graph: what it computes. layout: None, or "NHWC" to take and give images channels last where the graph has
     them channels first.
@@ -74,9 +74,10 @@ class Network:
     def __call__(self, *arrays: npt.ArrayLike, **named: npt.ArrayLike) -> Any:
         """The output for these inputs: an array; a tuple in the file's order where there are several.
 
-        Inputs come by position or by name; names that are no identifiers as `net(**{"input:0": x})`. Each must
-        have the declared dtype and fit the declared shape. Outputs are new arrays.
-        Raises TypeError for a wrong number of inputs, an unknown name or a wrong dtype, ValueError for a shape.
+        Inputs come by position or by name; names that are no identifiers as `net(**{"input:0": x})`. Each
+        must have the declared dtype and fit the declared shape. Outputs are new arrays.
+        Raises TypeError for a wrong number of inputs, an unknown name or a wrong dtype, ValueError for a
+        shape.
         """
         outputs = self._executor.run(self._checked(arrays, named))
         return outputs[0] if len(outputs) == 1 else outputs
@@ -86,15 +87,18 @@ class Network:
     ) -> Any:
         """`self(x)` for a network of one input, `batch_size` samples at a time.
 
-        x: an array, or an iterable of arrays (batches), whose results are joined. progress: True shows a bar on
-        stderr; a function is called with (samples done, samples in all, 0 where unknown) after every batch.
+        x: an array, or an iterable of arrays (batches), whose results are joined. progress: True shows a bar
+        on stderr; a function is called with (samples done, samples in all; 0 where unknown) after each batch.
         Returns an array, or a tuple of arrays where the network has several outputs.
         Raises ValueError where there is nothing to compute or the network has several inputs.
         """
         size = as_size(batch_size, "batch_size")
         if len(self.inputs) != 1:
-            raise ValueError(f"predict takes a network of one input; {self.name} has {len(self.inputs)}: call it")
-        if hasattr(x, "__next__") or (isinstance(x, Iterable) and not hasattr(x, "__array__") and not _nested(x)):
+            raise ValueError(
+                f"predict takes a network of one input; this one has {len(self.inputs)}: call it"
+            )
+        batches: Iterable[Any]
+        if isinstance(x, Iterable) and not hasattr(x, "__array__") and not _nested(x):
             batches, total = x, 0
         else:
             array = np.asarray(x)
@@ -149,19 +153,20 @@ def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]]) -> Arr
     except ValueError as error:
         raise ValueError(f"the input {value.name!r} is not an array: {error}") from None
     if array.dtype != value.dtype:
-        hint = f"write x.astype(np.{value.dtype.name})" if isinstance(given, np.ndarray) else (
-            f"write np.asarray(x, np.{value.dtype.name})"
+        hint = (
+            f"write x.astype(np.{value.dtype.name})"
+            if isinstance(given, np.ndarray)
+            else (f"write np.asarray(x, np.{value.dtype.name})")
         )
         if array.dtype == np.uint8 and value.dtype.kind == "f":
             hint += ", and scale it as the network was trained (often / 255)"
         raise TypeError(f"the input {value.name!r} must be {value.dtype}; got {array.dtype}: {hint}")
     shape = value.shape
     if shape is not None:
+        told = f"the input {value.name!r} must have the shape {described_shape(shape)}"
         if array.ndim != len(shape):
             hint = "; is the batch axis missing? Write x[None]" if array.ndim == len(shape) - 1 else ""
-            raise ValueError(
-                f"the input {value.name!r} must have the shape {described_shape(shape)}; got {array.shape}{hint}"
-            )
+            raise ValueError(f"{told}; got {array.shape}{hint}")
         for size, wanted in zip(array.shape, shape, strict=True):
             if isinstance(wanted, str):
                 known, owner = sizes.setdefault(wanted, (size, value.name))
@@ -171,10 +176,7 @@ def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]]) -> Arr
                         f"in {owner!r} and must be the same in {described_shape(shape)}"
                     )
             elif size != wanted:
-                raise ValueError(
-                    f"the input {value.name!r} must have the shape {described_shape(shape)}; got {array.shape}"
-                    + _layout_hint(array.shape, shape)
-                )
+                raise ValueError(f"{told}; got {array.shape}" + _layout_hint(array.shape, shape))
     return np.ascontiguousarray(array, value.dtype)
 
 

@@ -176,8 +176,8 @@ class Program:
         for slot, offset, shape, dtype in self.buffers:
             size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
             frame[slot] = arena[offset : offset + size].view(dtype).reshape(shape)
-        for slot, source, shape, dtype in self.arena_views:
-            frame[slot] = frame[source].view(dtype).reshape(shape)
+        for slot, source, shape, kind in self.arena_views:
+            frame[slot] = frame[source].view(kind).reshape(shape)
         return frame
 
     def release(self) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..facts import Fact, Size, broadcast, difference, sum_of, times
 from ..graph import Array, Node
+from .elementwise import activated
 from .record import Arrays, Facts, Kind, dtype_of, exact, given, must_fit, optional, registered, shape_of
 from .windows import axes_of, count_of, links, padding_of
 
@@ -90,18 +91,6 @@ def _conv(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     x, kernel, bias = given(arrays, 0), given(arrays, 1), optional(arrays, 2)
     total = convolved(node, x, kernel)
     return (_finished(node, total if bias is None else total + bias, x.dtype),)
-
-
-def activated(activation: Any, values: Array) -> Array:
-    """A fused activation, None or (name, *parameters), of float64 values."""
-    from .elementwise import FORMULAS  # the vocabulary's own words for them
-
-    if activation is None:
-        return values
-    name, *parameters = (activation,) if isinstance(activation, str) else activation
-    if name not in FORMULAS:
-        raise ValueError(f"there is no activation {name!r}; there are {', '.join(sorted(FORMULAS))}")
-    return FORMULAS[name](values, *parameters)
 
 
 def _finished(node: Node, total: Array, dtype: Any) -> Array:

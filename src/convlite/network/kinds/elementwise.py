@@ -12,7 +12,7 @@ from ..facts import Fact, broadcast
 from ..graph import Array, Node
 from .record import Arrays, Facts, Kind, dtype_of, exact, given, like_first, optional, registered
 
-__all__ = ["FORMULAS", "KINDS", "cast_to"]
+__all__ = ["FORMULAS", "KINDS", "activated", "cast_to"]
 
 KINDS: dict[str, Kind] = {}
 BOOL = np.dtype(bool)
@@ -37,8 +37,8 @@ def _erf(v: Array) -> Array:
 
 def _gelu(v: Array, approximate: Any = False) -> Array:
     if approximate in (True, "tanh"):
-        return 0.5 * v * (1 + np.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)))
-    return 0.5 * v * (1 + _erf(v / math.sqrt(2)))
+        return np.asarray(0.5 * v * (1 + np.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))))
+    return np.asarray(0.5 * v * (1 + _erf(v / math.sqrt(2))))
 
 
 def _elu(v: Array, alpha: float = 1.0) -> Array:
@@ -108,6 +108,20 @@ PARAMETERS = {
     "hard_sigmoid": ("alpha", "beta"),
     "shrink": ("bias", "lambd"),
 }
+
+
+def activated(activation: Any, values: Array) -> Array:
+    """A fused activation, None or (name, *parameters), of float64 values."""
+    if activation is None:
+        return values
+    name, *parameters = (activation,) if isinstance(activation, str) else activation
+    if name == "prelu":
+        return np.where(values < 0, values * np.asarray(parameters[0], np.float64), values)
+    if name == "gelu_tanh":
+        name, parameters = "gelu", [True]
+    if name not in FORMULAS:
+        raise ValueError(f"there is no activation {name!r}; there are {', '.join(sorted(FORMULAS))}")
+    return FORMULAS[name](values, *parameters)
 
 
 @registered(KINDS, *FORMULAS, infer=like_first)
@@ -209,7 +223,9 @@ COMPARISONS: dict[str, Callable[[Array, Array], Any]] = {
 @registered(KINDS, *BINARY, infer=_arithmetic_facts)
 def _binary(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     a, b = given(arrays, 0), given(arrays, 1)
-    return (np.asarray(BINARY[node.kind](node, a, b)).astype(a.dtype, copy=False),)
+    result = np.asarray(BINARY[node.kind](node, a, b)).astype(a.dtype, copy=False)
+    activation = node.attributes.get("activation")  # where a pass fused one
+    return (result if activation is None else activated(activation, exact(result)).astype(a.dtype),)
 
 
 def _comparison_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:

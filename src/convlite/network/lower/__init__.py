@@ -1,7 +1,7 @@
 """Which step computes a node: a table kind -> rule, in families.
 
-A rule looks at a node and what is known of its values, and gives a Lowered, or None where it has nothing better
-than NumPy; then `generic` takes the kind's own NumPy function. Importing this package fills the table.
+A rule looks at a node and what is known of its values, and gives a Lowered, or None where it has nothing
+better than NumPy; then `generic` takes the kind's own NumPy function. Importing this package fills the table.
 """
 
 from __future__ import annotations

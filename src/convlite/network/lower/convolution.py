@@ -122,7 +122,7 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
         inner = low.view(source, (images, 1, sizes[0], cin))
         outer = low.view(target, (images, 1, *out_shape[1:]))
     if isinstance(padding, str):
-        size: Any = (out_shape[1:-1] if len(sizes) == 2 else (1, out_shape[1]))
+        size: Any = out_shape[1:-1] if len(sizes) == 2 else (1, out_shape[1])
         extra = None
     else:
         padding = tuple(tuple(pair) for pair in padding)
@@ -145,7 +145,12 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
 
 
 def _extra(
-    sizes: list[int], out_shape: tuple[int, ...], kernel: tuple[int, ...], strides: Any, dilations: Any, padding: Any
+    sizes: list[int],
+    out_shape: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: Any,
+    dilations: Any,
+    padding: Any,
 ) -> tuple[int, int]:
     """The output_padding that leads to the output's sizes."""
     inputs = sizes if len(sizes) == 2 else [1, *sizes]
@@ -185,7 +190,7 @@ def dense_layer(node: Node, low: Lowering) -> Lowered | None:
 
 @rule("matmul")
 def matmul(node: Node, low: Lowering) -> Lowered | None:
-    """A dense product for each matrix of the stack: NumPy's own depends on the number of threads in its bits."""
+    """A dense product for each matrix of the stack: the bits of NumPy's own depend on the threads."""
     a, b = node.inputs
     if not _floats(low, a, b):
         return None
@@ -197,18 +202,22 @@ def matmul(node: Node, low: Lowering) -> Lowered | None:
     if len(right) == 2:
         if weights is not None:
             packed = _packed(low, b, weights, "dense")
-            run = call(dense, ("dense", None), {"activation": None}, source, packed, None, target)
-            return Lowered(run, (source,), (target,), how="dense")
+            step = call(dense, ("dense", None), {"activation": None}, source, packed, None, target)
+            return Lowered(step, (source,), (target,), how="dense")
 
-        def run(frame: Frame) -> None:
+        def plain(frame: Frame) -> None:
             dense(frame[source], frame[other], out=frame[target])
 
-        return Lowered(run, (source, other), (target,), how="dense")
+        return Lowered(plain, (source, other), (target,), how="dense")
     stack = shape[:-2]
     lefts, rights = (*stack, *left[-2:]), (*stack, *right[-2:])
 
     def stacked(frame: Frame) -> None:
-        x, w, out = np.broadcast_to(frame[source], lefts), np.broadcast_to(frame[other], rights), frame[target]
+        x, w, out = (
+            np.broadcast_to(frame[source], lefts),
+            np.broadcast_to(frame[other], rights),
+            frame[target],
+        )
         for index in np.ndindex(stack):
             dense(x[index], w[index], out=out[index])
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ...activations import Spec, activate
-from ...pointwise import batch_norm
 from ..graph import Node
 from ..program import Frame, Lowered, Lowering
 from .table import activation_of, rule
@@ -81,9 +80,9 @@ def affine(node: Node, low: Lowering) -> Lowered | None:
     """x*scale + offset per channel."""
     x = node.inputs[0]
     held = [low.constants.get(name) for name in node.inputs[1:]]
-    if any(array is None for array in held) or not _float_only(low, node.inputs):
-        return None
     scale, offset = held
+    if scale is None or offset is None or not _float_only(low, node.inputs):
+        return None
     source, target = low.slot(x), low.slot(node.outputs[0])
     activation = activation_of(node.attributes["activation"])
 
@@ -109,6 +108,3 @@ def softmax(node: Node, low: Lowering) -> Lowered | None:
         activate(frame[source], "softmax", out=frame[target])
 
     return Lowered(run, (source,), (target,), how="softmax")
-
-
-__all__ = ["batch_norm"]

@@ -33,7 +33,9 @@ def pool(node: Node, low: Lowering) -> Lowered | None:
     if node.kind == "max_pool":
 
         def run(frame: Frame) -> None:
-            max_pool2d(frame[inner], window, strides=strides, padding=padding, dilations=dilations, out=frame[outer])
+            max_pool2d(
+                frame[inner], window, strides=strides, padding=padding, dilations=dilations, out=frame[outer]
+            )
 
     else:
         if dilations != (1, 1):

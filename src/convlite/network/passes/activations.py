@@ -1,7 +1,7 @@
 """Activations: recognised where exporters wrote them out in pieces, and fused into the node before.
 
-A fused activation is an attribute `activation = (name, *parameters)` of conv, conv_transpose, dense, affine, add
-and mul; the names are those of the kinds.
+A fused activation is an attribute `activation = (name, *parameters)` of conv, conv_transpose, dense, affine,
+add and mul; the names are those of the kinds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _clip(editor: Editor, number: int, node: Node) -> None:
         return
     low = editor.scalar(names[0]) if names[0] else -math.inf
     high = editor.scalar(names[1]) if names[1] else math.inf
-    if low == 0 and high in (6, math.inf) or (low == 0 and high is not None and high >= 3e38):
+    if (low == 0 and high in (6, math.inf)) or (low == 0 and high is not None and high >= 3e38):
         kind = "relu6" if high == 6 else "relu"
         editor.change(number, kind=kind, inputs=node.inputs[:1], attributes={})
 
@@ -51,7 +51,11 @@ def _bound(editor: Editor, number: int, node: Node) -> None:
     """max(x, 0) is relu; min(relu(x), 6) is relu6."""
     for x, c in (node.inputs, node.inputs[::-1]):
         value = editor.scalar(c)
-        if value is None or editor.constant(x) is not None or editor.shape(x) != editor.shape(node.outputs[0]):
+        if (
+            value is None
+            or editor.constant(x) is not None
+            or editor.shape(x) != editor.shape(node.outputs[0])
+        ):
             continue
         if node.kind == "max" and value == 0:
             editor.change(number, kind="relu", inputs=(x,), attributes={})
@@ -115,7 +119,7 @@ def _is_gate(editor: Editor, node: Node) -> bool:
 
 def _product(editor: Editor, number: int, node: Node) -> None:
     """x*sigmoid(x), x*hard_sigmoid(x), c*x*(1 + erf(x/sqrt 2)), c*x*(1 + tanh(...)), x*tanh(softplus(x))."""
-    if editor.facts[node.outputs[0]].dtype.kind != "f" or node.attributes.get("activation") is not None:
+    if not editor.is_float(node.outputs[0]) or node.attributes.get("activation") is not None:
         return
     factors: list[str] = []
     if node.kind == "div":
@@ -206,7 +210,7 @@ def _flat(editor: Editor, name: str, found: list[str]) -> list[str]:
 
 
 def fuse_activations(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
-    """An activation that alone reads what conv, conv_transpose, dense, affine, add or mul write becomes theirs."""
+    """An activation that alone reads what a node of FUSED_INTO writes becomes that node's."""
     editor = Editor(graph, facts)
     for number in editor.order():
         if number not in editor.nodes:
@@ -219,7 +223,7 @@ def fuse_activations(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
         before = editor.producer(source)
         if before is None or before.kind not in FUSED_INTO or editor.only_reader(source) is None:
             continue
-        if before.attributes.get("activation") is not None or editor.facts[source].dtype.kind != "f":
+        if before.attributes.get("activation") is not None or not editor.is_float(source):
             continue
         place = editor.number(source)
         editor.remove(number)

@@ -63,9 +63,15 @@ def _absorb(editor: Editor, number: int, node: Node) -> None:
         return
     source, scale, offset = parts
     before = editor.producer(source)
-    if before is None or editor.only_reader(source) is None or before.attributes.get("activation") is not None:
+    if (
+        before is None
+        or editor.only_reader(source) is None
+        or before.attributes.get("activation") is not None
+    ):
         return
     output, dtype = node.outputs[0], editor.facts[source].dtype
+    if dtype is None:
+        return
     if editor.facts[output].shape is None or editor.facts[output].shape != editor.facts[source].shape:
         return  # the constant widens the array
     if before.kind in _WEIGHTED:
@@ -89,8 +95,9 @@ def _absorb(editor: Editor, number: int, node: Node) -> None:
         return
     place = editor.number(source)
     editor.remove(number)
-    editor.change(place, kind=changed.kind, inputs=changed.inputs, outputs=(output,),
-                  attributes=changed.attributes)
+    editor.change(
+        place, kind=changed.kind, inputs=changed.inputs, outputs=(output,), attributes=changed.attributes
+    )
 
 
 def _channels(editor: Editor, name: str) -> int | None:
@@ -110,7 +117,7 @@ def _parts(editor: Editor, node: Node) -> tuple[str, Array, Array] | None:
         return node.inputs[0], np.asarray(held[0], np.float64), np.asarray(held[1], np.float64)
     if node.kind not in ("add", "sub", "mul", "div") or node.attributes.get("activation") is not None:
         return None
-    if editor.facts[node.outputs[0]].dtype.kind != "f":
+    if not editor.is_float(node.outputs[0]):
         return None
     left, right = (_vector(editor, name, node.outputs[0]) for name in node.inputs)
     a, b = node.inputs

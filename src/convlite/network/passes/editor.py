@@ -26,7 +26,9 @@ class Editor:
         self.constants: dict[str, Array] = dict(graph.constants)
         self.nodes: dict[int, Node] = {}
         self._producer: dict[str, int] = {}
-        self._readers: dict[str, dict[int, None]] = {}  # ordered sets, so that results do not depend on hashes
+        self._readers: dict[
+            str, dict[int, None]
+        ] = {}  # ordered sets, so that results do not depend on hashes
         self.outputs = {value.name for value in graph.outputs}
         self.inputs = {value.name for value in graph.inputs}
         self._taken = self.inputs | set(self.constants)
@@ -95,6 +97,11 @@ class Editor:
         shape = self.shape(name)
         return None if shape is None else len(shape)
 
+    def is_float(self, name: str) -> bool:
+        """Whether a value is of floats."""
+        dtype = self.facts[name].dtype
+        return dtype is not None and dtype.kind == "f"
+
     def of_kind(self, *kinds: str) -> Iterator[tuple[int, Node]]:
         """The nodes of some kinds, those that are still there when their turn comes."""
         for number in self.order():
@@ -120,7 +127,9 @@ class Editor:
         self.facts[name] = Fact(value.dtype, value.shape, self.constants[name])
         return name
 
-    def add(self, kind: str, inputs: tuple[str, ...], fact: Fact, /, label: str = "", **attributes: Any) -> str:
+    def add(
+        self, kind: str, inputs: tuple[str, ...], fact: Fact, /, label: str = "", **attributes: Any
+    ) -> str:
         """A new node with one output; the output's name."""
         name = self.fresh(f"{inputs[0]}.{kind}" if inputs else kind)
         self._insert(Node(kind, inputs, (name,), attributes, label))
@@ -148,7 +157,8 @@ class Editor:
         """Let everyone who reads `old` read `new`. The node that wrote `old` may then be dead.
 
         Where `old` is an output of the graph, the node that writes `new` writes `old` instead, since outputs
-        keep their names; if that cannot be (new is an input, a constant, another output), an `identity` stays.
+        keep their names; if that cannot be (new is an input, a constant, another output), an `identity`
+        stays.
         """
         for reader in self.readers(old):
             node = self.nodes[reader]

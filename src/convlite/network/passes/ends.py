@@ -12,8 +12,8 @@ __all__ = ["channels_last_ends"]
 
 
 def channels_last_ends(graph: Graph) -> Graph:
-    """Take off the transposes at inputs and outputs: an input that is read only by transposes to channels last
-    comes channels last, an output that a transpose from channels last writes is left so. Others stay."""
+    """Take off the transposes at inputs and outputs: an input that is read only by transposes to channels
+    last comes channels last, an output that a transpose from channels last writes is left so."""
     editor = Editor(graph, facts_of(graph))
     inputs: list[Value] = []
     for value in graph.inputs:
@@ -31,11 +31,11 @@ def channels_last_ends(graph: Graph) -> Graph:
             inputs.append(value)
     outputs: list[Value] = []
     for value in graph.outputs:
-        node = editor.producer(value.name)
+        last = editor.producer(value.name)
         rank = 0 if value.shape is None else len(value.shape)
         perm = (0, rank - 1, *range(1, rank - 1))
-        if rank >= 3 and node is not None and node.kind == "transpose":
-            source, found = node.inputs[0], tuple(node.attributes["perm"])
+        if rank >= 3 and last is not None and last.kind == "transpose":
+            source, found = last.inputs[0], tuple(last.attributes["perm"])
             if found == perm and source not in editor.outputs and source not in editor.inputs:
                 assert value.shape is not None
                 turned = tuple(value.shape[axis] for axis in (0, *range(2, rank), 1))

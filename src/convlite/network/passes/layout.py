@@ -185,7 +185,7 @@ def _elementwise(editor: Editor, number: int) -> bool:
             plain += 1
     if plain > perms.count(perm):
         return False
-    inputs = []
+    inputs: list[str] = []
     for name, entry in zip(node.inputs, found, strict=True):
         if not name:
             inputs.append(name)
@@ -331,10 +331,6 @@ def _resize(editor: Editor, number: int) -> bool:
     return _finish(editor, number, perm, inputs=(source, *node.inputs[1:]), attributes=attributes)
 
 
-def _split(editor: Editor, number: int) -> bool:
-    return _along(editor, number)
-
-
 def _reduce(editor: Editor, number: int) -> bool:
     """With keepdims the transpose stays; without, what is left of it."""
     node = editor.nodes[number]
@@ -462,8 +458,14 @@ def _reshape(editor: Editor, number: int) -> bool:
     if target is None:
         return False
     sizes = editor.add_constant(f"{output}.shape", np.array(target, np.int64))
-    return _finish(editor, number, inverse(tuple(flat)), kind="reshape", inputs=(source, sizes),
-                   attributes={"allowzero": False})
+    return _finish(
+        editor,
+        number,
+        inverse(tuple(flat)),
+        kind="reshape",
+        inputs=(source, sizes),
+        attributes={"allowzero": False},
+    )
 
 
 def factor_groups(
@@ -535,26 +537,28 @@ def _into_dense(editor: Editor, number: int) -> bool:
     return True
 
 
-_UNARY = (
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_UNARY = _words(
     "relu relu6 sigmoid tanh silu gelu hard_swish mish softsign selu elu celu leaky_relu thresholded_relu "
     "hard_sigmoid softplus shrink abs neg exp log sqrt reciprocal sign floor ceil round erf sin cos tan asin "
     "acos atan sinh cosh asinh acosh atanh not isnan isinf bitwise_not swish cast identity"
-).split()
-_BROADCASTING = (
+)
+_BROADCASTING = _words(
     "add sub mul div pow mod and or xor equal less less_equal greater greater_equal bitwise_and bitwise_or "
     "bitwise_xor max min sum mean where prelu clip"
-).split()
+)
+_REDUCTIONS = _words(
+    "reduce_sum reduce_mean reduce_max reduce_min reduce_prod reduce_l1 reduce_l2 reduce_log_sum "
+    "reduce_log_sum_exp reduce_sum_square"
+)
 
 _SINK: dict[str, Callable[[Editor, int], bool]] = {
     **dict.fromkeys((*_UNARY, *_BROADCASTING), _elementwise),
     **dict.fromkeys(("softmax", "log_softmax", "hardmax", "split", "lp_normalize"), _along),
-    **dict.fromkeys(
-        (
-            "reduce_sum reduce_mean reduce_max reduce_min reduce_prod reduce_l1 reduce_l2 reduce_log_sum "
-            "reduce_log_sum_exp reduce_sum_square"
-        ).split(),
-        _reduce,
-    ),
+    **dict.fromkeys(_REDUCTIONS, _reduce),
     "arg_max": _arg,
     "arg_min": _arg,
     "layer_norm": _layer_norm,

@@ -33,11 +33,15 @@ def fold_padding(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
             if held is None:
                 continue
             axes = [int(axis) % rank for axis in held.reshape(-1)]  # type: ignore[assignment]
-        around = {axis: (0, 0) for axis in range(rank)}
+        around = dict.fromkeys(range(rank), (0, 0))
         half = len(pads) // 2
         for place, axis in enumerate(axes):
             around[axis] = (int(pads[place]), int(pads[half + place]))
-        if around[0] != (0, 0) or around[rank - 1] != (0, 0) or min(min(pair) for pair in around.values()) < 0:
+        if (
+            around[0] != (0, 0)
+            or around[rank - 1] != (0, 0)
+            or min(min(pair) for pair in around.values()) < 0
+        ):
             continue
         total = tuple(
             (own[0] + around[axis][0], own[1] + around[axis][1]) for axis, own in enumerate(padding, start=1)
