@@ -177,8 +177,8 @@ def dense_layer(node: Node, low: Lowering) -> Lowered | None:
     options = {"activation": activation}
     if weights is not None:
         packed = _packed(low, kernel, weights, "dense")
-        run = call(dense, ("dense", activation), options, source, packed, offsets, target)
-        return Lowered(run, (source,), (target,), how="dense")
+        step = call(dense, ("dense", activation), options, source, packed, offsets, target)
+        return Lowered(step, (source,), (target,), how="dense")
     low.shape(kernel)
     other = low.slot(kernel)
 
