@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from ..graph import Node
-from . import convolution, elementwise, normalization, pooling, reductions, selection, shapes
+from . import (
+    control,
+    convolution,
+    elementwise,
+    images,
+    normalization,
+    pooling,
+    quantization,
+    recurrent,
+    reductions,
+    sampling,
+    selection,
+    shapes,
+)
 from .record import Kind, named
 
 __all__ = ["KINDS", "Kind", "kind_of", "named"]
 
-FAMILIES = (convolution, pooling, normalization, elementwise, reductions, shapes, selection)
+FAMILIES = (
+    *(convolution, pooling, normalization, elementwise, reductions, shapes, selection),
+    *(images, sampling, recurrent, quantization, control),
+)
 KINDS: dict[str, Kind] = {name: kind for family in FAMILIES for name, kind in family.KINDS.items()}
 
 
