@@ -44,7 +44,19 @@ def interpreted(
     graph: Graph, inputs: Mapping[str, npt.ArrayLike] | Sequence[npt.ArrayLike]
 ) -> dict[str, Array]:
     """Every value of a graph by name: inputs, constants and what the nodes write."""
-    values = _checked(graph, inputs)
+    return _completed(graph, _checked(graph, inputs))
+
+
+def interpreted_inside(graph: Graph, arrays: Sequence[Array | None]) -> tuple[Array, ...]:
+    """The outputs of a graph that a node holds; its inputs are trusted, and None where they are left out."""
+    if len(arrays) != len(graph.inputs):
+        raise ValueError(f"the graph {graph.name!r} has {len(graph.inputs)} inputs, not {len(arrays)}")
+    pairs = zip(graph.inputs, arrays, strict=True)
+    values = _completed(graph, {value.name: array for value, array in pairs if array is not None})
+    return tuple(values[value.name] for value in graph.outputs)
+
+
+def _completed(graph: Graph, values: dict[str, Array]) -> dict[str, Array]:
     values.update(graph.constants)
     for node in graph.nodes:
         arrays = [values[name] if name else None for name in node.inputs]

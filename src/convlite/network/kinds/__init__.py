@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from ..graph import Node
-from . import convolution, elementwise, fused, normalization, pooling, reductions, selection, shapes
+from . import (
+    control,
+    convolution,
+    elementwise,
+    fused,
+    images,
+    normalization,
+    pooling,
+    quantization,
+    recurrent,
+    reductions,
+    sampling,
+    selection,
+    shapes,
+)
 from .record import Kind, named
 
 __all__ = ["KINDS", "Kind", "kind_of", "named"]
 
-FAMILIES = (convolution, pooling, normalization, elementwise, reductions, shapes, selection, fused)
+FAMILIES = (
+    *(convolution, pooling, normalization, elementwise, reductions, shapes, selection),
+    *(images, sampling, recurrent, quantization, control, fused),
+)
 KINDS: dict[str, Kind] = {name: kind for family in FAMILIES for name, kind in family.KINDS.items()}
 
 

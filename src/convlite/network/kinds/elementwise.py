@@ -22,13 +22,11 @@ BOOL = np.dtype(bool)
 
 
 def _sigmoid(v: Array) -> Array:
-    result: Array = 1 / (1 + np.exp(-v))
-    return result
+    return 1 / (1 + np.exp(-v))
 
 
 def _softplus(v: Array) -> Array:
-    result: Array = np.logaddexp(0.0, v)
-    return result
+    return np.logaddexp(0.0, v)
 
 
 def _erf(v: Array) -> Array:
@@ -37,8 +35,11 @@ def _erf(v: Array) -> Array:
 
 def _gelu(v: Array, approximate: Any = False) -> Array:
     if approximate in (True, "tanh"):
-        return np.asarray(0.5 * v * (1 + np.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))))
-    return np.asarray(0.5 * v * (1 + _erf(v / math.sqrt(2))))
+        gate: Array = np.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))
+    else:
+        gate = _erf(v / math.sqrt(2))
+    result: Array = 0.5 * v * (1 + gate)
+    return result
 
 
 def _elu(v: Array, alpha: float = 1.0) -> Array:
