@@ -13,7 +13,7 @@ from .assemble import assemble
 from .graph import Array, Graph
 from .infer import facts_of
 from .lower import lower_node
-from .passes import fold_constants
+from .passes import optimised
 from .program import Lowering, Program
 
 __all__ = ["Executor"]
@@ -60,7 +60,7 @@ class Executor:
         graph = self.graph
         facts = facts_of(graph, by_name)
         if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
-            graph = fold_constants(graph, facts)
+            graph = optimised(graph, by_name)  # what hung on unknown sizes can be seen through now
             facts = facts_of(graph, by_name)
         low = Lowering(facts, MappingProxyType(dict(graph.constants)), self._packed)
         lowered = [(node, lower_node(node, low)) for node in graph.nodes]

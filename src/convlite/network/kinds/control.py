@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from ..facts import Fact, Shape, Size, same_size
 from ..graph import Array, Graph, Node
 from .record import Arrays, Facts, Kind, axis_of, given, optional, registered
 
-__all__ = ["KINDS"]
+__all__ = ["KINDS", "Runner", "branched", "looped", "scanned"]
 
 KINDS: dict[str, Kind] = {}
+Runner = Callable[[Graph, Sequence[Array | None]], tuple[Array, ...]]
 
 
 def _run(graph: Graph, arrays: Sequence[Array | None]) -> tuple[Array, ...]:
@@ -68,7 +69,12 @@ def _if_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
 
 @registered(KINDS, "if_", infer=_if_facts)
 def _if(node: Node, arrays: Arrays) -> tuple[Array, ...]:
-    return _run(_branch(node, given(arrays, 0)), arrays[1:])
+    return branched(node, arrays, _run)
+
+
+def branched(node: Node, arrays: Arrays, run: Runner) -> tuple[Array, ...]:
+    """The branch that the condition chooses, run by `run`."""
+    return run(_branch(node, given(arrays, 0)), arrays[1:])
 
 
 # ---- loop ----
@@ -99,6 +105,10 @@ def _loop_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
 
 @registered(KINDS, "loop", infer=_loop_facts)
 def _loop(node: Node, arrays: Arrays) -> tuple[Array, ...]:
+    return looped(node, arrays, _run)
+
+
+def looped(node: Node, arrays: Arrays, run: Runner) -> tuple[Array, ...]:
     """The body: (turn, condition, carried..., captured...) -> (condition, carried..., collected...)."""
     body, count = node.attributes["body"], int(node.attributes["carried"])
     most, going = optional(arrays, 0), optional(arrays, 1)
@@ -108,7 +118,7 @@ def _loop(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     rows: list[list[Array]] = [[] for _ in body.outputs[1 + count :]]
     turn = 0
     while more and (limit is None or turn < limit):
-        out = _run(body, [np.array(turn, np.int64), np.array(more), *state, *outside])
+        out = run(body, [np.array(turn, np.int64), np.array(more), *state, *outside])
         more, state = bool(out[0].reshape(-1)[0]), list(out[1 : 1 + count])
         for row, array in zip(rows, out[1 + count :], strict=True):
             row.append(array)
@@ -162,10 +172,14 @@ def _scan_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
 
 @registered(KINDS, "scan", infer=_scan_facts)
 def _scan(node: Node, arrays: Arrays) -> tuple[Array, ...]:
+    return scanned(node, arrays, _run)
+
+
+def scanned(node: Node, arrays: Arrays, run: Runner) -> tuple[Array, ...]:
     """The body: (states..., slices..., captured...) -> (states..., collected...)."""
     body, states = node.attributes["body"], int(node.attributes["states"])
-    attributes, scanned = node.attributes, len(node.attributes["input_axes"])
-    state, outside = list(arrays[:states]), list(arrays[states + scanned :])
+    attributes, count = node.attributes, len(node.attributes["input_axes"])
+    state, outside = list(arrays[:states]), list(arrays[states + count :])
     sequences = []
     for number, (axis, backward) in enumerate(
         zip(attributes["input_axes"], attributes["input_reversed"], strict=True)
@@ -177,7 +191,7 @@ def _scan(node: Node, arrays: Arrays) -> tuple[Array, ...]:
         raise ValueError(f"the scanned inputs have {sorted(steps)} steps; all must have as many")
     rows: list[list[Array]] = [[] for _ in body.outputs[states:]]
     for step in range(steps.pop()):
-        out = _run(body, [*state, *(sequence[step] for sequence in sequences), *outside])
+        out = run(body, [*state, *(sequence[step] for sequence in sequences), *outside])
         state = list(out[:states])
         for row, array in zip(rows, out[states:], strict=True):
             row.append(array)

@@ -6,8 +6,8 @@ better than NumPy; then `generic` takes the kind's own NumPy function. Importing
 
 from __future__ import annotations
 
-from . import convolution, elementwise, shapes, windows
+from . import control, convolution, elementwise, recurrent, shapes, windows
 from .generic import lower_node
 from .table import RULES
 
-__all__ = ["RULES", "convolution", "elementwise", "lower_node", "shapes", "windows"]
+__all__ = ["RULES", "control", "convolution", "elementwise", "lower_node", "recurrent", "shapes", "windows"]

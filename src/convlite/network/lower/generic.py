@@ -2,20 +2,55 @@
 
 from __future__ import annotations
 
-from ..graph import Array, Node
+import numpy as np
+
+from ..graph import Array, Graph, Node, Value
 from ..kinds import KINDS
 from ..program import Frame, Lowered, Lowering
-from .table import RULES
+from .table import RULES, SHAPELESS
 
-__all__ = ["lower_node"]
+__all__ = ["by_numpy", "lower_node"]
 
 
 def lower_node(node: Node, low: Lowering) -> Lowered:
     """The step for a node."""
     rule = RULES.get(node.kind)
-    known = all(low.facts[name].concrete for name in (*node.inputs, *node.outputs) if name)
-    lowered = rule(node, low) if rule is not None and known else None
-    return lowered if lowered is not None else by_numpy(node, low)
+    if rule is not None:
+        known = all(low.facts[name].concrete for name in (*node.inputs, *node.outputs) if name)
+        if known or node.kind in SHAPELESS:
+            lowered = rule(node, low)
+            if lowered is not None:
+                return lowered
+        elif node.kind in _LATE:
+            return later(node, low)
+    return by_numpy(node, low)
+
+
+# Kinds whose NumPy form is the slow definition: where shapes show only during a run, they are planned then.
+_LATE = frozenset(("conv", "conv_transpose", "dense", "matmul", "max_pool", "avg_pool", "lstm", "gru"))
+
+
+def later(node: Node, low: Lowering) -> Lowered:
+    """A network of this node alone, which plans for the shapes that it meets."""
+    from ..executor import Executor
+
+    constants = {name: low.constants[name] for name in node.inputs if name in low.constants}
+    names = [name for name in dict.fromkeys(node.inputs) if name and name not in constants]
+    facts = low.facts
+    for name in (*names, *node.outputs):
+        if name and facts[name].dtype is None:
+            return by_numpy(node, low)
+    values = [Value(name, facts[name].dtype, None) for name in names]  # type: ignore[arg-type]
+    outputs = [Value(name, facts[name].dtype, None) for name in node.outputs if name]  # type: ignore[arg-type]
+    executor = Executor(Graph.of(values, outputs, [node], constants, name=node.label or node.kind))
+    reads, writes = (tuple(low.slot(value.name) for value in part) for part in (values, outputs))
+
+    def run(frame: Frame) -> None:
+        arrays = [np.ascontiguousarray(frame[slot]) for slot in reads]
+        for slot, result in zip(writes, executor.run(arrays), strict=True):
+            frame[slot] = result
+
+    return Lowered(run, reads, writes, loose=True, how=f"{node.kind}, planned when it runs")
 
 
 def by_numpy(node: Node, low: Lowering) -> Lowered:

@@ -9,19 +9,22 @@ from ...activations import ELU, LeakyReLU, PReLU, Spec
 from ..graph import Node
 from ..program import Lowered, Lowering
 
-__all__ = ["RULES", "Rule", "activation_of", "rule"]
+__all__ = ["RULES", "SHAPELESS", "Rule", "activation_of", "rule"]
 
 Rule = Callable[[Node, Lowering], Lowered | None]
 RULES: dict[str, Rule] = {}
+SHAPELESS: set[str] = set()  # kinds whose rules do not ask for shapes
 
 
-def rule(*kinds: str) -> Callable[[Rule], Rule]:
+def rule(*kinds: str, shapeless: bool = False) -> Callable[[Rule], Rule]:
     """Enter a rule for some kinds."""
 
     def enter(function: Rule) -> Rule:
         for kind in kinds:
             assert kind not in RULES, kind
             RULES[kind] = function
+            if shapeless:
+                SHAPELESS.add(kind)
         return function
 
     return enter

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..facts import Fact
-from ..graph import Graph
+from ..graph import Graph, Node
 from ..infer import facts_of
 from .activations import fuse_activations, recognise_activations
 from .affine import fold_affine
@@ -40,8 +40,14 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def optimised(graph: Graph) -> Graph:
-    """The graph after all passes."""
+def optimised(graph: Graph, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+    """The graph after all passes, branches and loops included; for inputs of these shapes where given."""
+    graph = graph.with_(nodes=tuple(_inside(node) for node in graph.nodes))
     for function in PASSES:
-        graph = function(graph, facts_of(graph))
+        graph = function(graph, facts_of(graph, input_shapes))
     return graph
+
+
+def _inside(node: Node) -> Node:
+    changed = {name: optimised(value) for name, value in node.attributes.items() if isinstance(value, Graph)}
+    return node.with_(attributes={**node.attributes, **changed}) if changed else node

@@ -34,7 +34,7 @@ class Editor:
         self._taken = self.inputs | set(self.constants)
         self._serial = 0
         for node in graph.nodes:
-            self._insert(node)
+            self.insert(node)
 
     # ---- questions ----
 
@@ -132,7 +132,7 @@ class Editor:
     ) -> str:
         """A new node with one output; the output's name."""
         name = self.fresh(f"{inputs[0]}.{kind}" if inputs else kind)
-        self._insert(Node(kind, inputs, (name,), attributes, label))
+        self.insert(Node(kind, inputs, (name,), attributes, label))
         self.facts[name] = fact
         return name
 
@@ -150,7 +150,7 @@ class Editor:
         """Replace fields of a node; the new node."""
         node = self.nodes[number].with_(**fields)
         self.remove(number)
-        self._insert(node, number)
+        self.insert(node, number)
         return node
 
     def replace(self, old: str, new: str) -> None:
@@ -180,7 +180,7 @@ class Editor:
                 inputs = self.nodes[reader].inputs
                 self.change(reader, inputs=tuple(old if name == new else name for name in inputs))
         else:
-            self._insert(Node("identity", (new,), (old,)))
+            self.insert(Node("identity", (new,), (old,)))
 
     def sweep(self) -> None:
         """Remove the nodes whose outputs nobody reads, and the constants that are left alone."""
@@ -198,7 +198,8 @@ class Editor:
         nodes = tuple(self.nodes[number] for number in self.order())
         return self._source.with_(nodes=nodes, constants=self.constants)
 
-    def _insert(self, node: Node, number: int | None = None) -> None:
+    def insert(self, node: Node, number: int | None = None) -> None:
+        """Put a node in, under a number of its own unless one is given."""
         if number is None:
             self._serial += 1
             number = self._serial

@@ -106,7 +106,7 @@ def _finish(editor: Editor, number: int, perm: Perm, **fields: Any) -> bool:
             continue
         fact = editor.facts[old]
         editor.facts[new] = _permuted(fact, back) if fact.shape is not None else fact
-        editor._insert(Node("transpose", (new,), (old,), {"perm": perm}, node.label))
+        editor.insert(Node("transpose", (new,), (old,), {"perm": perm}, node.label))
     return True
 
 
