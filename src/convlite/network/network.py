@@ -177,7 +177,7 @@ def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]]) -> Arr
                     )
             elif size != wanted:
                 raise ValueError(f"{told}; got {array.shape}" + _layout_hint(array.shape, shape))
-    return np.ascontiguousarray(array, value.dtype)
+    return np.asarray(array, value.dtype, order="C")
 
 
 def _layout_hint(got: tuple[int, ...], wanted: tuple[Any, ...]) -> str:

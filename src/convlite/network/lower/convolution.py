@@ -90,7 +90,7 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
         options = {**shared, "groups": groups, "activation": activation}
         run = call(conv2d, given, options, inner, packed, offsets, outer)
         how = "conv2d"
-    return Lowered(run, (source,), (target,), how=how)
+    return Lowered(run, (inner,), (target,), how=how)
 
 
 def _two(value: Any) -> Any:
@@ -141,7 +141,7 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
         "activation": activation,
     }
     run = call(conv2d_transpose, given, options, inner, packed, offsets, outer)
-    return Lowered(run, (source,), (target,), how="conv2d_transpose")
+    return Lowered(run, (inner,), (target,), how="conv2d_transpose")
 
 
 def _extra(

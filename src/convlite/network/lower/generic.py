@@ -26,6 +26,13 @@ def lower_node(node: Node, low: Lowering) -> Lowered:
     return by_numpy(node, low)
 
 
+def _own(result: Array, arrays: list[Array | None]) -> Array:
+    """The result, copied where it looks at an operand's memory: that is written over when it is free."""
+    if any(array is not None and np.may_share_memory(result, array) for array in arrays):
+        return np.array(result, order="C")
+    return result
+
+
 # Kinds whose NumPy form is the slow definition: where shapes show only during a run, they are planned then.
 _LATE = frozenset(("conv", "conv_transpose", "dense", "matmul", "max_pool", "avg_pool", "lstm", "gru"))
 
@@ -63,7 +70,7 @@ def by_numpy(node: Node, low: Lowering) -> Lowered:
         arrays: list[Array | None] = [frame[slot] if slot >= 0 else None for slot in reads]
         for slot, result in zip(writes, compute(node, arrays), strict=False):
             if slot >= 0:
-                frame[slot] = result
+                frame[slot] = _own(result, arrays)
 
     used = tuple(slot for slot in reads if slot >= 0)
     return Lowered(run, used, tuple(slot for slot in writes if slot >= 0), loose=True, how="NumPy")

@@ -46,4 +46,4 @@ def pool(node: Node, low: Lowering) -> Lowered | None:
             x, out = frame[inner], frame[outer]
             avg_pool2d(x, window, strides=strides, padding=padding, count_include_pad=count, out=out)
 
-    return Lowered(run, (source,), (target,), how=f"{node.kind}2d")
+    return Lowered(run, (inner,), (target,), how=f"{node.kind}2d")
