@@ -19,6 +19,7 @@ from .graph import Array, Value, described_shape, frozen_array
 
 __all__ = [
     "Fact",
+    "at_least",
     "Shape",
     "Size",
     "broadcast",
@@ -307,13 +308,41 @@ def _extreme(a: Size, b: Size, name: str) -> Size:
 
 def _at_least(a: int | str, b: int | str) -> bool:
     """Whether a >= b for certain, all names being >= 1 (names of differences are not trusted)."""
+    return bool(at_least(a, b, 1))
+
+
+def at_least(a: Size, b: Size, smallest_name: int = 0) -> bool:
+    """Whether a >= b for certain, if all names are at least 0 (or smallest_name).
+
+    >>> at_least("N + 2", "N"), at_least("N", 0), at_least("N", 1), at_least("N", "M"), at_least("N", 1, 1)
+    (True, True, False, False, True)
+    >>> at_least("floor((N + 1)/2)", 0), at_least("floor((N - 3)/2)", 0)
+    (True, False)
+    """
+    if a is None or b is None:
+        return False
     gap = _terms(difference(a, b) or 0)
     least = gap.pop((), 0)
     for names, value in gap.items():
-        if value < 0 or any("(" in name for name in names):
+        if value < 0:
             return False
-        least += value
+        if not any("(" in name for name in names):
+            least += value * smallest_name
+        elif not all(_not_negative(name) for name in names):
+            return False
     return least >= 0
+
+
+def _not_negative(name: str) -> bool:
+    """Whether a name, or what stands in brackets, is certainly at least 0."""
+    if name.startswith("floor("):
+        above, _, below = name[len("floor(") : -1].rpartition("/")
+        return not below.startswith("-") and at_least(_unbracketed(above), 0)
+    return "(" not in name or (name.startswith("max(") and name.endswith(", 0)"))
+
+
+def _unbracketed(text: str) -> str:
+    return text[1:-1] if text.startswith("(") and text.endswith(")") else text
 
 
 # ---- shapes ----

@@ -11,6 +11,7 @@ import numpy as np
 from .facts import (
     Fact,
     Size,
+    at_least,
     difference,
     elementwise,
     floor_of,
@@ -174,9 +175,22 @@ def _objects(fact: Fact | None) -> Array | None:
     return None
 
 
-def _truth(a: Size, b: Size) -> Size:
+def _equal(a: Size, b: Size) -> Size:
     same = same_size(a, b)
+    if same is None and (_less(a, b) == 1 or _less(b, a) == 1):
+        return 0
     return None if same is None else int(same)
+
+
+def _less(a: Size, b: Size) -> Size:
+    """Whether a < b, as 0 or 1; None where that is open (a free size may be 0)."""
+    if at_least(b, sum_of(a, 1)):
+        return 1
+    return 0 if at_least(a, b) else None
+
+
+def _not(a: Size) -> Size:
+    return 1 - a if isinstance(a, int) else None
 
 
 def _chosen(condition: Size, a: Size, b: Size) -> Size:
@@ -205,7 +219,12 @@ ARITHMETIC: dict[str, Callable[..., Size]] = {
     "max": largest,
     "min": smallest,
     "sum": sum_of,
-    "equal": _truth,
+    "equal": _equal,
+    "less": _less,
+    "greater": lambda a, b: _less(b, a),
+    "less_equal": lambda a, b: _not(_less(b, a)),
+    "greater_equal": lambda a, b: _not(_less(a, b)),
+    "not": _not,
     "where": _chosen,
     "neg": lambda a: times(a, -1),
     "identity": lambda a: a,
