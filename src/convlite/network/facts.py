@@ -30,6 +30,7 @@ __all__ = [
     "listed",
     "merged",
     "merged_shapes",
+    "numbers",
     "product",
     "same_size",
     "smallest",
@@ -101,6 +102,13 @@ def listed(fact: Fact | None) -> list[Size] | None:
     if fact.shape is not None and len(fact.shape) <= 1 and all(isinstance(size, int) for size in fact.shape):
         return [None] * math.prod(size for size in fact.shape if isinstance(size, int))
     return None
+
+
+def numbers(fact: Fact | None) -> list[int] | None:
+    """The elements of a vector or scalar of integers, such as axes; None unless all are known."""
+    sizes = listed(fact)
+    found = [size for size in sizes or () if isinstance(size, int)]
+    return None if sizes is None or len(found) < len(sizes) else found
 
 
 # ---- sums of products of names: {names of a product: its coefficient} ----

@@ -203,11 +203,13 @@ def _quotient(a: Size, b: Size) -> Size:
     """ONNX's division of integers: towards zero."""
     if isinstance(a, int) and isinstance(b, int) and b:
         return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
-    return floor_of(a, b)
+    return floor_of(a, b) if at_least(a, 0) and at_least(b, 0) else None
 
 
 def _remainder(a: Size, b: Size) -> Size:
-    return difference(a, times(floor_of(a, b), b)) if isinstance(b, int) and b > 0 else None
+    return (
+        difference(a, times(floor_of(a, b), b)) if isinstance(b, int) and b > 0 and at_least(a, 0) else None
+    )
 
 
 ARITHMETIC: dict[str, Callable[..., Size]] = {
