@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import network_cases_rare  # noqa: F401  it and what it imports fill CASES
 import numpy as np
 import pytest
-from network_cases import CASES, node_of
+from network_pieces import CASES, node_of
 
 from convlite.network.facts import Fact, Size
 from convlite.network.graph import Node
