@@ -236,12 +236,8 @@ def test_given_shapes_bind_names_everywhere() -> None:
 def test_wrong_shapes_name_the_node() -> None:
     c = Chain("N", "H", "W", 3)
     kernel = c.constant(np.zeros((3, 3, 4, 8)), np.float32)
-    c.nodes.append(
-        Node(
-            "conv", ("x", kernel), ("y",),
-            {"strides": (1, 1), "padding": "same", "dilations": (1, 1), "groups": 1, "activation": None}, "Conv_7",
-        )
-    )  # fmt: skip
+    how = {"strides": (1, 1), "padding": "same", "dilations": (1, 1), "groups": 1, "activation": None}
+    c.nodes.append(Node("conv", ("x", kernel), ("y",), how, "Conv_7"))
     with pytest.raises(
         ValueError, match=r"node 'Conv_7' \(conv\): the channels of x .* must have size 4, not 3"
     ):
