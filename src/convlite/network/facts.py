@@ -38,6 +38,7 @@ __all__ = [
     "times",
 ]
 
+MOST_LISTED = 1 << 16  # elements of which nothing is known but their number
 Size = int | str | None
 Shape = tuple[Size, ...] | None
 
@@ -100,7 +101,8 @@ def listed(fact: Fact | None) -> list[Size] | None:
         flat = fact.data.ravel().tolist()
         return [size if isinstance(size, str) or size is None else int(size) for size in flat]
     if fact.shape is not None and len(fact.shape) <= 1 and all(isinstance(size, int) for size in fact.shape):
-        return [None] * math.prod(size for size in fact.shape if isinstance(size, int))
+        count = math.prod(size for size in fact.shape if isinstance(size, int))
+        return [None] * count if count <= MOST_LISTED else None
     return None
 
 

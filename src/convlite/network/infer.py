@@ -31,7 +31,9 @@ __all__ = ["facts_of", "facts_of_node"]
 
 MOST_SYMBOLS = 1024  # elements of a value that is kept with names in it
 MOST_FOLDED = 1 << 16  # elements of a value that may grow from smaller constants
-NEVER_FOLDED = {"if_", "loop", "scan"}
+# Branches and loops may run without end; windows and steps cost more than the size of a result tells.
+NEVER_FOLDED = {"if_", "loop", "scan", "conv", "conv_transpose", "max_pool", "max_pool_indices", "avg_pool", "lp_pool"}
+NEVER_FOLDED |= {"conv_integer", "qlinear_conv", "lstm", "gru", "rnn", "non_max_suppression", "roi_align"}
 
 
 def facts_of(
@@ -240,6 +242,8 @@ def _with_names(node: Node, inputs: Sequence[Fact | None], facts: Sequence[Fact]
         return None
     if any(fact.dtype is None or fact.dtype.kind not in "iub" for fact in facts):
         return None
+    if any(not fact.concrete or _count(fact) > MOST_FOLDED for fact in facts):
+        return None
     if kind.moves:
         return _moved(node, inputs)
     values = [_objects(fact) for fact in inputs if fact is not None]
@@ -263,6 +267,10 @@ def _with_names(node: Node, inputs: Sequence[Fact | None], facts: Sequence[Fact]
             total = elementwise(function, total, value)
         return (total,)
     return (elementwise(function, *held),)
+
+
+def _count(fact: Fact) -> int:
+    return math.prod(size for size in fact.shape or () if isinstance(size, int))
 
 
 def _folded(function: Callable[[Size, Size], Size], sizes: Sequence[Size]) -> Size:
