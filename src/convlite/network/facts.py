@@ -348,7 +348,27 @@ def _not_negative(name: str) -> bool:
     if name.startswith("floor("):
         above, _, below = name[len("floor(") : -1].rpartition("/")
         return not below.startswith("-") and at_least(_unbracketed(above), 0)
-    return "(" not in name or (name.startswith("max(") and name.endswith(", 0)"))
+    if name.startswith("min("):
+        return all(at_least(part, 0) for part in _arguments(name))
+    if name.startswith("max("):
+        return any(at_least(part, 0) for part in _arguments(name))
+    return "(" not in name
+
+
+def _arguments(call: str) -> list[str]:
+    """
+    >>> _arguments("max(min(N, 2), 0)")
+    ['min(N, 2)', '0']
+    """
+    depth = 0
+    parts = [""]
+    for letter in call[4:-1]:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
 
 
 def _unbracketed(text: str) -> str:

@@ -32,8 +32,10 @@ __all__ = ["facts_of", "facts_of_node"]
 MOST_SYMBOLS = 1024  # elements of a value that is kept with names in it
 MOST_FOLDED = 1 << 16  # elements of a value that may grow from smaller constants
 # Branches and loops may run without end; windows and steps cost more than the size of a result tells.
-NEVER_FOLDED = {"if_", "loop", "scan", "conv", "conv_transpose", "max_pool", "max_pool_indices", "avg_pool", "lp_pool"}
-NEVER_FOLDED |= {"conv_integer", "qlinear_conv", "lstm", "gru", "rnn", "non_max_suppression", "roi_align"}
+NEVER_FOLDED = {
+    *("if_", "loop", "scan", "conv", "conv_transpose", "max_pool", "max_pool_indices", "avg_pool", "lp_pool"),
+    *("conv_integer", "qlinear_conv", "lstm", "gru", "rnn", "non_max_suppression", "roi_align"),
+}
 
 
 def facts_of(

@@ -132,7 +132,9 @@ def _cut_size(size: Size, start: Size, end: Size, step: Size) -> Size:
     if step < 0:
         whole = isinstance(start, int) and isinstance(end, int) and end < -(2**31) + 2
         return ceil_of(size, -step) if whole and (start == -1 or start > 2**31 - 2) else None  # type: ignore[operator]
-    first, last = _bound(size, start), _bound(size, end)
+    # Where the slice begins behind the end, the difference is negative: no need to clip its start.
+    first = start if isinstance(start, int) and 0 <= start < 2**31 - 1 else _bound(size, start)
+    last = _bound(size, end)
     return ceil_of(largest(difference(last, first), 0), step)
 
 
