@@ -290,3 +290,17 @@ def test_a_loop_keeps_what_its_body_keeps() -> None:
         assert c.fact(f"s{number}").shape == wanted
         rows = c.fact(f"r{number}").shape
         assert rows == (None if wanted is None else (None, *wanted))
+
+
+def test_what_may_wrap_is_left_to_the_run() -> None:
+    c = Chain("N")
+    size = c.dim("x", 0)
+    assert c.fact(c("cast", size, dtype=np.dtype(np.uint8))).data is None
+    assert c.fact(c("cast", size, dtype=BOOL)).data is None
+    assert c.fact(c("cast", size, dtype=np.dtype(np.int32))).data is not None
+    largest = c("concat", size, [2**63 - 1], axis=0)
+    assert c.fact(largest).data is not None
+    assert c.fact(c("add", largest, [1, 1])).data is None
+    with np.errstate(over="ignore"):
+        assert c.fact(c("add", largest, [1, 1]), x=(3,)).known.tolist() == [4, -(2**63)]  # type: ignore[union-attr]
+    assert c.fact(c("cast", largest, dtype=np.dtype(np.int32))).data is None

@@ -151,8 +151,14 @@ def _worth_folding(inputs: Sequence[Fact | None], facts: Sequence[Fact]) -> bool
 
 def _held(fact: Fact, data: Array) -> Fact:
     """A fact with a value, some elements of which may have only names."""
-    if all(isinstance(item, int) for item in data.ravel().tolist()) and fact.dtype is not None:
-        return Fact.of(np.asarray(data.tolist(), fact.dtype).reshape(data.shape))
+    items = data.ravel().tolist()
+    if fact.dtype is None or all(item is None for item in items):
+        return fact
+    limits = (0, 1) if fact.dtype.kind == "b" else (np.iinfo(fact.dtype).min, np.iinfo(fact.dtype).max)
+    if any(isinstance(item, int) and not limits[0] <= item <= limits[1] for item in items):
+        return fact  # what wraps is left to the run
+    if all(isinstance(item, int) for item in items):
+        return Fact.of(np.asarray(items, fact.dtype).reshape(data.shape))
     return Fact(fact.dtype, data.shape, data)
 
 
@@ -248,14 +254,15 @@ def _with_names(node: Node, inputs: Sequence[Fact | None], facts: Sequence[Fact]
         return None
     if kind.moves:
         return _moved(node, inputs)
+    dtypes = [fact.dtype for fact in facts if fact.dtype is not None and fact.dtype != bool]
+    if any(dtype.kind == "u" or dtype.itemsize < 4 for dtype in dtypes):
+        return None  # a size may wrap
     values = [_objects(fact) for fact in inputs if fact is not None]
     held = [value for value in values if value is not None]
     if len(held) < len(values):
         return None
     if node.kind in ("cast", "cast_like"):
-        return (held[0],)
-    if node.kind == "constant_of_shape":
-        return None
+        return None if facts[0].dtype == bool else (held[0],)
     if node.kind == "reduce_prod":
         return _reduced(node, inputs, facts, product)
     if node.kind == "reduce_sum":
