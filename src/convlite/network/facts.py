@@ -30,6 +30,7 @@ __all__ = [
     "listed",
     "merged",
     "merged_shapes",
+    "numbers",
     "product",
     "same_size",
     "smallest",
@@ -103,6 +104,13 @@ def listed(fact: Fact | None) -> list[Size] | None:
         count = math.prod(size for size in fact.shape if isinstance(size, int))
         return [None] * count if count <= MOST_LISTED else None
     return None
+
+
+def numbers(fact: Fact | None) -> list[int] | None:
+    """The elements of a vector or scalar of integers, such as axes; None unless all are known."""
+    sizes = listed(fact)
+    found = [size for size in sizes or () if isinstance(size, int)]
+    return None if sizes is None or len(found) < len(sizes) else found
 
 
 # ---- sums of products of names: {names of a product: its coefficient} ----
@@ -340,7 +348,27 @@ def _not_negative(name: str) -> bool:
     if name.startswith("floor("):
         above, _, below = name[len("floor(") : -1].rpartition("/")
         return not below.startswith("-") and at_least(_unbracketed(above), 0)
-    return "(" not in name or (name.startswith("max(") and name.endswith(", 0)"))
+    if name.startswith("min("):
+        return all(at_least(part, 0) for part in _arguments(name))
+    if name.startswith("max("):
+        return any(at_least(part, 0) for part in _arguments(name))
+    return "(" not in name
+
+
+def _arguments(call: str) -> list[str]:
+    """
+    >>> _arguments("max(min(N, 2), 0)")
+    ['min(N, 2)', '0']
+    """
+    depth = 0
+    parts = [""]
+    for letter in call[4:-1]:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
 
 
 def _unbracketed(text: str) -> str:

@@ -232,8 +232,10 @@ def _resize(node: Node, arrays: Arrays) -> tuple[Array, ...]:
 
 def _boxes_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     boxes, scores = given(facts, 0), given(facts, 1)
-    if boxes.shape is not None and (len(boxes.shape) != 3 or boxes.shape[2] not in (4, None)):
-        raise ValueError(f"boxes must have shape (batch, boxes, 4), not {boxes.shape}")
+    if boxes.shape is not None:
+        if len(boxes.shape) != 3:
+            raise ValueError(f"boxes must have shape (batch, boxes, 4), not {boxes.shape}")
+        must_fit(boxes.shape[2], 4, "the last axis of boxes")
     if scores.shape is not None:
         if len(scores.shape) != 3:
             raise ValueError(f"scores must have shape (batch, classes, boxes), not {scores.shape}")
