@@ -19,6 +19,7 @@ from .graph import Array, Value, described_shape, frozen_array
 
 __all__ = [
     "Fact",
+    "at_least",
     "Shape",
     "Size",
     "broadcast",
@@ -29,6 +30,7 @@ __all__ = [
     "listed",
     "merged",
     "merged_shapes",
+    "numbers",
     "product",
     "same_size",
     "smallest",
@@ -36,6 +38,7 @@ __all__ = [
     "times",
 ]
 
+MOST_LISTED = 1 << 16  # elements of which nothing is known but their number
 Size = int | str | None
 Shape = tuple[Size, ...] | None
 
@@ -98,8 +101,16 @@ def listed(fact: Fact | None) -> list[Size] | None:
         flat = fact.data.ravel().tolist()
         return [size if isinstance(size, str) or size is None else int(size) for size in flat]
     if fact.shape is not None and len(fact.shape) <= 1 and all(isinstance(size, int) for size in fact.shape):
-        return [None] * math.prod(size for size in fact.shape if isinstance(size, int))
+        count = math.prod(size for size in fact.shape if isinstance(size, int))
+        return [None] * count if count <= MOST_LISTED else None
     return None
+
+
+def numbers(fact: Fact | None) -> list[int] | None:
+    """The elements of a vector or scalar of integers, such as axes; None unless all are known."""
+    sizes = listed(fact)
+    found = [size for size in sizes or () if isinstance(size, int)]
+    return None if sizes is None or len(found) < len(sizes) else found
 
 
 # ---- sums of products of names: {names of a product: its coefficient} ----
@@ -307,13 +318,61 @@ def _extreme(a: Size, b: Size, name: str) -> Size:
 
 def _at_least(a: int | str, b: int | str) -> bool:
     """Whether a >= b for certain, all names being >= 1 (names of differences are not trusted)."""
+    return bool(at_least(a, b, 1))
+
+
+def at_least(a: Size, b: Size, smallest_name: int = 0) -> bool:
+    """Whether a >= b for certain, if all names are at least 0 (or smallest_name).
+
+    >>> at_least("N + 2", "N"), at_least("N", 0), at_least("N", 1), at_least("N", "M"), at_least("N", 1, 1)
+    (True, True, False, False, True)
+    >>> at_least("floor((N + 1)/2)", 0), at_least("floor((N - 3)/2)", 0)
+    (True, False)
+    """
+    if a is None or b is None:
+        return False
     gap = _terms(difference(a, b) or 0)
     least = gap.pop((), 0)
     for names, value in gap.items():
-        if value < 0 or any("(" in name for name in names):
+        if value < 0:
             return False
-        least += value
+        if not any("(" in name for name in names):
+            least += value * smallest_name
+        elif not all(_not_negative(name) for name in names):
+            return False
     return least >= 0
+
+
+def _not_negative(name: str) -> bool:
+    """Whether a name, or what stands in brackets, is certainly at least 0."""
+    if name.startswith("floor("):
+        above, _, below = name[len("floor(") : -1].rpartition("/")
+        return not below.startswith("-") and at_least(_unbracketed(above), 0)
+    if name.startswith("min("):
+        return all(at_least(part, 0) for part in _arguments(name))
+    if name.startswith("max("):
+        return any(at_least(part, 0) for part in _arguments(name))
+    return "(" not in name
+
+
+def _arguments(call: str) -> list[str]:
+    """
+    >>> _arguments("max(min(N, 2), 0)")
+    ['min(N, 2)', '0']
+    """
+    depth = 0
+    parts = [""]
+    for letter in call[4:-1]:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def _unbracketed(text: str) -> str:
+    return text[1:-1] if text.startswith("(") and text.endswith(")") else text
 
 
 # ---- shapes ----

@@ -11,6 +11,7 @@ import numpy as np
 from .facts import (
     Fact,
     Size,
+    at_least,
     difference,
     elementwise,
     floor_of,
@@ -30,7 +31,11 @@ __all__ = ["facts_of", "facts_of_node"]
 
 MOST_SYMBOLS = 1024  # elements of a value that is kept with names in it
 MOST_FOLDED = 1 << 16  # elements of a value that may grow from smaller constants
-NEVER_FOLDED = {"if_", "loop", "scan"}
+# Branches and loops may run without end; windows and steps cost more than the size of a result tells.
+NEVER_FOLDED = {
+    *("if_", "loop", "scan", "conv", "conv_transpose", "max_pool", "max_pool_indices", "avg_pool", "lp_pool"),
+    *("conv_integer", "qlinear_conv", "lstm", "gru", "rnn", "non_max_suppression", "roi_align"),
+}
 
 
 def facts_of(
@@ -146,8 +151,14 @@ def _worth_folding(inputs: Sequence[Fact | None], facts: Sequence[Fact]) -> bool
 
 def _held(fact: Fact, data: Array) -> Fact:
     """A fact with a value, some elements of which may have only names."""
-    if all(isinstance(item, int) for item in data.ravel().tolist()) and fact.dtype is not None:
-        return Fact.of(np.asarray(data.tolist(), fact.dtype).reshape(data.shape))
+    items = data.ravel().tolist()
+    if fact.dtype is None or all(item is None for item in items):
+        return fact
+    limits = (0, 1) if fact.dtype.kind == "b" else (np.iinfo(fact.dtype).min, np.iinfo(fact.dtype).max)
+    if any(isinstance(item, int) and not limits[0] <= item <= limits[1] for item in items):
+        return fact  # what wraps is left to the run
+    if all(isinstance(item, int) for item in items):
+        return Fact.of(np.asarray(items, fact.dtype).reshape(data.shape))
     return Fact(fact.dtype, data.shape, data)
 
 
@@ -174,9 +185,22 @@ def _objects(fact: Fact | None) -> Array | None:
     return None
 
 
-def _truth(a: Size, b: Size) -> Size:
+def _equal(a: Size, b: Size) -> Size:
     same = same_size(a, b)
+    if same is None and (_less(a, b) == 1 or _less(b, a) == 1):
+        return 0
     return None if same is None else int(same)
+
+
+def _less(a: Size, b: Size) -> Size:
+    """Whether a < b, as 0 or 1; None where that is open (a free size may be 0)."""
+    if at_least(b, sum_of(a, 1)):
+        return 1
+    return 0 if at_least(a, b) else None
+
+
+def _not(a: Size) -> Size:
+    return 1 - a if isinstance(a, int) else None
 
 
 def _chosen(condition: Size, a: Size, b: Size) -> Size:
@@ -189,11 +213,13 @@ def _quotient(a: Size, b: Size) -> Size:
     """ONNX's division of integers: towards zero."""
     if isinstance(a, int) and isinstance(b, int) and b:
         return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
-    return floor_of(a, b)
+    return floor_of(a, b) if at_least(a, 0) and at_least(b, 0) else None
 
 
 def _remainder(a: Size, b: Size) -> Size:
-    return difference(a, times(floor_of(a, b), b)) if isinstance(b, int) and b > 0 else None
+    return (
+        difference(a, times(floor_of(a, b), b)) if isinstance(b, int) and b > 0 and at_least(a, 0) else None
+    )
 
 
 ARITHMETIC: dict[str, Callable[..., Size]] = {
@@ -205,7 +231,12 @@ ARITHMETIC: dict[str, Callable[..., Size]] = {
     "max": largest,
     "min": smallest,
     "sum": sum_of,
-    "equal": _truth,
+    "equal": _equal,
+    "less": _less,
+    "greater": lambda a, b: _less(b, a),
+    "less_equal": lambda a, b: _not(_less(b, a)),
+    "greater_equal": lambda a, b: _not(_less(a, b)),
+    "not": _not,
     "where": _chosen,
     "neg": lambda a: times(a, -1),
     "identity": lambda a: a,
@@ -219,16 +250,19 @@ def _with_names(node: Node, inputs: Sequence[Fact | None], facts: Sequence[Fact]
         return None
     if any(fact.dtype is None or fact.dtype.kind not in "iub" for fact in facts):
         return None
+    if any(not fact.concrete or _count(fact) > MOST_FOLDED for fact in facts):
+        return None
     if kind.moves:
         return _moved(node, inputs)
+    dtypes = [fact.dtype for fact in facts if fact.dtype is not None and fact.dtype != bool]
+    if any(dtype.kind == "u" or dtype.itemsize < 4 for dtype in dtypes):
+        return None  # a size may wrap
     values = [_objects(fact) for fact in inputs if fact is not None]
     held = [value for value in values if value is not None]
     if len(held) < len(values):
         return None
     if node.kind in ("cast", "cast_like"):
-        return (held[0],)
-    if node.kind == "constant_of_shape":
-        return None
+        return None if facts[0].dtype == bool else (held[0],)
     if node.kind == "reduce_prod":
         return _reduced(node, inputs, facts, product)
     if node.kind == "reduce_sum":
@@ -242,6 +276,10 @@ def _with_names(node: Node, inputs: Sequence[Fact | None], facts: Sequence[Fact]
             total = elementwise(function, total, value)
         return (total,)
     return (elementwise(function, *held),)
+
+
+def _count(fact: Fact) -> int:
+    return math.prod(size for size in fact.shape or () if isinstance(size, int))
 
 
 def _folded(function: Callable[[Size, Size], Size], sizes: Sequence[Size]) -> Size:

@@ -95,22 +95,26 @@ def _resize_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
 # ---- where from ----
 
 
-def _crop(i: Array, n: int, m: int, roi: tuple[Any, Any], real: Any) -> Array:
+def _crop(i: Array, n: int, width: float, roi: tuple[Any, Any], real: Any) -> Array:
     start, end = real(roi[0]), real(roi[1])
-    if m == 1:
-        return np.full(1, real(0.5) * (start + end) * real(n - 1), real)
-    return np.asarray(start * real(n - 1) + i * (end - start) * real(n - 1) / real(m - 1))
+    if width == 1:
+        return np.full(len(i), real(0.5) * (start + end) * real(n - 1), real)
+    return np.asarray(start * real(n - 1) + i * (end - start) * real(n - 1) / real(width - 1))
 
 
 def _coordinates(
     how: str, n: int, m: int, scale: float, whole: bool, roi: tuple[Any, Any], real: Any
 ) -> Array:
-    """The place in the input of each of m outputs; whole: the scale is m / n, and numerators are exact."""
+    """The place in the input of each of m outputs; whole: the scale is m / n, and numerators are exact.
+
+    A scale makes n * scale outputs, of which the last may be a fraction.
+    """
     i: Array = np.arange(m, dtype=real)
+    width = float(m) if whole else n * scale
     if how == "tf_crop_and_resize":
-        return _crop(i, n, m, roi, real)
+        return _crop(i, n, width, roi, real)
     if how == "align_corners":
-        return np.zeros(m, real) if m == 1 else np.asarray(i * real(n - 1) / real(m - 1))
+        return np.zeros(m, real) if width == 1 else np.asarray(i * real(n - 1) / real(width - 1))
     if how == "pytorch_half_pixel" and m == 1:
         return np.zeros(1, real)
     exactly = whole and real is np.float64
@@ -228,8 +232,10 @@ def _resize(node: Node, arrays: Arrays) -> tuple[Array, ...]:
 
 def _boxes_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     boxes, scores = given(facts, 0), given(facts, 1)
-    if boxes.shape is not None and (len(boxes.shape) != 3 or boxes.shape[2] not in (4, None)):
-        raise ValueError(f"boxes must have shape (batch, boxes, 4), not {boxes.shape}")
+    if boxes.shape is not None:
+        if len(boxes.shape) != 3:
+            raise ValueError(f"boxes must have shape (batch, boxes, 4), not {boxes.shape}")
+        must_fit(boxes.shape[2], 4, "the last axis of boxes")
     if scores.shape is not None:
         if len(scores.shape) != 3:
             raise ValueError(f"scores must have shape (batch, classes, boxes), not {scores.shape}")

@@ -94,7 +94,7 @@ def _telling_compute(compute: Compute) -> Compute:
     def told(node: Node, arrays: Arrays) -> tuple[Array, ...]:
         try:
             with np.errstate(all="ignore"):
-                return compute(node, arrays)
+                return tuple(np.asarray(array) for array in compute(node, arrays))
         except FAULTS as error:
             shown = ", ".join(
                 "_" if array is None else f"{array.dtype}{described_shape(array.shape)}" for array in arrays

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..facts import Fact, Size, listed, product
+from ..facts import Fact, Size, listed, numbers, product
 from ..graph import Array, Node
 from .record import Arrays, Facts, Kind, axis_of, exact, given, optional, registered
 
@@ -38,12 +38,12 @@ def _reduce_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     keepdims = bool(node.attributes["keepdims"])
     if x.shape is None:
         return (Fact(x.dtype, None),)
-    numbers = listed(axes)
-    if axes is not None and (numbers is None or not all(isinstance(axis, int) for axis in numbers)):
+    named = numbers(axes)
+    if axes is not None and named is None:
         if keepdims:
             return (Fact(x.dtype, (None,) * len(x.shape)),)
         return (Fact(x.dtype, None),)
-    reduced = _reduced_axes(node, [axis for axis in numbers or [] if isinstance(axis, int)], len(x.shape))
+    reduced = _reduced_axes(node, named, len(x.shape))
     return (Fact(x.dtype, _kept(x.shape, reduced, keepdims)),)
 
 

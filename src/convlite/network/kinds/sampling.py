@@ -117,8 +117,10 @@ def _roi_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     x, rois, batch = (given(facts, number) for number in range(3))
     if x.shape is not None and len(x.shape) != 4:
         raise ValueError(f"x must have 4 axes (N, H, W, C), not {len(x.shape)}")
-    if rois.shape is not None and (len(rois.shape) != 2 or rois.shape[1] not in (4, None)):
-        raise ValueError(f"rois must have shape (count, 4), not {rois.shape}")
+    if rois.shape is not None:
+        if len(rois.shape) != 2:
+            raise ValueError(f"rois must have shape (count, 4), not {rois.shape}")
+        must_fit(rois.shape[1], 4, "the last axis of rois")
     count = merged(None if rois.shape is None else rois.shape[0], batch.shape[0] if batch.shape else None)
     channels = None if x.shape is None else x.shape[3]
     sides = int(node.attributes["output_height"]), int(node.attributes["output_width"])

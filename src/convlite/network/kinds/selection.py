@@ -7,20 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..facts import Fact, Size, ceil_of, difference, largest, listed, smallest, sum_of, times
+from ..facts import Fact, Size, ceil_of, difference, largest, listed, numbers, smallest, sum_of, times
 from ..graph import Array, Node, described_shape
 from .record import Arrays, Facts, Kind, axis_of, dtype_of, given, must_fit, optional, registered
 
 __all__ = ["KINDS"]
 
 KINDS: dict[str, Kind] = {}
-
-
-def _all_ints(sizes: list[Size] | None) -> list[int] | None:
-    if sizes is None:
-        return None
-    numbers = [size for size in sizes if isinstance(size, int)]
-    return numbers if len(numbers) == len(sizes) else None
 
 
 # ---- concat, split ----
@@ -61,13 +54,13 @@ def _parts(size: Size, sizes: list[Size] | None, count: int) -> list[Size]:
     if sizes is not None:
         if len(sizes) != count:
             raise ValueError(f"there are {len(sizes)} sizes for {count} parts")
-        numbers = _all_ints(sizes)
+        known = [part for part in sizes if isinstance(part, int)]
         if (
-            numbers is not None
+            len(known) == len(sizes)
             and isinstance(size, int)
-            and (sum(numbers) != size or min(numbers, default=0) < 0)
+            and (sum(known) != size or min(known, default=0) < 0)
         ):
-            raise ValueError(f"the sizes {numbers} do not make up {size}")
+            raise ValueError(f"the sizes {known} do not make up {size}")
         return sizes
     if count < 1:
         raise ValueError(f"an axis cannot be cut into {count} parts")
@@ -139,7 +132,9 @@ def _cut_size(size: Size, start: Size, end: Size, step: Size) -> Size:
     if step < 0:
         whole = isinstance(start, int) and isinstance(end, int) and end < -(2**31) + 2
         return ceil_of(size, -step) if whole and (start == -1 or start > 2**31 - 2) else None  # type: ignore[operator]
-    first, last = _bound(size, start), _bound(size, end)
+    # Where the slice begins behind the end, the difference is negative: no need to clip its start.
+    first = start if isinstance(start, int) and 0 <= start < 2**31 - 1 else _bound(size, start)
+    last = _bound(size, end)
     return ceil_of(largest(difference(last, first), 0), step)
 
 
@@ -161,7 +156,7 @@ def _slice_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     axes, steps = listed(axes_fact), listed(steps_fact)
     if x.shape is None:
         return (Fact(x.dtype, None),)
-    unknown = starts is None or ends is None or (axes_fact is not None and _all_ints(axes) is None)
+    unknown = starts is None or ends is None or (axes_fact is not None and numbers(axes_fact) is None)
     if unknown or (steps_fact is not None and steps is None):
         return (Fact(x.dtype, (None,) * len(x.shape)),)
     assert starts is not None
@@ -211,7 +206,7 @@ def _pad_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
         )
     if x.shape is None:
         return (Fact(x.dtype, None),)
-    axes = _all_ints(listed(axes_fact))
+    axes = numbers(axes_fact)
     if pads is None or (axes_fact is not None and axes is None):
         return (Fact(x.dtype, (None,) * len(x.shape)),)
     shape = list(x.shape)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..facts import Fact, Shape, Size, broadcast, floor_of, listed, product, times
+from ..facts import Fact, Shape, Size, broadcast, floor_of, listed, numbers, product, times
 from ..graph import Array, Node, described_shape
 from .record import Arrays, Facts, Kind, axis_of, given, optional, registered
 
@@ -203,12 +203,10 @@ def _squeezed(shape: tuple[Any, ...], axes: list[Any] | None) -> tuple[int, ...]
 
 def _squeeze_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     x, axes = given(facts, 0), optional(facts, 1)
-    numbers = listed(axes)
-    if x.shape is None or (axes is not None and (numbers is None or None in numbers)):
+    named = numbers(axes)
+    if x.shape is None or (axes is not None and named is None) or (axes is None and not x.concrete):
         return (Fact(x.dtype, None),)
-    if axes is None and not x.concrete:
-        return (Fact(x.dtype, None),)
-    gone = _squeezed(x.shape, numbers)
+    gone = _squeezed(x.shape, named)
     return (Fact(x.dtype, tuple(size for axis, size in enumerate(x.shape) if axis not in gone)),)
 
 
@@ -229,11 +227,11 @@ def _unsqueezed(shape: tuple[Any, ...], axes: list[Any]) -> tuple[Any, ...]:
 
 def _unsqueeze_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     x, axes = given(facts, 0), listed(given(facts, 1))
-    if x.shape is None or axes is None or None in axes:
-        return (
-            Fact(x.dtype, None if x.shape is None or axes is None else (None,) * (len(x.shape) + len(axes))),
-        )
-    return (Fact(x.dtype, _unsqueezed(x.shape, axes)),)
+    if x.shape is None or axes is None:
+        return (Fact(x.dtype, None),)
+    known = numbers(given(facts, 1))
+    shape = (None,) * (len(x.shape) + len(axes)) if known is None else _unsqueezed(x.shape, known)
+    return (Fact(x.dtype, shape),)
 
 
 @registered(KINDS, "unsqueeze", infer=_unsqueeze_facts, moves=True)

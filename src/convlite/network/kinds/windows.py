@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
-from ..facts import Size, ceil_of, difference, floor_of, sum_of, times
+from ..facts import Size, ceil_of, difference, floor_of, smallest, sum_of, times
 from ..graph import Node
 
 __all__ = ["Links", "axes_of", "count_of", "links", "padding_of"]
@@ -68,10 +68,10 @@ def count_of(
         raise ValueError(f"the window of {window} does not fit into {size} with padding {(before, after)}")
     if not ceil_mode:
         return sum_of(floor_of(room, stride), 1)
-    count = sum_of(ceil_of(room, stride), 1)
-    if isinstance(count, int) and isinstance(size, int):
-        return count - int((count - 1) * stride >= size + before)
-    return count if after < stride else None
+    steps = ceil_of(room, stride)
+    if not isinstance(window, int) or after + stride > window:
+        steps = smallest(steps, floor_of(sum_of(size, before - 1), stride))
+    return sum_of(steps, 1)
 
 
 def links(
