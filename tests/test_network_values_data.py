@@ -612,3 +612,22 @@ def test_loops_and_scans() -> None:
         np.testing.assert_allclose(
             got[1], 2 * np.moveaxis(sums, 0, node.attributes["output_axes"][0]), rtol=1e-4, atol=1e-5
         )
+
+
+def test_what_is_cut_off_is_not_repeated() -> None:
+    x = F([1, 2, 3])
+    assert run("pad", x, ints(-1, 1), None, None, mode="wrap").tolist() == [2, 3, 2]
+    assert run("pad", x, ints(-1, 2), None, None, mode="edge").tolist() == [2, 3, 3, 3]
+    assert run("pad", x, ints(1, -1), None, None, mode="reflect").tolist() == [2, 1, 2]
+
+
+def test_cubic_grids_read_past_the_border() -> None:
+    """At 0.25 pixels before the first: weights of Keys's kernel at distances 1.75, 0.75, 0.25 and 1.25."""
+    x = F([2, 5, 7, 1]).reshape(1, 1, 4, 1)
+    grid = F([-1 - 2 * 0.25 / 3, 0]).reshape(1, 1, 1, 2)
+    got = run("grid_sample", x, grid, mode="cubic", padding_mode="border", align_corners=True)
+    a = -0.75
+    inner = [((a + 2) * t - (a + 3)) * t * t + 1 for t in (0.75, 0.25)]
+    outer = [((a * t - 5 * a) * t + 8 * a) * t - 4 * a for t in (1.75, 1.25)]
+    want = 2 * (outer[0] + inner[0] + inner[1]) + 5 * outer[1]
+    assert got.item() == pytest.approx(want, rel=1e-5)

@@ -61,7 +61,8 @@ def _grid_sample(node: Node, arrays: Arrays) -> tuple[Array, ...]:
         along = grid[..., len(sizes) - 1 - axis].astype(np.float64)
         place = (along + 1) / 2 * (size - 1) if corners else ((along + 1) * size - 1) / 2
         place = np.rint(place) if mode == "nearest" else place
-        place = _inside(place, size, padding, corners)
+        # A cubic spline reads past the border, so that only the places of its pixels are moved inside.
+        place = place if mode == "cubic" else _inside(place, size, padding, corners)
         first = np.floor(place)
         index = first[..., None] + np.arange(taps) - reach
         distance = index - place[..., None]
