@@ -8,27 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from network_pieces import INF, F, normal, run
 
 import convlite as cl
 from convlite.network.facts import Fact
 from convlite.network.graph import Node
 from convlite.network.kinds import KINDS
-
-F = np.float32
-INF = float("inf")
-
-
-def run(kind: str, *arrays: Any, outputs: int = 1, **attributes: Any) -> Any:
-    held = [array if array is None else np.asarray(array) for array in arrays]
-    names = tuple("" if array is None else f"i{n}" for n, array in enumerate(held))
-    node = Node(kind, names, tuple(f"o{n}" for n in range(outputs)), attributes)
-    got = KINDS[kind].compute(node, held)
-    return got[0] if outputs == 1 else got
-
-
-def normal(*shape: int, seed: int = 0, dtype: Any = F) -> Any:
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
 
 # ---- convolutions and windows ----
 
