@@ -86,6 +86,8 @@ def test_cumsum(exclusive: bool, reverse: bool, want: list[int]) -> None:
     assert run("cumsum", x, np.array(0), exclusive=exclusive, reverse=reverse).tolist() == want
     column = run("cumsum", x[:, None].astype(F), np.array(-2), exclusive=exclusive, reverse=reverse)
     assert column.ravel().tolist() == want
+    empty = run("cumsum", np.zeros((2, 0), F), np.array(1), exclusive=exclusive, reverse=reverse)
+    assert empty.shape == (2, 0)
 
 
 def test_as_many_as_there_are() -> None:

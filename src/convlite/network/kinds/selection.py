@@ -272,8 +272,10 @@ def _pad(node: Node, arrays: Arrays) -> tuple[Array, ...]:
 def _wrapped(indices: Array, size: int) -> Array:
     """Negative indices count from the end; ValueError for what is outside."""
     if indices.size and (indices.min() < -size or indices.max() >= size):
-        raise ValueError(f"an index lies outside of -{size} .. {size - 1}")
-    return np.where(indices < 0, indices + size, indices).astype(np.int64)
+        raise ValueError(
+            f"an index lies outside of {-size} .. {size - 1}" if size else "an index into nothing"
+        )
+    return np.where(indices < 0, indices + size, indices).astype(np.intp)
 
 
 def _gather_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
