@@ -1,4 +1,4 @@
-"""What random nodes of the vocabulary are made of."""
+"""What tests of the vocabulary share: one node computed, and the pieces of random nodes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from convlite.network.graph import Node
+from convlite.network.kinds import KINDS
 
 Case = tuple[dict[str, Any], list[Any]]  # attributes, inputs (None: left out)
 Rng = np.random.Generator
@@ -75,3 +76,21 @@ def maybe(rng: Rng, value: Any) -> Any:
 def broadcastable(rng: Rng, whole: tuple[int, ...]) -> tuple[int, ...]:
     kept = whole[small(rng, 0, len(whole)) :] if whole else whole
     return tuple(pick(rng, size, size, 1) for size in kept)
+
+
+# ---- one node ----
+
+F = np.float32
+INF = float("inf")
+
+
+def run(kind: str, *arrays: Any, outputs: int = 1, **attributes: Any) -> Any:
+    held = [array if array is None else np.asarray(array) for array in arrays]
+    names = tuple("" if array is None else f"i{n}" for n, array in enumerate(held))
+    node = Node(kind, names, tuple(f"o{n}" for n in range(outputs)), attributes)
+    got = KINDS[kind].compute(node, held)
+    return got[0] if outputs == 1 else got
+
+
+def normal(*shape: int, seed: int = 0, dtype: Any = F) -> Any:
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)

@@ -271,6 +271,19 @@ def test_a_condition_on_shapes_is_known_with_them() -> None:
     assert c.fact(y, x=(2, 3)).shape == (2, 3)
 
 
+def test_a_branch_that_does_not_fit_is_not_taken() -> None:
+    """As exporters write a squeeze: if the axis has size 1, without it; otherwise as it is."""
+    x = Value("a", FLOAT, None)
+    out = [Value("b", FLOAT, None)]
+    squeezed = Graph.of([x], out, [Node("squeeze", ("a", "axis"), ("b",))], {"axis": np.array([1])})
+    kept = Graph.of([x], out, [Node("identity", ("a",), ("b",))])
+    c = Chain("N", 3)
+    c.inputs.append(Value("c", BOOL, ()))
+    assert c.fact(c("if_", "c", "x", then_branch=squeezed, else_branch=kept)).shape == ("N", 3)
+    with pytest.raises(ValueError, match=r"axis 1 of .* has not size 1"):
+        c.fact(c("if_", "c", "x", then_branch=squeezed, else_branch=squeezed))
+
+
 def loop(node: Node, *, state: int = 1) -> dict[str, Any]:
     values = [Value("i", INT64, ()), Value("c", BOOL, ()), Value("a", FLOAT, None)]
     outputs = [Value("c", BOOL, ()), Value("b", FLOAT, None), Value("b", FLOAT, None)]

@@ -158,3 +158,26 @@ def test_importing_convlite_leaves_the_vocabulary_out() -> None:
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "convlite.network.kinds" not in run.stdout
+
+
+def test_the_interpreter_refuses_what_numpy_would_broadcast() -> None:
+    """A bias of one number for four channels, and a first state for one sequence of two."""
+    attributes = {"activation": None}
+    node = Node("dense", ("x", "k", "b"), ("y",), attributes, "fc")
+    constants = {"k": np.zeros((3, 4), FLOAT), "b": np.zeros(1, FLOAT)}
+    graph = Graph.of([X], [Value("y", FLOAT, None)], [node], constants)
+    with pytest.raises(ValueError, match=r"node 'fc' \(dense\): bias must have size 4, not 1"):
+        interpret(graph, [np.zeros((2, 3), FLOAT)])
+    how = {"direction": "forward", "hidden_size": 1, "activations": ("tanh",), "clip": None, "layout": 0}
+    names = ("x", "w", "r", "", "", "h")
+    constants = {
+        "w": np.zeros((1, 1, 3), FLOAT),
+        "r": np.zeros((1, 1, 1), FLOAT),
+        "h": np.zeros((1, 1, 1), FLOAT),
+    }
+    x = Value("x", FLOAT, (5, 2, 3))
+    graph = Graph.of([x], [Value("y", FLOAT, None)], [Node("rnn", names, ("y",), how, "cell")], constants)
+    with pytest.raises(
+        ValueError, match=r"node 'cell' \(rnn\): an axis of a first state must have size 2, not 1"
+    ):
+        interpret(graph, [np.zeros((5, 2, 3), FLOAT)])

@@ -8,27 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from network_pieces import INF, F, normal, run
 
 import convlite as cl
 from convlite.network.facts import Fact
 from convlite.network.graph import Node
 from convlite.network.kinds import KINDS
-
-F = np.float32
-INF = float("inf")
-
-
-def run(kind: str, *arrays: Any, outputs: int = 1, **attributes: Any) -> Any:
-    held = [array if array is None else np.asarray(array) for array in arrays]
-    names = tuple("" if array is None else f"i{n}" for n, array in enumerate(held))
-    node = Node(kind, names, tuple(f"o{n}" for n in range(outputs)), attributes)
-    got = KINDS[kind].compute(node, held)
-    return got[0] if outputs == 1 else got
-
-
-def normal(*shape: int, seed: int = 0, dtype: Any = F) -> Any:
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
 
 # ---- convolutions and windows ----
 
@@ -344,3 +329,22 @@ def test_several_operands() -> None:
     facts = [Fact.of(F([1])), Fact.of(F([1, 2]))]
     with pytest.raises(ValueError, match=r"low must be one number, not of shape \(2,\)"):
         KINDS["clip"].infer(Node("clip", ("a", "b"), ("y",)), facts)
+
+
+def test_an_empty_batch_goes_through() -> None:
+    how = {"strides": (1, 1), "dilations": (1, 1), "padding": "same", "groups": 1, "activation": None}
+    x = np.zeros((0, 4, 4, 6), F)
+    assert run("conv", x, np.zeros((3, 3, 6, 2), F), None, **how).shape == (0, 4, 4, 2)
+    assert run("group_norm", x, np.ones(6, F), np.ones(6, F), epsilon=0.1, groups=3).shape == x.shape
+    assert run("softmax", x, axis=-1).shape == x.shape
+    assert run("resize", x, None, None, np.array([8]), **RESIZE_WIDTH).shape == (0, 4, 8, 6)
+    assert run("gather", x, np.zeros((0, 2), np.int64), axis=0).shape == (0, 2, 4, 4, 6)
+    with pytest.raises(ValueError, match="an index into nothing"):
+        run("gather", x, np.array(0), axis=0)
+
+
+RESIZE_WIDTH = {
+    "axes": (2,), "mode": "linear", "coordinates": "half_pixel", "nearest_mode": "floor", "cubic_a": -0.75,
+    "exclude_outside": False, "extrapolation_value": 0.0, "antialias": False,
+    "keep_aspect_ratio_policy": "stretch",
+}  # fmt: skip

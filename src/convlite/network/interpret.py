@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from .facts import Fact
 from .graph import Array, Graph, described_shape
 from .kinds import kind_of, named
 
@@ -60,6 +61,8 @@ def _completed(graph: Graph, values: dict[str, Array]) -> dict[str, Array]:
     values.update(graph.constants)
     for node in graph.nodes:
         arrays = [values[name] if name else None for name in node.inputs]
+        if node.kind not in ("if_", "loop", "scan"):  # their graphs are checked node by node, like this one
+            kind_of(node).infer(node, [None if array is None else Fact.of(array) for array in arrays])
         found = kind_of(node).compute(node, arrays)
         if len(found) < len(node.outputs):
             raise ValueError(f"{named(node)}: it has {len(found)} outputs, not {len(node.outputs)}")

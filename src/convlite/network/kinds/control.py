@@ -61,7 +61,15 @@ def _if_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     condition = given(facts, 0)
     if condition.known is not None:
         return _facts(_branch(node, condition.known), facts[1:])
-    then, other = (_facts(node.attributes[name], facts[1:]) for name in ("then_branch", "else_branch"))
+    found, faults = [], []
+    for name in ("then_branch", "else_branch"):
+        try:
+            found.append(_facts(node.attributes[name], facts[1:]))
+        except ValueError as fault:  # shapes of which this branch is not taken: an axis to squeeze, say
+            faults.append(fault)
+    if not found:
+        raise faults[0]
+    then, other = found[0], found[-1]
     if len(then) != len(other):
         raise ValueError(f"one branch has {len(then)} outputs, the other {len(other)}")
     return tuple(common(a, b) for a, b in zip(then, other, strict=True))

@@ -152,7 +152,7 @@ def _taps(node: Node, place: Array, n: int, scale: float) -> tuple[Array, Array]
     """Which elements make each output, and with what weights: two arrays of (outputs, taps)."""
     stretch = max(1.0, 1 / scale) if node.attributes["antialias"] else 1.0
     reach = (1 if node.attributes["mode"] == "linear" else 2) * stretch
-    first = np.floor(place - reach).astype(np.int64) + 1
+    first = np.floor(place - reach).astype(np.intp) + 1
     index = first[:, None] + np.arange(math.ceil(2 * reach))
     distance = (index - place[:, None]) / stretch
     if node.attributes["mode"] == "linear":
@@ -180,7 +180,7 @@ def _resized_axis(
     outside = (place < 0) | (place > n - 1) if how == "tf_crop_and_resize" else np.zeros(m, bool)
     if nearest:
         index = np.clip(ROUNDINGS[node.attributes["nearest_mode"]](place), 0, n - 1)
-        return np.take(x, index.astype(np.int64), axis), outside
+        return np.take(x, index.astype(np.intp), axis), outside
     index, weight = _taps(node, place, n, scale)
     total = np.zeros((*x.shape[:axis], m, *x.shape[axis + 1 :]))
     for tap in range(index.shape[1]):

@@ -73,7 +73,8 @@ def _group_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
 def _group_norm(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     """Channels in consecutive groups, each with its spatial axes brought to mean 0 and variance 1."""
     x, scale, offset = given(arrays, 0), exact(given(arrays, 1)), exact(given(arrays, 2))
-    grouped = exact(x).reshape(*x.shape[:-1], int(node.attributes["groups"]), -1)
+    groups = int(node.attributes["groups"])
+    grouped = exact(x).reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
     axes = (*range(1, x.ndim - 1), x.ndim)
     y = _standardized(grouped, axes, node.attributes["epsilon"]).reshape(x.shape)
     return ((y * scale + offset).astype(x.dtype),)

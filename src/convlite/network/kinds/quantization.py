@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..facts import Fact
+from ..facts import Fact, ceil_of
 from ..graph import Array, Node
 from .convolution import convolved, infer_conv, matmul_shape
-from .record import Arrays, Facts, Kind, axis_of, given, optional, registered
+from .record import Arrays, Facts, Kind, axis_of, given, must_fit, optional, registered
 
 __all__ = ["KINDS"]
 
@@ -43,7 +43,23 @@ def _quantized(x: Array, scale: Array, zero: Array, dtype: np.dtype[Any]) -> Arr
     return _saturated(steps + zero.astype(np.float64), dtype)
 
 
+def _check_scales(node: Node, facts: Facts) -> None:
+    """ValueError where scales or zero points are not one number, one an index of the axis, or one a block."""
+    x, block = given(facts, 0), int(node.attributes["block_size"])
+    for number, name in ((1, "scale"), (2, "zero")):
+        fact = optional(facts, number)
+        if fact is None or fact.shape is None or x.shape is None or fact.shape in ((), (1,)):
+            continue
+        axis = axis_of(int(node.attributes["axis"]), len(x.shape))
+        if len(fact.shape) != (len(x.shape) if block else 1):
+            raise ValueError(f"{name} has shape {fact.shape}, which does not fit x of shape {x.shape}")
+        must_fit(
+            fact.shape[axis if block else 0], ceil_of(x.shape[axis], block or 1), f"{name} along axis {axis}"
+        )
+
+
 def _quantize_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
+    _check_scales(node, facts)
     zero = optional(facts, 2)
     dtype = np.dtype(node.attributes["dtype"]) if zero is None or zero.dtype is None else zero.dtype
     return (Fact(dtype, given(facts, 0).shape),)
@@ -58,6 +74,7 @@ def _quantize_linear(node: Node, arrays: Arrays) -> tuple[Array, ...]:
 
 
 def _dequantize_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
+    _check_scales(node, facts)
     return (Fact(given(facts, 1).dtype, given(facts, 0).shape),)
 
 

@@ -55,8 +55,21 @@ def _recurrent_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     whole: tuple[Size, ...] = (steps, count, batch, hidden)
     if node.attributes["layout"]:
         state, whole = (batch, count, hidden), (batch, steps, count, hidden)
+    _check_states(facts, state, batch)
     one = Fact(x.dtype, state)
     return (Fact(x.dtype, whole), one, one) if node.kind == "lstm" else (Fact(x.dtype, whole), one)
+
+
+def _check_states(facts: Facts, state: tuple[Size, ...], batch: Size) -> None:
+    """ValueError where the lengths or the first states do not fit the batch."""
+    lengths = optional(facts, 4)
+    if lengths is not None:
+        must_fit((shape_of(lengths, 1, "the lengths") or (None,))[0], batch, "the vector of lengths")
+    for number in (5, 6):
+        first = optional(facts, number)
+        if first is not None:
+            for size, wanted in zip(shape_of(first, 3, "a first state") or (), state, strict=True):
+                must_fit(size, wanted, "an axis of a first state")
 
 
 def _functions(node: Node, direction: int) -> list[Function]:

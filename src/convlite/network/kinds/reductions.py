@@ -158,7 +158,7 @@ def _cumsum(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     wide = np.flip(exact(x), axis) if node.attributes["reverse"] else exact(x)
     total = np.cumsum(wide, axis, dtype=wide.dtype)
     if node.attributes["exclusive"]:
-        first = np.zeros_like(np.take(total, [0] if x.shape[axis] else [], axis))
+        first = np.zeros_like(np.take(total, np.arange(min(1, x.shape[axis])), axis))
         total = np.concatenate([first, np.take(total, np.arange(max(0, x.shape[axis] - 1)), axis)], axis)
     total = np.flip(total, axis) if node.attributes["reverse"] else total
     return (np.ascontiguousarray(total).astype(x.dtype),)

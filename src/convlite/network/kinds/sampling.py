@@ -61,7 +61,8 @@ def _grid_sample(node: Node, arrays: Arrays) -> tuple[Array, ...]:
         along = grid[..., len(sizes) - 1 - axis].astype(np.float64)
         place = (along + 1) / 2 * (size - 1) if corners else ((along + 1) * size - 1) / 2
         place = np.rint(place) if mode == "nearest" else place
-        place = _inside(place, size, padding, corners)
+        # A cubic spline reads past the border, so that only the places of its pixels are moved inside.
+        place = place if mode == "cubic" else _inside(place, size, padding, corners)
         first = np.floor(place)
         index = first[..., None] + np.arange(taps) - reach
         distance = index - place[..., None]
@@ -83,7 +84,7 @@ def _grid_sample(node: Node, arrays: Arrays) -> tuple[Array, ...]:
                 weight = np.where((index < 0) | (index > size - 1), 0.0, weight)
             else:
                 index = _inside(index, size, padding, corners)
-            places.append(np.clip(index, 0, size - 1).astype(np.int64))
+            places.append(np.clip(index, 0, size - 1).astype(np.intp))
         total += np.where(weight[..., None] == 0, 0.0, exact(x)[(batch, *places)] * weight[..., None])
     return (total.astype(x.dtype),)
 
@@ -92,6 +93,11 @@ def _affine_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     theta, size = given(facts, 0), listed(given(facts, 1))
     if size is None:
         return (Fact(theta.dtype, None),)
+    if theta.shape is not None:
+        if len(theta.shape) != 3:
+            raise ValueError(f"theta must have shape (batch, axes, axes + 1), not {theta.shape}")
+        for found, wanted in zip(theta.shape, (size[0], len(size) - 2, len(size) - 1), strict=True):
+            must_fit(found, wanted, "an axis of theta")
     return (Fact(theta.dtype, (size[0], *size[2:], len(size) - 2)),)
 
 

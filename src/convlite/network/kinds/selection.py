@@ -240,7 +240,7 @@ SOURCES: dict[str, Callable[[Array, int], Array]] = {
 
 @registered(KINDS, "pad", infer=_pad_facts)
 def _pad(node: Node, arrays: Arrays) -> tuple[Array, ...]:
-    """Negative pads cut off."""
+    """Negative pads cut off, before the others repeat what is left."""
     x, pads, value, axes = (
         given(arrays, 0),
         given(arrays, 1).tolist(),
@@ -249,21 +249,19 @@ def _pad(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     )
     mode = node.attributes["mode"]
     for axis, (before, after) in _pads(x.ndim, pads, None if axes is None else axes.tolist()).items():
-        size = x.shape[axis]
+        front = (slice(None),) * axis
+        x = x[(*front, slice(max(0, -before), x.shape[axis] - max(0, -after)))]
+        before, after, size = max(0, before), max(0, after), x.shape[axis]
         if mode != "constant" and size:
             x = np.take(x, SOURCES[mode](np.arange(-before, size + after), size), axis)
-            continue
-        front = (slice(None),) * axis
-        x = x[(*front, slice(max(0, -before), size - max(0, -after)))]
-        if before > 0 or after > 0:
+        elif before or after:
             if mode != "constant":
                 raise ValueError(
                     f'there is nothing to repeat along axis {axis}, which is empty; mode is "{mode}"'
                 )
             fill = 0 if value is None else value.reshape(-1)[0]
-            wide = [*x.shape[:axis], max(0, before) + x.shape[axis] + max(0, after), *x.shape[axis + 1 :]]
-            out = np.full(wide, fill, x.dtype)
-            out[(*front, slice(max(0, before), max(0, before) + x.shape[axis]))] = x
+            out = np.full([*x.shape[:axis], before + size + after, *x.shape[axis + 1 :]], fill, x.dtype)
+            out[(*front, slice(before, before + size))] = x
             x = out
     return (x,)
 
@@ -274,8 +272,10 @@ def _pad(node: Node, arrays: Arrays) -> tuple[Array, ...]:
 def _wrapped(indices: Array, size: int) -> Array:
     """Negative indices count from the end; ValueError for what is outside."""
     if indices.size and (indices.min() < -size or indices.max() >= size):
-        raise ValueError(f"an index lies outside of -{size} .. {size - 1}")
-    return np.where(indices < 0, indices + size, indices).astype(np.int64)
+        raise ValueError(
+            f"an index lies outside of {-size} .. {size - 1}" if size else "an index into nothing"
+        )
+    return np.where(indices < 0, indices + size, indices).astype(np.intp)
 
 
 def _gather_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
