@@ -2,7 +2,8 @@
 
 x is float32 or float64, channels last; results have its shape and dtype. All is computed in float64 and
 rounded once, sums by halves (`_reductions.sum_rows`): the same bits whatever the batch size. NaN propagates.
-`gamma` and `beta` are Keras's names: PyTorch's and ONNX's are weight and bias, scale and bias.
+Subnormal numbers are kept, and the caller's rounding mode counts, since NumPy does the work. `gamma` and
+`beta` are Keras's names: PyTorch's and ONNX's are weight and bias, scale and bias.
 """
 
 from __future__ import annotations
