@@ -12,13 +12,13 @@ BLOCK = 1 << 16  # numbers to work on at a time: what NumPy writes between its s
 
 
 def sum_rows(rows: Array) -> Array:
-    """The sum of each row of (R,n) as (R,1), in rows' dtype: its halves are added until one number is left.
+    """The sum along the second axis of (R,n) or (R,n,C), of size 1 then: halves are added until one is left.
 
     >>> sum_rows(np.arange(10.0).reshape(2, 5)).tolist()
     [[10.0], [35.0]]
     """
     if rows.shape[1] == 0:
-        return np.zeros((len(rows), 1), rows.dtype)
+        return np.zeros((len(rows), 1, *rows.shape[2:]), rows.dtype)
     while (n := rows.shape[1]) > 1:
         half = n // 2
         added = rows[:, :half] + rows[:, half : 2 * half]
