@@ -139,7 +139,8 @@ def test_weights_by_name() -> None:
     np.testing.assert_allclose(moments(X4), (X4 - gamma) / np.abs(beta), rtol=1e-5, atol=1e-5)
     back = la.Normalization(mean=1.0, variance=4.0, invert=True)
     np.testing.assert_allclose(back(X2), 1 + 2 * X2, rtol=1e-6)
-    np.testing.assert_allclose(la.Rescaling([0.5] * 8, [1.0] * 8)(X2), X2 / 2 + 1, rtol=1e-6)
+    for scale in ([0.5] * 8, [[0.5] * 8], np.full((1, 1, 8), 0.5), np.float64(0.5), np.array(0.5)):
+        np.testing.assert_allclose(la.Rescaling(scale, [1.0] * 8)(X2), X2 / 2 + 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,9 @@ def test_weights_by_name() -> None:
         (lambda: la.LayerNormalization(5)(X4), ValueError, "axis must be one of x's 4 axes"),
         (lambda: la.LayerNormalization()(X4.astype(np.float64)), TypeError,
          r"x is float64 but the weights of layer_normalization are float32: write x.astype\(np.float32\)"),
+        (lambda: la.Rescaling([[1.0, 2.0], [3.0, 4.0]]), ValueError,
+         r"scale must be one number or one for each channel; got an array of \(2, 2\)"),
+        (lambda: la.Rescaling([[1.0], [1.0, 2.0]]), TypeError, r"scale\[0\] must be a number"),
         (lambda: la.Normalization(mean=1.0), ValueError, "mean and variance must be given together"),
         (lambda: la.DepthToSpace(3)(X4), ValueError, "9 must divide the channels of input_shape"),
         (lambda: la.SpaceToDepth(4)(X4), ValueError, "4 must divide the width of input_shape .*; got 6"),

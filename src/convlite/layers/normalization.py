@@ -346,10 +346,13 @@ class Rescaling(Layer):
 
 def _numbers(value: Any, name: str) -> Array:
     """One number or a vector, in float64, read-only."""
-    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)) and np.ndim(value):
-        array = np.array([as_real(v, f"{name}[{i}]") for i, v in enumerate(np.ravel(np.asarray(value)))])
+    array = np.array(value, dtype=object) if isinstance(value, (list, tuple, np.ndarray)) else np.array(None)
+    if array.ndim == 0:
+        array = np.array(as_real(array.item() if isinstance(value, np.ndarray) else value, name))
+    elif array.shape[:-1] != (1,) * (array.ndim - 1):
+        raise ValueError(f"{name} must be one number or one for each channel; got an array of {array.shape}")
     else:
-        array = np.array(as_real(value, name))
+        array = np.array([as_real(v, f"{name}[{i}]") for i, v in enumerate(array.ravel())], np.float64)
     array.setflags(write=False)
     return array
 
