@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from hostile_blocks import blocks
 
 import convlite as cl
 from convlite.initializers import keras3
@@ -162,6 +163,8 @@ def _wrong_arrays(good: np.ndarray) -> Iterator[tuple[str, Any]]:
 
 BAD: dict[str, tuple[Any, ...]] = {
     "integers": INTEGERS,
+    "axes": (*ONE_INTEGER, 5, -6, (-1, -1), [0, 1, 2, 3, 4]),
+    "numbers": (*REALS, (1.0, 2.0), [NAN, 1.0], ["1"], [[1.0]], [1.0] * 99, [[1.0, 2.0]] * 2),
     "integer": ONE_INTEGER,
     "padding": PADDINGS,
     "real": REALS,
@@ -265,7 +268,6 @@ def _layers() -> dict[str, Call]:
     geometry = {"strides": (1, "integers"), "padding": ("valid", "padding"), "dilation_rate": (1, "integers")}
     extra = {"output_padding": (0, "integers")}
     x4, x3, x2 = X4[0], X3[0], X2[0]
-    pool = {"pool_size": (2, "integers"), "strides": (1, "integers"), "padding": ("valid", "padding")}
     separable = {k.replace("kernel", "depthwise"): v for k, v in common.items()}
     separable["pointwise_initializer"] = ("ones", "name")
     slope = {"negative_slope": (0.5, "real")}
@@ -281,8 +283,6 @@ def _layers() -> dict[str, Call]:
         "Conv1D": _layer(la.Conv1D, x3, **filters, **size, **geometry, **GROUPS, **common),
         "Conv1DTranspose": _layer(la.Conv1DTranspose, x3, **filters, **size, **geometry, **extra, **GROUPS, **common),
         "Dense": _layer(la.Dense, x2, units=(3, "integer"), **common),
-        "MaxPooling2D": _layer(la.MaxPooling2D, x4, **pool),
-        "AveragePooling2D": _layer(la.AveragePooling2D, x4, **pool),
         "GlobalMaxPooling2D": _layer(la.GlobalMaxPooling2D, x4, keepdims=(True, "flag")),
         "GlobalAveragePooling2D": _layer(la.GlobalAveragePooling2D, x4, keepdims=(True, "flag")),
         "InputLayer": _layer(la.InputLayer, x2, shape=((4,), "shape")),
@@ -421,7 +421,6 @@ def _set_precision(mode: Any) -> str:
 
 def _top() -> dict[str, Call]:
     shapes = {"x_shape": ((2, 5, 6, 4), "shape"), "kernel_shape": ((3, 3, 4, 4), "shape")}
-    window = {"pool_size": (2, "integers"), "strides": (1, "integers"), "padding": ("valid", "padding")}
     vectors = {name: (np.abs(f32(4)) + 1, "array") for name in ("mean", "variance", "scale", "offset")}
     plain = (
         "relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "hard_swish", "hard_sigmoid", "softplus",
@@ -444,8 +443,6 @@ def _top() -> dict[str, Call]:
             lambda **options: cl.explain(**options), operation=("conv2d_transpose", "name"), **shapes, **GEOMETRY,
             **GROUPS, **SIZES,
         ),
-        "max_pool2d": _call(cl.max_pool2d, x=X4, **window, dilations=(1, "integers")),
-        "avg_pool2d": _call(cl.avg_pool2d, x=X4, **window, count_include_pad=(True, "flag")),
         "global_avg_pool2d": _call(cl.global_avg_pool2d, x=X4, keepdims=(True, "flag")),
         "global_max_pool2d": _call(cl.global_max_pool2d, x=X4, keepdims=(True, "flag")),
         "resize2d": _call(
@@ -529,6 +526,7 @@ CALLS: dict[str, Call] = {
     **{f"keras3.{name}": call for name, call in _initializers(keras3, {"seed": (1, "integer")}).items()},
     **{f"convert.{name}": call for name, call in _convert().items()},
     **{f"reference.{name}": call for name, call in _operations(cl.reference, {}).items()},
+    **blocks(_call, _layer, f32),
 }
 
 # What takes no argument, and what only stands under others.

@@ -167,3 +167,10 @@ def _scan(rng: Rng) -> Case:
     attributes |= {"input_reversed": (pick(rng, True, False),), "output_reversed": (pick(rng, True, False),)}
     x = rng.standard_normal((steps, width) if first else (width, steps)).astype(np.float32)
     return attributes, [rng.standard_normal(width).astype(np.float32), x, np.array(2, np.float32)]
+
+
+@case("affine")
+def _affine(rng: Rng) -> Case:
+    x = floats(rng, *shape(rng, 1))
+    vectors = [like(x, rng.standard_normal(x.shape[-1])) for _ in range(2)]
+    return {"activation": None}, [x, *vectors]

@@ -151,7 +151,7 @@ def subnormals(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 # These pick one of their inputs, or pass it on where they change nothing.
-KEEPING = ("linear", "leaky_relu", "elu")
+KEEPING = ("linear", "leaky_relu", "elu", "celu")
 
 
 @pytest.mark.parametrize("name", NAMES)

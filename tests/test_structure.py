@@ -20,9 +20,13 @@ MAX_LINES = 600
 MAY_IMPORT: dict[str, set[str]] = {
     "_memory": {"_kernels"},
     "arguments": {"_memory"},
-    "reference": {"arguments"},
+    "_definitions": {"arguments"},
+    "reference": {"_definitions", "arguments"},
     "geometry": {"arguments"},
-    "activations": {"arguments", "_dispatch", "_threads", "_kernels"},
+    "_reductions": set(),
+    "normalization": {"_reductions", "arguments"},
+    "shuffles": {"arguments", "geometry"},
+    "activations": {"_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
     "_precision": {"arguments"},
     "heads": {"geometry"},
     "winograd": {"geometry", "_kernels"},
@@ -50,6 +54,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pooling",
         "images",
         "pointwise",
+        "normalization",
+        "shuffles",
         "initializers",
         "pack",
         "activations",
@@ -57,9 +63,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "_weights": {"arguments"},
     "_convolutionalize": {"layers", "activations", "_weights", "arguments"},
-    "convert": {"_weights", "_convolutionalize"},
-    "network": {"_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations", "arguments", "geometry"}
-    | {"reference", "ops", "pack", "pooling", "images", "pointwise", "winograd", "layers"},
+    "_flax": {"_weights", "arguments"},
+    "convert": {"_weights", "_flax", "_convolutionalize"},
+    "network": {"_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations", "arguments"}
+    | {"geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd", "layers"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from . import _kernels, _precision, _threads
 from ._memory import empty, is_large
-from .activations import ELU, Fused, LeakyReLU, Named, PReLU, ReLU, softmax
+from .activations import CELU, ELU, Fused, HardShrink, LeakyReLU, Named, PReLU, ReLU, SoftShrink, softmax
 from .arguments import Array, Pair, as_operand
 from .pack import PackedKernel, Panels, recipe_for
 from .plan import Plan
@@ -23,7 +23,9 @@ from .winograd import WinogradPlan, tile_for
 Given = tuple[Any, ...]
 Packing = tuple[str, tuple[int, ...], Pair, Pair, int, str]  # recipe_for's arguments but bits and layout
 
-_CONSTANTS = frozenset({int, str, type(None), ReLU, LeakyReLU, ELU, PReLU, Named})
+_CONSTANTS = frozenset(
+    {int, str, type(None), ReLU, LeakyReLU, ELU, CELU, SoftShrink, HardShrink, PReLU, Named}
+)
 _MOST_AXES = 6  # of calls.pxi
 
 

@@ -27,7 +27,9 @@ _RANKS = {
     "dense": 2,
     "conv1d": 3,
     "conv1d_transpose": 3,
+    "depthwise_conv1d": 3,
 }
+_DEPTHWISE = ("depthwise_conv2d", "depthwise_conv1d")
 # What the frameworks call them, in lower case and without underscores.
 _NAMES = {name.replace("_", ""): name for name in _RANKS} | {
     "linear": "dense",
@@ -53,7 +55,7 @@ def from_torch(weight: ArrayLike, operation: str = "conv2d", *, groups: int | No
     name = _operation(operation)
     array = _weight(weight, name, "PyTorch's")
     kernel = array.transpose(*range(2, array.ndim), 1, 0)
-    if name == "depthwise_conv2d":
+    if name in _DEPTHWISE:
         kernel = _split_depthwise(kernel, groups, array.shape)
     elif groups is not None and array.shape[0] % as_size(groups, "groups"):
         raise ValueError(
@@ -70,8 +72,8 @@ def to_torch(kernel: ArrayLike, operation: str = "conv2d") -> Array:
     """
     name = _operation(operation)
     array = _weight(kernel, name, "convlite's", "kernel")
-    if name == "depthwise_conv2d":
-        array = array.reshape(*array.shape[:2], 1, array.shape[2] * array.shape[3])
+    if name in _DEPTHWISE:
+        array = array.reshape(*array.shape[:-2], 1, array.shape[-2] * array.shape[-1])
     return np.array(array.transpose(-1, -2, *range(array.ndim - 2)), order="C")
 
 
@@ -246,7 +248,7 @@ def _check_output_channels(channels: int, shape: tuple[int, ...], operation: str
             f"groups * {per_group}",
         )
     else:
-        expected = shape[-2] * shape[-1] if operation == "depthwise_conv2d" else shape[-1]
+        expected = shape[-2] * shape[-1] if operation in _DEPTHWISE else shape[-1]
         fits, rule = channels == expected, str(expected)
     if not fits:
         raise ValueError(
@@ -257,7 +259,7 @@ def _check_output_channels(channels: int, shape: tuple[int, ...], operation: str
 
 def _along_outputs(values: Array, shape: tuple[int, ...], operation: str) -> Array:
     """One value per output channel (O,), arranged to broadcast against the kernel."""
-    if operation == "depthwise_conv2d":
+    if operation in _DEPTHWISE:
         return values.reshape(shape[-2:])
     if operation in ("conv2d_transpose", "conv1d_transpose") and values.size:
         # The kernel's last axis holds the groups' input channels one after another: (O/g, g * I/g).
@@ -300,16 +302,16 @@ def _weight(value: ArrayLike, operation: str, whose: str, name: str = "weight") 
 
 
 def _split_depthwise(kernel: Array, groups: int | None, shape: tuple[int, ...]) -> Array:
-    """(kh, kw, 1, C*multiplier) -> (kh, kw, C, multiplier)."""
+    """(kh, kw, 1, C*multiplier) -> (kh, kw, C, multiplier), or (kw, ...) in 1-D."""
     if shape[1] != 1:
         raise ValueError(
-            f"weight must be (C*multiplier, 1, kh, kw) for depthwise_conv2d; got {shape}. "
+            f"weight must be (C*multiplier, 1, kh, kw), in 1-D (C*multiplier, 1, kw); got {shape}. "
             f'With more than one input channel per group it is a "conv2d" with groups'
         )
     channels = shape[0] if groups is None else as_size(groups, "groups")
     if channels and shape[0] % channels:
         raise ValueError(f"groups must divide the weight's first axis; got groups={groups} and shape {shape}")
-    return kernel.reshape(*kernel.shape[:2], channels, shape[0] // channels if channels else 1)
+    return kernel.reshape(*kernel.shape[:-2], channels, shape[0] // channels if channels else 1)
 
 
 def _moved(x: ArrayLike, source: int, target: int) -> Array:

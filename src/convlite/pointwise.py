@@ -8,6 +8,7 @@ a TypeError. NaN propagates.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -15,11 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import activations
 from .activations import activate, softmax_rows
-from .arguments import as_epsilon, as_int, as_operand, is_one_of, new_output, shown
+from .arguments import as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, shown
 
 __all__ = [
     "relu", "relu6", "leaky_relu", "prelu", "elu", "sigmoid", "hard_sigmoid", "tanh", "softplus", "silu",
-    "hard_swish", "gelu", "softmax", "bias_add", "batch_norm", "flatten",
+    "hard_swish", "gelu", "softmax", "bias_add", "batch_norm", "flatten", "hard_tanh", "selu", "celu", "mish",
+    "exponential", "softsign", "log_sigmoid", "log_softmax", "tanh_shrink", "soft_shrink", "hard_shrink",
+    "threshold",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -152,6 +155,142 @@ def gelu(x: ArrayLike) -> Array:
     return activate(x, "gelu")
 
 
+def hard_tanh(x: ArrayLike) -> Array:
+    """Return min(max(x, -1), 1); float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.hard_tanh(np.array([-3.0, 0.5, 3.0]))
+        array([-1. ,  0.5,  1. ])
+    """
+    return activate(x, "hard_tanh")
+
+
+def selu(x: ArrayLike) -> Array:
+    """Return 1.0507... * (x, or 1.6732... * (exp(x) - 1) where x < 0); float32 or float64, any shape.
+
+    Source: Klambauer et al., "Self-normalizing neural networks", 2017, arXiv:1706.02515.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.selu(np.array([-np.inf, 0.0, 1.0])).round(4)
+        array([-1.7581,  0.    ,  1.0507])
+    """
+    return activate(x, "selu")
+
+
+def celu(x: ArrayLike, alpha: float = 1.0) -> Array:
+    """Return x, or alpha * (exp(x / alpha) - 1) where x < 0; float32 or float64, any shape; alpha above 0.
+
+    Source: Barron, "Continuously differentiable exponential linear units", 2017, arXiv:1704.07483.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.celu(np.array([-np.inf, 2.0]), alpha=0.5)
+        array([-0.5,  2. ])
+    """
+    return activate(x, activations.CELU(alpha))
+
+
+def mish(x: ArrayLike) -> Array:
+    """Return x * tanh(log(1 + exp(x))), without overflow; float32 or float64, any shape.
+
+    Source: Misra, "Mish: a self regularized non-monotonic activation function", 2019, arXiv:1908.08681.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.mish(np.array([-1.0, 0.0, 1.0])).round(4)
+        array([-0.3034,  0.    ,  0.8651])
+    """
+    return activate(x, "mish")
+
+
+def exponential(x: ArrayLike) -> Array:
+    """Return exp(x), infinite where it overflows; float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.exponential(np.array([-np.inf, 0.0, 1000.0]))
+        array([ 0.,  1., inf])
+    """
+    return activate(x, "exponential")
+
+
+def softsign(x: ArrayLike) -> Array:
+    """Return x / (1 + |x|); float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.softsign(np.array([-1.0, 0.0, 3.0]))
+        array([-0.5 ,  0.  ,  0.75])
+    """
+    return activate(x, "softsign")
+
+
+def log_sigmoid(x: ArrayLike) -> Array:
+    """Return -log(1 + exp(-x)), without overflow; float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.log_sigmoid(np.array([-1000.0, 1000.0]))
+        array([-1000.,     0.])
+    """
+    return activate(x, "log_sigmoid")
+
+
+def tanh_shrink(x: ArrayLike) -> Array:
+    """Return x - tanh(x); float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.tanh_shrink(np.array([0.0, 50.0]))
+        array([ 0., 49.])
+    """
+    return activate(x, "tanh_shrink")
+
+
+def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
+    """Return x moved towards 0 by threshold, 0 where it is smaller; float32 or float64, any shape.
+
+    Raises TypeError for a wrong dtype, ValueError for a negative threshold.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.soft_shrink(np.array([-2.0, 0.25, 2.0]))
+        array([-1.5,  0. ,  1.5])
+    """
+    return activate(x, activations.SoftShrink(threshold))
+
+
+def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
+    """Return x, and 0 from -threshold to threshold; float32 or float64, any shape.
+
+    Raises TypeError for a wrong dtype, ValueError for a negative threshold.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.hard_shrink(np.array([-2.0, 0.25, 2.0]))
+        array([-2.,  0.,  2.])
+    """
+    return activate(x, activations.HardShrink(threshold))
+
+
+def threshold(x: ArrayLike, threshold: float, value: float) -> Array:
+    """Return x where x > threshold, else value; float32 or float64, any shape.
+
+    Keras calls value default_value; both frameworks have the same order of arguments.
+    Raises TypeError for a wrong dtype.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.threshold(np.array([-2.0, 0.5, 2.0]), 1.0, 0.25)
+        array([0.25, 0.25, 2.  ])
+    """
+    values, limit, other = as_operand(x, "x"), as_real(threshold, "threshold"), as_real(value, "value")
+    real = values.dtype.type
+    return np.asarray(np.where(values <= real(limit), real(other), values))
+
+
 def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
     """Return x, times alpha where x < 0; alpha broadcasts against x from the last axis, the channels.
 
@@ -188,6 +327,25 @@ def softmax(x: ArrayLike, axis: int = -1) -> Array:
         >>> cl.softmax(np.array([1000.0, 1000.0]))
         array([0.5, 0.5])
     """
+    return _along(x, axis, softmax_rows)
+
+
+def log_softmax(x: ArrayLike, axis: int = -1) -> Array:
+    """Return x - log(sum(exp(x))) along an axis of x, summed in float64; float32 or float64, any shape.
+
+    The maximum is taken off first, so that nothing overflows.
+    Raises TypeError for a wrong dtype or axis, ValueError for an axis that x does not have.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.log_softmax(np.array([0.0, 1000.0]))
+        array([-1000.,     0.])
+    """
+    return _along(x, axis, activations.log_softmax)
+
+
+def _along(x: ArrayLike, axis: int, rows_of: Callable[[Array], Array]) -> Array:
+    """A function of the last axis, along any other."""
     values = as_operand(x, "x")
     axis = as_int(axis, "axis", minimum=-(2**31))
     if not -values.ndim <= axis < values.ndim:
@@ -195,9 +353,9 @@ def softmax(x: ArrayLike, axis: int = -1) -> Array:
     if values.size == 0:
         return values.copy()
     if axis in (-1, values.ndim - 1):
-        return softmax_rows(values)
+        return rows_of(values)
     rows = np.ascontiguousarray(np.moveaxis(values, axis, -1))
-    return np.ascontiguousarray(np.moveaxis(softmax_rows(rows), -1, axis))
+    return np.ascontiguousarray(np.moveaxis(rows_of(rows), -1, axis))
 
 
 def bias_add(x: ArrayLike, bias: ArrayLike) -> Array:

@@ -17,7 +17,8 @@ cdef extern from "isa/table.h" nogil:
     enum:
         MAX_MR, MAX_NR, MAX_DEPTHWISE_MR, LINE_PIXELS
         ACT_NONE, ACT_CLIP, ACT_LEAKY, ACT_PRELU, ACT_HARD_SIGMOID, ACT_HARD_SWISH, ACT_ELU, ACT_SIGMOID, ACT_TANH
-        ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_SOFTPLUS
+        ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_SOFTPLUS, ACT_LOG_SIGMOID, ACT_SELU, ACT_CELU, ACT_MISH, ACT_SOFTSIGN
+        ACT_EXPONENTIAL, ACT_TANH_SHRINK, ACT_SOFT_SHRINK, ACT_HARD_SHRINK
     ctypedef struct Activation:
         int code
         double a, b
@@ -230,7 +231,9 @@ def activation_codes():
     return {
         "none": ACT_NONE, "clip": ACT_CLIP, "leaky": ACT_LEAKY, "prelu": ACT_PRELU, "hard_sigmoid": ACT_HARD_SIGMOID,
         "hard_swish": ACT_HARD_SWISH, "elu": ACT_ELU, "sigmoid": ACT_SIGMOID, "tanh": ACT_TANH, "silu": ACT_SILU,
-        "gelu": ACT_GELU, "gelu_tanh": ACT_GELU_TANH, "softplus": ACT_SOFTPLUS,
+        "gelu": ACT_GELU, "gelu_tanh": ACT_GELU_TANH, "softplus": ACT_SOFTPLUS, "log_sigmoid": ACT_LOG_SIGMOID,
+        "selu": ACT_SELU, "celu": ACT_CELU, "mish": ACT_MISH, "softsign": ACT_SOFTSIGN, "exponential": ACT_EXPONENTIAL,
+        "tanh_shrink": ACT_TANH_SHRINK, "soft_shrink": ACT_SOFT_SHRINK, "hard_shrink": ACT_HARD_SHRINK,
     }
 
 

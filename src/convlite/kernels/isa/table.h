@@ -24,6 +24,15 @@ enum {
     ACT_GELU = 10,        /* x/2 * (1 + erf(x / sqrt 2)) */
     ACT_GELU_TANH = 11,   /* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */
     ACT_SOFTPLUS = 12,    /* log(1 + exp(x)) */
+    ACT_LOG_SIGMOID = 13, /* -log(1 + exp(-x)) */
+    ACT_SELU = 14,        /* x > 0 ? a*x : b*expm1(x) */
+    ACT_CELU = 15,        /* x > 0 ? x : a*expm1(x / a) */
+    ACT_MISH = 16,        /* x * tanh(log(1 + exp(x))) */
+    ACT_SOFTSIGN = 17,    /* x / (1 + |x|) */
+    ACT_EXPONENTIAL = 18, /* exp(x) */
+    ACT_TANH_SHRINK = 19, /* x - tanh(x) */
+    ACT_SOFT_SHRINK = 20, /* x - min(max(x, a), b) */
+    ACT_HARD_SHRINK = 21, /* |x| > a ? x : 0 */
 };
 
 typedef struct {
