@@ -1,0 +1,1 @@
+"""Files and live models of other libraries, read as graphs."""
