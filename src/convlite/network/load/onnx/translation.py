@@ -20,6 +20,9 @@ _MAX_DEPTH = 40  # of functions and sub-graphs within each other
 _FREE = {"", "?", "None", "none", "-1", "unk", "unknown"}  # what exporters write where they know no name
 
 
+_PROBLEMS = (ValueError, TypeError, IndexError, KeyError, OverflowError, ZeroDivisionError, MemoryError)
+
+
 class Refusals:
     """What could not be read, for one message; and how much has been read, for files that unfold without end."""
 
@@ -207,7 +210,7 @@ def translate(scope: Scope, nodes: Sequence[Any], wanted: Iterable[str]) -> None
             poisoned = any(scope.is_poisoned(name) for name in _inner_reads(node))
             results = _translated(scope, node, used)
             _bind_outputs(scope, node, used, results)
-        except (Refused, ValueError, TypeError, IndexError, OverflowError, KeyError, ZeroDivisionError) as problem:
+        except _PROBLEMS as problem:
             if scope.refusals.read > scope.refusals.limit:
                 raise
             if not poisoned:

@@ -35,8 +35,13 @@ def _weights(op: Operation, name: str, x: str) -> tuple[int, tuple[int, ...]]:
     return len(taps), tuple(int(tap) for tap in taps)
 
 
-def convolution(op: Operation, kind: str, x: str, w: str, rest: tuple[str, ...], **attributes: Any) -> str:
-    """A convolution of a channels-first x with (M, C/g, taps...) weights, as a channels-last one."""
+def convolution(
+    op: Operation, kind: str, x: str, w: str, rest: tuple[str, ...], between: tuple[str, ...] = (), **attributes: Any
+) -> str:
+    """A convolution of a channels-first x with (M, C/g, taps...) weights, as a channels-last one.
+
+    The node takes x, the inputs `between`, the kernel, and the `rest`.
+    """
     axes, taps = _weights(op, w, x)
     strides, dilations = per_axis(op, "strides", axes), per_axis(op, "dilations", axes)
     padding = windowed_padding(op, axes)
@@ -51,7 +56,7 @@ def convolution(op: Operation, kind: str, x: str, w: str, rest: tuple[str, ...],
     if alone is None:
         kernel = op.transposed(w, kernel_perm)
         y = op.emit(
-            kind, op.channels_last(x, axes + 2), kernel, *rest,
+            kind, op.channels_last(x, axes + 2), *between, kernel, *rest,
             strides=strides, padding=padding, dilations=dilations, groups=groups, **attributes,
         )  # fmt: skip
         return op.channels_first(y, axes + 2)
@@ -59,7 +64,7 @@ def convolution(op: Operation, kind: str, x: str, w: str, rest: tuple[str, ...],
     flat = _without_axis(op, w, 2 + alone)
     folded = Folded(op, x, alone)
     y = op.emit(
-        kind, folded.x, op.transposed(flat, (2, 3, 1, 0)), *rest,
+        kind, folded.x, *between, op.transposed(flat, (2, 3, 1, 0)), *rest,
         strides=tuple(strides[axis] for axis in keep),
         padding=padding if isinstance(padding, str) else tuple(padding[axis] for axis in keep),
         dilations=tuple(dilations[axis] for axis in keep), groups=groups, **attributes,

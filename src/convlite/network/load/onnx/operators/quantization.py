@@ -64,5 +64,6 @@ def _conv_integer(op: Operation) -> str:
 def _qlinear_conv(op: Operation) -> str:
     """(x, its scale and zero, w, its scale and zero, scale and zero of y, bias)."""
     x, w = op.required(0), op.required(3)
-    rest = [op.required(place) for place in (1, 2, 4, 5, 6, 7)]
-    return convolution(op, "qlinear_conv", x, w, (*rest, op.input(8)))
+    between = (op.required(1), op.required(2))
+    rest = tuple(op.required(place) for place in (4, 5, 6, 7))
+    return convolution(op, "qlinear_conv", x, w, (*rest, op.input(8)), between)
