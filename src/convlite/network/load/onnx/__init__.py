@@ -4,7 +4,7 @@
 the table of them.
 """
 
-from .operation import OPERATORS
-from .reading import NEWEST, OLDEST, read_onnx
+from .operation import NEWEST, OLDEST, OPERATORS
+from .reading import read_onnx
 
 __all__ = ["NEWEST", "OLDEST", "OPERATORS", "read_onnx"]

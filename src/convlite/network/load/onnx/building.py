@@ -36,7 +36,7 @@ class Builder:
         self.inputs: list[Value] = []
         self._taken: set[str] = set(names)
         self._counts: dict[str, int] = {}
-        self._derived: dict[tuple[Any, ...], str] = {}  # constants made from constants, so that shared ones stay so
+        self._derived: dict[tuple[Any, ...], str] = {}  # made of constants; shared ones stay shared
 
     # ---- names
 
@@ -104,7 +104,14 @@ class Builder:
 
     # ---- nodes
 
-    def add(self, kind: str, inputs: Sequence[str], attributes: Mapping[str, Any], outputs: Sequence[str], label: str) -> None:
+    def add(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        attributes: Mapping[str, Any],
+        outputs: Sequence[str],
+        label: str,
+    ) -> None:
         """One node; its outputs' facts are inferred. ValueError where the inputs do not fit the kind."""
         node = Node(kind, tuple(inputs), tuple(outputs), attributes, label)
         if kind not in KINDS:

@@ -18,7 +18,9 @@ from .tensors import Refused, whole_dtype
 if TYPE_CHECKING:
     from .translation import Scope
 
-__all__ = ["OPERATORS", "Operation", "Operator", "operator"]
+OLDEST, NEWEST = 6, 28  # versions of ONNX's own operator set that are read
+
+__all__ = ["NEWEST", "OLDEST", "OPERATORS", "Operation", "Operator", "operator"]
 
 # AttributeProto.AttributeType: the numbers are part of the format.
 _FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _FLOATS, _INTS, _STRINGS, _SPARSE = 1, 2, 3, 4, 5, 6, 7, 8, 11
@@ -35,7 +37,9 @@ class Operation:
     whether anybody reads it. version: of the operator's set in force where the node stands.
     """
 
-    def __init__(self, scope: Scope, proto: Any, version: int, inputs: Sequence[str], label: str, used: set[str]) -> None:
+    def __init__(
+        self, scope: Scope, proto: Any, version: int, inputs: Sequence[str], label: str, used: set[str]
+    ) -> None:
         self.scope = scope
         self.builder: Builder = scope.builder
         self.proto = proto
@@ -84,7 +88,7 @@ class Operation:
     def integer(self, name: str, default: int | None = None) -> int:
         found = self.attribute(name, _INT)
         if found is None:
-            return self._default(name, default)
+            return int(self._default(name, default))
         return int(found.i)
 
     def flag(self, name: str, default: bool = False) -> bool:
@@ -113,10 +117,7 @@ class Operation:
 
     def text(self, name: str, default: str | None = None, among: Sequence[str] = ()) -> str:
         found = self.attribute(name, _STRING)
-        if found is None:
-            value = str(self._default(name, default))
-        else:
-            value = found.s.decode("utf-8", "replace")
+        value = str(self._default(name, default)) if found is None else found.s.decode("utf-8", "replace")
         if among and value not in among:
             raise Refused(f"the attribute {name!r} is {value!r}; supported are {', '.join(map(repr, among))}")
         return value
@@ -172,13 +173,13 @@ class Operation:
     def shape(self, name: str) -> Shape:
         return self.fact(name).shape
 
-    def rank(self, name: str, why: str = "") -> int:
+    def rank(self, name: str) -> int:
         """The number of axes; refused where it is unknown."""
         rank = self.fact(name).rank
         if rank is None:
             raise Refused(
-                f"the number of axes of its input {name!r} is not known while loading{why}: export the model with "
-                "the shapes of its inputs, or run onnx.shape_inference on it"
+                f"the number of axes of its input {name!r} is not known while loading: "
+                "export the model with the shapes of its inputs"
             )
         return rank
 
@@ -196,7 +197,9 @@ class Operation:
     def integers_of(self, name: str, what: str) -> tuple[int, ...]:
         value = self.static(name, what)
         if value.dtype.kind not in "iu" or value.ndim > 1:
-            raise Refused(f"its {what} must be integers in one axis, not {value.dtype} of shape {value.shape}")
+            raise Refused(
+                f"its {what} must be a vector of integers, not {value.dtype} of shape {value.shape}"
+            )
         return tuple(int(entry) for entry in value.reshape(-1))
 
     def sizes_of(self, name: str) -> list[int | str | None] | None:
@@ -272,6 +275,28 @@ class Operator:
         return f"{self.domain + '.' if self.domain else ''}{self.name} ({self.since}{last})"
 
 
+# The version of ONNX's own set in which an operator first stood, where that is not the oldest that is read.
+# ONNX Runtime's optimiser writes LayerNormalization into files of every version.
+_FIRST = {
+    7: "Acos Asin Atan Cos Sin Tan",
+    8: "Expand Scan",
+    9: "Acosh Asinh Atanh Compress ConstantOfShape Cosh Erf EyeLike IsNaN "
+    "MeanVarianceNormalization NonZero OneHot Scatter Shrink Sign Sinh Where",
+    10: "ConvInteger DequantizeLinear IsInf MatMulInteger Mod NonMaxSuppression QLinearConv "
+    "QLinearMatMul QuantizeLinear Resize ReverseSequence RoiAlign ThresholdedRelu",
+    11: "BitShift CumSum DynamicQuantizeLinear GatherElements GatherND Range Round ScatterElements "
+    "ScatterND Unique",
+    12: "Celu Einsum GreaterOrEqual LessOrEqual",
+    14: "HardSwish Trilu",
+    15: "CastLike",
+    16: "GridSample",
+    18: "BitwiseAnd BitwiseNot BitwiseOr BitwiseXor GroupNormalization Mish",
+    20: "Gelu",
+    23: "RMSNormalization",
+    24: "Swish",
+}
+_SINCE = {name: version for version, names in _FIRST.items() for name in names.split()}
+
 OPERATORS: dict[tuple[str, str], Operator] = {}  # (domain, name) -> Operator; "" is ONNX's own domain
 
 
@@ -285,7 +310,8 @@ def operator(
 
     def registered(function: Translate) -> Translate:
         for name in names:
-            OPERATORS[domain, name] = Operator(name, domain, since, until, function)
+            first = max(since, OLDEST, _SINCE.get(name, 1)) if not domain else since
+            OPERATORS[domain, name] = Operator(name, domain, first, until, function)
         return function
 
     return registered

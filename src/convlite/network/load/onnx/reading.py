@@ -13,12 +13,15 @@ from convlite.network.facts import Fact
 from convlite.network.graph import Dim, Graph, Value
 
 from .building import Builder
+from .operation import NEWEST, OLDEST
 from .tensors import FLOAT16, Refused, Store, file_dtype
 from .translation import Refusals, Scope, add_constants, declared, names_of, translate
 
-__all__ = ["NEWEST", "OLDEST", "read_onnx"]
+__all__ = ["read_onnx"]
 
-OLDEST, NEWEST = 6, 28  # versions of ONNX's own operator set that are read
+MOST_UNFOLDED = (
+    50_000  # nodes beside three times the file's own: only files made to unfold without end have more
+)
 
 
 def read_onnx(source: Any) -> Graph:
@@ -60,9 +63,7 @@ def _model(source: Any) -> tuple[Any, Path | None, str]:
         path = Path(os.fspath(source))
         data, folder, title = path.read_bytes(), path.parent, path.name
     else:
-        raise TypeError(
-            f"source must be a path, bytes or an onnx.ModelProto; got an object of type {type(source).__name__}"
-        )
+        raise TypeError(f"source must be a path, bytes or an onnx.ModelProto; got a {type(source).__name__}")
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -96,8 +97,7 @@ def _graph(model: Any, store: Store, title: str) -> Graph:
         for function in model.functions
     }
     builder = Builder(names=names_of(proto))
-    # Three times the nodes and a fixed number more: only files made to unfold without end reach it.
-    refusals = Refusals(100_000 + 3 * len(proto.node))
+    refusals = Refusals(MOST_UNFOLDED + 3 * len(proto.node))
     scope = Scope(builder, store, refusals, _versions(model), functions)
     add_constants(scope, proto)
     _add_inputs(scope, proto)
@@ -108,8 +108,8 @@ def _graph(model: Any, store: Store, title: str) -> Graph:
         listed = refusals.reasons[:50]
         more = [f"... and {len(refusals.reasons) - 50} more"] if len(refusals.reasons) > 50 else []
         count = len(refusals.reasons)
-        raise Refused(
-            f"{count} node{'s' * (count != 1)} {'are' if count != 1 else 'is'} not supported\n"
+        raise ValueError(
+            f"{title}: {count} node{'s' * (count != 1)} cannot be read\n"
             + "\n".join(f"  {line}" for line in [*listed, *more])
         )
     return builder.finished(outputs, str(proto.name) or "network")
@@ -189,5 +189,3 @@ def _output_shape(name: str, fact: Fact, stated: Sequence[int | str | None] | No
         told = stated[axis] if stated is not None and len(stated) == len(fact.shape) else None
         sizes.append(told if size is None else size)
     return _free_sizes(name, sizes)
-
-

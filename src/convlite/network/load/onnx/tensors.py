@@ -15,7 +15,7 @@ __all__ = ["Refused", "Store", "computed_dtype", "dtype_name", "file_dtype", "wh
 
 FLOAT, FLOAT16, BFLOAT16, UINT4, INT4, UINT2, INT2 = 1, 10, 16, 21, 22, 25, 26
 
-# TensorProto.DataType -> (name, dtype of the bytes, dtype that is computed in). The numbers are part of the format.
+# TensorProto.DataType, a number of the format -> (name, dtype of the bytes, dtype that is computed in).
 _TYPES: dict[int, tuple[str, str, str]] = {
     FLOAT: ("float32", "<f4", "f4"),
     2: ("uint8", "u1", "u1"),
@@ -67,14 +67,17 @@ def dtype_name(code: int) -> str:
 def computed_dtype(code: int) -> np.dtype[Any]:
     """The dtype in which an element type is computed: float32 for the 16-bit floats."""
     if code not in _TYPES:
-        raise Refused(f"elements of type {dtype_name(code)} are not supported; convert them to float32 or an integer")
+        raise Refused(
+            f"elements of type {dtype_name(code)} are not supported; convert them to float32 or an integer"
+        )
     return np.dtype(_TYPES[code][2])
 
 
 def whole_dtype(code: int) -> np.dtype[Any]:
     """computed_dtype without the 4-bit integers, which only constants may have."""
     if code in (UINT4, INT4):
-        raise Refused(f"elements of type {dtype_name(code)} are supported in constants only; use {dtype_name(code)[:-1]}8")
+        name = dtype_name(code)
+        raise Refused(f"elements of type {name} are supported in constants only; use {name[:-1]}8")
     return computed_dtype(code)
 
 
@@ -109,11 +112,14 @@ class Store:
         wanted = (count + 1) // 2 if code in (UINT4, INT4) else count * item.itemsize
         if stored.nbytes != wanted:
             raise Refused(
-                f"a tensor of shape {shape} and type {dtype_name(code)} takes {wanted} bytes, but has {stored.nbytes}"
+                f"a tensor of shape {shape} and type {dtype_name(code)} takes {wanted} bytes, "
+                f"but has {stored.nbytes}"
             )
         return _frozen(_widened(stored.view(item), code, count).reshape(shape).astype(dtype, copy=False))
 
-    def _typed(self, tensor: Any, code: int, shape: tuple[int, ...], count: int, dtype: np.dtype[Any]) -> Array:
+    def _typed(
+        self, tensor: Any, code: int, shape: tuple[int, ...], count: int, dtype: np.dtype[Any]
+    ) -> Array:
         field = getattr(tensor, _FIELDS.get(code, "int32_data"))
         wanted = (count + 1) // 2 if code in (UINT4, INT4) else count
         if len(field) != wanted:
@@ -133,12 +139,14 @@ class Store:
         location = entries.get("location", "")
         if self.folder is None:
             raise Refused(
-                f"the weights lie in another file, {location!r}: give the path of the model instead of its bytes"
+                f"the weights lie in another file, {location!r}: give the path of the model instead"
             )
         folder = self.folder.resolve()
         path = (folder / location).resolve() if location else folder
         if not location or os.path.isabs(location) or not path.is_relative_to(folder):
-            raise Refused(f"external data must lie in the folder of the model, but its location is {location!r}")
+            raise Refused(
+                f"external data must lie in the folder of the model, but its location is {location!r}"
+            )
         if not path.is_file():
             raise Refused(f"the file of external data {location!r} is not beside the model")
         try:
@@ -150,7 +158,8 @@ class Store:
             raise Refused(f"offset and length of external data must be integers: {entries}") from None
         if offset < 0 or length < 0 or offset + length > path.stat().st_size:
             raise Refused(
-                f"external data from byte {offset} to {offset + length}, but {location!r} has {path.stat().st_size}"
+                f"external data from byte {offset} to {offset + length}, "
+                f"but {location!r} has {path.stat().st_size}"
             )
         if length == 0:
             return np.zeros(0, np.uint8)
@@ -169,7 +178,11 @@ class Store:
         if indices.ndim == 2 and indices.shape == (values.size, len(shape)):
             if (indices < 0).any() or (indices >= np.array(shape)).any():
                 raise Refused(f"an index of a sparse tensor lies outside its shape {shape}")
-            flat = np.ravel_multi_index(tuple(indices.T), shape) if len(shape) else np.zeros(values.size, np.int64)
+            flat = (
+                np.ravel_multi_index(tuple(indices.T), shape)
+                if len(shape)
+                else np.zeros(values.size, np.int64)
+            )
         elif indices.shape == values.shape:
             flat = indices
         else:

@@ -1,21 +1,21 @@
-"""The nodes of an ONNX graph, in order, each by the function of its operator; what cannot be read is collected."""
+"""The nodes of an ONNX graph, in order, each by the function of its operator; refusals are collected."""
 
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from convlite.network.facts import Fact
 
 from .building import UNKNOWN, Builder
-from .operation import OPERATORS, Operation
+from .operation import NEWEST, OPERATORS, Operation
 from .tensors import Refused, Store, computed_dtype
 
 __all__ = ["Refusals", "Scope", "add_constants", "declared", "formal", "names_of", "translate"]
 
 _DEFAULT = ("", "ai.onnx")
-_NEWEST = 28  # version of ONNX's operators for a definition that names none
 _MAX_DEPTH = 40  # of functions and sub-graphs within each other
 _FREE = {"", "?", "None", "none", "-1", "unk", "unknown"}  # what exporters write where they know no name
 
@@ -24,7 +24,7 @@ _PROBLEMS = (ValueError, TypeError, IndexError, KeyError, OverflowError, ZeroDiv
 
 
 class Refusals:
-    """What could not be read, for one message; and how much has been read, for files that unfold without end."""
+    """What could not be read, for one message; how much has been read, for files that unfold without end."""
 
     def __init__(self, limit: int) -> None:
         self.reasons: list[str] = []
@@ -40,9 +40,9 @@ class Refusals:
 class Scope:
     """Which value a name of the file stands for, within one graph or one call of a function.
 
-    builder: the graph that is made. parent: where names are looked up that are not found here (of a sub-graph).
-    attributes: what the function was called with. versions: domain -> version of the operator set. direct: the
-    scope of a graph, whose names are kept (the builder knows them); those of a function get its prefix.
+    builder: the graph that is made. parent: where a sub-graph looks names up that are not found here.
+    attributes: what the function was called with. versions: domain -> version of the operator set.
+    direct: the scope of a graph, whose names are kept (the builder knows them); a function's get its prefix.
     """
 
     def __init__(
@@ -75,7 +75,14 @@ class Scope:
     def inner(self, builder: Builder) -> Scope:
         """The scope of a sub-graph, which sees the names of this one."""
         return Scope(
-            builder, self.store, self.refusals, self.versions, self.functions, self, self.prefix, self.attributes
+            builder,
+            self.store,
+            self.refusals,
+            self.versions,
+            self.functions,
+            self,
+            self.prefix,
+            self.attributes,
         )
 
     def find(self, name: str) -> str | None:
@@ -108,7 +115,7 @@ class Scope:
 
 
 def declared(info: Any) -> tuple[int | None, tuple[int | str | None, ...] | None]:
-    """(element type, shape) that a ValueInfoProto states; None where it says nothing, and for unnamed free sizes."""
+    """(element type, shape) that a ValueInfoProto states; None where it says nothing."""
     kind = info.type.WhichOneof("value") if info.HasField("type") else None
     if kind is None:
         return None, None
@@ -116,7 +123,9 @@ def declared(info: Any) -> tuple[int | None, tuple[int | str | None, ...] | None
         word = {"sequence_type": "a sequence", "map_type": "a map", "optional_type": "an optional value"}.get(
             kind, "a sparse tensor"
         )
-        raise Refused(f"{info.name!r} is {word}; only tensors are supported: export the model with tensors instead")
+        raise Refused(
+            f"{info.name!r} is {word}; only tensors are supported: export the model with tensors instead"
+        )
     tensor = info.type.tensor_type
     code = int(tensor.elem_type) or None
     if not tensor.HasField("shape"):
@@ -137,21 +146,21 @@ def declared(info: Any) -> tuple[int | None, tuple[int | str | None, ...] | None
 # ---- order ----
 
 
-def _inner_reads(node: Any, depth: int = 0) -> set[str]:
-    """Names that a node reads, those of its sub-graphs included (their own values too: harmless)."""
-    if depth > _MAX_DEPTH:
-        raise Refused(f"sub-graphs lie more than {_MAX_DEPTH} deep within each other")
+def _reads(node: Any, depth: int = 0) -> set[str]:
+    """Names that a node reads: its inputs, and what its sub-graphs capture."""
     names = {str(name) for name in node.input if name}
     for attribute in node.attribute:
         for graph in [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs:
-            names.update(str(output.name) for output in graph.output)
-            for inner in graph.node:
-                names |= _inner_reads(inner, depth + 1)
+            if depth > _MAX_DEPTH:
+                raise Refused(f"sub-graphs lie more than {_MAX_DEPTH} deep within each other")
+            read = {str(info.name) for info in graph.output}
+            read.update(*(_reads(inner, depth + 1) for inner in graph.node))
+            names |= read - names_of(graph, outputs=False)
     return names
 
 
 def _ordered(nodes: Sequence[Any], wanted: Iterable[str]) -> list[Any]:
-    """The nodes that `wanted` needs, in an order in which each reads what is written; the file's where it will do."""
+    """The nodes that `wanted` needs, each after those it reads from; in the file's order if that will do."""
     writers: dict[str, int] = {}
     for number, node in enumerate(nodes):
         for name in node.output:
@@ -163,7 +172,7 @@ def _ordered(nodes: Sequence[Any], wanted: Iterable[str]) -> list[Any]:
     while waiting:
         number = waiting.pop()
         if number not in reads:
-            names = _inner_reads(nodes[number])
+            names = _reads(nodes[number])
             reads[number] = {writers[name] for name in names if name in writers} - {number}
             if any(name in nodes[number].output for name in nodes[number].input if name):
                 raise Refused(f"{_titled(nodes[number])} reads what it writes")
@@ -199,15 +208,15 @@ def _titled(node: Any) -> str:
 
 
 def translate(scope: Scope, nodes: Sequence[Any], wanted: Iterable[str]) -> None:
-    """Reads the nodes that `wanted` needs into the scope's builder. What is refused is collected in the scope."""
+    """Reads the nodes that `wanted` needs into the scope's builder; refusals are collected in the scope."""
     wanted = list(wanted)
     ordered = _ordered(nodes, wanted)
-    used = set(wanted).union(*(_inner_reads(node) for node in ordered))
+    used = set(wanted).union(*(_reads(node) for node in ordered))
     for node in ordered:
         scope.refusals.count()
         poisoned = False
         try:
-            poisoned = any(scope.is_poisoned(name) for name in _inner_reads(node))
+            poisoned = any(scope.is_poisoned(name) for name in _reads(node))
             results = _translated(scope, node, used)
             _bind_outputs(scope, node, used, results)
         except _PROBLEMS as problem:
@@ -226,7 +235,7 @@ def translate(scope: Scope, nodes: Sequence[Any], wanted: Iterable[str]) -> None
 
 def _told(problem: Exception) -> str:
     if isinstance(problem, ValueError):
-        return str(problem)
+        return re.sub(r"^node '.*?' \((\w+)\): ", "", str(problem))  # the caller names it as the file does
     return f"it is malformed ({type(problem).__name__}: {problem})"
 
 
@@ -312,7 +321,12 @@ def _checked(operation: Operation, schema: Any) -> None:
 
 
 def _called(
-    scope: Scope, node: Any, function: Any, inputs: Sequence[str], used: set[str], defaults: Iterable[Any] = ()
+    scope: Scope,
+    node: Any,
+    function: Any,
+    inputs: Sequence[str],
+    used: set[str],
+    defaults: Iterable[Any] = (),
 ) -> tuple[str, ...]:
     """The body of a function in place of a node that calls it."""
     label = node.name or next((name for name in node.output if name), node.op_type)
@@ -323,12 +337,15 @@ def _called(
                 attributes[str(attribute.name)] = scope.attributes[attribute.ref_attr_name]
         else:
             attributes[str(attribute.name)] = attribute
-    versions = {("" if entry.domain in _DEFAULT else str(entry.domain)): int(entry.version) for entry in function.opset_import}
+    versions = {
+        ("" if entry.domain in _DEFAULT else str(entry.domain)): int(entry.version)
+        for entry in function.opset_import
+    }
     inner = Scope(
         scope.builder,
         scope.store,
         scope.refusals,
-        {"": _NEWEST, **scope.versions, **versions},
+        {"": NEWEST, **scope.versions, **versions},
         scope.functions,
         scope,
         f"{scope.prefix}{label}/",
@@ -341,7 +358,9 @@ def _called(
     for place, name in enumerate(function.input):
         inner.names[str(name)] = inputs[place] if place < len(inputs) else ""
     before = len(scope.refusals.reasons)
-    wanted = [place < len(node.output) and node.output[place] in used for place in range(len(function.output))]
+    wanted = [
+        place < len(node.output) and node.output[place] in used for place in range(len(function.output))
+    ]
     asked = [str(name) for name, needed in zip(function.output, wanted, strict=True) if needed]
     translate(inner, function.node, asked)
     if len(scope.refusals.reasons) > before:
@@ -360,10 +379,16 @@ def _by_definition(
 ) -> tuple[str, ...]:
     """An operator that ONNX itself defines by others; refused where it is none of those."""
     if schema is None:
-        raise Refused("the operator is not known" if not node.domain else f"the operators of {node.domain} are not supported")
+        raise Refused(
+            "the operator is not known"
+            if not node.domain
+            else f"the operators of {node.domain} are not supported"
+        )
     function = _definition(schema, node, operation, inputs)
     if function is None:
-        raise Refused("the operator is not supported; write it with supported ones, or leave it out of the network")
+        raise Refused(
+            "the operator is not supported; write it with supported ones, or leave it out of the network"
+        )
     defaults = [entry.default_value for entry in schema.attributes.values() if entry.default_value.type]
     return _called(scope, node, function, inputs, used, defaults)
 
@@ -381,8 +406,14 @@ def _definition(schema: Any, node: Any, operation: Operation, inputs: Sequence[s
         if not name or fact.dtype is None:
             types.append(TypeProto().SerializeToString())
             continue
-        shape = None if fact.shape is None else [size if isinstance(size, int) else None for size in fact.shape]
-        types.append(helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(fact.dtype), shape).SerializeToString())
+        shape = (
+            None if fact.shape is None else [size if isinstance(size, int) else None for size in fact.shape]
+        )
+        types.append(
+            helper.make_tensor_type_proto(
+                helper.np_dtype_to_tensor_dtype(fact.dtype), shape
+            ).SerializeToString()
+        )
     resolved = type(node)()
     resolved.CopyFrom(node)
     del resolved.attribute[:]
@@ -427,9 +458,12 @@ def _add_constant(scope: Scope, name: str, tensor: Any, read: Any) -> None:
     scope.builder.constants[own] = array
 
 
-def names_of(graph: Any) -> set[str]:
-    """Every name that a GraphProto writes itself; its builder keeps other values off them."""
-    names = {str(info.name) for info in [*graph.input, *graph.output]}
+def names_of(graph: Any, *, outputs: bool = True) -> set[str]:
+    """Every name that a GraphProto writes itself; its builder keeps other values off them.
+
+    outputs: with those of its outputs, which may be values from outside.
+    """
+    names = {str(info.name) for info in [*graph.input, *(graph.output if outputs else ())]}
     names.update(str(tensor.name) for tensor in graph.initializer)
     names.update(str(sparse.values.name) for sparse in graph.sparse_initializer)
     names.update(str(name) for node in graph.node for name in node.output)

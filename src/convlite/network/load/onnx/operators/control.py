@@ -55,7 +55,7 @@ def _closed(scope: Scope, proto: Any, names: Sequence[str], captured: Sequence[s
         if fact.dtype is None:
             raise Refused(f"the type of {outer!r}, which its sub-graph reads, is not known")
         inputs.append(Value(inner, fact.dtype, _dims(inner, fact)))
-    outputs = []
+    outputs: list[Value] = []
     for place, name in enumerate(names):
         fact = builder.fact(name)
         if fact.dtype is None:
@@ -101,7 +101,8 @@ def _if(op: Operation) -> tuple[str, ...]:
         return _poisoned(op, count)
     captured = list(dict.fromkeys(name for scope in scopes for name in _needed(scope)))
     graphs = [
-        _closed(scope, branch, found, captured) for scope, branch, found in zip(scopes, branches, names, strict=True)
+        _closed(scope, branch, found, captured)
+        for scope, branch, found in zip(scopes, branches, names, strict=True)
     ]
     return op.emit_many("if_", (condition, *captured), count, then_branch=graphs[0], else_branch=graphs[1])
 
@@ -131,7 +132,7 @@ def _inlined(op: Operation, proto: Any) -> tuple[str, ...]:
 
 @operator("Loop")
 def _loop(op: Operation) -> tuple[str, ...]:
-    """loop(count?, condition?, carried..., captured...): the body takes (iteration, condition, carried..., captured...)."""
+    """loop(count?, condition?, carried..., captured...); its body: (turn, condition, carried..., ...)."""
     proto = op.graph("body")
     count, condition = op.input(0), op.input(1)
     carried = [op.required(place) for place in range(2, len(op.inputs))]
@@ -149,7 +150,11 @@ def _loop(op: Operation) -> tuple[str, ...]:
     captured = _needed(scope)
     graph = _closed(scope, proto, names, captured)
     return op.emit_many(
-        "loop", (count, condition, *carried, *captured), len(carried) + scans, body=graph, carried=len(carried)
+        "loop",
+        (count, condition, *carried, *captured),
+        len(carried) + scans,
+        body=graph,
+        carried=len(carried),
     )
 
 
@@ -180,7 +185,7 @@ def _scan(op: Operation) -> tuple[str, ...]:
     states = len(op.inputs) - scanned
     outputs = len(proto.output) - states
     if scanned < 1 or states < 0 or outputs < 0 or len(proto.input) != len(op.inputs):
-        raise Refused(f"{len(op.inputs)} inputs, {scanned} of them scanned, do not fit a body of {len(proto.input)}")
+        raise Refused(f"{len(op.inputs)} inputs, {scanned} of them scanned, do not fit its body")
     in_axes = op.integers("scan_input_axes", (0,) * scanned)
     out_axes = op.integers("scan_output_axes", (0,) * outputs)
     in_back = op.integers("scan_input_directions", (0,) * scanned)
@@ -208,5 +213,6 @@ def _scan(op: Operation) -> tuple[str, ...]:
     graph = _closed(scope, proto, names, captured)
     return op.emit_many(
         "scan", (*op.inputs, *captured), states + outputs, body=graph, states=states, input_axes=in_axes,
-        output_axes=out_axes, input_reversed=tuple(map(bool, in_back)), output_reversed=tuple(map(bool, out_back)),
+        output_axes=out_axes, input_reversed=tuple(map(bool, in_back)),
+        output_reversed=tuple(map(bool, out_back)),
     )  # fmt: skip

@@ -28,15 +28,22 @@ def _weights(op: Operation, name: str, x: str) -> tuple[int, tuple[int, ...]]:
         taps = stated
     if not taps:
         raise Refused(f"the weights have the shape {shape}; a convolution has at least one spatial axis")
-    if any(tap is None or isinstance(tap, str) for tap in taps):
+    known = tuple(tap for tap in taps if isinstance(tap, int))
+    if len(known) < len(taps):
         if len(taps) == 3:
             raise Refused("3-D convolutions need a window that is known while loading")
         return len(taps), ()
-    return len(taps), tuple(int(tap) for tap in taps)
+    return len(taps), known
 
 
 def convolution(
-    op: Operation, kind: str, x: str, w: str, rest: tuple[str, ...], between: tuple[str, ...] = (), **attributes: Any
+    op: Operation,
+    kind: str,
+    x: str,
+    w: str,
+    rest: tuple[str, ...],
+    between: tuple[str, ...] = (),
+    **attributes: Any,
 ) -> str:
     """A convolution of a channels-first x with (M, C/g, taps...) weights, as a channels-last one.
 
@@ -109,7 +116,8 @@ def _conv_transpose(op: Operation) -> str:
         raise Refused(f"the attribute 'group' must be positive; it is {groups}")
     if alone is None:
         y = op.emit(
-            "conv_transpose", op.channels_last(x, axes + 2), op.transposed(w, (*range(2, axes + 2), 1, 0)), bias,
+            "conv_transpose", op.channels_last(x, axes + 2),
+            op.transposed(w, (*range(2, axes + 2), 1, 0)), bias,
             strides=strides, padding=padding, output_shape=wanted, output_padding=extra, dilations=dilations,
             **attributes,
         )  # fmt: skip
@@ -149,7 +157,7 @@ def _matmul(op: Operation) -> str:
     return product(op, op.required(0), op.required(1))
 
 
-@operator("Gemm", since=6)
+@operator("Gemm")
 def gemm(op: Operation) -> str:
     a, b, c = op.required(0), op.required(1), op.input(2)
     alpha, beta = op.real("alpha", 1.0), op.real("beta", 1.0)
@@ -170,17 +178,19 @@ def gemm(op: Operation) -> str:
             held = op.builder.constants[b]
             b = op.builder.derived(held * np.asarray(alpha, held.dtype), b, "scaled", alpha)
         units = op.builder.constants[b].shape[1]
-        if offset is not None and offset.dtype == weights.dtype and offset.shape in ((units,), (1, units), (1,), ()):
-            c = op.builder.derived_before(c, "bias", units, beta) or op.builder.derived(
-                np.broadcast_to(offset.reshape(-1) * np.asarray(beta, offset.dtype), (units,)), c, "bias", units, beta
+        fits = offset is not None and offset.shape in ((units,), (1, units), (1,), ())
+        if offset is not None and fits and offset.dtype == weights.dtype:
+            row = np.broadcast_to(offset.reshape(-1) * np.asarray(beta, offset.dtype), (units,))
+            before = op.builder.derived_before(c, "bias", units, beta)
+            return op.emit(
+                "dense", a, b, before or op.builder.derived(row, c, "bias", units, beta), activation=None
             )
-            return op.emit("dense", a, b, c, activation=None)
         y = op.emit("dense", a, b, activation=None)
     else:
         y = scaled(op, op.emit("matmul", a, op.transposed(b, (1, 0)) if flip else b), alpha)
     return op.emit("add", y, scaled(op, c, beta)) if c else y
 
 
-@operator("Einsum", since=12)
+@operator("Einsum")
 def _einsum(op: Operation) -> str:
     return op.emit("einsum", *op.inputs, equation=op.text("equation").replace(" ", ""))

@@ -44,15 +44,20 @@ def _with_parameters(op: Operation) -> str:
     return op.emit(kind, op.required(0), **{name: op.real(name, value) for name, value in defaults.items()})
 
 
-@operator("Gelu", since=20)
+@operator("Gelu")
 def _gelu(op: Operation) -> str:
-    return op.emit("gelu", op.required(0), approximate=op.text("approximate", "none", ("none", "tanh")) == "tanh")
+    return op.emit(
+        "gelu", op.required(0), approximate=op.text("approximate", "none", ("none", "tanh")) == "tanh"
+    )
 
 
-@operator("IsInf", since=10)
+@operator("IsInf")
 def _isinf(op: Operation) -> str:
     return op.emit(
-        "isinf", op.required(0), positive=op.flag("detect_positive", True), negative=op.flag("detect_negative", True)
+        "isinf",
+        op.required(0),
+        positive=op.flag("detect_positive", True),
+        negative=op.flag("detect_negative", True),
     )
 
 
@@ -79,8 +84,8 @@ def _clip(op: Operation) -> str:
 # ---- two inputs
 
 _BINARY = {
-    "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Pow": "pow", "And": "and", "Or": "or", "Xor": "xor",
-    "Equal": "equal", "Less": "less", "LessOrEqual": "less_equal", "Greater": "greater",
+    "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Pow": "pow", "And": "and", "Or": "or",
+    "Xor": "xor", "Equal": "equal", "Less": "less", "LessOrEqual": "less_equal", "Greater": "greater",
     "GreaterOrEqual": "greater_equal", "BitwiseAnd": "bitwise_and", "BitwiseOr": "bitwise_or",
     "BitwiseXor": "bitwise_xor",
 }  # fmt: skip
@@ -112,14 +117,14 @@ def _aligned(op: Operation, a: str, b: str, axis: int) -> str:
     return op.emit("unsqueeze", b, op.axes(range(own, own + missing)))
 
 
-@operator("BitShift", since=11)
+@operator("BitShift")
 def _bit_shift(op: Operation) -> str:
     return op.emit(
         "bit_shift", op.required(0), op.required(1), direction=op.text("direction", None, ("LEFT", "RIGHT"))
     )
 
 
-@operator("Mod", since=10)
+@operator("Mod")
 def _mod(op: Operation) -> str:
     return op.emit("mod", op.required(0), op.required(1), fmod=op.flag("fmod"))
 
@@ -133,7 +138,7 @@ def _variadic(op: Operation) -> str:
     return inputs[0] if len(inputs) == 1 else op.emit(op.name.lower(), *inputs)
 
 
-@operator("Where", since=9)
+@operator("Where")
 def _where(op: Operation) -> str:
     return op.emit("where", op.required(0), op.required(1), op.required(2))
 
@@ -141,14 +146,14 @@ def _where(op: Operation) -> str:
 # ---- dtypes, and operators that do nothing
 
 
-@operator("Cast", since=6)
+@operator("Cast")
 def _cast(op: Operation) -> str:
     op.ignore("saturate", "round_mode")  # of 8-bit floats, which are refused
     x, dtype = op.required(0), op.element_type("to")
     return x if op.fact(x).dtype == dtype else op.emit("cast", x, dtype=dtype)
 
 
-@operator("CastLike", since=15)
+@operator("CastLike")
 def _cast_like(op: Operation) -> str:
     op.ignore("saturate", "round_mode")
     x, like = op.required(0), op.required(1)
@@ -171,7 +176,8 @@ def _dropout(op: Operation) -> tuple[str, ...]:
     if training and op.known(training) is None:
         raise Refused("whether it trains is computed while the network runs; export the model for inference")
     ratio = op.known(op.input(1)) if op.input(1) else None
-    if training and bool(np.any(op.static(training, "training_mode"))) and not (ratio is not None and not ratio.any()):
+    nothing = ratio is not None and not ratio.any()
+    if training and bool(np.any(op.static(training, "training_mode"))) and not nothing:
         raise Refused("it drops values at random (training): export the model for inference")
     if len(op.wanted) < 2 or not op.wanted[1]:
         return (x,)

@@ -18,7 +18,7 @@ _COORDINATES = (
 _ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
 
-@operator("Resize", since=10)
+@operator("Resize")
 def _resize(op: Operation) -> str:
     if op.version < 11:
         mode = op.text("mode", "nearest", ("nearest", "linear"))
@@ -29,7 +29,7 @@ def _resize(op: Operation) -> str:
         raise Refused("it needs either scales or sizes")
     coordinates = op.text("coordinate_transformation_mode", "half_pixel", _COORDINATES)
     if op.flag("antialias"):
-        raise Refused("the attribute 'antialias' is 1; export the model without it, or resize before the network")
+        raise Refused("the attribute 'antialias' is 1, which is not supported; resize before the network")
     axes: tuple[int, ...] | None = op.integers("axes") if op.has("axes") else None
     attributes: dict[str, Any] = {
         "mode": op.text("mode", "nearest", ("nearest", "linear", "cubic")),
@@ -59,7 +59,13 @@ def _holds(op: Operation, name: str) -> bool:
 
 
 def _resized(
-    op: Operation, x: str, roi: str, scales: str, sizes: str, axes: tuple[int, ...] | None, attributes: dict[str, Any]
+    op: Operation,
+    x: str,
+    roi: str,
+    scales: str,
+    sizes: str,
+    axes: tuple[int, ...] | None,
+    attributes: dict[str, Any],
 ) -> str:
     """Axes that keep their size are left out where that is known."""
     shape = op.shape(x)
@@ -85,9 +91,7 @@ def _resized(
         and all(-len(shape) <= axis < len(shape) for axis in axes)
         and attributes["keep_aspect_ratio_policy"] == "stretch"
     ):
-        kept = [
-            place for place in kept if targets[place] is None or targets[place] != shape[axes[place]]
-        ]
+        kept = [place for place in kept if targets[place] is None or targets[place] != shape[axes[place]]]
         if len(kept) < len(axes):
             chosen = [targets[place] for place in kept]
             if all(isinstance(target, int) for target in chosen):
@@ -99,22 +103,26 @@ def _resized(
     if not kept:
         return x
     return op.emit(
-        "resize", x, roi, scales, sizes, axes=tuple(axes[place] for place in kept), antialias=False, **attributes
+        "resize",
+        x,
+        roi,
+        scales,
+        sizes,
+        axes=tuple(axes[place] for place in kept),
+        antialias=False,
+        **attributes,
     )
 
 
 @operator("Upsample", since=7, until=9)
 def _upsample(op: Operation) -> str:
     mode = op.text("mode", "nearest", ("nearest", "linear", "bilinear"))
-    if op.version < 9:
-        scales = op.constant(op.reals("scales"), np.float32)
-    else:
-        scales = op.required(1)
+    scales = op.constant(op.reals("scales"), np.float32) if op.version < 9 else op.required(1)
     return _old_resize(op, op.required(0), scales, "linear" if mode == "bilinear" else mode)
 
 
 def _old_resize(op: Operation, x: str, scales: str, mode: str) -> str:
-    """Before version 11: corners at the same place, and nearest rounds down, but up along axes that shrink."""
+    """Before version 11: corners at the same place; nearest rounds down, but up along axes that shrink."""
     attributes: dict[str, Any] = {
         "mode": mode, "coordinates": "asymmetric", "nearest_mode": "floor", "cubic_a": -0.75,
         "exclude_outside": False, "extrapolation_value": 0.0, "keep_aspect_ratio_policy": "stretch",
@@ -132,9 +140,15 @@ def _old_resize(op: Operation, x: str, scales: str, mode: str) -> str:
     return x
 
 
-@operator("GridSample", since=16)
+@operator("GridSample")
 def _grid_sample(op: Operation) -> str:
-    modes = {"bilinear": "linear", "bicubic": "cubic", "nearest": "nearest", "linear": "linear", "cubic": "cubic"}
+    modes = {
+        "bilinear": "linear",
+        "bicubic": "cubic",
+        "nearest": "nearest",
+        "linear": "linear",
+        "cubic": "cubic",
+    }
     x = op.required(0)
     rank = op.rank(x)
     y = op.emit(
@@ -146,7 +160,7 @@ def _grid_sample(op: Operation) -> str:
     return op.channels_first(y, rank)
 
 
-@operator("RoiAlign", since=10)
+@operator("RoiAlign")
 def _roi_align(op: Operation) -> str:
     default = "output_half_pixel" if op.version < 16 else "half_pixel"
     y = op.emit(

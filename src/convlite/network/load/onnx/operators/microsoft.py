@@ -90,7 +90,11 @@ def _bias_add(op: Operation) -> str:
 def _simplified_layer_normalization(op: Operation) -> str:
     op.ignore("stash_type")
     return op.emit(
-        "rms_norm", op.required(0), op.required(1), axis=op.integer("axis", -1), epsilon=op.real("epsilon", 1e-5)
+        "rms_norm",
+        op.required(0),
+        op.required(1),
+        axis=op.integer("axis", -1),
+        epsilon=op.real("epsilon", 1e-5),
     )
 
 
@@ -103,9 +107,7 @@ def _skipped(op: Operation, bias: int) -> str:
 @operator("SkipLayerNormalization", domain=DOMAIN)
 def _skip_layer_normalization(op: Operation) -> tuple[str, ...]:
     total = _skipped(op, 4)
-    y = op.emit(
-        "layer_norm", total, op.required(2), op.input(3), axis=-1, epsilon=op.real("epsilon", 1e-12)
-    )
+    y = op.emit("layer_norm", total, op.required(2), op.input(3), axis=-1, epsilon=op.real("epsilon", 1e-12))
     return _with_sum(op, y, total)
 
 

@@ -8,13 +8,15 @@ from ..tensors import Refused
 __all__: list[str] = []
 
 
-@operator("BatchNormalization", since=6)
+@operator("BatchNormalization")
 def _batch_normalization(op: Operation) -> tuple[str, ...]:
     op.ignore("momentum", "is_test")
     if op.integer("spatial", 1) != 1:
         raise Refused("the attribute 'spatial' is 0; only one mean and variance a channel is supported")
     if op.flag("training_mode") or (op.version < 14 and any(op.proto.output[1:])):
-        raise Refused("it computes means and variances of the batch (training): export the model for inference")
+        raise Refused(
+            "it computes means and variances of the batch (training): export the model for inference"
+        )
     x = op.required(0)
     rank = op.rank(x)
     if rank < 2:
@@ -26,7 +28,7 @@ def _batch_normalization(op: Operation) -> tuple[str, ...]:
     return (op.channels_first(y, rank),)
 
 
-@operator("InstanceNormalization", since=6)
+@operator("InstanceNormalization")
 def _instance_normalization(op: Operation) -> str:
     x = op.required(0)
     rank = op.rank(x)
@@ -39,7 +41,7 @@ def _instance_normalization(op: Operation) -> str:
     return op.channels_first(y, rank)
 
 
-@operator("LayerNormalization", since=1)
+@operator("LayerNormalization")
 def layer_normalization(op: Operation) -> tuple[str, ...]:
     op.ignore("stash_type")  # the precision of the sums: never less than float32 here
     if len(op.wanted) > 3:
@@ -50,15 +52,19 @@ def layer_normalization(op: Operation) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-@operator("RMSNormalization", since=23)
+@operator("RMSNormalization")
 def _rms_normalization(op: Operation) -> str:
     op.ignore("stash_type")
     return op.emit(
-        "rms_norm", op.required(0), op.required(1), axis=op.integer("axis", -1), epsilon=op.real("epsilon", 1e-5)
+        "rms_norm",
+        op.required(0),
+        op.required(1),
+        axis=op.integer("axis", -1),
+        epsilon=op.real("epsilon", 1e-5),
     )
 
 
-@operator("GroupNormalization", since=18)
+@operator("GroupNormalization")
 def _group_normalization(op: Operation) -> str:
     op.ignore("stash_type")
     x, scale, offset = op.required(0), op.required(1), op.required(2)
@@ -71,7 +77,12 @@ def _group_normalization(op: Operation) -> str:
     if op.version < 21:  # one number a group there
         scale, offset = (_per_channel(op, x, name, groups) for name in (scale, offset))
     y = op.emit(
-        "group_norm", op.channels_last(x, rank), scale, offset, groups=groups, epsilon=op.real("epsilon", 1e-5)
+        "group_norm",
+        op.channels_last(x, rank),
+        scale,
+        offset,
+        groups=groups,
+        epsilon=op.real("epsilon", 1e-5),
     )
     return op.channels_first(y, rank)
 
@@ -81,7 +92,9 @@ def _per_channel(op: Operation, x: str, name: str, groups: int) -> str:
     shape = op.shape(x)
     channels = shape[1] if shape is not None else None
     if not isinstance(channels, int) or channels % groups:
-        raise Refused(f"its {channels or 'unknown number of'} channels must be known and divide into {groups} groups")
+        raise Refused(
+            f"its {channels or 'unknown number of'} channels must be known and divide into {groups} groups"
+        )
     wide = op.emit("expand", op.emit("unsqueeze", name, op.axes([1])), op.axes([groups, channels // groups]))
     return op.emit("reshape", wide, op.axes([channels]), allowzero=False)
 
@@ -109,7 +122,7 @@ def _lp_normalization(op: Operation) -> str:
     return op.emit("lp_normalize", op.required(0), axis=op.integer("axis", -1), p=p)
 
 
-@operator("MeanVarianceNormalization", since=9)
+@operator("MeanVarianceNormalization")
 def _mean_variance_normalization(op: Operation) -> str:
     return op.emit("mean_variance_normalize", op.required(0), axes=op.integers("axes", (0, 2, 3)))
 
@@ -136,5 +149,3 @@ def _softmax(op: Operation) -> str:
             return op.emit(kind, x, axis=wide[0] if wide else axis)
     flat = op.emit(kind, op.emit("flatten", x, axis=axis), axis=1)
     return op.emit("reshape", flat, op.emit("shape", x, start=0, end=None), allowzero=True)
-
-

@@ -53,7 +53,8 @@ def _max_pool(op: Operation) -> tuple[str, ...]:
         "max_pool_indices", (op.channels_last(x, axes + 2),), 2,
         kernel=per_axis(op, "kernel_shape", axes), strides=per_axis(op, "strides", axes),
         padding=windowed_padding(op, axes), dilations=per_axis(op, "dilations", axes),
-        ceil_mode=op.flag("ceil_mode"), channels_first_index=True, storage_order=op.integer("storage_order", 0),
+        ceil_mode=op.flag("ceil_mode"), channels_first_index=True,
+        storage_order=op.integer("storage_order", 0),
     )  # fmt: skip
     return (op.channels_first(y, axes + 2) if y else "", op.channels_first(indices, axes + 2))
 

@@ -18,7 +18,7 @@ def _along(op: Operation, x: str) -> dict[str, Any]:
     return {"axis": op.integer("axis", 1), "block_size": op.integer("block_size", 0)}
 
 
-@operator("QuantizeLinear", since=10)
+@operator("QuantizeLinear")
 def _quantize_linear(op: Operation) -> str:
     op.ignore("precision")  # of the division; it is never less than float32 here
     x, scale, zero = op.required(0), op.required(1), op.input(2)
@@ -33,34 +33,34 @@ def _quantize_linear(op: Operation) -> str:
     )
 
 
-@operator("DequantizeLinear", since=10)
+@operator("DequantizeLinear")
 def _dequantize_linear(op: Operation) -> str:
     op.ignore("output_dtype")  # that of the scale, or a 16-bit float, which is computed in float32
     x = op.required(0)
     return op.emit("dequantize_linear", x, op.required(1), op.input(2), **_along(op, x))
 
 
-@operator("DynamicQuantizeLinear", since=11)
+@operator("DynamicQuantizeLinear")
 def _dynamic_quantize_linear(op: Operation) -> tuple[str, ...]:
     return op.emit_many("dynamic_quantize_linear", (op.required(0),), 3)
 
 
-@operator("MatMulInteger", since=10)
+@operator("MatMulInteger")
 def _matmul_integer(op: Operation) -> str:
     return op.emit("matmul_integer", op.required(0), op.required(1), op.input(2), op.input(3))
 
 
-@operator("QLinearMatMul", since=10)
+@operator("QLinearMatMul")
 def _qlinear_matmul(op: Operation) -> str:
     return op.emit("qlinear_matmul", *(op.required(place) for place in range(8)))
 
 
-@operator("ConvInteger", since=10)
+@operator("ConvInteger")
 def _conv_integer(op: Operation) -> str:
     return convolution(op, "conv_integer", op.required(0), op.required(1), (op.input(2), op.input(3)))
 
 
-@operator("QLinearConv", since=10)
+@operator("QLinearConv")
 def _qlinear_conv(op: Operation) -> str:
     """(x, its scale and zero, w, its scale and zero, scale and zero of y, bias)."""
     x, w = op.required(0), op.required(3)

@@ -18,10 +18,8 @@ _REDUCTIONS = [
 def _reduce(op: Operation) -> str:
     x = op.required(0)
     by_input = op.version >= (13 if op.name == "ReduceSum" else 18)
-    if by_input:
-        axes = op.input(1)
-    else:
-        axes = op.axes(op.integers("axes")) if op.has("axes") else ""
+    old = op.axes(op.integers("axes")) if not by_input and op.has("axes") else ""
+    axes = op.input(1) if by_input else old
     kind = re.sub("(?<=[a-z])(?=[A-Z])", "_", op.name).lower()
     noop = op.flag("noop_with_empty_axes") if by_input else False
     return op.emit(kind, x, axes, keepdims=op.flag("keepdims", True), noop_with_empty_axes=noop)
@@ -44,23 +42,21 @@ def _top_k(op: Operation) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-@operator("CumSum", since=11)
+@operator("CumSum")
 def _cumsum(op: Operation) -> str:
     return op.emit(
         "cumsum", op.required(0), op.required(1), exclusive=op.flag("exclusive"), reverse=op.flag("reverse")
     )
 
 
-@operator("NonZero", since=9)
+@operator("NonZero")
 def _nonzero(op: Operation) -> str:
     return op.emit("nonzero", op.required(0))
 
 
-@operator("Unique", since=11)
+@operator("Unique")
 def _unique(op: Operation) -> tuple[str, ...]:
     return op.emit_many(
         "unique", (op.required(0),), 4, axis=op.integer("axis") if op.has("axis") else None,
         sorted=op.flag("sorted", True),
     )  # fmt: skip
-
-

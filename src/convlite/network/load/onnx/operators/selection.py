@@ -20,17 +20,17 @@ def _concat(op: Operation) -> str:
 @operator("Split")
 def _split(op: Operation) -> tuple[str, ...]:
     count = len(op.wanted)
-    if op.version >= 13:
-        sizes = op.input(1)
-    else:
-        sizes = op.axes(op.integers("split")) if op.has("split") else ""
+    old = op.axes(op.integers("split")) if op.version < 13 and op.has("split") else ""
+    sizes = op.input(1) if op.version >= 13 else old
     stated = op.integer("num_outputs", count) if op.version >= 18 else count
     if stated != count:
         raise Refused(f"the attribute 'num_outputs' is {stated}, but it has {count} outputs")
     known = op.known(sizes) if sizes else None
     if known is not None and known.size != count:
         raise Refused(f"{known.size} sizes for {count} outputs")
-    return op.emit_many("split", (op.required(0), sizes), count, axis=op.integer("axis", 0), num_outputs=count)
+    return op.emit_many(
+        "split", (op.required(0), sizes), count, axis=op.integer("axis", 0), num_outputs=count
+    )
 
 
 @operator("Slice")
@@ -60,12 +60,12 @@ def _gather(op: Operation) -> str:
     return op.emit("gather", op.required(0), op.required(1), axis=op.integer("axis", 0))
 
 
-@operator("GatherElements", since=11)
+@operator("GatherElements")
 def _gather_elements(op: Operation) -> str:
     return op.emit("gather_elements", op.required(0), op.required(1), axis=op.integer("axis", 0))
 
 
-@operator("GatherND", since=11)
+@operator("GatherND")
 def _gather_nd(op: Operation) -> str:
     return op.emit("gather_nd", op.required(0), op.required(1), batch_dims=op.integer("batch_dims", 0))
 
@@ -73,7 +73,7 @@ def _gather_nd(op: Operation) -> str:
 _SCATTERED = ("none", "add", "mul", "max", "min")
 
 
-@operator("ScatterElements", "Scatter", since=9)
+@operator("ScatterElements", "Scatter")
 def _scatter_elements(op: Operation) -> str:
     return op.emit(
         "scatter_elements", op.required(0), op.required(1), op.required(2), axis=op.integer("axis", 0),
@@ -81,7 +81,7 @@ def _scatter_elements(op: Operation) -> str:
     )  # fmt: skip
 
 
-@operator("ScatterND", since=11)
+@operator("ScatterND")
 def _scatter_nd(op: Operation) -> str:
     return op.emit(
         "scatter_nd", op.required(0), op.required(1), op.required(2),
@@ -89,17 +89,17 @@ def _scatter_nd(op: Operation) -> str:
     )  # fmt: skip
 
 
-@operator("OneHot", since=9)
+@operator("OneHot")
 def _one_hot(op: Operation) -> str:
     return op.emit("one_hot", op.required(0), op.required(1), op.required(2), axis=op.integer("axis", -1))
 
 
-@operator("Trilu", since=14)
+@operator("Trilu")
 def _trilu(op: Operation) -> str:
     return op.emit("trilu", op.required(0), op.input(1), upper=op.flag("upper", True))
 
 
-@operator("ReverseSequence", since=10)
+@operator("ReverseSequence")
 def _reverse_sequence(op: Operation) -> str:
     return op.emit(
         "reverse_sequence", op.required(0), op.required(1), batch_axis=op.integer("batch_axis", 1),
@@ -107,17 +107,15 @@ def _reverse_sequence(op: Operation) -> str:
     )  # fmt: skip
 
 
-@operator("Compress", since=9)
+@operator("Compress")
 def _compress(op: Operation) -> str:
     axis = op.integer("axis") if op.has("axis") else None
     return op.emit("compress", op.required(0), op.required(1), axis=axis)
 
 
-@operator("NonMaxSuppression", since=10)
+@operator("NonMaxSuppression")
 def _non_max_suppression(op: Operation) -> str:
     return op.emit(
         "non_max_suppression", op.required(0), op.required(1), op.input(2), op.input(3), op.input(4),
         center_point_box=op.flag("center_point_box"),
     )  # fmt: skip
-
-

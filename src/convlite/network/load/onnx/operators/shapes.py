@@ -18,7 +18,9 @@ def _constant(op: Operation) -> str:
             raise Refused("strings are not supported; feed what follows from them as a tensor")
     present = [name for name in forms if op.has(name)]
     if len(present) != 1:
-        raise Refused(f"it needs exactly one of the attributes {', '.join(forms)}; it has {present or 'none'}")
+        raise Refused(
+            f"it needs exactly one of the attributes {', '.join(forms)}; it has {present or 'none'}"
+        )
     (form,) = present
     if form == "value":
         array = op.tensor("value")
@@ -52,7 +54,7 @@ def _size(op: Operation) -> str:
     return op.emit("size", op.required(0))
 
 
-@operator("ConstantOfShape", since=9)
+@operator("ConstantOfShape")
 def _constant_of_shape(op: Operation) -> str:
     value = op.tensor("value") if op.has("value") else np.zeros(1, np.float32)
     assert value is not None
@@ -61,20 +63,20 @@ def _constant_of_shape(op: Operation) -> str:
     return op.emit("constant_of_shape", op.required(0), value=value.reshape(1))
 
 
-@operator("Range", since=11)
+@operator("Range")
 def _range(op: Operation) -> str:
     op.ignore("stash_type")
     return op.emit("range", op.required(0), op.required(1), op.required(2))
 
 
-@operator("EyeLike", since=9)
+@operator("EyeLike")
 def _eye_like(op: Operation) -> str:
     x = op.required(0)
     dtype = op.element_type("dtype") if op.has("dtype") else op.dtype(x)
     return op.emit("eye_like", x, dtype=dtype, k=op.integer("k", 0))
 
 
-@operator("Reshape", since=5)
+@operator("Reshape")
 def _reshape(op: Operation) -> str:
     return op.emit("reshape", op.required(0), op.required(1), allowzero=op.flag("allowzero"))
 
@@ -104,12 +106,12 @@ def _transpose(op: Operation) -> str:
     return op.emit("transpose", x, perm=perm)
 
 
-@operator("Expand", since=8)
+@operator("Expand")
 def _expand(op: Operation) -> str:
     return op.emit("expand", op.required(0), op.required(1))
 
 
-@operator("Tile", since=6)
+@operator("Tile")
 def _tile(op: Operation) -> str:
     return op.emit("tile", op.required(0), op.required(1))
 

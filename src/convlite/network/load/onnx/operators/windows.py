@@ -31,13 +31,17 @@ def windowed_padding(op: Operation, axes: int) -> Any:
     if mode == "VALID":
         return ((0, 0),) * axes
     if len(pads) != 2 * axes:
-        raise Refused(f"the attribute 'pads' has {len(pads)} entries for {axes} spatial axes; it needs {2 * axes}")
+        raise Refused(
+            f"the attribute 'pads' has {len(pads)} entries for {axes} spatial axes; it needs {2 * axes}"
+        )
     if not all(0 <= pad < _LIMIT for pad in pads):
         raise Refused(f"the attribute 'pads' must not be negative; it is {pads}: use a Slice to crop")
     return tuple(zip(pads[:axes], pads[axes:], strict=True))
 
 
-def planar(op: Operation, x: str, axes: int, window: Any, strides: Any, dilations: Any, padding: Any) -> int | None:
+def planar(
+    op: Operation, x: str, axes: int, window: Any, strides: Any, dilations: Any, padding: Any
+) -> int | None:
     """Which of three spatial axes a window leaves alone, so that two are left; None for one or two axes.
 
     An axis is left alone where window and stride are 1 and nothing is padded.
@@ -45,7 +49,9 @@ def planar(op: Operation, x: str, axes: int, window: Any, strides: Any, dilation
     if axes in (1, 2):
         return None
     if axes != 3:
-        raise Refused(f"{axes} spatial axes; 1 and 2 are supported, 3 where one has a window and a stride of 1")
+        raise Refused(
+            f"{axes} spatial axes; 1 and 2 are supported, 3 where one has a window and a stride of 1"
+        )
     shape = op.shape(x)
     sides = shape[2:] if shape is not None and len(shape) == 5 else (None,) * 3
     alone = [
@@ -55,14 +61,14 @@ def planar(op: Operation, x: str, axes: int, window: Any, strides: Any, dilation
     ]
     if not alone:
         raise Refused(
-            f"3-D windows ({'x'.join(map(str, window))}) are not supported, except where one of the axes has a window "
-            "and a stride of 1 and no padding"
+            f"3-D windows ({'x'.join(map(str, window))}) are not supported, except where one of the axes has "
+            "a window and a stride of 1 and no padding"
         )
     return next((axis for axis in alone if sides[axis] == 1), alone[0])
 
 
 class Folded:
-    """A 5-D input (N, C, 3 axes) as a channels-last 4-D one: the axis that is left alone goes into the batch."""
+    """A 5-D input (N, C, 3 axes) as a channels-last 4-D one: the axis left alone goes into the batch."""
 
     def __init__(self, op: Operation, x: str, axis: int) -> None:
         self.op, self.axis = op, axis
