@@ -61,7 +61,9 @@ class Backend:
     def prepare(self, model: Any, device: str = "CPU") -> Prepared:
         return Prepared(model, self.runner)
 
-    def run_model(self, model: Any, inputs: Sequence[np.ndarray], device: str = "CPU") -> Sequence[np.ndarray]:
+    def run_model(
+        self, model: Any, inputs: Sequence[np.ndarray], device: str = "CPU"
+    ) -> Sequence[np.ndarray]:
         return self.prepare(model, device).run(inputs)
 
     def supports_device(self, device: str) -> bool:
