@@ -102,10 +102,12 @@ class Store:
         count = math.prod(shape)
         if count > 0 and len(shape) > 64:
             raise Refused(f"a tensor of {len(shape)} axes; NumPy has 64")
-        if tensor.data_location == 1:
+        outside = tensor.data_location == 1
+        raw = b"" if outside else tensor.raw_data  # once: each access copies
+        if outside:
             stored = self._external(tensor, code, count)
-        elif tensor.raw_data:
-            stored = np.frombuffer(tensor.raw_data, np.uint8)
+        elif raw:
+            stored = np.frombuffer(raw, np.uint8)
         else:
             return self._typed(tensor, code, shape, count, dtype)
         item = np.dtype(_TYPES[code][1])
