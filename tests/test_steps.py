@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import convlite as cl
-from convlite import _kernels, activations
+from convlite import _dispatch, _kernels, activations
 
 RNG = np.random.default_rng(2024)
 CODES = _kernels.pass_codes()
@@ -280,3 +280,22 @@ def test_padding_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         _kernels.pad(x, out[..., ::-1], 0, 0, 0)
     assert not out.any()
+
+
+# ---- one result ------------------------------------------------------------------------------------------
+
+
+def test_the_same_bits_on_any_instruction_set_with_multiply_add(dtype: np.dtype) -> None:
+    """What rounds once: on all; affine's multiply-add: on those that have it."""
+    x, y = randoms(3, 7, 9, 21, dtype=dtype), randoms(21, dtype=dtype)
+    found: dict[str, set[bytes]] = {}
+    for isa in _dispatch.available_isas():
+        fma = _kernels.describe(isa, 32)["fma"]
+        for op in CODES:
+            for threads in (1, 2):
+                got = run(op, x, y, np.empty_like(x), isa, threads=threads)
+                found.setdefault(op, set()).add(got.tobytes())
+        out = np.empty_like(x)
+        _kernels.affine(isa, x, y, y, y, out, activations.CODES["gelu"])
+        found.setdefault(f"affine {fma}", set()).add(out.tobytes())
+    assert {name: len(bits) for name, bits in found.items()} == dict.fromkeys(found, 1)
