@@ -231,3 +231,35 @@ def test_flatten_errors() -> None:
         cl.flatten(np.ones((1, 2, 2, 1)), order="NCHW")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="x must have at least one axis, the batch; got a scalar"):
         cl.flatten(np.float64(1))
+
+
+# ---- in the core -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3, 20, 65])
+def test_the_same_bits_from_batch_and_threads(channels: int, isa: str, dtype: np.dtype) -> None:
+    x, vector = randoms(3, 200, 210, channels, dtype=dtype.name), randoms(channels, dtype=dtype.name)
+    x = x if dtype == np.float32 else x[:, :50].copy()
+    for function in (
+        lambda x: cl.prelu(x, vector),
+        lambda x: cl.bias_add(x, vector),
+        lambda x: cl.batch_norm(x, vector, vector**2, vector, vector),
+        lambda x: cl.flatten(x, "CHW"),
+        lambda x: cl.global_avg_pool2d(x),
+        lambda x: cl.global_max_pool2d(x),
+        lambda x: cl.activations.PReLU(vector)(x),
+    ):
+        with cl.num_threads(1):
+            want = function(x)
+        with cl.num_threads(3):
+            assert function(x).tobytes() == want.tobytes()
+        assert function(x[1:2]).tobytes() == want[1:2].tobytes()
+
+
+def test_more_axes_than_the_core_walks_over(dtype: np.dtype) -> None:
+    x, vector = randoms(1, 2, 1, 2, 1, 2, 1, 2, 1, 3, dtype=dtype.name), randoms(3, dtype=dtype.name)
+    np.testing.assert_array_equal(cl.bias_add(x, vector), x + vector)
+    np.testing.assert_array_equal(cl.prelu(x, vector), np.where(x < 0, x * vector, x))
+    np.testing.assert_array_equal(cl.flatten(x, "CHW"), np.moveaxis(x, -1, 1).reshape(1, -1))
+    flat = cl.batch_norm(x.reshape(-1, 3), vector, vector**2)
+    np.testing.assert_array_equal(cl.batch_norm(x, vector, vector**2), flat.reshape(x.shape))

@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"_memory"},
     "pooling": {"arguments", "geometry", "_dispatch", "_threads", "_kernels"},
     "images": {"arguments", "activations", "geometry"},
-    "pointwise": {"arguments", "activations"},
+    "pointwise": {"arguments", "activations", "_dispatch", "_threads", "_kernels"},
     "_libm": set(),
     "_philox": {"_libm"},
     "initializers": {"_philox", "arguments"},

@@ -190,7 +190,7 @@ def pool(
     threads: int,
 ) -> None: ...
 
-# Steps between convolutions: kernels/README.md. Arrays of one dtype, which broadcast as NumPy's do and may have strides.
+# Steps between convolutions (kernels/README.md): arrays of one dtype, broadcast as NumPy's, of any strides.
 def pass_codes() -> dict[str, int]: ...
 def elementwise(
     isa: str,

@@ -96,6 +96,7 @@ class Fused(NamedTuple):
 
 
 NONE = Fused(CODES["none"])
+_PRELU = _kernels.pass_codes()["prelu"]
 
 
 class Activation(abc.ABC):
@@ -486,5 +487,9 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     threads = _threads.threads_for((20 if fused.code >= CODES["elu"] else 5) * array.size)
     code, a, b, alpha = fused
     isa = _dispatch.active_isa()
+    if alpha is not None and rows > 1:  # few slopes are repeated there
+        pixels = array.reshape(rows, columns), alpha, result.reshape(rows, columns)
+        _kernels.elementwise(isa, _PRELU, *pixels, threads=threads)
+        return result
     _kernels.activate(isa, array.itemsize, array, result, rows, columns, alpha, code, a, b, threads)
     return result

@@ -1,4 +1,4 @@
-"""Pooling of images (N,H,W,C) and sequences (N,W,C): windows in the compiled core, whole ones in NumPy."""
+"""Pooling of images (N,H,W,C) and sequences (N,W,C), over windows and whole ones, in the compiled core."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads
 from .arguments import (
-    FLOAT64,
     Padding,
     Pair,
     as_flag,
@@ -33,6 +32,7 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
+_REDUCE = _kernels.reduce_codes()
 _AXES = ("height", "width")
 
 
@@ -132,10 +132,7 @@ def global_max_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
         >>> cl.global_max_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
         array([[6., 7.]])
     """
-    image, keep = as_operand(x, "x", ndim=4), as_flag(keepdims, "keepdims")
-    new_output((image.shape[0], image.shape[3]), FLOAT64)  # refused before the work starts
-    largest: Array = np.max(image, axis=(1, 2), keepdims=keep, initial=-np.inf)
-    return largest
+    return _over_images(x, "max", keepdims)
 
 
 def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
@@ -148,12 +145,17 @@ def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
         >>> cl.global_avg_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
         array([[3., 4.]])
     """
+    return _over_images(x, "mean", keepdims)
+
+
+def _over_images(x: ArrayLike, what: str, keepdims: bool) -> Array:
     image, keep = as_operand(x, "x", ndim=4), as_flag(keepdims, "keepdims")
-    new_output((image.shape[0], image.shape[3]), FLOAT64)  # refused before the work starts
-    with np.errstate(all="ignore"):
-        mean: Array = image.sum(axis=(1, 2), keepdims=keep, dtype=np.float64)
-        mean /= np.float64(image.shape[1] * image.shape[2])
-        return mean.astype(image.dtype)
+    images, height, width, channels = image.shape
+    result = new_output((images, channels), image.dtype)
+    threads = _threads.threads_for(3 * image.size)  # in multiply-adds: about 0.05 ns for each element
+    pixels = image.reshape(images, height * width, channels)
+    _kernels.reduce(_dispatch.active_isa(), _REDUCE[what], pixels, result, threads)
+    return result.reshape(images, 1, 1, channels) if keep else result
 
 
 def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -> Array:
