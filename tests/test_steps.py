@@ -90,6 +90,15 @@ def test_subnormal_numbers_are_zeros_unless_picked(isa: str, dtype: np.dtype) ->
     assert not run("add", tiny, zeros, np.empty_like(tiny), isa).any()
     for op in ("max", "first"):
         np.testing.assert_array_equal(run(op, tiny, zeros, np.empty_like(tiny), isa), tiny)
+    slopes = cl.activations.PReLU(
+        np.ones(5, dtype)
+    )  # passes on what is not multiplied, from one row as from many
+    for rows in (1, 3):
+        many = np.tile(tiny, (rows, 1))
+        np.testing.assert_array_equal(slopes(many), many)
+        np.testing.assert_array_equal(cl.prelu(many, slopes.alpha), many)
+    leaky = activations.CODES["leaky"]
+    np.testing.assert_array_equal(run("first", tiny, None, np.empty_like(tiny), isa, leaky, 0.5), tiny)
 
 
 @pytest.mark.parametrize("name", [n for n in activations.NAMES if n != "softmax"])

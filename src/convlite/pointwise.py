@@ -396,19 +396,16 @@ def batch_norm(
     values = as_operand(x, "x")
     small = as_epsilon(epsilon)
     centre = _per_channel(mean, "mean", values)
-    with np.errstate(
-        invalid="ignore", divide="ignore"
-    ):  # a variance below -epsilon is NaN, one of -epsilon inf
-        factor = 1 / np.sqrt(_per_channel(variance, "variance", values).astype(np.float64) + small)
-        if scale is not None:
-            factor = factor * _per_channel(scale, "scale", values)
+    spread = _per_channel(variance, "variance", values)
+    times = None if scale is None else _per_channel(scale, "scale", values)
     moved = None if offset is None else _per_channel(offset, "offset", values)
+    factor = new_output(spread.shape, spread.dtype)
+    _kernels.norm_factor(spread, times, factor, spread.itemsize, small)
     # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
     result, threads = new_output(values.shape, values.dtype), _threads.threads_for(5 * values.size)
     if values.size:
         rows, into = (array.reshape(-1, centre.size) for array in (values, result))
-        isa, vectors = _dispatch.active_isa(), (centre, factor.astype(values.dtype), moved)
-        _kernels.affine(isa, rows, *vectors, into, threads=threads)
+        _kernels.affine(_dispatch.active_isa(), rows, centre, factor, moved, into, threads=threads)
     return result
 
 

@@ -47,6 +47,32 @@ cdef double offset_of(const Norm *job, int64_t channel) noexcept nogil:
     return number_at(job.offset, channel, job.moments.table.itemsize) if job.offset != NULL else -0.0
 
 
+def norm_factor(variance, scale, out, int64_t itemsize, double epsilon):
+    """out = scale / sqrt(variance + epsilon), computed in double: a batch norm's factors; scale may be None.
+
+    Contiguous arrays of as many numbers of `itemsize` bytes. A variance below -epsilon gives NaN.
+    """
+    cdef View views[3]
+    cdef const char *numbers
+    cdef const char *factors
+    cdef char *to
+    cdef double factor
+    cdef int64_t i
+    memset(views, 0, sizeof(views))
+    try:
+        PyObject_GetBuffer(out, &views[0], PyBUF_SIMPLE | PyBUF_WRITABLE)
+        to = <char *> views[0].buf
+        numbers = <const char *> borrow(variance, &views[1], views[0].len, False, "variance")
+        factors = <const char *> borrow(scale, &views[2], views[0].len, False, "scale")
+        with cython.cdivision(True):
+            for i in range(views[0].len // itemsize):
+                factor = 1.0 / sqrt(number_at(numbers, i, itemsize) + epsilon)
+                set_number(to, i, itemsize, factor * number_at(factors, i, itemsize) if factors != NULL else factor)
+    finally:
+        for i in range(3):
+            PyBuffer_Release(&views[i])
+
+
 # ---- over the last axis ------------------------------------------------------------------------------------------------------
 
 cdef struct LayerNormJob:

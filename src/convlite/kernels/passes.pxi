@@ -201,7 +201,8 @@ cdef int run_pass_job(PassJob *job, int threads) except -1:
         return 0
     fill_pass(job)
     # a number that is picked, not computed, may be subnormal
-    picks = job.whole.act.code == ACT_NONE and (job.whole.op == PASS_MAX or job.whole.op == PASS_MIN or job.whole.op == PASS_FIRST)
+    picks = job.whole.op == PASS_MAX or job.whole.op == PASS_MIN or job.whole.op == PASS_FIRST
+    picks = picks and job.whole.act.code == ACT_NONE
     threads = <int> smaller(max(threads, 1), job.tasks)
     short = job.walk.size * job.table.itemsize < SHORT_BYTES // 3
     scratch = new_scratch(job.lane_bytes * threads)

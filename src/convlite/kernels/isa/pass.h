@@ -22,8 +22,9 @@ INLINE V NAME(combine_two)(const int op, V a, V b, V factor, V offset) {
     }
 }
 
-/* Clipped to low .. high, which between infinities changes nothing, NaN neither. */
-INLINE void NAME(pass_rows)(const Pass *p, const int op, const int splat, const int flat, V low, V high) {
+/* Clipped to low .. high, which between infinities changes nothing, NaN neither; but it makes a subnormal number zero, which an operation that
+   passes one on does not. */
+INLINE void NAME(pass_rows)(const Pass *p, const int op, const int clips, const int splat, const int flat, V low, V high) {
     const int64_t columns = p->columns, whole = columns - columns % LANES, some = columns % LANES;
     const int scaled = op == PASS_AFFINE || op == PASS_SCALE, moved = op == PASS_AFFINE, two = op != PASS_FIRST;
     for (int64_t r = 0; r < p->rows; r++) {
@@ -37,14 +38,15 @@ INLINE void NAME(pass_rows)(const Pass *p, const int op, const int splat, const 
         for (int64_t c = 0; c < whole; c += LANES) {
             const V second = two && !splat ? VLOAD(b + c) : same;
             const V f = scaled && !flat ? VLOAD(factor + c) : one_factor, o = moved && !flat ? VLOAD(offset + c) : one_offset;
-            VSTORE(out + c, VMIN(high, VMAX(low, NAME(combine_two)(op, VLOAD(a + c), second, f, o))));
+            const V y = NAME(combine_two)(op, VLOAD(a + c), second, f, o);
+            VSTORE(out + c, clips ? VMIN(high, VMAX(low, y)) : y);
         }
         if (some) {
             const V second = two && !splat ? NAME(load_some)(b + whole, some) : same;
             const V f = scaled && !flat ? NAME(load_some)(factor + whole, some) : one_factor;
             const V o = moved && !flat ? NAME(load_some)(offset + whole, some) : one_offset;
             const V y = NAME(combine_two)(op, NAME(load_some)(a + whole, some), second, f, o);
-            NAME(store_some)(out + whole, VMIN(high, VMAX(low, y)), some);
+            NAME(store_some)(out + whole, clips ? VMIN(high, VMAX(low, y)) : y, some);
         }
     }
 }
@@ -52,28 +54,33 @@ INLINE void NAME(pass_rows)(const Pass *p, const int op, const int splat, const 
 static void NAME(pass_op)(const Pass *p) {
     const int clips = p->act.code == ACT_CLIP;
     const V low = VSPLAT(clips ? (REAL)p->act.a : (REAL)-INFINITY), high = VSPLAT(clips ? (REAL)p->act.b : (REAL)INFINITY);
-#define CASE(op) \
-    case op: \
-        if (p->b_is_scalar) NAME(pass_rows)(p, op, 1, 0, low, high); \
-        else NAME(pass_rows)(p, op, 0, 0, low, high); \
-        break;
+#define CASE(op, clips) \
+    if (p->b_is_scalar) NAME(pass_rows)(p, op, clips, 1, 0, low, high); \
+    else NAME(pass_rows)(p, op, clips, 0, 0, low, high); \
+    break;
 #define SCALING(op) \
-    case op: \
-        if (p->b_is_scalar && p->scale_is_scalar) NAME(pass_rows)(p, op, 1, 1, low, high); \
-        else if (p->b_is_scalar) NAME(pass_rows)(p, op, 1, 0, low, high); \
-        else NAME(pass_rows)(p, op, 0, 0, low, high); \
-        break;
+    if (p->b_is_scalar && p->scale_is_scalar) NAME(pass_rows)(p, op, 1, 1, 1, low, high); \
+    else if (p->b_is_scalar) NAME(pass_rows)(p, op, 1, 1, 0, low, high); \
+    else NAME(pass_rows)(p, op, 1, 0, 0, low, high); \
+    break;
     switch (p->op) {
-    CASE(PASS_ADD)
-    CASE(PASS_SUB)
-    CASE(PASS_MUL)
-    CASE(PASS_DIV)
-    CASE(PASS_MAX)
-    CASE(PASS_MIN)
-    CASE(PASS_PRELU)
-    SCALING(PASS_AFFINE)
-    SCALING(PASS_SCALE)
-    default: NAME(pass_rows)(p, PASS_FIRST, 0, 0, low, high); break;
+    case PASS_ADD: CASE(PASS_ADD, 1)
+    case PASS_SUB: CASE(PASS_SUB, 1)
+    case PASS_MUL: CASE(PASS_MUL, 1)
+    case PASS_DIV: CASE(PASS_DIV, 1)
+    case PASS_MAX: CASE(PASS_MAX, 1)
+    case PASS_MIN: CASE(PASS_MIN, 1)
+    case PASS_PRELU:
+        if (clips) {
+            CASE(PASS_PRELU, 1)
+        }
+        CASE(PASS_PRELU, 0)
+    case PASS_AFFINE: SCALING(PASS_AFFINE)
+    case PASS_SCALE: SCALING(PASS_SCALE)
+    default:
+        if (clips) NAME(pass_rows)(p, PASS_FIRST, 1, 0, 0, low, high);
+        else NAME(pass_rows)(p, PASS_FIRST, 0, 0, 0, low, high);
+        break;
     }
 #undef CASE
 #undef SCALING

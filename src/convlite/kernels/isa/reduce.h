@@ -34,6 +34,8 @@ static void NAME(sum)(const Columns *on) {
     int64_t c = 0;
     for (; c + NAME(STRIP) * WIDE_LANES <= on->columns; c += NAME(STRIP) * WIDE_LANES)
         NAME(sum_strip)(x + c, on, on->centre ? on->centre + c : NULL, sums + c, NAME(STRIP));
+    for (; c + 4 * WIDE_LANES <= on->columns; c += 4 * WIDE_LANES)
+        NAME(sum_strip)(x + c, on, on->centre ? on->centre + c : NULL, sums + c, 4);
     for (; c + 2 * WIDE_LANES <= on->columns; c += 2 * WIDE_LANES)
         NAME(sum_strip)(x + c, on, on->centre ? on->centre + c : NULL, sums + c, 2);
     for (; c + WIDE_LANES <= on->columns; c += WIDE_LANES)
@@ -56,7 +58,7 @@ INLINE void NAME(largest_strip)(const REAL *x, const Columns *on, REAL *sums, co
         acc[i] = !on->more ? VSPLAT((REAL)-INFINITY) : some ? NAME(load_some)(sums, some) : VLOAD(sums + i * LANES);
     for (int64_t r = 0; r < on->rows; r++, x += on->step) {
         UNROLL for (int i = 0; i < vectors; i++)
-            acc[i] = VMAX_NAN(acc[i], some ? NAME(load_some)(x, some) : VLOAD(x + i * LANES));
+            acc[i] = VMAX_NAN(some ? NAME(load_some)(x, some) : VLOAD(x + i * LANES), acc[i]); /* the chain is one maximum */
     }
     if (some) NAME(store_some)(sums, acc[0], some);
     else UNROLL for (int i = 0; i < vectors; i++) VSTORE(sums + i * LANES, acc[i]);
@@ -68,6 +70,7 @@ static void NAME(largest)(const Columns *on) {
     int64_t c = 0;
     for (; c + NAME(STRIP) * LANES <= on->columns; c += NAME(STRIP) * LANES)
         NAME(largest_strip)(x + c, on, sums + c, NAME(STRIP), 0);
+    for (; c + 3 * LANES <= on->columns; c += 3 * LANES) NAME(largest_strip)(x + c, on, sums + c, 3, 0);
     for (; c + LANES <= on->columns; c += LANES) NAME(largest_strip)(x + c, on, sums + c, 1, 0);
     if (c < on->columns) NAME(largest_strip)(x + c, on, sums + c, 1, on->columns - c);
 }
