@@ -1,4 +1,4 @@
-"""Pooling of images (N,H,W,C) and sequences (N,W,C), over windows and as a whole, in the compiled core."""
+"""Pooling of images (N,H,W,C) and sequences (N,W,C), over windows and whole ones, in the compiled core."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
-_AXES = ("height", "width")
 _REDUCE = _kernels.reduce_codes()
+_AXES = ("height", "width")
 
 
 class _Windows(NamedTuple):
