@@ -93,7 +93,7 @@ WEIGHTED = {
     "BatchNormalization": Case(
         lambda **k: layers.BatchNormalization(epsilon=0.5, **k),
         (2, 3, 4, 5),
-        lambda x, gamma, beta, mean, var: pointwise.batch_norm(x, mean, var, gamma, beta, 0.5),
+        lambda x, gamma, beta, mean, var: pointwise.batch_norm(x, mean, var, gamma=gamma, beta=beta, epsilon=0.5),
     ),
     "BatchNormalization-plain": Case(
         lambda **k: layers.BatchNormalization(center=False, scale=False, **k),

@@ -15,7 +15,6 @@ from typing import Any, Literal
 from .arguments import PadMode, Pair
 from .geometry import effective_kernel
 
-Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d", "conv1d_transpose"]
 Sizes = tuple[int, ...]
 
 
@@ -23,7 +22,7 @@ Sizes = tuple[int, ...]
 class Call:
     """A call with everything resolved. Tuples have an entry per spatial axis: two, one, or none for dense."""
 
-    operation: Operation
+    operation: str  # a function's name
     x: Sizes
     kernel: Sizes
     out: Sizes
