@@ -67,7 +67,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_weights": {"arguments"},
     "_convolutionalize": {"layers", "activations", "_weights", "arguments"},
     "_flax": {"_weights", "arguments"},
-    "convert": {"_weights", "_flax", "_convolutionalize"},
+    "_onnx": {"arguments", "geometry"},
+    "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 

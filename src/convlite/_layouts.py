@@ -1,6 +1,6 @@
 """Kernels that were not converted, where their shape says so and nothing else would.
 
-Most foreign kernels do not fit x's channels, and the error says what they look like (arguments.check_channels).
+Most foreign kernels do not fit x's channels: the error says what they look like (arguments.check_channels).
 Those that happen to fit give numbers without a meaning: here is a warning for them.
 """
 
@@ -43,14 +43,14 @@ def warn_of_foreign(operation: str, kernel: tuple[int, ...]) -> None:
     """Warn where a kernel that fits looks_foreign; the caller remembers its answer, and so asks once."""
     if looks_foreign(operation, kernel):
         warn(
-            f"kernel of shape {kernel} looks like PyTorch's or ONNX's layout, here it means {_meaning(kernel)}: "
-            "convlite.convert.from_torch and from_onnx bring such kernels into convlite's"
+            f"kernel of shape {kernel} looks like PyTorch's or ONNX's layout, here it means "
+            f"{_meaning(kernel)}: convlite.convert.from_torch and from_onnx convert such kernels"
         )
 
 
 def warn_of_window(layer: str, kernel: tuple[int, ...]) -> None:
-    """Warn where a 2-D layer is made from a kernel that is tall, not square, and ends in a window's two sizes:
-    (64, 3, 7, 7). No x is there yet whose channels would tell.
+    """Warn where a 2-D layer is made from a kernel that is tall, not square, and ends in a window's two
+    sizes: (64, 3, 7, 7). No x is there yet whose channels would tell.
     """
     if len(kernel) == 4 and kernel[0] >= 8 and kernel[0] != kernel[1] and kernel[2] == kernel[3] in (3, 5, 7):
         warn(
@@ -86,7 +86,9 @@ def build_from(
     first = rows in (1, 3) and columns > rows and channels > rows
     hint = nchw_hint(x)
     if not known and rows == 3 and columns == channels >= 16:
-        raise ValueError(f"{hint}; if it is (N, H, W, C) all the same, build((None, {rows}, {columns}, {channels}))")
+        raise ValueError(
+            f"{hint}; if it is (N, H, W, C) all the same, build((None, {rows}, {columns}, {channels}))"
+        )
     try:
         build((None, *x[1:]))
     except ValueError as error:

@@ -226,10 +226,11 @@ def fold_batch_norm(
 ) -> tuple[Array, Array]:
     """Fold the batch normalisation behind an operation into it: returns the (kernel, bias) that do both.
 
-    mean, variance, scale and offset have the kernel's dtype and one value per output channel. scale is also
-    called gamma (Keras) or weight (PyTorch), offset beta or bias; since frameworks differ in their order, they
-    are given by name: scale= or gamma=, offset= or beta=. An output y becomes (y - mean) * s + offset with s = scale / sqrt(variance + epsilon); so the
-    kernel is multiplied by s along its output channels, and the bias is (bias - mean) * s + offset.
+    mean, variance, scale and offset have the kernel's dtype and one value per output channel. scale is
+    Keras's gamma and PyTorch's weight, offset is beta and bias there; since frameworks differ in their order,
+    they are given by name: scale= or gamma=, offset= or beta=. An output y becomes (y - mean) * s + offset
+    with s = scale / sqrt(variance + epsilon); so the kernel is multiplied by s along its output channels, and
+    the bias is (bias - mean) * s + offset.
     Computed in float64, returned in the kernel's dtype. The default epsilon is Keras's; PyTorch's is 1e-5.
 
     >>> kernel, bias = fold_batch_norm(np.ones((1, 1, 1, 2)), None, [1.0, 2.0], [4.0, 9.0], epsilon=0.0)

@@ -185,7 +185,7 @@ def as_flag(value: object, name: str) -> bool:
 
 
 def one_given(**named: Any) -> tuple[str, Any]:
-    """The name and value that are given of several names for the same thing; the first and None where none is.
+    """The name and value that are given of several names for one thing; the first and None where none is.
 
     >>> one_given(scale=None, gamma=2.0)
     ('gamma', 2.0)
@@ -437,9 +437,9 @@ def _convert(value: ArrayLike, name: str) -> Array:
 
 def refuse_tensor_dtype(value: Any, name: str) -> None:
     """TypeError for a PyTorch tensor of another dtype, such as bfloat16, which NumPy may not have."""
-    if not hasattr(value, "detach"):
-        return
     kind = str(getattr(value, "dtype", ""))
+    if not hasattr(value, "detach") or not kind:
+        return
     if kind.rpartition(".")[2] not in ("float32", "float64"):
         raise TypeError(f"{name} must be float32 or float64; got {kind}; write {cast_of(value, name)}")
 
@@ -515,8 +515,8 @@ def check_groups(groups: object, cin: int, cout: int) -> int:
 
 
 def fits_torch(kernel: tuple[int, ...], cin: int, form: str) -> bool:
-    """Whether PyTorch's form, OIHW, IOHW (transpose) or (C*m, 1, kh, kw) (depthwise), has cin inputs here, and
-    its last axes look like a window: two that are alike, or smaller than the first, a large one.
+    """Whether PyTorch's form, OIHW, IOHW (transpose) or (C*m, 1, kh, kw) (depthwise), has cin inputs here,
+    and its last axes look like a window: two that are alike, or smaller than the first, a large one.
     """
     if not (len(kernel) == 4 and kernel[2] == kernel[3]) and (kernel[0] < 16 or kernel[0] <= max(kernel[2:])):
         return False
@@ -551,9 +551,7 @@ def check_channels(
     has = f"x has {expected}"
     if groups > 1:
         has = f"each of the {groups} groups of x's {expected * groups} channels has {expected}"
-    raise ValueError(
-        f"kernel has {received} input channels but {has} (kernel is {form}, got {kernel}){hint}"
-    )
+    raise ValueError(f"kernel has {received} input channels but {has} (kernel is {form}, got {kernel}){hint}")
 
 
 def nchw_hint(x: tuple[int | None, ...]) -> str:
@@ -567,7 +565,9 @@ def check_bias(
     """One number per output channel."""
     if bias is None:
         return None
-    if isinstance(bias, int | str) or (isinstance(bias, list | tuple) and bias and all(map(_is_number, bias))):
+    if isinstance(bias, int | str) or (
+        isinstance(bias, list | tuple) and bias and all(map(_is_number, bias))
+    ):
         raise TypeError(
             f"{name} must be an array of {dtype}, one value per output channel; got {shown(bias)}: "
             f"what comes after {name} in other frameworks is given by name here, as in strides=2"

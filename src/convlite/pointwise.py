@@ -389,8 +389,8 @@ def batch_norm(
     """Return (x - mean) / sqrt(variance + epsilon) * scale + offset, channel by channel: the inference form.
 
     x (...,C), the others (C,), all float32 or all float64 -> x's shape. scale (default: 1) and offset (0) are
-    given by name, as frameworks differ in their order; Keras's names, gamma and beta, and PyTorch's, weight and
-    bias, say the same. epsilon is 1e-3 as in Keras; PyTorch and ONNX have 1e-5.
+    given by name, as frameworks differ in their order; Keras's names, gamma and beta, and PyTorch's, weight
+    and bias, say the same. epsilon is 1e-3 as in Keras; PyTorch and ONNX have 1e-5.
     Raises TypeError for a wrong or mixed dtype, ValueError for a wrong length or a negative epsilon.
     Source: Ioffe and Szegedy, "Batch normalization", 2015, arXiv:1502.03167.
 

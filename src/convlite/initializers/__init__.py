@@ -87,7 +87,7 @@ _BY_PLAIN_NAME = {name.replace("_", ""): kind for name, kind in _BY_NAME.items()
 
 
 def spend_seed() -> None:
-    """Take the seed that Keras 3 gives to a layer that draws when it trains, so that later layers have theirs."""
+    """Take the seed of a layer that draws when Keras 3 trains it, so that later layers have theirs."""
     if keras3.is_chosen():
         keras3.draw_seed()
 
@@ -96,7 +96,8 @@ def get(initializer: str | type[Initializer] | Callable[..., Array]) -> Callable
     """The initializer that a name ("glorot_uniform" or "GlorotUniform"), a class or any callable stands for.
 
     Names and classes give an initializer with default parameters and no seed, which `Graph` can still supply.
-    After `keras3.set_random_seed`, and outside of a Graph, names mean the classes of `keras3`. An unknown name raises ValueError, and what is no initializer TypeError.
+    After `keras3.set_random_seed`, and outside of a Graph, names mean the classes of `keras3`.
+    An unknown name raises ValueError, and what is no initializer TypeError.
 
     >>> get("he_normal")
     HeNormal(seed=None, graph_seed=None)

@@ -105,6 +105,7 @@ class Layer(abc.ABC):
         """Build for an x of this shape; the array that x is."""
         array, dtype = as_operand(x, "x"), getattr(self, "dtype", None)
         if dtype is not None and array.dtype != dtype:
+            self.compute_output_shape((None, *array.shape[1:]))  # what is wrong with its shape comes first
             raise mixed_dtypes(x, "x", array.dtype, dtype, (f"the layer {self.name}", None))
         with self._lock:
             if self.input_shape is None:

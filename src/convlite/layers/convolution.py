@@ -151,7 +151,11 @@ class KernelLayer(WeightedLayer):
         unbuilt &= list(received[2:]) == window
         inputs = outputs if kind == "conv2d_transpose" else last
         taken = received[1] == inputs if kind == "dense" else list(received[:-2]) == window
-        if received == there or unbuilt or (taken and (kind == "dense" or fits_torch(received, inputs, form))):
+        if (
+            received == there
+            or unbuilt
+            or (taken and (kind == "dense" or fits_torch(received, inputs, form)))
+        ):
             return f"; {received} looks like PyTorch's layout: see convlite.convert.from_torch"
         return ""
 

@@ -1,4 +1,4 @@
-"""Keywords of Keras that have no meaning here: taken with the values that change nothing, refused by name otherwise.
+"""Keywords of Keras that have no meaning here: taken where they change nothing, refused by name otherwise.
 
 `understands_keras` wraps the constructor of every layer class, so that a model pasted from Keras is made
 without edits, and so that what is refused is refused in the name of the class that was written.
@@ -60,10 +60,14 @@ _WORDS: dict[str, _Word] = {
     "lora_rank": _Word(_NONE, "is not in convlite: give the merged kernel to from_weights"),
     "lora_alpha": _Word(_NONE, "is not in convlite: give the merged kernel to from_weights"),
     "quantization_config": _Word(_NONE, "is not in convlite, which computes in float32 and float64"),
-    "weights": _Word(_NONE, "is not taken by constructors: use from_weights, or set_weights on the built layer"),
+    "weights": _Word(
+        _NONE, "is not taken by constructors: use from_weights, or set_weights on the built layer"
+    ),
 }
 _PARTS = ("kernel", "bias", "depthwise", "pointwise", "gamma", "beta", "alpha")
-_WORDS |= {f"{part}_{kind}": _Word(_NONE, _TRAINING) for part in _PARTS for kind in ("regularizer", "constraint")}
+_WORDS |= {
+    f"{part}_{kind}": _Word(_NONE, _TRAINING) for part in _PARTS for kind in ("regularizer", "constraint")
+}
 
 # What other frameworks, and older Keras, call a keyword.
 _OTHER_NAMES = {
@@ -90,7 +94,7 @@ _INFERRED = {"in_channels", "in_features", "num_features", "input_channels"}
 
 
 def understands_keras(init: Callable[..., None]) -> Callable[..., None]:
-    """The constructor, with Keras's other keywords sorted out, and errors in the name of the caller's class."""
+    """The constructor, Keras's other keywords sorted out, and errors in the name of the caller's class."""
     known = _names(init)
     signature = inspect.signature(init)
 
@@ -139,7 +143,9 @@ def _sorted_out(kind: type, keywords: dict[str, Any], known: set[str]) -> tuple[
             raise TypeError(f"{kind.__name__}: {name} {word.why}; got {shown(value)}")
     if stated is not None and "shape" in known:  # an InputLayer, as older Keras writes it
         if "shape" in left or stated[0] is not None:
-            raise TypeError(f"{kind.__name__} takes shape=, one sample's shape without the batch, and nothing beside")
+            raise TypeError(
+                f"{kind.__name__} takes shape=, one sample's shape without the batch, and nothing beside"
+            )
         return {**left, "shape": stated[1:]}, None
     return left, stated
 
@@ -165,8 +171,10 @@ def _meant(name: str, known: set[str]) -> str:
 
 
 def dtype_of(value: Any) -> Any:
-    """What stands for a dtype where it is one of Keras's policies or TensorFlow's types: its name, or itself."""
-    return _dtype_name(value) if hasattr(value, "compute_dtype") or hasattr(value, "as_numpy_dtype") else value
+    """A dtype as NumPy reads it: of Keras's policies and TensorFlow's types the name."""
+    return (
+        _dtype_name(value) if hasattr(value, "compute_dtype") or hasattr(value, "as_numpy_dtype") else value
+    )
 
 
 def _dtype_name(value: Any) -> Any:
@@ -178,7 +186,7 @@ def refuse_training(layer: str, training: Any, mask: Any) -> None:
     if mask is not None:
         raise TypeError(f"{layer}: mask has no meaning in convlite; got {type(mask).__name__}")
     if training is not None and as_flag(training, "training"):
-        raise ValueError(f"{layer}: training=True is refused, as convlite computes what inference computes only")
+        raise ValueError(f"{layer}: training=True is refused, as convlite computes inference only")
 
 
 class Predicting(TypedDict, total=False):
@@ -197,7 +205,9 @@ def progress_of(keras: Mapping[str, Any], progress: Any) -> Any:
                 raise TypeError(f"predict: verbose must be 0, 1 or 'auto'; got {shown(value)}; see progress")
             progress = progress or value in (1, True)
         elif name not in ("steps", "callbacks"):
-            raise TypeError(f"predict has no argument {name!r}{_meant(name, {'x', 'batch_size', 'progress'})}")
+            raise TypeError(
+                f"predict has no argument {name!r}{_meant(name, {'x', 'batch_size', 'progress'})}"
+            )
         elif value is not None:
             raise TypeError(f"predict: {name} is not in convlite; got {shown(value)}: leave it out")
     return progress
