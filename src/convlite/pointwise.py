@@ -313,7 +313,7 @@ def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
             f"alpha of shape {slopes.shape} does not broadcast to x of shape {values.shape}; expected a "
             "slope for each channel, (C,), or for each position, (H, W, C)"
         ) from None
-    with np.errstate(invalid="ignore"):  # 0 * inf, where the product is not used or is NaN by the formula
+    with np.errstate(all="ignore"):  # 0 * inf, where the product is not used or is NaN by the formula
         return np.where(values > 0, values, values * slopes)
 
 
@@ -369,7 +369,7 @@ def bias_add(x: ArrayLike, bias: ArrayLike) -> Array:
         array([[1.5, 1.5]])
     """
     values = as_operand(x, "x")
-    with np.errstate(invalid="ignore"):  # inf - inf
+    with np.errstate(all="ignore"):  # inf - inf
         return values + _per_channel(bias, "bias", values)
 
 
@@ -404,9 +404,7 @@ def batch_norm(
     scale_name, scale = one_given(scale=scale, gamma=gamma, weight=weight)
     offset_name, offset = one_given(offset=offset, beta=beta, bias=bias)
     centre = _per_channel(mean, "mean", values)
-    with np.errstate(
-        invalid="ignore", divide="ignore"
-    ):  # a variance below -epsilon is NaN, one of -epsilon inf
+    with np.errstate(all="ignore"):  # a variance below -epsilon is NaN, one of -epsilon inf
         factor = 1 / np.sqrt(_per_channel(variance, "variance", values).astype(np.float64) + small)
         if scale is not None:
             factor = factor * _per_channel(scale, scale_name, values)

@@ -98,7 +98,8 @@ class _Stateless:
 
     def _limits(self, low: float, high: float) -> tuple[float, float]:
         # Keras converts Python floats to float32 before it casts them to the dtype asked for.
-        return float(np.float32(low)), float(np.float32(high))
+        with np.errstate(all="ignore"):
+            return float(np.float32(low)), float(np.float32(high))
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,10 @@ class ReLU(Layer):
                 slope, threshold = x.dtype.type(self.negative_slope), x.dtype.type(self.threshold)
                 below = slope * (x - threshold) if self.negative_slope else np.zeros_like(x)
             result = np.where(x < self.threshold, below, x)
-        return result if self.max_value is None else np.minimum(result, self.max_value, out=result)
+        if self.max_value is not None:
+            with np.errstate(all="ignore"):  # a limit beyond the dtype's numbers
+                np.minimum(result, self.max_value, out=result)
+        return result
 
 
 class LeakyReLU(Layer):
