@@ -60,7 +60,7 @@ class ReLU(Layer):
             with np.errstate(all="ignore"):  # numbers of x's dtype: NumPy 1 makes float64 of a scalar array
                 slope, threshold = x.dtype.type(self.negative_slope), x.dtype.type(self.threshold)
                 below = slope * (x - threshold) if self.negative_slope else np.zeros_like(x)
-            result = np.where(x < self.threshold, below, x)
+                result = np.where(x < threshold, below, x)
         if self.max_value is not None:
             with np.errstate(all="ignore"):  # a limit beyond the dtype's numbers
                 np.minimum(result, self.max_value, out=result)
