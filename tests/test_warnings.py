@@ -50,7 +50,7 @@ def calls(x: np.ndarray, a: float, b: float) -> dict[str, Callable[[], Any]]:
         "bias_add": lambda: cl.bias_add(x, va),
         "batch_norm": lambda: cl.batch_norm(x, va, vb, scale=va, offset=vb, epsilon=0.0),
         "batch_norm, huge epsilon": lambda: cl.batch_norm(x, va, vb, epsilon=1e300),
-        "fold_batch_norm": lambda: cl.convert.fold_batch_norm(kernel, va, va, vb, gamma=va, beta=vb, epsilon=0),
+        "fold": lambda: cl.convert.fold_batch_norm(kernel, va, va, vb, gamma=va, beta=vb, epsilon=0),
         "BatchNormalization": lambda: layers.BatchNormalization.from_weights(va, vb, va, vb)(x),
         "ReLU": lambda: layers.ReLU(abs(a), abs(b), 0.5)(x) if a == a and b == b else None,
         "conv2d": lambda: cl.conv2d(x, kernel, va, activation="gelu"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .arguments import as_int, as_numbers, is_one_of, shown
 from .geometry import effective_kernel
 
@@ -54,8 +56,10 @@ def onnx_transpose_padding(
     if axes not in (1, 2) or len(kernel) != len(x):
         raise ValueError(
             "x_shape and kernel_shape must be (N, H, W, C) and (kh, kw, O/g, I), or (N, W, C) and "
-            f"(kw, O/g, I); got {x} and {kernel}"
+            f"(kw, O/g, I); got {shown(x)} and {shown(kernel)}"
         )
+    for size in kernel[:axes]:
+        as_int(size, "kernel_shape's window", minimum=1)
     steps, gaps = _each(strides, "strides", axes, 1), _each(dilations, "dilations", axes, 1)
     extras = _each(0 if output_padding is None else output_padding, "output_padding", axes, 0)
     if pads is not None and auto_pad != "NOTSET":
@@ -94,9 +98,9 @@ def onnx_transpose_padding(
 
 def _each(value: Any, name: str, count: int, minimum: int) -> tuple[int, ...]:
     """One number for all, or a number for each axis."""
-    numbers = as_numbers(value, name)
-    if isinstance(value, int):
-        numbers *= count
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        return (as_int(value, name, minimum=minimum),) * count
+    numbers = list(value)
     if len(numbers) != count:
         raise ValueError(f"{name} must be {count} numbers, one for each axis; got {shown(value)}")
     return tuple(as_int(number, name, minimum=minimum) for number in numbers)

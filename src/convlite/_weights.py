@@ -241,19 +241,19 @@ def fold_batch_norm(
     scale_name, scale = one_given(scale=scale, gamma=gamma)
     offset_name, offset = one_given(offset=offset, beta=beta)
     array = _weight(kernel, name, "convlite's", "kernel")
-    centre = as_operand(mean, "mean", ndim=1, dtype=array.dtype).astype(np.float64)
+    centre = as_operand(mean, "mean", 1, array.dtype, ("kernel", None)).astype(np.float64)
     _check_output_channels(centre.size, array.shape, name)
 
     def per_channel(value: ArrayLike | None, what: str, default: float) -> Array:
-        given = check_bias(value, centre.size, array.dtype, what)
+        given = check_bias(value, centre.size, array.dtype, what, "kernel")
         return np.full(centre.size, default) if given is None else given.astype(np.float64)
 
-    spread = as_operand(variance, "variance", ndim=1, dtype=array.dtype)
+    spread = as_operand(variance, "variance", 1, array.dtype, ("kernel", None))
     with np.errstate(all="ignore"):  # a variance below -epsilon is NaN, one of -epsilon inf
         factor = per_channel(scale, scale_name, 1.0) / np.sqrt(per_channel(spread, "variance", 1.0) + small)
         shifted = (per_channel(bias, "bias", 0.0) - centre) * factor + per_channel(offset, offset_name, 0.0)
         folded = array * _along_outputs(factor, array.shape, name)
-    return folded.astype(array.dtype), shifted.astype(array.dtype)
+        return folded.astype(array.dtype), shifted.astype(array.dtype)
 
 
 def _check_output_channels(channels: int, shape: tuple[int, ...], operation: str) -> None:
@@ -368,5 +368,5 @@ def _order(order: str) -> str:
 
 
 def _copied_bias(bias: ArrayLike | None, outputs: int, dtype: np.dtype[Any]) -> Array | None:
-    array = check_bias(_detached(bias, "bias"), outputs, dtype)
+    array = check_bias(_detached(bias, "bias"), outputs, dtype, against="kernel")
     return None if array is None else array.copy()

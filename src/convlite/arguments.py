@@ -560,19 +560,18 @@ def nchw_hint(x: tuple[int | None, ...]) -> str:
 
 
 def check_bias(
-    bias: ArrayLike | None, channels: int, dtype: np.dtype[Any], name: str = "bias"
+    bias: ArrayLike | None, channels: int, dtype: np.dtype[Any], name: str = "bias", against: str = "x"
 ) -> Array | None:
-    """One number per output channel."""
+    """One number per output channel, of the dtype of `against`."""
     if bias is None:
         return None
-    if isinstance(bias, int | str) or (
-        isinstance(bias, list | tuple) and bias and all(map(_is_number, bias))
-    ):
+    numbers = isinstance(bias, list | tuple) and len(bias) > 0 and all(map(_is_number, bias))
+    if name == "bias" and (numbers or isinstance(bias, int | str)):
         raise TypeError(
-            f"{name} must be an array of {dtype}, one value per output channel; got {shown(bias)}: "
-            f"what comes after {name} in other frameworks is given by name here, as in strides=2"
+            f"bias must be an array of {dtype}, one value per output channel; got {shown(bias)}: "
+            "what comes after bias in other frameworks is given by name here, as in strides=2"
         )
-    array = as_operand(bias, name, dtype=dtype)
+    array = as_operand(bias, name, None, dtype, (against, None))
     if array.shape != (channels,):
         raise ValueError(
             f"{name} must have shape ({channels},), one value per output channel; got {array.shape}"

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _philox
+from ..arguments import shown
 from . import _tensorflow1 as tf1
 from ._operations import as_seed
 from ._tensorflow1 import Constant, Identity, Initializer, Ones, Zeros
@@ -58,7 +59,7 @@ def set_random_seed(seed: int) -> None:
     if number is None:
         raise TypeError("seed must be an integer; got None")
     if not 0 <= number < 2**32:
-        raise ValueError(f"seed must lie between 0 and 2**32 - 1, as NumPy wants it; got {number}")
+        raise ValueError(f"seed must lie between 0 and 2**32 - 1, as NumPy wants it; got {shown(number)}")
     random.seed(number)
     np.random.seed(number)  # noqa: NPY002 - the global generator is what Keras seeds
     _chosen = True

@@ -311,8 +311,9 @@ class WeightedLayer(Layer):
             self._install({name: self._initial(name, size) for name, size in expected.items()})
         for name, weight in self.named_weights().items():
             if weight.shape != expected[name]:
+                article = "an" if name[0] in "aeiou" else "a"
                 raise ValueError(
-                    f"{self.name} holds a {name} of shape {weight.shape}; the input shape {shape} "
+                    f"{self.name} holds {article} {name} of shape {weight.shape}; the input shape {shape} "
                     f"needs {expected[name]}" + self._layout_hint(name, weight.shape, expected[name])
                 )
 

@@ -139,7 +139,7 @@ class KernelLayer(WeightedLayer):
         return result
 
     def _layout_hint(self, name: str, received: tuple[int, ...], expected: tuple[int, ...]) -> str:
-        if name != "kernel" or len(received) != len(expected):
+        if name != "kernel" or len(received) != len(expected) or 0 in received:
             return ""
         *window, last, outputs = expected
         kind = self.packed_as
