@@ -65,19 +65,20 @@ def onnx_transpose_padding(
     if pads is not None and auto_pad != "NOTSET":
         raise ValueError(f"pads and auto_pad exclude each other; got auto_pad={auto_pad!r}")
     given = (0,) * (2 * axes) if pads is None else _each(pads, "pads", 2 * axes, 0)
-    sizes: Sequence[int | None] = [None] * axes
-    if output_shape is not None:
-        sizes = _each(output_shape, "output_shape", axes, 0)
+    sizes: Sequence[int | None]
+    sizes = [None] * axes if output_shape is None else _each(output_shape, "output_shape", axes, 0)
     padding, rest = [], []
     for axis in range(axes):
         extent = effective_kernel(kernel[axis], gaps[axis])
         full = (x[axis + 1] - 1) * steps[axis] + extent + extras[axis]
-        size = sizes[axis]
-        if size is None and auto_pad.startswith("SAME"):
-            size = min(full, x[axis + 1] * steps[axis])
-        if size is None:
-            before, after, size = given[axis], given[axis + axes], full - given[axis] - given[axis + axes]
+        stated = sizes[axis]
+        if stated is None and auto_pad.startswith("SAME"):
+            stated = min(full, x[axis + 1] * steps[axis])
+        if stated is None:
+            before, after = given[axis], given[axis + axes]
+            size = full - before - after
         else:
+            size = stated
             total = max(0, full - size)
             before, after = total // 2, total - total // 2
             if auto_pad != "SAME_UPPER":
