@@ -99,3 +99,16 @@ def test_help_names_every_option() -> None:
     for name in ("conv2d", "conv2d_transpose", "conv1d", "dense", "explain", "same_padding"):
         function = getattr(cl, name)
         assert all(f"        {word}: " in function.__doc__ for word in function.__kwdefaults__), name
+
+
+def test_a_subclass_with_annotations_that_are_not_there_takes_any_keyword() -> None:
+    class Mine(layers.Layer):
+        def __init__(self, **options: NotThere) -> None:  # type: ignore[name-defined]  # noqa: F821
+            super().__init__(**options)
+
+        def call(self, x: Any) -> Any:
+            return x
+
+    assert Mine(name="mine", trainable=False).name == "mine"
+    with pytest.raises(TypeError, match="^Mine has no argument 'nam'"):
+        Mine(nam="mine")

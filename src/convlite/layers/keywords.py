@@ -95,12 +95,14 @@ _INFERRED = {"in_channels", "in_features", "num_features", "input_channels"}
 
 def understands_keras(init: Callable[..., None]) -> Callable[..., None]:
     """The constructor, Keras's other keywords sorted out, and errors in the name of the caller's class."""
-    known = _names(init)
     signature = inspect.signature(init)
+    asked: list[set[str] | None] = []  # when the first layer is made: annotations may name what comes later
 
     @functools.wraps(init)
     def wrapper(self: Any, *arguments: Any, **keywords: Any) -> None:
         stated = None
+        known = asked[0] if asked else _names(init)
+        asked[:] = [known]
         if known is not None and not keywords.keys() <= known:
             keywords, stated = _sorted_out(type(self), keywords, known)
         if type(self).__init__ is wrapper:
@@ -122,7 +124,12 @@ def _names(init: Callable[..., None]) -> set[str] | None:
         if parameter.kind is not parameter.VAR_KEYWORD:
             names.add(parameter.name)
         else:
-            hint = typing.get_type_hints(init).get(parameter.name)
+            try:
+                hint = typing.get_type_hints(init).get(parameter.name)
+            except (
+                Exception
+            ):  # a subclass of the caller's, whose annotations name what is not there at run time
+                return None
             if typing.get_origin(hint) is not Unpack:
                 return None
             names |= typing.get_type_hints(typing.get_args(hint)[0]).keys()
