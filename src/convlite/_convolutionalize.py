@@ -139,10 +139,10 @@ def _folded(layer: KernelLayer, norm: layers.BatchNormalization) -> KernelLayer:
             layer.bias,
             weights["moving_mean"],
             weights["moving_variance"],
-            weights.get("gamma"),
-            weights.get("beta"),
-            norm.epsilon,
-            layer.operation,
+            scale=weights.get("gamma"),
+            offset=weights.get("beta"),
+            epsilon=norm.epsilon,
+            operation=layer.operation,
         )
     )
 

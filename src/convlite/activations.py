@@ -42,7 +42,7 @@ from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _threads
 from ._reductions import BLOCK, sum_rows
-from .arguments import Array, as_operand, as_real, check_out, new_output, shown
+from .arguments import Array, as_operand, as_real, cast_of, check_out, new_output, shown
 
 __all__ = [
     "NAMES",
@@ -460,6 +460,11 @@ def checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> 
         raise ValueError(
             f"activation must return an array of shape {shape}; "
             f"it returned {result.dtype} of shape {result.shape}"
+        )
+    if result.dtype != y.dtype:
+        raise TypeError(
+            f"activation must return {y.dtype}, as the operands are; it returned {result.dtype}: "
+            f"convlite casts nothing silently; write {cast_of(returned, 'result', y.dtype)} in it"
         )
     return result.astype(y.dtype, copy=False).reshape(y.shape)
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads, activations
 from .activations import activate, softmax_rows
-from .arguments import as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, shown
+from .arguments import as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, one_given, shown
 
 __all__ = [
     "relu", "relu6", "leaky_relu", "prelu", "elu", "sigmoid", "hard_sigmoid", "tanh", "softplus", "silu",
@@ -307,7 +307,7 @@ def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
                [ 2.  ,  2.  ]])
     """
     values = as_operand(x, "x")
-    slopes = as_operand(alpha, "alpha", dtype=values.dtype)
+    slopes = as_operand(alpha, "alpha", dtype=values.dtype, first=("x", x))
     try:
         np.broadcast_to(slopes, values.shape)
     except ValueError:
@@ -377,14 +377,20 @@ def batch_norm(
     x: ArrayLike,
     mean: ArrayLike,
     variance: ArrayLike,
+    *,
     scale: ArrayLike | None = None,
     offset: ArrayLike | None = None,
     epsilon: float = 1e-3,
+    gamma: ArrayLike | None = None,
+    beta: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
 ) -> Array:
     """Return (x - mean) / sqrt(variance + epsilon) * scale + offset, channel by channel: the inference form.
 
-    x (...,C), the others (C,), all float32 or all float64 -> x's shape. scale is Keras's gamma and PyTorch's
-    weight, offset Keras's beta and PyTorch's bias; epsilon is 1e-3 in Keras, 1e-5 in PyTorch.
+    x (...,C), the others (C,), all float32 or all float64 -> x's shape. scale (default: 1) and offset (0) are
+    given by name, as frameworks differ in their order; Keras's names, gamma and beta, and PyTorch's, weight
+    and bias, say the same. epsilon is 1e-3 as in Keras; PyTorch and ONNX have 1e-5.
     Raises TypeError for a wrong or mixed dtype, ValueError for a wrong length or a negative epsilon.
     Source: Ioffe and Szegedy, "Batch normalization", 2015, arXiv:1502.03167.
 
@@ -395,10 +401,12 @@ def batch_norm(
     """
     values = as_operand(x, "x")
     small = as_epsilon(epsilon)
+    scale_name, scale = one_given(scale=scale, gamma=gamma, weight=weight)
+    offset_name, offset = one_given(offset=offset, beta=beta, bias=bias)
     centre = _per_channel(mean, "mean", values)
     spread = _per_channel(variance, "variance", values)
-    times = None if scale is None else _per_channel(scale, "scale", values)
-    moved = None if offset is None else _per_channel(offset, "offset", values)
+    times = None if scale is None else _per_channel(scale, scale_name, values)
+    moved = None if offset is None else _per_channel(offset, offset_name, values)
     factor = new_output(spread.shape, spread.dtype)
     _kernels.norm_factor(spread, times, factor, spread.itemsize, small)
     # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
@@ -449,7 +457,7 @@ def _combined(what: str, x: Array, y: Array) -> Array:
 
 
 def _per_channel(value: ArrayLike, name: str, x: Array) -> Array:
-    vector = as_operand(value, name, dtype=x.dtype)
+    vector = as_operand(value, name, dtype=x.dtype, first=("x", x))
     if x.ndim == 0 or vector.shape != x.shape[-1:]:
         raise ValueError(
             f"{name} must hold one number for each channel, the last axis of x of shape {x.shape}; "
