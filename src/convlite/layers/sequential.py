@@ -11,6 +11,7 @@ from ..arguments import as_operand, as_size, new_output
 from .base import Array, Layer
 from .chain import Chain
 from .files import read_weights, write_weights
+from .parts import unchanged, visit
 from .progress import Progress, reporting
 from .shaping import InputLayer
 from .summary import table
@@ -37,8 +38,10 @@ class Sequential(Chain):
     def __init__(self, layers: Iterable[Layer] = (), *, name: str | None = None) -> None:
         super().__init__(name=name)
         self._steps: tuple[tuple[str, Layer], ...] = ()
-        for layer in layers:
-            self.add(layer)
+        listed = list(layers)
+        with unchanged(*(layer for layer in listed if isinstance(layer, Layer))):
+            for layer in listed:
+                self.add(layer)
 
     def add(self, layer: Layer) -> None:
         """Append a layer; it is built at once where the model is. ValueError for a name that is taken."""
@@ -48,11 +51,14 @@ class Sequential(Chain):
             raise ValueError(
                 f"the layer {layer.name!r} is in {self.name} already: give copy.copy(layer) for another"
             )
+        if any(inner is self for inner, _ in visit(layer)):
+            raise ValueError(f"{self.name} must not hold itself, and {layer.name!r} has it inside")
         step = (self._free_name(layer), layer)
         first = not self._steps and isinstance(layer, InputLayer | Sequential)
         shape = layer.input_shape if first else self.output_shape
         if shape is not None:
-            layer.build(shape)
+            with unchanged(layer):
+                layer.build(shape)
         self._steps = (*self._steps, step)
         if self.input_shape is None:
             self.input_shape = shape
@@ -93,9 +99,6 @@ class Sequential(Chain):
         raise ValueError(
             f"{self.name} has no layer {name!r}; its layers are {[known for known, _ in self._steps]}"
         )
-
-    def _label(self, step: str, weight: str) -> str:
-        return f"{step}/{weight}"
 
     def _display(self, weight: str) -> str:
         return weight
