@@ -23,12 +23,13 @@ from .. import initializers
 from ..arguments import as_operand, shown
 from .parts import check_held, find, hides, is_name, rebuilt, unchanged, visit, watching
 
-__all__ = ["Array", "Layer", "Shape", "WeightedLayer", "check_pixels", "keep_unknown", "product"]
+__all__ = ["TOO_SMALL", "Array", "Layer", "Shape", "WeightedLayer", "check_pixels", "keep_unknown", "product"]
 
 Array = npt.NDArray[Any]
 Shape = tuple[int | None, ...]  # with the batch axis; None where the size is not known
 
 _DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
+TOO_SMALL = 'give it a larger image, a smaller window, or padding="same"'
 _STAND_INS = 1024, 1864  # two sizes for an unknown one, in a call without images
 _STAND_IN = 1 << 16  # for an unknown size: larger than any kernel, small enough for products of sizes
 
@@ -514,11 +515,15 @@ class WeightedLayer(Layer):
 
 
 def check_pixels(name: str, given: Shape, result: Shape, why: str) -> Shape:
-    """`result`, the shape that a layer makes of the shape `given`. ValueError where it has no pixel.
+    """`result`, the shape that a layer makes of the shape `given`. ValueError where either has no pixel.
 
     >>> check_pixels("conv2d", (None, 5, 5, 1), (None, 3, 3, 8), "")
     (None, 3, 3, 8)
     """
+    if 0 in given[1:-1]:
+        raise ValueError(
+            f"{name} has no pixel to work on in the shape {given}: give the model a larger image"
+        )
     if 0 in result[1:-1]:
         raise ValueError(f"{name} would give {result} for the shape {given}, which is nothing: {why}")
     return result
