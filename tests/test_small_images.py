@@ -37,7 +37,10 @@ WINDOWS: dict[str, tuple[Callable[[], layers.Layer], tuple[int, ...], tuple[int,
     "Flatten CHW": (lambda: L.Flatten("CHW"), (9, 0, 2), (9, 1, 2)),
     "Cropping2D": (lambda: L.Cropping2D(2), (4, 9, 2), (5, 9, 2)),
 }
-NOTHING = r"which is nothing: its (kernel|window) covers|has no pixel to work on|nothing would be left|must have pixels"
+NOTHING = (
+    r"which is nothing: its (kernel|window) covers|has no pixel to work on|"
+    r"nothing would be left|must have pixels"
+)
 
 
 @pytest.mark.parametrize("name", WINDOWS)
