@@ -106,12 +106,12 @@ def _renamed(arrays: dict[str, Array], halves: set[str], rename: Rename) -> tupl
         raise TypeError(f"rename must be a mapping or a function of a name; got {shown(rename)}")
     new: dict[str, Array] = {}
     was: dict[str, str] = {}
-    used = set()
+    used: set[str] = set()
     for name, array in arrays.items():
         if isinstance(rename, Mapping):
             heads = [k for k in rename if isinstance(k, str) and f"{name}/".startswith(f"{k}/")]
             head = max(heads, key=len, default=None)
-            used.add(head)
+            used.update(heads)
             to = rename[head] if head is not None else name
             if head is not None and isinstance(to, str):
                 to += name[len(head) :]
