@@ -511,6 +511,11 @@ def _methods() -> dict[str, Call]:
             beta=vector,
             **moving,
         ),
+        "Sequential.load_weights": _call(
+            lambda strict, rename: str(loaded(strict, rename)).split(": ")[-1],
+            strict=(True, "flag"),
+            rename=({"dense": "dense"}, "mapping"),
+        ),
         "Sequential.call": _call(pipeline, x=X4),
         "Sequential.predict": _call(predict, x=X2, batch_size=(2, "integer")),
     }
