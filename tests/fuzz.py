@@ -342,8 +342,11 @@ def seeds() -> dict[str, list[bytes]]:
     return {
         "npz": [stream.getvalue(), packed.getvalue(), fits.getvalue()],
         "member": [b"\0" + array.getvalue(), b"\xff" + array.getvalue()],
-        "safetensors": [len(header).to_bytes(8, "little") + header + bytes(8), b"\xff" + header + bytes(8)]
-        + [len(half).to_bytes(8, "little") + half + bytes(range(6))],
+        "safetensors": [
+            len(header).to_bytes(8, "little") + header + bytes(8),
+            b"\xff" + header + bytes(8),
+            len(half).to_bytes(8, "little") + half + bytes(range(6)),
+        ],
     }
 
 

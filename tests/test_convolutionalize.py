@@ -121,6 +121,13 @@ CLASSIFIERS: dict[str, tuple[Callable[[], list[layers.Layer]], int]] = {
         ],
         1,
     ),
+    "norms of a pixel's channels": (
+        lambda: [
+            conv(), layers.LayerNormalization(dtype=DTYPE), layers.UnitNormalization(), layers.Flatten(),
+            dense(5),
+        ],
+        1,
+    ),
     "Reshape for Flatten": (
         lambda: [conv(2), layers.Reshape((-1,)), norm(), dense(5), layers.Reshape((5,))],
         1,
@@ -214,6 +221,15 @@ def test_a_parametric_activation_goes_along() -> None:
         ),
         (lambda: [layers.Flatten(), layers.Softmax(0), dense(5)], "only axis=-1, the features, can slide"),
         (lambda: [prelu(), layers.Flatten(), dense(5)], "slope for each position"),
+        (
+            lambda: [layers.InstanceNormalization(dtype=DTYPE), layers.Flatten(), dense(5)],
+            r"\(InstanceNormalization\) looks at the whole image",
+        ),
+        (
+            lambda: [layers.AdaptiveAveragePooling2D(2), layers.Flatten(), dense(5)],
+            "looks at the whole image",
+        ),
+        (lambda: [layers.UnitNormalization((1, 2)), layers.Flatten(), dense(5)], "looks at the whole image"),
         (lambda: [layers.Softmax(1), layers.Flatten(), dense(5)], "only axis=-1, the channels, can slide"),
         (lambda: [layers.Flatten(), dense(5), layers.Softmax(0)], "only axis=-1, the features, can slide"),
         (lambda: [layers.Flatten(), dense(5), layers.Reshape((1, 5))], r"'reshape' \(Reshape\) makes .*1, 5"),

@@ -226,6 +226,10 @@ class _Rewriting:
             _refuse(
                 layer, "has a slope for each position; PReLU(shared_axes=(1, 2)) has one for each channel"
             )
+        elif isinstance(layer, _WHOLE) or not _along_channels(layer):
+            _refuse(
+                layer, "looks at the whole image, or at its size, so that a larger one is no row of windows"
+            )
         elif isinstance(layer, layers.Softmax) and layer.axis not in (-1, 3):
             _refuse(layer, "runs over positions; only axis=-1, the channels, can slide")
         else:
@@ -317,6 +321,10 @@ class _Rewriting:
 # What treats every row of features, and so every pixel's channels, alike.
 _ON_FEATURES = layers.Activation | layers.BatchNormalization | layers.Dropout | layers.LeakyReLU | layers.ReLU
 _SPREAD = layers.BatchNormalization | layers.PReLU | layers.Softmax  # feature by feature, or over all of them
+# What computes with all positions of an image, or fixes the size.
+_WHOLE = (
+    layers.GroupNormalization | layers.AdaptiveMaxPooling2D | layers.AdaptiveAveragePooling2D | layers.Permute
+)
 _MOST_SPREAD = 1 << 24  # numbers of a kernel that makes a pixel of every window
 
 
@@ -327,6 +335,13 @@ def _scale_and_shift(norm: layers.Layer) -> tuple[Array, Array]:
     scale: Array = weights.get("gamma", 1.0) / np.sqrt(weights["moving_variance"] + norm.epsilon)
     shift: Array = weights.get("beta", 0.0) - weights["moving_mean"] * scale
     return scale, shift
+
+
+def _along_channels(layer: layers.Layer) -> bool:
+    """Whether a normalization takes its means over a pixel's channels alone."""
+    if isinstance(layer, layers.LayerNormalization | layers.RMSNormalization | layers.UnitNormalization):
+        return layer.axis in (-1, 3, (-1,), (3,))
+    return True
 
 
 def _permuted(layer: layers.Layer, features: Array) -> layers.Layer:

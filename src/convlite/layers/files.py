@@ -291,7 +291,9 @@ _FORMATS: dict[str, tuple[Callable[..., None], Callable[..., dict[str, Array]]]]
 
 
 def _format(path: StrPath) -> tuple[Callable[..., None], Callable[..., dict[str, Array]]]:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a string or a pathlib.Path; got {shown(path)}")
     known = _FORMATS.get(pathlib.Path(path).suffix)
-    if known is None:
-        raise ValueError(f"path must end in {' or '.join(_FORMATS)}; got {os.fspath(path)!r}")
+    if known is None or "\0" in os.fspath(path):
+        raise ValueError(f"path must end in {' or '.join(_FORMATS)}; got {shown(os.fspath(path))}")
     return known
