@@ -6,7 +6,9 @@ hostile values of a kind. A function that is missing here fails a test, so that 
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -173,7 +175,9 @@ BAD: dict[str, tuple[Any, ...]] = {
     "name": NAMES,
     "spec": SPECS,
     "shape": SHAPES,
-}
+    "mapping": ("dense", b"x", 1, [], {}, {"x": "y"}, {"dense": 1}, {1: 2}, {"dense": None}, len),
+    "path": (*(n for n in NAMES if n != "no such"), "no such.txt", "\0.npz", "/.npz"),
+}  # fmt: skip
 
 
 def label(value: Any) -> str:
@@ -307,10 +311,22 @@ def _layers() -> dict[str, Call]:
             beta_initializer=("zeros", "name"), gamma_initializer=("ones", "name"),
             moving_mean_initializer=("zeros", "name"), moving_variance_initializer=("ones", "name"),
         ),
+        "read_weights": _call(lambda path: list(la.read_weights(path)), path=(weights_file(), "path")),
         "Sequential": _layer(
             lambda name: la.Sequential([la.Dense(3, kernel_initializer="ones")], name=name), x2, name=("mine", "name")
         ),
     }  # fmt: skip
+
+
+_folder = tempfile.TemporaryDirectory()
+
+
+def weights_file() -> str:
+    """A sound file of weights."""
+    path = os.path.join(_folder.name, "w.npz")
+    if not os.path.exists(path):
+        np.savez(path, **{"dense/kernel": f32(2, 3), "dense/bias": f32(3)})
+    return path
 
 
 def _activations() -> dict[str, Call]:
@@ -507,6 +523,11 @@ def _methods() -> dict[str, Call]:
         model(X4[0])
         return model(x)
 
+    def loaded(strict: Any, rename: Any) -> Any:
+        model = la.Sequential([la.InputLayer((2,)), la.Dense(3, kernel_initializer="ones")])
+        report = model.load_weights(weights_file(), strict=strict, rename=rename)
+        return len(report.loaded)
+
     def predict(x: Any, batch_size: Any) -> Any:
         return la.Sequential([la.Dense(3, kernel_initializer="ones")]).predict(x, batch_size)
 
@@ -540,6 +561,9 @@ def _methods() -> dict[str, Call]:
             beta=vector,
             **moving,
         ),
+        "Sequential.load_weights": _call(
+            loaded, strict=(True, "flag"), rename=({"dense": "dense"}, "mapping")
+        ),
         "Sequential.call": _call(pipeline, x=X4),
         "Sequential.predict": _call(predict, x=X2, batch_size=(2, "integer")),
     }
@@ -561,7 +585,7 @@ CALLS: dict[str, Call] = {
 
 # What takes no argument, and what only stands under others.
 NO_ARGUMENTS = {
-    "get_precision", "get_num_threads", "show_config", "layers.Layer", "layers.WeightedLayer", "layers.KernelLayer",
+    "get_precision", "get_num_threads", "show_config", "layers.Layer", "layers.LoadReport", "layers.WeightedLayer", "layers.KernelLayer",
     "initializers.Initializer", "keras3.Initializer", "activations.Fused", "activations.Activation",
     "activations.as_operand", "activations.as_real", "activations.shown", "activations.resolve", "activations.checked",
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import copy
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self, TypedDict, Unpack
@@ -25,7 +26,7 @@ from ..arguments import (
     fits_torch,
 )
 from ..pack import Operation, PackedKernel
-from .base import Array, Shape, WeightedLayer, keep_unknown, product
+from .base import TOO_SMALL, Array, Shape, WeightedLayer, check_pixels, keep_unknown, product
 
 __all__ = [
     "KernelLayer",
@@ -191,8 +192,12 @@ class KernelLayer(WeightedLayer):
         kernel = weights["kernel"]
         packed = PackedKernel(kernel[None] if kernel.ndim == 3 else kernel, self.packed_as, **self._packing())
         weights["kernel"] = packed.kernel.reshape(kernel.shape)  # one copy, not two
-        operation: Callable[..., Array] = getattr(ops, self.operation)
+        operation = self._with_pixels(getattr(ops, self.operation))
         return bind(operation, packed, weights.get("bias"), {**self.options, "activation": self.activation})
+
+    def _with_pixels(self, operation: Callable[..., Array]) -> Callable[..., Array]:
+        """The operation; a result without pixels is refused, which costs calls like one before nothing."""
+        return operation
 
 
 class Dense(KernelLayer):
@@ -286,7 +291,26 @@ class _Convolution(KernelLayer):
             sizes = self._output_rule((known[0], *ones, *known[1:-1], 1), (*ones, *self.kernel_size))
             return (sizes[0], *sizes[1 + len(ones) :])
 
-        return (*keep_unknown(shape, rule)[:-1], self._outputs(shape))
+        return self._some((*keep_unknown(shape, rule)[:-1], self._outputs(shape)), shape)
+
+    def _some(self, result: Shape, shape: Shape) -> Shape:
+        """`result`, where it has pixels, made of pixels."""
+        if 0 not in result[1:-1] and 0 not in shape[1:-1]:
+            return result
+        extents = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
+        window = "x".join(map(str, extents))
+        return check_pixels(self.name, shape, result, f"its kernel covers {window}; {TOO_SMALL}")
+
+    def _with_pixels(self, operation: Callable[..., Array]) -> Callable[..., Array]:
+        def call(x: Array, *operands: Any, **options: Any) -> Array:
+            y = operation(x, *operands, **options)
+            self._some(y.shape, x.shape)
+            return y
+
+        checked: Any = functools.update_wrapper(call, operation)
+        checked.__kwdefaults__ = operation.__kwdefaults__  # where `bind` finds the order of the arguments
+        result: Callable[..., Array] = checked
+        return result
 
 
 class _Filters(_Convolution):
