@@ -19,18 +19,17 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from .. import initializers
 from .._layouts import build_from
 from ..arguments import as_operand, mixed_dtypes, shown
 from .keywords import dtype_of, refuse_training, understands_keras
 from .parts import check_held, find, hides, is_name, rebuilt, unchanged, visit, watching
+from .weights import as_dtype, as_weight, frozen, initializer, read_only
 
 __all__ = ["TOO_SMALL", "Array", "Layer", "Shape", "WeightedLayer", "check_pixels", "keep_unknown", "product"]
 
 Array = npt.NDArray[Any]
 Shape = tuple[int | None, ...]  # with the batch axis; None where the size is not known
 
-_DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
 TOO_SMALL = 'give it a larger image, a smaller window, or padding="same"'
 _STAND_INS = 1024, 1864  # two sizes for an unknown one, in a call without images
 _STAND_IN = 1 << 16  # for an unknown size: larger than any kernel, small enough for products of sizes
@@ -438,8 +437,8 @@ class WeightedLayer(Layer):
         self, initializers: Mapping[str, Any], *, dtype: npt.DTypeLike = "float32", name: str | None = None
     ) -> None:
         super().__init__(name=name)
-        self.dtype = _as_dtype(dtype_of(dtype))
-        self._initializers = {weight: _initializer(spec, weight) for weight, spec in initializers.items()}
+        self.dtype = as_dtype(dtype_of(dtype))
+        self._initializers = {weight: initializer(spec, weight) for weight, spec in initializers.items()}
         self._weights: dict[str, Array] | None = None
 
     @property
@@ -501,12 +500,12 @@ class WeightedLayer(Layer):
                 f"{name}_initializer must give {self.dtype} of shape {shape}; "
                 f"got {values.dtype} of shape {values.shape}"
             )
-        return _frozen(values)
+        return frozen(values)
 
     def _made(
         self, weights: Mapping[str, npt.ArrayLike], display: Callable[[str], str]
     ) -> tuple[Any, dict[str, Array]]:
-        arrays = {name: _as_weight(weights[name], display(name), self.dtype) for name in self._initializers}
+        arrays = {name: as_weight(weights[name], display(name), self.dtype) for name in self._initializers}
         if self._weights is not None:
             expected = {name: weight.shape for name, weight in self._weights.items()}
         else:
@@ -525,7 +524,7 @@ class WeightedLayer(Layer):
                 )
         for name, array in arrays.items():
             try:
-                arrays[name] = _frozen(array)
+                arrays[name] = frozen(array)
             except MemoryError as error:
                 raise MemoryError(f"no memory for weight {display(name)!r}: {error}") from None
         return self._prepare(arrays), arrays
@@ -543,7 +542,7 @@ class WeightedLayer(Layer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if self._weights is not None:
-            self._install({name: _read_only(weight) for name, weight in self._weights.items()})
+            self._install({name: read_only(weight) for name, weight in self._weights.items()})
 
 
 def check_pixels(name: str, given: Shape, result: Shape, why: str) -> Shape:
@@ -570,49 +569,3 @@ def _as_dimension(size: Any) -> int:
 def _snake_case(name: str) -> str:
     """The default name that Keras gives: Conv2DTranspose -> conv2d_transpose, LeakyReLU -> leaky_re_lu."""
     return re.sub(r"(?<!^)(?=[A-Z][a-z0-9])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
-
-
-def _as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    try:
-        result: np.dtype[Any] = np.dtype(dtype)
-    except Exception:  # of a repr, among others
-        result = np.dtype(object)
-    if dtype is None or result not in _DTYPES:  # NumPy takes None as float64
-        raise TypeError(f"dtype must be float32 or float64; got {shown(dtype)}")
-    return result
-
-
-def _initializer(spec: Any, weight: str) -> Callable[..., Array]:
-    try:
-        return initializers.get(spec)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{weight}_initializer: {error}") from None
-
-
-def _as_weight(value: npt.ArrayLike, label: str, dtype: np.dtype[Any]) -> Array:
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"weight {label!r} is not an array: {error}") from None
-    if array.dtype != dtype:  # byte order is a matter of storage, so '>f4' counts as float32
-        if array.dtype.newbyteorder("=") == dtype:
-            return array.astype(dtype)
-        if array.dtype.name in ("float16", "bfloat16"):  # of which every number is one of dtype too
-            return array.astype(dtype)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"weight {label!r} must be {dtype}; got {array.dtype}")
-        raise TypeError(
-            f"weight {label!r} must be {dtype}; got {array.dtype}: cast it with np.asarray(w, {dtype.name!r})"
-            + (f", or make the layer with dtype={array.dtype.name!r}" if array.dtype in _DTYPES else "")
-        )
-    return array
-
-
-def _read_only(array: Array) -> Array:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _frozen(array: Array) -> Array:
-    return _read_only(np.array(array, order="C"))
