@@ -120,6 +120,8 @@ def activated(activation: Any, values: Array) -> Array:
         return np.where(values < 0, values * np.asarray(parameters[0], np.float64), values)
     if name == "gelu_tanh":
         name, parameters = "gelu", [True]
+    if name == "exponential":
+        name = "exp"
     if name not in FORMULAS:
         raise ValueError(f"there is no activation {name!r}; there are {', '.join(sorted(FORMULAS))}")
     return FORMULAS[name](values, *parameters)

@@ -6,8 +6,17 @@ better than NumPy; then `generic` takes the kind's own NumPy function. Importing
 
 from __future__ import annotations
 
-from . import control, convolution, elementwise, recurrent, shapes, windows
+from . import control as _control
+from . import convolution as _convolution
+from . import elementwise as _elementwise
+from . import images as _images
+from . import recurrent as _recurrent
+from . import reductions as _reductions
+from . import shapes as _shapes
+from . import windows as _windows
 from .generic import lower_node
 from .table import RULES
 
-__all__ = ["RULES", "control", "convolution", "elementwise", "lower_node", "recurrent", "shapes", "windows"]
+__all__ = ["FAMILIES", "RULES", "lower_node"]
+
+FAMILIES = (_control, _convolution, _elementwise, _images, _recurrent, _reductions, _shapes, _windows)

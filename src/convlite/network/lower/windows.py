@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...pooling import avg_pool2d, max_pool2d
@@ -17,8 +19,9 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 def pool(node: Node, low: Lowering) -> Lowered | None:
     """max_pool2d, avg_pool2d."""
     x, attributes = node.inputs[0], node.attributes
-    if low.facts[x].dtype not in _FLOATS or attributes["ceil_mode"]:
+    if low.facts[x].dtype not in _FLOATS or 0 in low.shape(x):
         return None
+    ceil = attributes["ceil_mode"]
     images, *sizes, channels = low.shape(x)
     out_shape = low.shape(node.outputs[0])
     if len(sizes) not in (1, 2):
@@ -30,20 +33,12 @@ def pool(node: Node, low: Lowering) -> Lowered | None:
     if len(sizes) == 1:
         inner = low.view(source, (images, 1, sizes[0], channels))
         outer = low.view(target, (images, 1, *out_shape[1:]))
-    if node.kind == "max_pool":
+    options = {"strides": strides, "padding": padding, "dilations": dilations, "ceil_mode": ceil}
+    function: Any = max_pool2d
+    if node.kind == "avg_pool":
+        function, options["count_include_pad"] = avg_pool2d, attributes["count_include_pad"]
 
-        def run(frame: Frame) -> None:
-            max_pool2d(
-                frame[inner], window, strides=strides, padding=padding, dilations=dilations, out=frame[outer]
-            )
-
-    else:
-        if dilations != (1, 1):
-            return None
-        count = attributes["count_include_pad"]
-
-        def run(frame: Frame) -> None:
-            x, out = frame[inner], frame[outer]
-            avg_pool2d(x, window, strides=strides, padding=padding, count_include_pad=count, out=out)
+    def run(frame: Frame) -> None:
+        function(frame[inner], window, out=frame[outer], **options)
 
     return Lowered(run, (inner,), (target,), how=f"{node.kind}2d")

@@ -237,13 +237,21 @@ def _fusable(editor: Editor, node: Node) -> tuple[object, ...] | None:
     return None if shape is None else fused_form(node, editor.constant, shape)
 
 
+_SIMPLE = {
+    **{name: name for name in ("relu", "relu6", "sigmoid", "tanh", "silu", "hard_swish", "softplus")},
+    "mish": "mish",
+    "softsign": "softsign",
+    "exp": "exponential",
+}
+
+
 def fused_form(
     node: Node, constant: Callable[[str], Array | None], shape: tuple[Any, ...]
 ) -> tuple[object, ...] | None:
     """(name, *parameters) where a node is an activation that kernels know, on an output of this shape."""
     attributes = node.attributes
-    if node.kind in ("relu", "relu6", "sigmoid", "tanh", "silu", "hard_swish", "softplus"):
-        return (node.kind,)
+    if node.kind in _SIMPLE:
+        return (_SIMPLE[node.kind],)
     if node.kind == "gelu":
         return ("gelu_tanh",) if attributes["approximate"] else ("gelu",)
     if node.kind in ("leaky_relu", "elu"):
