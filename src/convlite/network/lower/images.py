@@ -90,6 +90,12 @@ def _table(
     weights = np.zeros((new, taps), dtype)
     for row in range(new):
         (used,) = np.nonzero(matrix[row])
+        if len(used) == 0:
+            return None
         places[row, : len(used)] = used
         weights[row, : len(used)] = matrix[row, used]
+        # No weight of zero, which would make NaN of an infinite pixel: the last one is halved instead.
+        for tap in range(len(used), taps):
+            weights[row, tap - 1 : tap + 1] = weights[row, tap - 1] / 2
+            places[row, tap] = places[row, tap - 1]
     return places, weights
