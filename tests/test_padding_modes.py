@@ -139,11 +139,9 @@ def test_padding_mode_survives_copies_and_new_weights() -> None:
 
 
 def test_padding_mode_errors() -> None:
-    for layer in (
-        layers.Conv2DTranspose,
-        layers.Conv1DTranspose,
-    ):  # as in PyTorch: its padding crops the output
-        with pytest.raises(TypeError, match="Conv.DTranspose has no argument 'padding_mode'"):
+    # PyTorch has none there either: a transposed convolution's padding crops its output
+    for layer in (layers.Conv2DTranspose, layers.Conv1DTranspose):
+        with pytest.raises(TypeError, match=r"Conv.DTranspose has no argument 'padding_mode'"):
             layer(1, 3, padding=1, padding_mode="reflect")
     with pytest.raises(ValueError, match=r"padding_mode must be one of .*got 'mirror'"):
         layers.Conv2D(1, 3, padding=1, padding_mode="mirror")
@@ -161,8 +159,15 @@ def test_padding_mode_errors() -> None:
             frame("same")
     with pytest.raises(ValueError, match="too deep for mode='wrap'"):
         layers.CircularPad2D(3).build((None, 2, 9, 1))
-    with pytest.raises(ValueError, match="cropping takes 4 from a size of 3"):
-        layers.Cropping1D((1, 3)).build((None, 3, 1))
+    for width in (3, 4):
+        with pytest.raises(
+            ValueError, match=f"cropping takes 4 from a size of {width}: nothing would be left"
+        ):
+            layers.Cropping1D((1, 3)).build((None, width, 1))
+    with pytest.raises(ValueError, match=r"zero_padding1d has no pixel to work on in the shape \(2, 0, 3\)"):
+        layers.ZeroPadding1D(1)(np.ones((2, 0, 3), np.float32))
+    with pytest.raises(ValueError, match=r"resizing has no pixel to work on"):
+        layers.Resizing(2, 2).build((None, 0, 4, 3))
     with pytest.raises(ValueError, match="cropping must be numbers"):
         layers.Cropping1D("valid")
 

@@ -10,7 +10,7 @@ import numpy as np
 from .. import images
 from .._image_arguments import check_depth
 from ..arguments import Pads, Pair, as_operand, as_padding, as_padding_1d, shown
-from .base import Array, Layer, Shape
+from .base import Array, Layer, Shape, check_pixels
 
 __all__ = [
     "ZeroPadding1D", "Cropping1D", "ReflectionPad1D", "ReflectionPad2D", "ReplicationPad1D",
@@ -35,13 +35,16 @@ class _Frame(Layer):
         self._pads: tuple[Pair, ...] = pads if self.rank == 4 else pads[1:]
 
     def call(self, x: Any) -> Array:
-        return images.pad_axes(as_operand(x, "x", ndim=self.rank), self._pads, self.mode)
+        array = as_operand(x, "x", ndim=self.rank)
+        if 0 in array.shape:
+            self.compute_output_shape(array.shape)
+        return images.pad_axes(array, self._pads, self.mode)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         batch, *sizes, channels = shape = self.as_input_shape(input_shape)
         check_depth(shape, self._pads, self.mode)
         grown = [None if n is None else n + sum(pair) for n, pair in zip(sizes, self._pads, strict=True)]
-        return (batch, *grown, channels)
+        return check_pixels(self.name, shape, (batch, *grown, channels), "")
 
 
 class _Ends(_Frame):
@@ -151,6 +154,6 @@ class Cropping1D(Layer):
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         batch, width, channels = self.as_input_shape(input_shape)
         off = sum(self.cropping)
-        if width is not None and width < off:
+        if width is not None and width <= off:
             raise ValueError(f"cropping takes {off} from a size of {width}: nothing would be left")
         return batch, None if width is None else width - off, channels

@@ -208,8 +208,8 @@ class Resizing(_Images):
         return images.resize2d(image, size, method=self.interpolation, antialias=smooth)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
-        batch, _, _, channels = self.as_input_shape(input_shape)
-        return batch, self.height, self.width, channels
+        shape = batch, _, _, channels = self.as_input_shape(input_shape)
+        return check_pixels(self.name, shape, (batch, self.height, self.width, channels), "")
 
 
 class ZeroPadding2D(_Images):
