@@ -154,6 +154,6 @@ class Cropping1D(Layer):
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         batch, width, channels = self.as_input_shape(input_shape)
         off = sum(self.cropping)
-        if width is not None and width <= off:
+        if width is not None and width - off < bool(off):
             raise ValueError(f"cropping takes {off} from a size of {width}: nothing would be left")
         return batch, None if width is None else width - off, channels
