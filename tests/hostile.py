@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from hostile_blocks import blocks
+from hostile_images import images
 
 import convlite as cl
 from convlite.initializers import keras3
@@ -271,21 +272,22 @@ def _layers() -> dict[str, Call]:
         "dtype": ("float32", "name"), "name": ("mine", "name"), **ACTIVATION,
     }  # fmt: skip
     geometry = {"strides": (1, "integers"), "padding": ("valid", "padding"), "dilation_rate": (1, "integers")}
-    extra = {"output_padding": (0, "integers")}
+    extra, mode = {"output_padding": (0, "integers")}, {"padding_mode": ("reflect", "name")}
     x4, x3, x2 = X4[0], X3[0], X2[0]
     separable = {k.replace("kernel", "depthwise"): v for k, v in common.items()}
     separable["pointwise_initializer"] = ("ones", "name")
     slope = {"negative_slope": (0.5, "real")}
     return {
-        "Conv2D": _layer(la.Conv2D, x4, **filters, **size, **geometry, **GROUPS, **common),
+        "Conv2D": _layer(la.Conv2D, x4, **filters, **size, **geometry, **mode, **GROUPS, **common),
         "Conv2DTranspose": _layer(la.Conv2DTranspose, x4, **filters, **size, **geometry, **extra, **GROUPS, **common),
         "DepthwiseConv2D": _layer(
-            la.DepthwiseConv2D, x4, **size, **geometry, depth_multiplier=(1, "integer"), **common
+            la.DepthwiseConv2D, x4, **size, **geometry, **mode, depth_multiplier=(1, "integer"), **common
         ),
         "SeparableConv2D": _layer(
-            la.SeparableConv2D, x4, **filters, **size, **geometry, depth_multiplier=(1, "integer"), **separable
+            la.SeparableConv2D, x4, **filters, **size, **geometry, **mode, depth_multiplier=(1, "integer"),
+            **separable,
         ),
-        "Conv1D": _layer(la.Conv1D, x3, **filters, **size, **geometry, **GROUPS, **common),
+        "Conv1D": _layer(la.Conv1D, x3, **filters, **size, **geometry, **mode, **GROUPS, **common),
         "Conv1DTranspose": _layer(la.Conv1DTranspose, x3, **filters, **size, **geometry, **extra, **GROUPS, **common),
         "Dense": _layer(la.Dense, x2, units=(3, "integer"), **common),
         "GlobalMaxPooling2D": _layer(la.GlobalMaxPooling2D, x4, keepdims=(True, "flag")),
@@ -487,11 +489,7 @@ def _top() -> dict[str, Call]:
         ),
         "global_avg_pool2d": _call(cl.global_avg_pool2d, x=X4, keepdims=(True, "flag")),
         "global_max_pool2d": _call(cl.global_max_pool2d, x=X4, keepdims=(True, "flag")),
-        "resize2d": _call(
-            cl.resize2d, x=X4, size=(4, "integers"), method=("nearest", "name"), coordinates=("asymmetric", "name")
-        ),
         "upsample2d": _call(cl.upsample2d, x=X4, factors=(2, "integers"), method=("bilinear", "name")),
-        "pad2d": _call(cl.pad2d, x=X4, padding=(1, "padding"), mode=("edge", "name"), value=(0.0, "real")),
         "activate": _call(cl.activate, x=X2, activation=("relu", "spec")),
         "leaky_relu": _call(cl.leaky_relu, x=X2, alpha=(0.5, "real")),
         "elu": _call(cl.elu, x=X2, alpha=(0.5, "real")),
@@ -581,6 +579,7 @@ CALLS: dict[str, Call] = {
     **{f"convert.{name}": call for name, call in _convert().items()},
     **{f"reference.{name}": call for name, call in _operations(cl.reference, {}).items()},
     **blocks(_call, _layer, f32),
+    **images(_call, f32, _layer),
 }
 
 # What takes no argument, and what only stands under others.

@@ -21,7 +21,7 @@ from ._precision import get_precision, precision, set_precision
 from ._threads import get_num_threads, num_threads, set_num_threads
 from .activations import activate
 from .explain import explain
-from .images import pad2d, resize2d, upsample2d
+from .images import pad1d, pad2d, resize1d, resize2d, upsample2d
 from .normalization import group_norm, instance_norm, layer_norm, lrn, rms_norm, unit_norm
 from .ops import (
     conv1d,
@@ -96,6 +96,7 @@ __all__ = [
     "conv2d_output_shape", "conv2d_transpose_output_shape", "same_padding", "explain",
     # what networks need around them
     "max_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "resize2d", "upsample2d", "pad2d",
+    "resize1d", "pad1d",
     "activate", "relu", "relu6", "leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu", "hard_swish",
     "hard_sigmoid", "softplus", "softmax", "prelu", "bias_add", "batch_norm", "flatten",
     "selu", "celu", "mish", "exponential", "softsign", "hard_tanh", "log_sigmoid", "log_softmax",
