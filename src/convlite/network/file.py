@@ -29,7 +29,9 @@ from .graph import Array, Graph, Node, Value, described_shape
 from .infer import facts_of
 from .kinds import KINDS
 
-__all__ = ["read_network", "write_network"]
+__all__ = ["ENDINGS", "read_network", "write_network"]
+
+ENDINGS = (".npz", ".safetensors")
 
 FORMAT, VERSION = "convlite network", 1
 _DEEPEST = 20  # graphs within graphs
@@ -43,8 +45,23 @@ _DTYPES = frozenset(
     for kind, sizes in {"int": (8, 16, 32, 64), "uint": (8, 16, 32, 64), "float": (16, 32, 64)}.items()
     for bits in sizes
 ) | {"bool", "complex64", "complex128"}
-# float16: constants that only these read are weights; others (a resize's scales, thresholds) stay as they are.
-_WEIGHTED = frozenset("conv conv_transpose dense matmul einsum lstm gru rnn gather prelu add sub mul".split())
+# float16: constants that only these read are weights; others (scales of a resize, thresholds) stay.
+_WEIGHTED = frozenset(
+    (
+        "conv",
+        "conv_transpose",
+        "dense",
+        "matmul",
+        "einsum",
+        "lstm",
+        "gru",
+        "rnn",
+        "gather",
+        "prelu",
+        "add",
+        "mul",
+    )
+)
 
 
 def write_network(path: str | os.PathLike[str], graph: Graph, *, float16: bool = False) -> None:

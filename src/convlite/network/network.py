@@ -75,7 +75,7 @@ class Network:
         """The outputs in the file's order."""
         return self.graph.outputs
 
-    def __call__(self, *arrays: npt.ArrayLike, **named: npt.ArrayLike) -> Any:
+    def __call__(self, /, *arrays: npt.ArrayLike, **named: npt.ArrayLike) -> Any:
         """The output for these inputs: an array; a tuple in the file's order where there are several.
 
         Inputs come by position or by name; names that are no identifiers as `net(**{"input:0": x})`. Each
@@ -151,7 +151,7 @@ class Network:
         self.summary(print_fn=lines.append)
         return "\n".join(lines)
 
-    def profile(self, *arrays: npt.ArrayLike, repeat: int = 10, **named: npt.ArrayLike) -> Profile:
+    def profile(self, /, *arrays: npt.ArrayLike, repeat: int = 10, **named: npt.ArrayLike) -> Profile:
         """Time each node on these inputs: print the result, or see its rows, `chart(path)`, `trace(path)`.
 
         arrays, named: as for a call. repeat: calls that are timed, after one that is not; rows are medians.

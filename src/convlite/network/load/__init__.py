@@ -25,7 +25,6 @@ READERS = {
     ".npz": "convlite.network.file:read_network",
     ".safetensors": "convlite.network.file:read_network",
 }
-OWN = (".npz", ".safetensors")  # what Network.save writes: these went through the passes already
 
 
 def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
@@ -60,6 +59,7 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
         >>> net(np.array([[-1, 2]], np.float32))
         array([[0., 2.]], dtype=float32)
     """
+    from ..file import ENDINGS
     from ..network import Network
     from ..passes import channels_last_ends
 
@@ -71,6 +71,6 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     module, function = READERS[ending].split(":")
     read: Callable[[str | os.PathLike[str]], Graph] = getattr(importlib.import_module(module), function)
     graph = read(path)
-    if ending not in OWN:
+    if ending not in ENDINGS:
         return Network(graph, layout=layout)
     return Network.of_optimised(channels_last_ends(graph) if layout == "NHWC" else graph)
