@@ -178,6 +178,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "attribute of another kind": (lambda g, a: g["nodes"][0][3].update(padding={"code": "1"}), "an attribute of the kind"),
     "attribute missing": (lambda g, a: g["nodes"][0][3].pop("strides"), "strides"),
     "attribute that is a string": (lambda g, a: g["nodes"][0][3].update(strides="aa"), "the conv"),
+    "three operands": (lambda g, a: g["nodes"].__setitem__(1, ["add", ["c", "c", "x"], ["y"], {}, ""]), "not 2"),
     "zero stride": (lambda g, a: g["nodes"][0][3].update(strides=[0, 0]), "the conv"),
     "graph without nodes": (lambda g, a: g.pop("nodes"), "lacks 'nodes'"),
     "nodes that are a number": (lambda g, a: g.update(nodes=10**9), "nodes must be a list"),
@@ -195,6 +196,14 @@ def test_faults_are_refused_in_words(fault: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"m\.npz' is not a readable network: ") as caught:
         cl.load(written(tmp_path, graph, arrays))
     assert text in str(caught.value)
+
+
+def test_what_no_importer_writes_is_named_when_it_is_planned(tmp_path: Path) -> None:
+    graph, arrays = parts()
+    graph["nodes"][0][3]["activation"] = 7
+    x = numbers(0, 1, 4, 4, 2)
+    with pytest.raises(ValueError, match="'the conv'"):
+        cl.load(written(tmp_path, graph, arrays))(x)
 
 
 @pytest.mark.parametrize(

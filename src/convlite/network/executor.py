@@ -13,6 +13,7 @@ from .assemble import assemble
 from .facts import Fact
 from .graph import Array, Graph
 from .infer import facts_of
+from .kinds import named
 from .lower import lower_node
 from .passes import optimised
 from .program import Lowering, Program
@@ -20,6 +21,7 @@ from .program import Lowering, Program
 __all__ = ["Executor"]
 
 _MOST_PROGRAMS = 8
+FAULTS = (TypeError, KeyError, IndexError, AttributeError, AssertionError, ArithmeticError)
 
 
 class Executor:
@@ -64,7 +66,10 @@ class Executor:
         graph = self.graph
         facts = facts_of(graph, by_name)
         if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
-            graph = optimised(graph, by_name)  # what hung on unknown sizes can be seen through now
+            try:
+                graph = optimised(graph, by_name)  # what hung on unknown sizes can be seen through now
+            except FAULTS as error:
+                raise ValueError(f"the network {graph.name!r} cannot be prepared: {error!r}") from error
             facts = facts_of(graph, by_name)
         return graph, facts
 
@@ -72,7 +77,12 @@ class Executor:
         names = (value.name for value in self.graph.inputs)
         graph, facts = self.prepared(dict(zip(names, shapes, strict=True)))
         low = Lowering(facts, MappingProxyType(dict(graph.constants)), self._packed)
-        lowered = [(node, lower_node(node, low)) for node in graph.nodes]
+        lowered = []
+        for node in graph.nodes:
+            try:
+                lowered.append((node, lower_node(node, low)))
+            except FAULTS as error:  # attributes that no importer writes, out of a file
+                raise ValueError(f"{named(node)} cannot be prepared: {error!r}") from error
         return assemble(graph, low, lowered)
 
     def release(self) -> None:

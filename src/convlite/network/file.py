@@ -28,12 +28,14 @@ from .facts import same_size
 from .graph import Array, Graph, Node, Value, described_shape
 from .infer import facts_of
 from .kinds import KINDS
+from .kinds.elementwise import BINARY, COMPARISONS
 
 __all__ = ["ENDINGS", "read_network", "write_network"]
 
 ENDINGS = (".npz", ".safetensors")
 
 FORMAT, VERSION = "convlite network", 1
+_PAIRS = frozenset((*BINARY, *COMPARISONS, "pow", "prelu", "matmul"))  # kinds of two inputs
 _DEEPEST = 20  # graphs within graphs
 _DEEPEST_LOOPS = 4  # loops within loops: what is known of their shapes takes several rounds, each level again
 _MOST_NODES = 1_000_000
@@ -243,6 +245,8 @@ class _Reader:
         if not all(isinstance(name, str) for name in names):
             raise ValueError(f"names of the node {label!r} are no strings")
         loops += kind in ("loop", "scan")
+        if kind in _PAIRS and len(inputs) != 2:
+            raise ValueError(f"the node {label or outputs!r} ({kind}) has {len(inputs)} inputs, not 2")
         values = {
             name: self.attribute(value, depth, loops)
             for name, value in _want(attributes, dict, "attributes").items()
