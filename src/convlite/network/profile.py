@@ -13,7 +13,7 @@ from .executor import Executor
 from .graph import Array
 from .kinds import named
 from .program import Frame, Program, Run, Step
-from .summary import aligned
+from .summary import aligned, kind_shown
 
 __all__ = ["Profile", "ProfileRow", "profiled"]
 
@@ -141,7 +141,7 @@ def profiled(executor: Executor, arrays: Sequence[Array], repeat: int) -> Profil
     times = [statistics.median(end - start for start, end in step) / 1e6 for step in zip(*runs, strict=True)]
     total = sum(times)
     rows = tuple(
-        ProfileRow(_name(step), step.node.kind, step.how, ms, ms / total if total else 0.0)
+        ProfileRow(_name(step), kind_shown(step.node), step.how, ms, ms / total if total else 0.0)
         for step, ms in zip(program.steps, times, strict=True)
     )
     fastest = runs[wholes.index(min(wholes))]

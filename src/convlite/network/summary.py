@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from .infer import facts_of
 __all__ = ["Row", "aligned", "kind_shown", "described", "given_shapes", "multiply_adds", "rows_of"]
 
 Shapes = Mapping[str, Sequence[int]]
-_LONGEST = 24  # characters of a number of multiply-adds with names of free sizes in it
+_LONGEST = 30  # characters of a number of multiply-adds with names of free sizes in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,5 +186,6 @@ def _short(name: str) -> str:
 
 def _number(size: Size) -> str:
     if isinstance(size, str):
-        return size if len(size) <= _LONGEST else "?"
+        text = re.sub("[0-9]{4,}", lambda found: f"{int(found[0]):,}", size)
+        return text if len(text) <= _LONGEST else "?"
     return "?" if size is None else f"{math.trunc(size):,}"
