@@ -256,6 +256,27 @@ def test_names_cannot_break_out_of_the_plot(tmp_path: Path) -> None:
         assert line.replace("\\\\", "").replace('\\"', "").count('"') % 2 == 0
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands in for dot")
+@pytest.mark.parametrize("status", [0, 1])
+def test_dot_is_given_the_graph(
+    status: int, net: cl.Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "dot"
+    program.write_text(f'#!/bin/sh\necho "cannot $1" >&2\ncat > "$3"\nexit {status}\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name: str(program))
+    picture = tmp_path / "n.svg"
+    picture.write_text("old")
+    if status:
+        with pytest.raises(RuntimeError, match="cannot -Tsvg"):
+            net.plot(picture)
+        assert picture.read_text() == "old"
+    else:
+        net.plot(picture)
+        assert picture.read_text().startswith('digraph "tiny"')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dot", "n.svg"]
+
+
 @pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz is not installed")
 def test_dot_draws_the_plot(net: cl.Network, tmp_path: Path) -> None:
     net.plot(tmp_path / "n.svg")
