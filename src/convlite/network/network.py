@@ -41,6 +41,8 @@ class Network:
     """
 
     def __init__(self, graph: Graph, *, layout: str | None = None) -> None:
+        if not isinstance(graph, Graph):
+            raise TypeError(f"graph must be a Graph; got {shown(graph)}: convlite.load reads files")
         if layout not in (None, "NHWC"):
             raise ValueError(f'layout must be None or "NHWC"; got {shown(layout)}')
         graph = optimised(graph)

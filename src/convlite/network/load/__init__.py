@@ -44,6 +44,7 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
         ValueError: Another ending; a file that is malformed, or asks for what is not supported: every such
             node is named in the one message.
         ImportError: The package that reads the file is missing.
+        TypeError: `path` is no path.
         OSError: The file cannot be opened.
 
     Examples:
@@ -63,9 +64,11 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     from ..network import Network
     from ..passes import channels_last_ends
 
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a string or a path; got {shown(path)}")
     ending = pathlib.Path(path).suffix.lower()
     if ending not in READERS:
-        raise ValueError(f"path must end in one of {', '.join(READERS)}; got {os.fspath(path)!r}")
+        raise ValueError(f"path must end in one of {', '.join(READERS)}; got {shown(os.fspath(path))}")
     if layout not in (None, "NHWC"):
         raise ValueError(f'layout must be None or "NHWC"; got {shown(layout)}')
     module, function = READERS[ending].split(":")
