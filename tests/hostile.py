@@ -463,6 +463,9 @@ def _set_precision(mode: Any) -> str:
         cl.set_precision(before)
 
 
+NETWORK = os.path.join(os.path.dirname(__file__), "golden", "network_v1_classifier.npz")
+
+
 def _top() -> dict[str, Call]:
     shapes = {"x_shape": ((2, 5, 6, 4), "shape"), "kernel_shape": ((3, 3, 4, 4), "shape")}
     vectors = {name: (np.abs(f32(4)) + 1, "array") for name in ("mean", "variance", "scale", "offset")}
@@ -503,6 +506,7 @@ def _top() -> dict[str, Call]:
         "flatten": _call(cl.flatten, x=X4, order=("HWC", "name")),
         "precision": _call(_precise, mode=("fast", "name")),
         "set_precision": _call(_set_precision, mode=("fast", "name")),
+        "load": _call(lambda path, layout: cl.load(path, layout).name, path=(NETWORK, "path"), layout=("NHWC", "name")),
         "num_threads": _call(_threads, n=(1, "integer")),
         "set_num_threads": _call(_set_and_reset, n=(1, "integer")),
     }  # fmt: skip
@@ -584,7 +588,7 @@ CALLS: dict[str, Call] = {
 
 # What takes no argument, and what only stands under others.
 NO_ARGUMENTS = {
-    "get_precision", "get_num_threads", "show_config", "layers.Layer", "layers.LoadReport", "layers.WeightedLayer", "layers.KernelLayer",
+    "get_precision", "get_num_threads", "show_config", "Network", "layers.Layer", "layers.LoadReport", "layers.WeightedLayer", "layers.KernelLayer",
     "initializers.Initializer", "keras3.Initializer", "activations.Fused", "activations.Activation",
     "activations.as_operand", "activations.as_real", "activations.shown", "activations.resolve", "activations.checked",
 }  # fmt: skip

@@ -10,8 +10,10 @@ from typing import Any
 
 from .. import _dispatch, _precision
 from .assemble import assemble
+from .facts import Fact
 from .graph import Array, Graph
 from .infer import facts_of
+from .kinds import named
 from .lower import lower_node
 from .passes import optimised
 from .program import Lowering, Program
@@ -19,6 +21,7 @@ from .program import Lowering, Program
 __all__ = ["Executor"]
 
 _MOST_PROGRAMS = 8
+FAULTS = (TypeError, KeyError, IndexError, AttributeError, AssertionError, ArithmeticError)
 
 
 class Executor:
@@ -53,17 +56,33 @@ class Executor:
                 self._programs[key] = program
         return program
 
-    def _made(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
-        by_name: Mapping[str, tuple[int, ...]] = {
-            value.name: shape for value, shape in zip(self.graph.inputs, shapes, strict=True)
-        }
+    def last_shapes(self) -> tuple[tuple[int, ...], ...] | None:
+        """The inputs' shapes of the program that was made last; None before the first one."""
+        with self._lock:
+            return next(reversed(self._programs))[0] if self._programs else None
+
+    def prepared(self, by_name: Mapping[str, Sequence[int]]) -> tuple[Graph, dict[str, Fact]]:
+        """The graph that runs for inputs of these shapes, and what is known of its values."""
         graph = self.graph
         facts = facts_of(graph, by_name)
         if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
-            graph = optimised(graph, by_name)  # what hung on unknown sizes can be seen through now
+            try:
+                graph = optimised(graph, by_name)  # what hung on unknown sizes can be seen through now
+            except FAULTS as error:
+                raise ValueError(f"the network {graph.name!r} cannot be prepared: {error!r}") from error
             facts = facts_of(graph, by_name)
+        return graph, facts
+
+    def _made(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
+        names = (value.name for value in self.graph.inputs)
+        graph, facts = self.prepared(dict(zip(names, shapes, strict=True)))
         low = Lowering(facts, MappingProxyType(dict(graph.constants)), self._packed)
-        lowered = [(node, lower_node(node, low)) for node in graph.nodes]
+        lowered = []
+        for node in graph.nodes:
+            try:
+                lowered.append((node, lower_node(node, low)))
+            except FAULTS as error:  # attributes that no importer writes, out of a file
+                raise ValueError(f"{named(node)} cannot be prepared: {error!r}") from error
         return assemble(graph, low, lowered)
 
     def release(self) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "times",
 ]
 
+MOST_TERMS = 256  # of a product of sums: nothing that a file says may grow without end
 MOST_LISTED = 1 << 16  # elements of which nothing is known but their number
 Size = int | str | None
 Shape = tuple[Size, ...] | None
@@ -204,8 +205,11 @@ def times(a: Size, b: Size) -> Size:
     if isinstance(a, int) and isinstance(b, int):
         return a * b
     total: Terms = {}
-    for left, value in _terms(a).items():
-        for right, other in _terms(b).items():
+    lefts, rights = _terms(a), _terms(b)
+    if len(lefts) * len(rights) > MOST_TERMS:
+        return None
+    for left, value in lefts.items():
+        for right, other in rights.items():
             names = tuple(sorted(left + right))
             total[names] = total.get(names, 0) + value * other
     return _written(total)
@@ -331,7 +335,10 @@ def at_least(a: Size, b: Size, smallest_name: int = 0) -> bool:
     """
     if a is None or b is None:
         return False
-    gap = _terms(difference(a, b) or 0)
+    apart = difference(a, b)
+    if apart is None:
+        return False
+    gap = _terms(apart)
     least = gap.pop((), 0)
     for names, value in gap.items():
         if value < 0:

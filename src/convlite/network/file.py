@@ -24,20 +24,46 @@ from typing import Any
 import numpy as np
 
 from ..layers.files import read_weights, write_weights
-from .graph import Array, Graph, Node, Value
+from .facts import same_size
+from .graph import Array, Graph, Node, Value, described_shape
+from .infer import facts_of
 from .kinds import KINDS
+from .kinds.elementwise import BINARY, COMPARISONS
 
-__all__ = ["read_network", "write_network"]
+__all__ = ["ENDINGS", "read_network", "write_network"]
+
+ENDINGS = (".npz", ".safetensors")
 
 FORMAT, VERSION = "convlite network", 1
+_PAIRS = frozenset((*BINARY, *COMPARISONS, "pow", "prelu", "matmul"))  # kinds of two inputs
 _DEEPEST = 20  # graphs within graphs
+_DEEPEST_LOOPS = 4  # loops within loops: what is known of their shapes takes several rounds, each level again
 _MOST_NODES = 1_000_000
+_MOST_TEXT = 1 << 28  # bytes of JSON
+_LONGEST_SIZE = 1000  # characters of a free size's name
 _MOST_AXES = 64  # NumPy's
 _DTYPES = frozenset(
     f"{kind}{bits}"
     for kind, sizes in {"int": (8, 16, 32, 64), "uint": (8, 16, 32, 64), "float": (16, 32, 64)}.items()
     for bits in sizes
 ) | {"bool", "complex64", "complex128"}
+# float16: constants that only these read are weights; others (scales of a resize, thresholds) stay.
+_WEIGHTED = frozenset(
+    (
+        "conv",
+        "conv_transpose",
+        "dense",
+        "matmul",
+        "einsum",
+        "lstm",
+        "gru",
+        "rnn",
+        "gather",
+        "prelu",
+        "add",
+        "mul",
+    )
+)
 
 
 def write_network(path: str | os.PathLike[str], graph: Graph, *, float16: bool = False) -> None:
@@ -63,18 +89,50 @@ def read_network(path: str | os.PathLike[str]) -> Graph:
             f"{name!r} holds arrays, but no network: see load_weights for weights files"
         ) from None
     try:
-        document = json.loads(text.tobytes())
+        if text.dtype != np.uint8 or text.ndim != 1 or text.size > _MOST_TEXT:
+            raise ValueError(f"its graph is {text.dtype}{text.shape}")
+        document = json.loads(text.tobytes(), object_pairs_hook=_once, parse_constant=_no_constant)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError("it does not say that it is a network")
         if document.get("version") != VERSION:
             raise ValueError(
                 f"its version is {document.get('version')}; this convlite reads version {VERSION}"
             )
-        return _Reader(arrays).graph(document.get("graph"), 0)
+        graph = _Reader(arrays).graph(document.get("graph"))
+        _check(graph)
+        return graph
     except RecursionError:
         raise ValueError(f"{name!r} is not a readable network: it is nested too deeply") from None
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+    except KeyError as error:
+        raise ValueError(f"{name!r} is not a readable network: it lacks {error}") from error
+    except (ValueError, TypeError, IndexError, AttributeError, ArithmeticError, MemoryError) as error:
         raise ValueError(f"{name!r} is not a readable network: {error}") from error
+
+
+def _check(graph: Graph) -> None:
+    """ValueError where the nodes do not fit together, or the outputs are not what is declared."""
+    facts = facts_of(graph)
+    for value in graph.outputs:
+        fact = facts[value.name]
+        if fact.dtype is not None and fact.dtype != value.dtype:
+            raise ValueError(f"the output {value} is {fact.dtype}")
+        if value.shape is None or fact.shape is None:
+            continue
+        if len(fact.shape) != len(value.shape) or any(
+            same_size(found, said) is False for found, said in zip(fact.shape, value.shape, strict=True)
+        ):
+            raise ValueError(f"the output {value} has the shape {described_shape(fact.shape)}")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return found
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
 
 
 class _Writer:
@@ -82,16 +140,19 @@ class _Writer:
 
     def __init__(self, arrays: dict[str, Array], half: bool) -> None:
         self.arrays, self.half = arrays, half
-        self.numbers: dict[int, tuple[int, Array]] = {}
+        self.numbers: dict[tuple[int, bool], tuple[int, Array]] = {}
 
     def graph(self, graph: Graph) -> dict[str, Any]:
+        kept = {name for node in graph.nodes if node.kind not in _WEIGHTED for name in node.inputs}
+        kept.update(value.name for value in graph.outputs)
         return {
             "name": graph.name,
             "inputs": [self.value(value) for value in graph.inputs],
             "outputs": [self.value(value) for value in graph.outputs],
             "nodes": [self.node(node) for node in graph.nodes],
             "constants": {
-                name: [self.array(array, name), array.dtype.name] for name, array in graph.constants.items()
+                name: [self.array(array, name, name in kept), array.dtype.name]
+                for name, array in graph.constants.items()
             },
         }
 
@@ -123,11 +184,12 @@ class _Writer:
         raise TypeError(f"an attribute {value!r} cannot be written")
 
     def array(self, array: Array, name: str, whole: bool = False) -> int:
-        known = self.numbers.get(id(array))
+        key = (id(array), whole)
+        known = self.numbers.get(key)
         if known is not None:
             return known[0]
         number = len(self.arrays)
-        stored = np.ascontiguousarray(array) if array.ndim else array
+        stored = np.ascontiguousarray(array, array.dtype.newbyteorder("=")) if array.ndim else array
         if self.half and not whole and array.dtype in (np.float32, np.float64) and array.size > 1:
             with np.errstate(over="ignore"):
                 stored = stored.astype(np.float16)
@@ -136,7 +198,7 @@ class _Writer:
                     f"the weight {name!r} has numbers too large for float16; save it without float16"
                 )
         self.arrays[str(number)] = stored
-        self.numbers[id(array)] = (number, array)
+        self.numbers[key] = (number, array)
         return number
 
 
@@ -146,8 +208,8 @@ class _Reader:
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self.arrays = arrays
 
-    def graph(self, held: Any, depth: int) -> Graph:
-        if depth > _DEEPEST:
+    def graph(self, held: Any, depth: int = 0, loops: int = 0) -> Graph:
+        if depth > _DEEPEST or loops > _DEEPEST_LOOPS:
             raise ValueError("graphs are nested too deeply")
         _want(held, dict, "a graph")
         nodes, constants = _want(held["nodes"], list, "nodes"), _want(held["constants"], dict, "constants")
@@ -156,7 +218,7 @@ class _Reader:
         return Graph.of(
             [self.value(value) for value in _want(held["inputs"], list, "inputs")],
             [self.value(value) for value in _want(held["outputs"], list, "outputs")],
-            [self.node(node, depth) for node in nodes],
+            [self.node(node, depth, loops) for node in nodes],
             {name: self.constant(name, entry) for name, entry in constants.items()},
             name=_want(held["name"], str, "name"),
         )
@@ -168,29 +230,34 @@ class _Reader:
             if len(_want(shape, list, "a shape")) > _MOST_AXES:
                 raise ValueError(f"{name!r} has {len(shape)} axes")
             for size in shape:
-                if not isinstance(size, str) and (type(size) is not int or size < 0):
+                if not isinstance(size, str) and (type(size) is not int or not 0 <= size < 2**63):
                     raise ValueError(f"{name!r} has a size {size!r}")
+                if isinstance(size, str) and not 0 < len(size) <= _LONGEST_SIZE:
+                    raise ValueError(f"{name!r} has a free size whose name has {len(size)} characters")
             sizes = tuple(shape)
         return Value(_want(name, str, "a name"), _dtype(dtype), sizes)
 
-    def node(self, held: Any, depth: int) -> Node:
+    def node(self, held: Any, depth: int, loops: int) -> Node:
         kind, inputs, outputs, attributes, label = _want(held, list, "a node")
-        if kind not in KINDS:
+        if _want(kind, str, "a kind") not in KINDS:
             raise ValueError(f"a node of the kind {kind!r}, which this version does not know")
         names = [*_want(inputs, list, "inputs"), *_want(outputs, list, "outputs")]
         if not all(isinstance(name, str) for name in names):
             raise ValueError(f"names of the node {label!r} are no strings")
+        loops += kind in ("loop", "scan")
+        if kind in _PAIRS and len(inputs) != 2:
+            raise ValueError(f"the node {label or outputs!r} ({kind}) has {len(inputs)} inputs, not 2")
         values = {
-            _want(name, str, "an attribute"): self.attribute(value, depth)
+            name: self.attribute(value, depth, loops)
             for name, value in _want(attributes, dict, "attributes").items()
         }
         return Node(kind, tuple(inputs), tuple(outputs), values, _want(label, str, "a label"))
 
-    def attribute(self, held: Any, depth: int) -> Any:
+    def attribute(self, held: Any, depth: int, loops: int) -> Any:
         if held is None or isinstance(held, bool | str | int | float):
             return held
         if isinstance(held, list):
-            return tuple(self.attribute(item, depth) for item in held)
+            return tuple(self.attribute(item, depth, loops) for item in held)
         ((tag, value),) = _want(held, dict, "an attribute").items()
         if tag == "array":
             return self.array(value)
@@ -199,7 +266,7 @@ class _Reader:
         if tag == "float":
             return float(_want(value, str, "a number"))
         if tag == "graph":
-            return self.graph(value, depth + 1)
+            return self.graph(value, depth + 1, loops)
         raise ValueError(f"an attribute of the kind {tag!r}")
 
     def array(self, number: Any) -> Array:
@@ -224,7 +291,7 @@ def _want(value: Any, kind: type, what: str) -> Any:
 
 
 def _dtype(name: Any) -> np.dtype[Any]:
-    if name not in _DTYPES:
+    if _want(name, str, "a dtype") not in _DTYPES:
         raise ValueError(f"a dtype {name!r}")
     result: np.dtype[Any] = np.dtype(name)
     return result

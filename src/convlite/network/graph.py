@@ -116,15 +116,13 @@ class Graph:
         order: list[Node] = []
         state = [0] * len(self.nodes)  # 0 not seen, 1 under way, 2 placed
         for start in range(len(self.nodes)):
-            stack = [start]
+            if state[start]:
+                continue
+            state[start] = 1
+            stack = [(start, iter(self.nodes[start].inputs))]
             while stack:
-                number = stack[-1]
-                if state[number] == 2:
-                    stack.pop()
-                    continue
-                state[number] = 1
-                waits = []
-                for name in self.nodes[number].inputs:
+                number, names = stack[-1]
+                for name in names:  # goes on where it was left
                     if not name or name in written:
                         continue
                     if name not in producers:
@@ -135,14 +133,14 @@ class Graph:
                     if state[producer] == 1:
                         raise ValueError(f"the nodes form a cycle through {name!r}")
                     if state[producer] == 0:
-                        waits.append(producer)
-                if waits:
-                    stack.extend(reversed(waits[:1]))  # one at a time: what is under way is the current path
-                    continue
-                stack.pop()
-                state[number] = 2
-                order.append(self.nodes[number])
-                written.update(name for name in self.nodes[number].outputs if name)
+                        state[producer] = 1
+                        stack.append((producer, iter(self.nodes[producer].inputs)))
+                        break
+                else:
+                    stack.pop()
+                    state[number] = 2
+                    order.append(self.nodes[number])
+                    written.update(name for name in self.nodes[number].outputs if name)
         for value in self.outputs:
             if value.name not in written:
                 raise ValueError(f"nothing writes the output {value.name!r}")

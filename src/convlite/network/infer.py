@@ -30,6 +30,7 @@ from .kinds import kind_of
 __all__ = ["facts_of", "facts_of_node"]
 
 MOST_SYMBOLS = 1024  # elements of a value that is kept with names in it
+MOST_HELD = 1 << 24  # elements of all values of a graph that are known beforehand, but for constants
 MOST_FOLDED = 1 << 16  # elements of a value that may grow from smaller constants
 # Branches and loops may run without end; windows and steps cost more than the size of a result tells.
 NEVER_FOLDED = {
@@ -85,11 +86,13 @@ def propagated(graph: Graph, facts: dict[str, Fact]) -> dict[str, Fact]:
     """facts_of with facts for the inputs."""
     for name, array in graph.constants.items():
         facts[name] = Fact.of(array)
+    held = 0
     for node in graph.nodes:
         inputs = [facts[name] if name else None for name in node.inputs]
         for name, fact in zip(node.outputs, facts_of_node(node, inputs), strict=False):
             if name:
-                facts[name] = fact
+                held += 0 if fact.data is None else fact.data.size
+                facts[name] = fact if held <= MOST_HELD else Fact(fact.dtype, fact.shape)
     return facts
 
 

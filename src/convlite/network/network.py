@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from ..layers.progress import Progress, reporting
 from .executor import Executor
 from .graph import Array, Graph, Value, described_shape
 from .passes import channels_last_ends, optimised
+
+if TYPE_CHECKING:
+    from .profile import Profile
 
 __all__ = ["Network"]
 
@@ -37,6 +41,8 @@ class Network:
     """
 
     def __init__(self, graph: Graph, *, layout: str | None = None) -> None:
+        if not isinstance(graph, Graph):
+            raise TypeError(f"graph must be a Graph; got {shown(graph)}: convlite.load reads files")
         if layout not in (None, "NHWC"):
             raise ValueError(f'layout must be None or "NHWC"; got {shown(layout)}')
         graph = optimised(graph)
@@ -71,7 +77,7 @@ class Network:
         """The outputs in the file's order."""
         return self.graph.outputs
 
-    def __call__(self, *arrays: npt.ArrayLike, **named: npt.ArrayLike) -> Any:
+    def __call__(self, /, *arrays: npt.ArrayLike, **named: npt.ArrayLike) -> Any:
         """The output for these inputs: an array; a tuple in the file's order where there are several.
 
         Inputs come by position or by name; names that are no identifiers as `net(**{"input:0": x})`. Each
@@ -118,6 +124,54 @@ class Network:
             raise ValueError("x must have at least one batch; the iterable had none")
         joined = tuple(_joined(parts) for parts in zip(*results, strict=True))
         return joined[0] if len(joined) == 1 else joined
+
+    def save(self, path: str | os.PathLike[str], float16: bool = False) -> None:
+        """Write graph and weights to a file that `convlite.load` reads; .npz takes NumPy alone for that.
+
+        path: ends in .npz or .safetensors; a file that is there is replaced at once or not at all. float16:
+        store the weights in half the bytes, rounded to half precision.
+        Raises ValueError for another ending and for weights too large for float16, ImportError where the
+        package safetensors is missing.
+        """
+        from .file import write_network
+
+        write_network(path, self.graph, float16=float16)
+
+    def summary(self, *shapes: Sequence[int], print_fn: Callable[[str], object] | None = None) -> None:
+        """Print a table of the nodes: output shape, parameters, multiply-adds, and what runs each.
+
+        shapes: one for each input; by default the declared ones, or those of the last new call where sizes
+        are free; "?" stands for what is not known. print_fn: called with each line, instead of print.
+        """
+        from .summary import described, given_shapes
+
+        for line in described(self._executor, given_shapes(self._executor, shapes)):
+            (print if print_fn is None else print_fn)(line)
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        self.summary(print_fn=lines.append)
+        return "\n".join(lines)
+
+    def profile(self, /, *arrays: npt.ArrayLike, repeat: int = 10, **named: npt.ArrayLike) -> Profile:
+        """Time each node on these inputs: print the result, or see its rows, `chart(path)`, `trace(path)`.
+
+        arrays, named: as for a call. repeat: calls that are timed, after one that is not; rows are medians.
+        """
+        from .profile import profiled
+
+        return profiled(self._executor, self._checked(arrays, named), as_size(repeat, "repeat"))
+
+    def plot(self, path: str | os.PathLike[str], *shapes: Sequence[int]) -> None:
+        """Draw the graph: .dot or .gv is graphviz's language; its program `dot` draws .svg, .png and .pdf.
+
+        shapes: one for each input, for the shapes in the picture; as for `summary`.
+        Raises ValueError for another ending, RuntimeError where `dot` is not installed.
+        """
+        from .plot import plotted
+        from .summary import given_shapes
+
+        plotted(self.graph, path, given_shapes(self._executor, shapes))
 
     def release(self) -> None:
         """Give back the memory that is kept for the next call."""
