@@ -1,4 +1,4 @@
-"""Live Keras models as networks. Keras itself, on whatever backend is there, is what they are compared with."""
+"""Live Keras models as networks. Keras itself, on any backend, is what they are compared with."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ CASES: dict[str, tuple[tuple[int, ...], Any]] = {
 CASES |= {
     f"activation {name}": (IMAGE, lambda name=name: L.Activation(name))
     for name in (
-        "relu", "relu6", "sigmoid", "tanh", "softmax", "log_softmax", "softplus", "softsign", "silu", "mish", "selu",
-        "elu", "celu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "leaky_relu", "linear",
+        "relu", "relu6", "sigmoid", "tanh", "softmax", "log_softmax", "softplus", "softsign", "silu", "mish",
+        "selu", "elu", "celu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "leaky_relu", "linear",
     )
 }  # fmt: skip
 
@@ -209,8 +209,10 @@ def test_applications(name: str) -> None:
         if isinstance(layer, L.BatchNormalization):
             gamma, beta, mean, variance = (w.shape for w in layer.get_weights())
             layer.set_weights(
-                [rng.uniform(0.8, 1.2, gamma), rng.normal(0, 0.1, beta), rng.normal(0, 0.1, mean)]
-                + [rng.uniform(0.8, 1.2, variance)]
+                [
+                    *(rng.uniform(0.8, 1.2, gamma), rng.normal(0, 0.1, beta)),
+                    *(rng.normal(0, 0.1, mean), rng.uniform(0.8, 1.2, variance)),
+                ]
             )
     net = agree(model, rng.random((1, *model.input_shape[1:])).astype(np.float32))
     assert not [node for node in net.graph.nodes if node.kind == "transpose"]

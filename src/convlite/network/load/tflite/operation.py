@@ -50,6 +50,14 @@ class Operation:
             options.Init(self.entry.options.Bytes, self.entry.options.Pos)
             return getattr(options, name)()
 
+    def option_integers(self, table: str, name: str) -> tuple[int, ...] | None:
+        """A vector among the options; None where the file holds none."""
+        if self.entry.options is None or self.entry.options_type == 0:
+            return None
+        absent = self.option(table, f"{name}IsNone")
+        found = () if absent else np.asarray(self.option(table, f"{name}AsNumpy")).reshape(-1)[:64].tolist()
+        return None if absent else tuple(int(value) for value in found)
+
     def integer(self, table: str, name: str, default: int = 0) -> int:
         return int(self.option(table, name, default))
 
@@ -143,6 +151,8 @@ class Operation:
 
     def ints(self, values: Sequence[int]) -> str:
         """A constant vector of int64."""
+        if any(not -(2**63) <= value < 2**63 for value in values):
+            raise Refused(f"the numbers {tuple(values)} are too large")
         return self.constant(tuple(values), np.int64)
 
     def wide(self, name: str) -> str:

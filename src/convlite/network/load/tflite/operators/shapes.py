@@ -15,12 +15,9 @@ __all__: list[str] = []
 def _reshape(op: Operation) -> str:
     if op.input(1):
         return op.emit("reshape", op.required(0), op.wide(op.required(1)), allowzero=True)
-    schema = op.file.schema
-    if op.entry.options is None or op.entry.options_type != schema.BuiltinOptions.ReshapeOptions:
+    shape = op.option_integers("ReshapeOptions", "NewShape")
+    if shape is None:
         raise Refused("its new shape is missing")
-    options = schema.ReshapeOptions()
-    options.Init(op.entry.options.Bytes, op.entry.options.Pos)
-    shape = () if options.NewShapeIsNone() else np.asarray(options.NewShapeAsNumpy()).reshape(-1).tolist()
     if len(shape) > 16:
         raise Refused(f"its new shape has {len(shape)} axes")
     return op.emit("reshape", op.required(0), op.ints(shape), allowzero=True)
@@ -33,17 +30,8 @@ def _transpose(op: Operation) -> str:
 
 @operator("SQUEEZE")
 def _squeeze(op: Operation) -> str:
-    x, schema = op.required(0), op.file.schema
-    axes: list[int] = []
-    if op.entry.options is not None and op.entry.options_type == schema.BuiltinOptions.SqueezeOptions:
-        options = schema.SqueezeOptions()
-        options.Init(op.entry.options.Bytes, op.entry.options.Pos)
-        axes = (
-            []
-            if options.SqueezeDimsIsNone()
-            else np.asarray(options.SqueezeDimsAsNumpy()).reshape(-1).tolist()
-        )
-    return op.emit("squeeze", x, op.ints(axes) if axes else "")
+    axes = op.option_integers("SqueezeOptions", "SqueezeDims")
+    return op.emit("squeeze", op.required(0), op.ints(axes) if axes else "")
 
 
 @operator("EXPAND_DIMS")
