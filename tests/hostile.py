@@ -6,6 +6,9 @@ hostile values of a kind. A function that is missing here fails a test, so that 
 
 from __future__ import annotations
 
+import os
+import random
+import tempfile
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -172,7 +175,9 @@ BAD: dict[str, tuple[Any, ...]] = {
     "name": NAMES,
     "spec": SPECS,
     "shape": SHAPES,
-}
+    "mapping": ("dense", b"x", 1, [], {}, {"x": "y"}, {"dense": 1}, {1: 2}, {"dense": None}, len),
+    "path": (*(n for n in NAMES if n != "no such"), "no such.txt", "\0.npz", "/.npz"),
+}  # fmt: skip
 
 
 def label(value: Any) -> str:
@@ -291,7 +296,7 @@ def _layers() -> dict[str, Call]:
         "UpSampling2D": _layer(la.UpSampling2D, x4, size=(2, "integers"), interpolation=("nearest", "name")),
         "ZeroPadding2D": _layer(la.ZeroPadding2D, x4, padding=(1, "padding")),
         "Cropping2D": _layer(la.Cropping2D, x4, cropping=(1, "padding")),
-        "Dropout": _layer(la.Dropout, x2, rate=(0.5, "real")),
+        "Dropout": _layer(la.Dropout, x2, rate=(0.5, "real"), seed=(1, "integer")),
         "Activation": _layer(la.Activation, x2, activation=("relu", "spec")),
         "ReLU": _layer(la.ReLU, x2, max_value=(6.0, "real"), threshold=(1.0, "real"), **slope),
         "LeakyReLU": _layer(la.LeakyReLU, x2, **slope),
@@ -303,11 +308,25 @@ def _layers() -> dict[str, Call]:
         "BatchNormalization": _layer(
             la.BatchNormalization, x4, axis=(-1, "integer"), momentum=(0.9, "real"), epsilon=(1e-3, "real"),
             center=(True, "flag"), scale=(True, "flag"), dtype=("float32", "name"),
+            beta_initializer=("zeros", "name"), gamma_initializer=("ones", "name"),
+            moving_mean_initializer=("zeros", "name"), moving_variance_initializer=("ones", "name"),
         ),
+        "read_weights": _call(lambda path: list(la.read_weights(path)), path=(weights_file(), "path")),
         "Sequential": _layer(
             lambda name: la.Sequential([la.Dense(3, kernel_initializer="ones")], name=name), x2, name=("mine", "name")
         ),
     }  # fmt: skip
+
+
+_folder = tempfile.TemporaryDirectory()
+
+
+def weights_file() -> str:
+    """A sound file of weights."""
+    path = os.path.join(_folder.name, "w.npz")
+    if not os.path.exists(path):
+        np.savez(path, **{"dense/kernel": f32(2, 3), "dense/bias": f32(3)})
+    return path
 
 
 def _activations() -> dict[str, Call]:
@@ -372,7 +391,17 @@ def _convert() -> dict[str, Call]:
     model = {
         "model": (cl.layers.Sequential([cl.layers.InputLayer((4, 4, 1)), cl.layers.Conv2D(2, 3)]), "name")
     }
+    sizes = {"x_shape": ((1, 4, 5, 2), "shape"), "kernel_shape": ((3, 3, 4, 2), "shape")}
+    node = {
+        "auto_pad": ("NOTSET", "name"),
+        "pads": ([0, 1, 0, 1], "shape"),
+        "output_shape": ((6, 6), "shape"),
+    }
+    steps = {name: (GEOMETRY[name][0], "integers") for name in ("strides", "dilations")}
     return {
+        "onnx_transpose_padding": _call(
+            c.onnx_transpose_padding, **sizes, **steps, **node, output_padding=(None, "integers")
+        ),
         "from_torch": _call(c.from_torch, **w4, **operation, groups=(1, "integer")),
         "to_torch": _call(c.to_torch, **k4, **operation),
         "from_onnx": _call(c.from_onnx, **w4, operation=("Conv", "name"), groups=(1, "integer"), trans_b=(False, "flag")),
@@ -385,7 +414,9 @@ def _convert() -> dict[str, Call]:
             c.dense_to_conv2d, kernel=(f32(4, 4), "array"), **BIAS, input_shape=((2, 2, 1), "shape"), **order
         ),
         "conv2d_to_dense": _call(c.conv2d_to_dense, **k4, **BIAS, **order),
-        "fold_batch_norm": _call(c.fold_batch_norm, **k4, **BIAS, **per_channel, epsilon=(1e-3, "real"), **operation),
+        "fold_batch_norm": _call(c.fold_batch_norm, **k4, **BIAS, **per_channel, epsilon=(1e-3, "real"), **operation,
+            gamma=(None, "name"), beta=(None, "name"),
+        ),
         "convolutionalize": _call(lambda model: type(c.convolutionalize(model)).__name__, **model),
         "fold_batch_norms": _call(lambda model: type(c.fold_batch_norms(model)).__name__, **model),
     }  # fmt: skip
@@ -408,6 +439,17 @@ def _set_and_reset(n: Any) -> int:
         return cl.get_num_threads()
     finally:
         cl.set_num_threads(before)
+
+
+def _seeded(seed: Any) -> str:
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        keras3.set_random_seed(seed)
+        return repr(cl.initializers.get("he_normal"))
+    finally:
+        keras3.forget_random_seed()
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
 
 
 def _set_precision(mode: Any) -> str:
@@ -456,7 +498,10 @@ def _top() -> dict[str, Call]:
         "softmax": _call(cl.softmax, x=X2, axis=(-1, "integer")),
         "prelu": _call(cl.prelu, x=X2, alpha=(f32(4), "array")),
         "bias_add": _call(cl.bias_add, x=X2, **BIAS),
-        "batch_norm": _call(cl.batch_norm, x=X2, **vectors, epsilon=(1e-3, "real")),
+        "batch_norm": _call(
+            cl.batch_norm, x=X2, **vectors, epsilon=(1e-3, "real"),
+            **dict.fromkeys(("gamma", "beta", "weight", "bias"), (None, "name")),
+        ),
         "flatten": _call(cl.flatten, x=X4, order=("HWC", "name")),
         "precision": _call(_precise, mode=("fast", "name")),
         "set_precision": _call(_set_precision, mode=("fast", "name")),
@@ -477,6 +522,11 @@ def _methods() -> dict[str, Call]:
         model = la.Sequential([la.Conv2D(4, 3, kernel_initializer="ones"), la.MaxPooling2D(), la.Flatten()])
         model(X4[0])
         return model(x)
+
+    def loaded(strict: Any, rename: Any) -> Any:
+        model = la.Sequential([la.InputLayer((2,)), la.Dense(3, kernel_initializer="ones")])
+        report = model.load_weights(weights_file(), strict=strict, rename=rename)
+        return len(report.loaded)
 
     def predict(x: Any, batch_size: Any) -> Any:
         return la.Sequential([la.Dense(3, kernel_initializer="ones")]).predict(x, batch_size)
@@ -511,6 +561,9 @@ def _methods() -> dict[str, Call]:
             beta=vector,
             **moving,
         ),
+        "Sequential.load_weights": _call(
+            loaded, strict=(True, "flag"), rename=({"dense": "dense"}, "mapping")
+        ),
         "Sequential.call": _call(pipeline, x=X4),
         "Sequential.predict": _call(predict, x=X2, batch_size=(2, "integer")),
     }
@@ -523,6 +576,7 @@ CALLS: dict[str, Call] = {
     **{f"activations.{name}": call for name, call in _activations().items()},
     **{f"initializers.{name}": call for name, call in _initializers(cl.initializers, SEEDS).items()},
     **{f"initializers.{name}": call for name, call in _tensorflow1().items()},
+    "keras3.set_random_seed": _call(_seeded, seed=(1, "integer")),
     **{f"keras3.{name}": call for name, call in _initializers(keras3, {"seed": (1, "integer")}).items()},
     **{f"convert.{name}": call for name, call in _convert().items()},
     **{f"reference.{name}": call for name, call in _operations(cl.reference, {}).items()},
@@ -531,7 +585,7 @@ CALLS: dict[str, Call] = {
 
 # What takes no argument, and what only stands under others.
 NO_ARGUMENTS = {
-    "get_precision", "get_num_threads", "show_config", "layers.Layer", "layers.WeightedLayer", "layers.KernelLayer",
+    "get_precision", "get_num_threads", "show_config", "layers.Layer", "layers.LoadReport", "layers.WeightedLayer", "layers.KernelLayer",
     "initializers.Initializer", "keras3.Initializer", "activations.Fused", "activations.Activation",
     "activations.as_operand", "activations.as_real", "activations.shown", "activations.resolve", "activations.checked",
 }  # fmt: skip

@@ -326,7 +326,7 @@ def test_slopes_for_anything_but_channels_are_refused(shape: tuple[int, ...]) ->
         (lambda: LeakyReLU(None), TypeError, "alpha must be a number; got None (NoneType)"),
         (lambda: ELU([1.0]), TypeError, "alpha must be a number; got [1.0] (list)"),
         (lambda: PReLU(1), TypeError,
-         "alpha must be float32 or float64; got int64; write alpha.astype(np.float32)"),
+         "alpha must be float32 or float64; got int64; write np.asarray(alpha, np.float32)"),
         (lambda: PReLU(None), TypeError, "alpha must be an array of float32 or float64; got None"),
         (lambda: SoftShrink(-1), ValueError, "threshold must not be negative; got -1.0"),
         (lambda: HardShrink(-1), ValueError, "threshold must not be negative; got -1.0"),
@@ -351,7 +351,7 @@ def test_slopes_for_anything_but_channels_are_refused(shape: tuple[int, ...]) ->
         (lambda: cl.activate(1.0, "softmax"), ValueError,
          "x must have at least 1 dimension for softmax; got a scalar"),
         (lambda: cl.activate([1, 2], "relu"), TypeError,
-         "x must be float32 or float64; got int64; write x.astype(np.float32)"),
+         "x must be float32 or float64; got int64; write np.asarray(x, np.float32)"),
     ],
 )  # fmt: skip
 def test_refusals(make: Any, error: Any, message: str) -> None:

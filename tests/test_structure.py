@@ -36,19 +36,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_dispatch": {"_kernels", "_threads"},
     "pack": {"_memory", "arguments", "geometry", "heads", "plan", "_dispatch", "_kernels"},
     "ops": {"arguments", "geometry", "winograd", "plan", "pack", "activations", "_dispatch", "_precision"}
-    | {"_threads", "_kernels", "heads", "_calls", "_memory"},
+    | {"_threads", "_kernels", "heads", "_calls", "_memory", "_layouts", "_options"},
     "_equivalents": {"arguments", "geometry"},
-    "explain": {"_equivalents", "ops", "arguments"},
+    "explain": {"_equivalents", "ops", "arguments", "_options"},
     "_calls": {"plan", "winograd", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
     | {"_memory"},
     "pooling": {"arguments", "geometry", "_dispatch", "_threads", "_kernels"},
     "images": {"arguments", "activations", "geometry"},
-    "pointwise": {"arguments", "activations"},
+    "pointwise": {"arguments", "activations", "_dispatch", "_threads", "_kernels"},
     "_libm": set(),
     "_philox": {"_libm"},
     "initializers": {"_philox", "arguments"},
     "layers": {
         "_calls",
+        "_layouts",
         "_memory",
         "ops",
         "pooling",
@@ -61,10 +62,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "activations",
         "arguments",
     },
+    "_options": set(),
+    "_layouts": {"arguments"},
     "_weights": {"arguments"},
     "_convolutionalize": {"layers", "activations", "_weights", "arguments"},
     "_flax": {"_weights", "arguments"},
-    "convert": {"_weights", "_flax", "_convolutionalize"},
+    "_onnx": {"arguments", "geometry"},
+    "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
     "network": {"_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations", "arguments"}
     | {"geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd", "layers"},
 }

@@ -42,7 +42,7 @@ from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _threads
 from ._reductions import BLOCK, sum_rows
-from .arguments import Array, as_operand, as_real, check_out, new_output, shown
+from .arguments import Array, as_operand, as_real, cast_of, check_out, new_output, shown
 
 __all__ = [
     "NAMES",
@@ -96,6 +96,7 @@ class Fused(NamedTuple):
 
 
 NONE = Fused(CODES["none"])
+_PRELU = _kernels.pass_codes()["prelu"]
 
 
 class Activation(abc.ABC):
@@ -460,6 +461,11 @@ def checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> 
             f"activation must return an array of shape {shape}; "
             f"it returned {result.dtype} of shape {result.shape}"
         )
+    if result.dtype != y.dtype:
+        raise TypeError(
+            f"activation must return {y.dtype}, as the operands are; it returned {result.dtype}: "
+            f"convlite casts nothing silently; write {cast_of(returned, 'result', y.dtype)} in it"
+        )
     return result.astype(y.dtype, copy=False).reshape(y.shape)
 
 
@@ -486,5 +492,9 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     threads = _threads.threads_for((20 if fused.code >= CODES["elu"] else 5) * array.size)
     code, a, b, alpha = fused
     isa = _dispatch.active_isa()
+    if alpha is not None and rows > 1:  # few slopes are repeated there
+        pixels = array.reshape(rows, columns), alpha, result.reshape(rows, columns)
+        _kernels.elementwise(isa, _PRELU, *pixels, threads=threads)
+        return result
     _kernels.activate(isa, array.itemsize, array, result, rows, columns, alpha, code, a, b, threads)
     return result

@@ -2,8 +2,8 @@
 
 `from_torch`, `from_onnx`, `from_keras`, `from_flax` and their inverses change the layout of a kernel,
 `nchw_to_nhwc` and `nhwc_to_nchw` that of an image; `dense_to_conv2d`, `conv2d_to_dense` and `fold_batch_norm`
-rewrite the weights of one operation. `convolutionalize` and `fold_batch_norms` rewrite a whole
-`layers.Sequential`.
+rewrite the weights of one operation, `onnx_transpose_padding` what ONNX's ConvTranspose says about sizes.
+`convolutionalize` and `fold_batch_norms` rewrite a whole `layers.Sequential`.
 
 Kernel layouts, with I and O for the channels going in and out of the operation, g for groups:
 
@@ -26,6 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._flax import from_flax, to_flax
+from ._onnx import onnx_transpose_padding
 from ._weights import (
     conv2d_to_dense,
     dense_to_conv2d,
@@ -47,7 +48,7 @@ __all__ = [
     "from_torch", "to_torch", "from_onnx", "to_onnx", "from_keras", "to_keras",
     "from_flax", "to_flax",
     "nchw_to_nhwc", "nhwc_to_nchw",
-    "dense_to_conv2d", "conv2d_to_dense", "fold_batch_norm",
+    "dense_to_conv2d", "conv2d_to_dense", "fold_batch_norm", "onnx_transpose_padding",
     "convolutionalize", "fold_batch_norms",
 ]  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What networks do to each number, or to each channel, between their convolutions.
 
-The activations run in the compiled core, by the code that conv2d's `activation=` fuses into its output; the
-rest is NumPy. x is float32 or float64, of any shape where none is named, and keeps both; another dtype is
+Nearly all runs in the compiled core, the activations by the code that conv2d's `activation=` fuses into its
+output. x is float32 or float64, of any shape where none is named, and keeps both; another dtype is
 a TypeError. NaN propagates.
 """
 
@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import activations
+from . import _dispatch, _kernels, _threads, activations
 from .activations import activate, softmax_rows
-from .arguments import as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, shown
+from .arguments import as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, one_given, shown
 
 __all__ = [
     "relu", "relu6", "leaky_relu", "prelu", "elu", "sigmoid", "hard_sigmoid", "tanh", "softplus", "silu",
@@ -26,6 +26,8 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
+_PASS = _kernels.pass_codes()
+_MOST_AXES = 8  # of the core's passes
 
 
 def relu(x: ArrayLike) -> Array:
@@ -305,16 +307,15 @@ def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
                [ 2.  ,  2.  ]])
     """
     values = as_operand(x, "x")
-    slopes = as_operand(alpha, "alpha", dtype=values.dtype)
+    slopes = as_operand(alpha, "alpha", dtype=values.dtype, first=("x", x))
     try:
-        slopes = np.broadcast_to(slopes, values.shape)
+        np.broadcast_to(slopes, values.shape)
     except ValueError:
         raise ValueError(
             f"alpha of shape {slopes.shape} does not broadcast to x of shape {values.shape}; expected a "
             "slope for each channel, (C,), or for each position, (H, W, C)"
         ) from None
-    with np.errstate(invalid="ignore"):  # 0 * inf, where the product is not used or is NaN by the formula
-        return np.where(values > 0, values, values * slopes)
+    return _combined("prelu", values, slopes)
 
 
 def softmax(x: ArrayLike, axis: int = -1) -> Array:
@@ -369,22 +370,27 @@ def bias_add(x: ArrayLike, bias: ArrayLike) -> Array:
         array([[1.5, 1.5]])
     """
     values = as_operand(x, "x")
-    with np.errstate(invalid="ignore"):  # inf - inf
-        return values + _per_channel(bias, "bias", values)
+    return _combined("add", values, _per_channel(bias, "bias", values))
 
 
 def batch_norm(
     x: ArrayLike,
     mean: ArrayLike,
     variance: ArrayLike,
+    *,
     scale: ArrayLike | None = None,
     offset: ArrayLike | None = None,
     epsilon: float = 1e-3,
+    gamma: ArrayLike | None = None,
+    beta: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
 ) -> Array:
     """Return (x - mean) / sqrt(variance + epsilon) * scale + offset, channel by channel: the inference form.
 
-    x (...,C), the others (C,), all float32 or all float64 -> x's shape. scale is Keras's gamma and PyTorch's
-    weight, offset Keras's beta and PyTorch's bias; epsilon is 1e-3 in Keras, 1e-5 in PyTorch.
+    x (...,C), the others (C,), all float32 or all float64 -> x's shape. scale (default: 1) and offset (0) are
+    given by name, as frameworks differ in their order; Keras's names, gamma and beta, and PyTorch's, weight
+    and bias, say the same. epsilon is 1e-3 as in Keras; PyTorch and ONNX have 1e-5.
     Raises TypeError for a wrong or mixed dtype, ValueError for a wrong length or a negative epsilon.
     Source: Ioffe and Szegedy, "Batch normalization", 2015, arXiv:1502.03167.
 
@@ -395,18 +401,19 @@ def batch_norm(
     """
     values = as_operand(x, "x")
     small = as_epsilon(epsilon)
+    scale_name, scale = one_given(scale=scale, gamma=gamma, weight=weight)
+    offset_name, offset = one_given(offset=offset, beta=beta, bias=bias)
     centre = _per_channel(mean, "mean", values)
-    with np.errstate(
-        invalid="ignore", divide="ignore"
-    ):  # a variance below -epsilon is NaN, one of -epsilon inf
-        factor = 1 / np.sqrt(_per_channel(variance, "variance", values).astype(np.float64) + small)
-        if scale is not None:
-            factor = factor * _per_channel(scale, "scale", values)
-        # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
-        result = values - centre
-        result *= factor.astype(values.dtype)
-        if offset is not None:
-            result += _per_channel(offset, "offset", values)
+    spread = _per_channel(variance, "variance", values)
+    times = None if scale is None else _per_channel(scale, scale_name, values)
+    moved = None if offset is None else _per_channel(offset, offset_name, values)
+    factor = new_output(spread.shape, spread.dtype)
+    _kernels.norm_factor(spread, times, factor, spread.itemsize, small)
+    # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
+    result, threads = new_output(values.shape, values.dtype), _threads.threads_for(5 * values.size)
+    if values.size:
+        rows, into = (array.reshape(-1, centre.size) for array in (values, result))
+        _kernels.affine(_dispatch.active_isa(), rows, centre, factor, moved, into, threads=threads)
     return result
 
 
@@ -430,12 +437,27 @@ def flatten(x: ArrayLike, order: Literal["HWC", "CHW"] = "HWC") -> Array:
     rows = new_output((values.shape[0], math.prod(values.shape[1:])), values.dtype)
     if order == "CHW" and values.ndim > 2:
         values = np.moveaxis(values, -1, 1)
-    rows.reshape(values.shape)[...] = values
+    into = rows.reshape(values.shape)
+    if values.ndim > _MOST_AXES:
+        into[...] = values
+    else:
+        _kernels.copy(_dispatch.active_isa(), values, into, _threads.threads_for(5 * values.size))
     return rows
 
 
+def _combined(what: str, x: Array, y: Array) -> Array:
+    """One pass in the core; y broadcasts to x."""
+    result = new_output(x.shape, x.dtype)
+    threads = _threads.threads_for(5 * x.size)  # in multiply-adds: about 0.1 ns for each element
+    into = result
+    if x.ndim > _MOST_AXES:
+        x, y, into = x.reshape(-1), np.broadcast_to(y, x.shape).reshape(-1), result.reshape(-1)
+    _kernels.elementwise(_dispatch.active_isa(), _PASS[what], x, y, into, threads=threads)
+    return result
+
+
 def _per_channel(value: ArrayLike, name: str, x: Array) -> Array:
-    vector = as_operand(value, name, dtype=x.dtype)
+    vector = as_operand(value, name, dtype=x.dtype, first=("x", x))
     if x.ndim == 0 or vector.shape != x.shape[-1:]:
         raise ValueError(
             f"{name} must hold one number for each channel, the last axis of x of shape {x.shape}; "

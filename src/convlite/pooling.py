@@ -1,4 +1,4 @@
-"""Pooling of images (N,H,W,C) and sequences (N,W,C): windows in the compiled core, whole ones in NumPy."""
+"""Pooling of images (N,H,W,C) and sequences (N,W,C), over windows and whole ones, in the compiled core."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads
 from .arguments import (
-    FLOAT64,
     Padding,
     Pair,
     as_flag,
@@ -33,6 +32,7 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
+_REDUCE = _kernels.reduce_codes()
 _AXES = ("height", "width")
 
 
@@ -69,6 +69,8 @@ def max_pool2d(
     ceil_mode rounds the size of the output up, so that the last window may reach beyond the padding; it still
     begins inside of the image or the padding before it. This is PyTorch's rule, and ONNX's from opset 22 on:
     before, its formula counts windows behind the padding too. With "same" nothing changes.
+    A window that is larger than x, by less than a stride, gives an empty array, as in TensorFlow; the layer
+    refuses that.
     Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
 
     Examples:
@@ -102,7 +104,8 @@ def avg_pool2d(
     strides are pool_size by default; padding is as in conv2d, ceil_mode and dilations as in max_pool2d. The
     sum is divided by the number of elements inside of the image, as TensorFlow and Keras do;
     count_include_pad=True counts padding too, PyTorch's default, but never what ceil_mode adds beyond it, as
-    in PyTorch and ONNX.
+    in PyTorch and ONNX. A window that is larger than x, by less than a stride, gives an empty array, as in
+    TensorFlow; the layer refuses that.
     Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
 
     Examples:
@@ -125,35 +128,37 @@ def avg_pool2d(
 def global_max_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the largest element of each channel of x (N,H,W,C) -> (N,C), or (N,1,1,C) with keepdims.
 
-    An image without pixels gives -inf. Raises TypeError for a wrong dtype, ValueError for a wrong shape.
+    Raises TypeError for a wrong dtype, ValueError for a wrong shape or an image without pixels.
 
     Examples:
         >>> import numpy as np, convlite as cl
         >>> cl.global_max_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
         array([[6., 7.]])
     """
-    image, keep = as_operand(x, "x", ndim=4), as_flag(keepdims, "keepdims")
-    new_output((image.shape[0], image.shape[3]), FLOAT64)  # refused before the work starts
-    largest: Array = np.max(image, axis=(1, 2), keepdims=keep, initial=-np.inf)
-    return largest
+    return _over_images(x, "max", keepdims)
 
 
 def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the mean of each channel of x (N,H,W,C), summed in float64 -> (N,C), or (N,1,1,C) with keepdims.
 
-    An image without pixels gives NaN. Raises TypeError for a wrong dtype, ValueError for a wrong shape.
+    Raises TypeError for a wrong dtype, ValueError for a wrong shape or an image without pixels.
 
     Examples:
         >>> import numpy as np, convlite as cl
         >>> cl.global_avg_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
         array([[3., 4.]])
     """
-    image, keep = as_operand(x, "x", ndim=4), as_flag(keepdims, "keepdims")
-    new_output((image.shape[0], image.shape[3]), FLOAT64)  # refused before the work starts
-    with np.errstate(all="ignore"):
-        mean: Array = image.sum(axis=(1, 2), keepdims=keep, dtype=np.float64)
-        mean /= np.float64(image.shape[1] * image.shape[2])
-        return mean.astype(image.dtype)
+    return _over_images(x, "mean", keepdims)
+
+
+def _over_images(x: ArrayLike, what: str, keepdims: bool) -> Array:
+    image, keep = _with_pixels(x), as_flag(keepdims, "keepdims")
+    images, height, width, channels = image.shape
+    result = new_output((images, channels), image.dtype)
+    threads = _threads.threads_for(3 * image.size)  # in multiply-adds: about 0.05 ns for each element
+    pixels = image.reshape(images, height * width, channels)
+    _kernels.reduce(_dispatch.active_isa(), _REDUCE[what], pixels, result, threads)
+    return result.reshape(images, 1, 1, channels) if keep else result
 
 
 def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -> Array:
@@ -255,7 +260,8 @@ def avg_pool1d(
 def global_max_pool1d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the largest element of each channel of x (N,W,C) -> (N,C), or (N,1,C) with keepdims.
 
-    As global_max_pool2d on sequences. Raises TypeError for a wrong dtype, ValueError for a wrong shape.
+    As global_max_pool2d on sequences. Raises TypeError for a wrong dtype, ValueError for a wrong shape or an
+    empty sequence.
 
     Examples:
         >>> import numpy as np, convlite as cl
@@ -270,7 +276,8 @@ def global_max_pool1d(x: ArrayLike, *, keepdims: bool = False) -> Array:
 def global_avg_pool1d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the mean of each channel of x (N,W,C) -> (N,C), or (N,1,C) with keepdims.
 
-    As global_avg_pool2d on sequences. Raises TypeError for a wrong dtype, ValueError for a wrong shape.
+    As global_avg_pool2d on sequences. Raises TypeError for a wrong dtype, ValueError for a wrong shape or an
+    empty sequence.
 
     Examples:
         >>> import numpy as np, convlite as cl
@@ -307,6 +314,14 @@ def as_output_size(value: Any) -> tuple[int | None, int | None]:
         raise ValueError(f"output_size must be an int or (h, w), with None for x's size; got {shown(value)}")
     height, width = (None if size is None else as_size(size, "output_size") for size in value)
     return height, width
+
+
+def _with_pixels(x: ArrayLike) -> Array:
+    """The images, each of which has pixels."""
+    image = as_operand(x, "x", ndim=4)
+    if 0 in image.shape[1:3]:
+        raise ValueError(f"x must have pixels to pool; got shape {image.shape}, images without any")
+    return image
 
 
 def _axes(

@@ -499,6 +499,8 @@ def _finish(total: Array, activation: Any, dtype: np.dtype[Any]) -> Array:
             f"activation must return an array of shape {shape}; "
             f"it returned {result.dtype} of shape {result.shape}"
         )
+    if result.dtype != dtype:
+        raise TypeError(f"activation must return {dtype}, as the operands are; it returned {result.dtype}")
     return result.astype(dtype, copy=False)
 
 

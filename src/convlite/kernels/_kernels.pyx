@@ -8,6 +8,7 @@ their sizes in bytes. Nothing here knows what "same" or "transposed" means, and 
 
 cimport cython
 from cython.parallel cimport prange, threadid
+from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
@@ -121,6 +122,42 @@ cdef extern from "isa/table.h" nogil:
         int64_t rows, columns, row_step, column_step, channels
         double divisor
         int largest
+    enum:
+        PASS_ADD, PASS_SUB, PASS_MUL, PASS_DIV, PASS_MAX, PASS_MIN, PASS_PRELU, PASS_FIRST, PASS_AFFINE, PASS_SCALE
+        PASS_A, PASS_B, PASS_FACTOR, PASS_OFFSET, PASS_SLOPES, PASS_OUT, PASS_OPERANDS
+    ctypedef struct Pass:
+        void *at[6]
+        int64_t step[6]
+        int64_t rows, columns
+        int op, b_is_scalar, scale_is_scalar
+        Activation act
+    ctypedef struct Columns:
+        const void *x
+        int64_t rows, columns, step
+        const double *centre
+        void *sums
+        int more
+    ctypedef struct LayerNorm:
+        const void *x
+        void *out
+        int64_t rows, columns, x_step, out_step
+        const void *scale
+        const void *offset
+        double epsilon
+        Activation act
+    ctypedef struct ResampleLine:
+        const void *x
+        void *out
+        int64_t outputs, inner, taps
+        const int64_t *index
+        const void *weights
+    ctypedef struct StepKernels:
+        void (*run_pass "pass")(const Pass *) noexcept nogil
+        void (*sum)(const Columns *) noexcept nogil
+        void (*largest)(const Columns *) noexcept nogil
+        void (*layer_norm)(const LayerNorm *) noexcept nogil
+        void (*transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
+        void (*resample_line)(const ResampleLine *) noexcept nogil
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma
@@ -137,6 +174,7 @@ cdef extern from "isa/table.h" nogil:
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         void (*softmax)(const void *, void *, int64_t, int64_t) noexcept nogil
         void (*pool)(const Window *) noexcept nogil
+        StepKernels steps
         double (*peak)(int64_t) noexcept nogil
 
 cdef extern from *:
@@ -186,6 +224,12 @@ include "packing.pxi"
 include "rows.pxi"
 include "elementwise.pxi"
 include "pooling.pxi"
+include "steps.pxi"
+include "passes.pxi"
+include "copies.pxi"
+include "reductions.pxi"
+include "norms.pxi"
+include "resampling.pxi"
 include "calls.pxi"
 
 

@@ -8,12 +8,13 @@ A layer is built by its first call, or made from weights:
 >>> Conv2D.from_weights(np.ones((3, 3, 1, 1), np.float32))(np.ones((1, 3, 3, 1), np.float32)).item()
 9.0
 
-In reading order: base (what a layer is), convolution, pooling, shaping, shuffles, pointwise, normalization,
-chain and sequential.
+In reading order: base (what a layer is), parts (layers in layers), convolution, pooling, shaping, shuffles,
+pointwise, normalization, chain, sequential and files.
 """
 
 from .base import Layer, WeightedLayer
 from .convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, KernelLayer
+from .files import LoadReport, read_weights
 from .normalization import (
     GroupNormalization,
     InstanceNormalization,
@@ -63,5 +64,5 @@ __all__ = [
     "UnitNormalization", "Normalization", "Rescaling",
     "DepthToSpace", "SpaceToDepth", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle", "Permute",
     "RepeatVector",
-    "Sequential",
+    "Sequential", "LoadReport", "read_weights",
 ]  # fmt: skip

@@ -73,8 +73,8 @@ class _Separable(Chain):
     def steps(self) -> list[tuple[str, Layer]]:
         return [("depthwise", self.depthwise), ("pointwise", self.pointwise)]
 
-    def _label(self, step: str, weight: str) -> str:
-        return weight if weight == "bias" else f"{step}_{weight}"
+    def _label(self, part: str, weight: str) -> str:
+        return weight if weight == "bias" else f"{part}_{weight}"
 
 
 class SeparableConv2D(_Separable):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import numpy.typing as npt
 
@@ -13,9 +13,6 @@ from ..arguments import as_operand, as_single, as_size, check_channels
 from ..pack import PackedKernel
 from .base import Array, Layer, Shape, product
 from .convolution import Common, Sizes, _OneRow
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 __all__ = ["DepthwiseConv1D", "UpSampling1D"]
 

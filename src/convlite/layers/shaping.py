@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .. import images, pointwise
+from .. import images, initializers, pointwise
 from ..arguments import Pads, as_int, as_operand, as_padding, as_pair, as_real, is_one_of, shown
-from .base import Array, Layer, Shape, product
+from .base import Array, Layer, Shape, check_pixels, product
 
 __all__ = ["InputLayer", "Flatten", "Reshape", "UpSampling2D", "ZeroPadding2D", "Cropping2D", "Dropout"]
 
@@ -59,10 +59,14 @@ class Flatten(Layer):
         self.order: Literal["HWC", "CHW"] = order
 
     def call(self, x: Any) -> Array:
-        return pointwise.flatten(x, self.order)
+        row = pointwise.flatten(x, self.order)
+        if not row.size:
+            self.compute_output_shape(np.shape(x))
+        return row
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
-        batch, *rest = self.as_input_shape(input_shape)
+        shape = batch, *rest = self.as_input_shape(input_shape)
+        check_pixels(self.name, shape, shape, "")
         return batch, product(rest)
 
 
@@ -115,8 +119,8 @@ class UpSampling2D(_Images):
     def __init__(
         self,
         size: int | Sequence[int] = 2,
-        interpolation: Literal["nearest", "bilinear"] = "nearest",
         *,
+        interpolation: Literal["nearest", "bilinear"] = "nearest",
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
@@ -145,12 +149,15 @@ class ZeroPadding2D(_Images):
         self.padding = _as_pads(padding, "padding")
 
     def call(self, x: Any) -> Array:
+        if 0 in np.shape(x):
+            self.compute_output_shape(np.shape(x))
         return images.pad2d(x, self.padding)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
-        batch, height, width, channels = self.as_input_shape(input_shape)
+        shape = batch, height, width, channels = self.as_input_shape(input_shape)
         vertical, horizontal = self.padding
-        return batch, _grown(height, sum(vertical)), _grown(width, sum(horizontal)), channels
+        grown = _grown(height, sum(vertical)), _grown(width, sum(horizontal))
+        return check_pixels(self.name, shape, (batch, *grown, channels), "")
 
 
 class Cropping2D(_Images):
@@ -179,17 +186,21 @@ class Cropping2D(_Images):
 
 
 class Dropout(Layer):
-    """What training drops at random, inference keeps: x itself, in any shape.
+    """What training drops at random, inference keeps: x itself, in any shape. seed, Keras's, is not used.
 
     >>> Dropout(0.5)([1.0, 2.0]).tolist()
     [1.0, 2.0]
     """
 
-    def __init__(self, rate: float = 0.5, *, name: str | None = None) -> None:
+    def __init__(self, rate: float = 0.5, *, seed: int | None = None, name: str | None = None) -> None:
         super().__init__(name=name)
         self.rate = as_real(rate, "rate")
         if not 0 <= self.rate <= 1:
             raise ValueError(f"rate must lie between 0 and 1; got {shown(rate)}")
+        if seed is not None:
+            as_int(seed, "seed", minimum=-(2**31))
+        elif self.rate > 0:
+            initializers.spend_seed()
 
     def call(self, x: Any) -> Array:
         return as_operand(x, "x")
@@ -205,6 +216,6 @@ def _as_pads(value: Any, name: str) -> Pads:
 
 
 def _grown(size: int | None, amount: int) -> int | None:
-    if size is not None and size + amount < 0:
+    if size is not None and amount <= 0 and size + amount < bool(amount):
         raise ValueError(f"cropping takes {-amount} from a size of {size}: nothing would be left")
     return None if size is None else size + amount

@@ -199,6 +199,8 @@ typedef struct {
     int largest;
 } Window;
 
+#include "steps_table.h"
+
 typedef struct {
     const char *isa;
     int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
@@ -216,6 +218,7 @@ typedef struct {
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
     void (*softmax)(const void *x, void *out, int64_t rows, int64_t columns);
     void (*pool)(const Window *);
+    StepKernels steps;
     /* multiply-adds on registers only, `rounds` times: the machine's own peak, for the benchmarks; returns how many operations */
     double (*peak)(int64_t rounds);
 } Table;

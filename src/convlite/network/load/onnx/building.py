@@ -71,7 +71,7 @@ class Builder:
     def derived(self, array: Array, source: str, *what: Any) -> str:
         """A constant made from the constant `source` by `what`; asked for again, the same one.
 
-        Transposed weights stay views of the file's: whoever packs them copies them once (500 MB of VGG-16 load
+        Transposed weights stay views of the file: whoever packs them copies them (VGG-16, 500 MB, loads
         in 3 s instead of 17).
         """
         key = (source, *what)

@@ -19,6 +19,8 @@ from .translation import Refusals, Scope, add_constants, declared, names_of, tra
 
 __all__ = ["read_onnx"]
 
+_LONG = 40  # characters of a formula for a size
+
 MOST_UNFOLDED = (
     50_000  # nodes beside three times the file's own: only files made to unfold without end have more
 )
@@ -181,11 +183,12 @@ def _outputs(scope: Scope, proto: Any) -> list[Value]:
 
 
 def _output_shape(name: str, fact: Fact, stated: Sequence[int | str | None] | None) -> tuple[Dim, ...] | None:
-    """What was inferred, before what the file states (which exporters leave stale)."""
+    """What was inferred, unless it is a long formula, before what the file states: that may be stale."""
     if fact.shape is None:
         return None if stated is None else _free_sizes(name, stated)
     sizes: list[int | str | None] = []
     for axis, size in enumerate(fact.shape):
         told = stated[axis] if stated is not None and len(stated) == len(fact.shape) else None
-        sizes.append(told if size is None else size)
+        unwieldy = isinstance(size, str) and len(size) > _LONG and isinstance(told, str)
+        sizes.append(told if size is None or unwieldy else size)
     return _free_sizes(name, sizes)
