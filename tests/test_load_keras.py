@@ -62,7 +62,7 @@ CASES: dict[str, tuple[tuple[int, ...], Any]] = {
     "transpose 1d": (SEQUENCE, lambda: L.Conv1DTranspose(5, 4, strides=2, padding="same")),
     "dense": (VECTOR, lambda: L.Dense(4, activation="softmax")),
     "dense of images": (IMAGE, lambda: L.Dense(4, activation="elu")),
-    "einsum dense": (SEQUENCE, lambda: L.EinsumDense("abc,cd->abd", output_shape=(None, 7), bias_axes="d")),
+    "einsum dense": (SEQUENCE, lambda: L.EinsumDense("abc,ce->abe", output_shape=(None, 7), bias_axes="e")),
     "batch norm": (IMAGE, lambda: L.BatchNormalization()),
     "batch norm axis 1": (IMAGE, lambda: L.BatchNormalization(axis=1, scale=False)),
     "layer norm": (IMAGE, lambda: L.LayerNormalization()),
