@@ -57,6 +57,34 @@ class Network:
         network._executor = Executor(graph)
         return network
 
+    @classmethod
+    def from_keras(cls, model: Any, *, layout: str | None = None) -> Network:
+        """A network of a live Keras model, Keras 3 or tf_keras: functional, Sequential, nested.
+
+        model: the model; its weights are copied. layout: as for the class.
+        Returns a network that computes `model(x, training=False)` in float32.
+        Raises ValueError naming every layer that is not supported, TypeError where model is no Keras model.
+        """
+        from .load.keras import from_keras
+
+        return cls(from_keras(model), layout=layout)
+
+    @classmethod
+    def from_torch(
+        cls, module: Any, example_inputs: Any, *, layout: str | None = None, **options: Any
+    ) -> Network:
+        """A network of a live PyTorch module, through PyTorch's own export to ONNX.
+
+        module: a `torch.nn.Module`; it is exported in eval mode and left in its own. example_inputs: a
+        tensor, or a tuple of them, for one call; axis 0 of each is free. layout: as for the class. options:
+        `input_names`, `dynamic_axes` and `opset`, as torch.onnx.export takes them.
+        Raises ValueError where the module cannot be exported or what is exported is not supported,
+        ImportError without torch and onnx.
+        """
+        from .load.torch import from_torch
+
+        return cls(from_torch(module, example_inputs, **options), layout=layout)
+
     @property
     def graph(self) -> Graph:
         """The graph that runs, after all passes; `print(net.graph)` shows it."""
