@@ -550,3 +550,8 @@ def test_a_layer_equals_the_operation_bit_for_bit(dtype: np.dtype) -> None:
         x, layer.kernel, strides=(2, 1), padding="same", dilations=(1, 2), groups=2, activation="relu"
     )
     np.testing.assert_array_equal(layer(x), want)
+
+
+def test_a_normalization_by_given_numbers_takes_either_dtype(dtype: np.dtype) -> None:
+    y = layers.Normalization(mean=[1.0, 2.0], variance=4.0)(np.array([[3.0, 8.0]], dtype))
+    np.testing.assert_array_equal(y, np.array([[1.0, 3.0]], dtype), strict=True)

@@ -118,9 +118,9 @@ class Layer(abc.ABC):
         return self.call(x)
 
     def _first_operand(self, x: npt.ArrayLike) -> Array:
-        """The array that x is, of the layer's dtype."""
+        """The array that x is, of the dtype of the layer's weights, where it has any."""
         array, dtype = as_operand(x, "x"), getattr(self, "dtype", None)
-        if dtype is not None and array.dtype != dtype:
+        if self._own_names() and dtype is not None and array.dtype != dtype:
             self.compute_output_shape((None, *array.shape[1:]))  # what is wrong with its shape comes first
             raise mixed_dtypes(x, "x", array.dtype, dtype, (f"the layer {self.name}", None))
         return array
