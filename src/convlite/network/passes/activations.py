@@ -102,6 +102,8 @@ def _same_shape(editor: Editor, a: str, b: str) -> bool:
 
 def _factors(editor: Editor, name: str, found: list[str], depth: int = 0) -> float:
     """The factors of a product, into `found`; the constant among them, as the result."""
+    if (value := editor.scalar(name)) is not None:
+        return value
     inner, constant = _scaled(editor, name)
     node = _inner(editor, inner, "mul")
     if node is None or depth > 3 or node.attributes.get("activation") is not None or _is_gate(editor, node):

@@ -447,25 +447,26 @@ def _reshape(editor: Editor, number: int) -> bool:
         return False
     # groups: (axes of the transposed x, axes of the result), in order; each must be one run of axes of x
     places = []
+    inside = list(range(len(perm)))  # what is left to x: axes of one run in another order
     for axes, results in groups:
         run = [perm[axis] for axis in axes]
-        if run != list(range(run[0], run[0] + len(run))):
+        first = min(run)
+        if sorted(run) != list(range(first, first + len(run))):
             return False
-        places.append((run[0], results))
+        inside[first : first + len(run)] = run
+        places.append((first, results))
     order = [results for _, results in sorted(places, key=lambda place: place[0])]
     flat = [axis for results in order for axis in results]
+    if flat == sorted(flat) and inside != sorted(inside):
+        return False  # a shuffle of channels: nothing of it can go on
     target = _reshape_target(tuple(after[axis] for axis in flat))
     if target is None:
         return False
     sizes = editor.add_constant(f"{output}.shape", np.array(target, np.int64))
-    return _finish(
-        editor,
-        number,
-        inverse(tuple(flat)),
-        kind="reshape",
-        inputs=(source, sizes),
-        attributes={"allowzero": False},
-    )
+    attributes = {"allowzero": False}
+    inputs = (_transpose(editor, source, tuple(inside), node.label), sizes)
+    outer = inverse(tuple(flat))
+    return _finish(editor, number, outer, kind="reshape", inputs=inputs, attributes=attributes)
 
 
 def factor_groups(
