@@ -27,6 +27,13 @@ def interpreted(graph: Any, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray
     return interpret(graph, inputs)
 
 
+def executed(graph: Any, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    from convlite.network.network import Network
+
+    outputs = Network(graph)(*inputs)
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
 class Refusal(Exception):
     """The importer refuses the model: honest where the reason names what is not supported."""
 
