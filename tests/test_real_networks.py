@@ -1,4 +1,4 @@
-"""Trained networks, of the kinds that packages ship: the numbers of their own runtimes, within the stated error.
+"""Trained networks, of the kinds that packages ship, give the numbers of their own runtimes.
 
 CONVLITE_MODELS names the folder that `bash .ci/models FOLDER` filled; without it the tests are skipped aloud.
 """
