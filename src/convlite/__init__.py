@@ -21,8 +21,6 @@ from ._precision import get_precision, precision, set_precision
 from ._threads import get_num_threads, num_threads, set_num_threads
 from .activations import activate
 from .explain import explain
-from .images import pad1d, pad2d, resize1d, resize2d, upsample2d
-from .normalization import group_norm, instance_norm, layer_norm, lrn, rms_norm, unit_norm
 from .ops import (
     conv1d,
     conv1d_transpose,
@@ -77,19 +75,21 @@ from .pooling import (
     max_pool1d,
     max_pool2d,
 )
-from .shuffles import (
-    channel_shuffle,
-    depth_to_space,
-    extract_patches,
-    pixel_shuffle,
-    pixel_unshuffle,
-    space_to_depth,
-)
 
 if TYPE_CHECKING:
     from . import convert, initializers, layers, reference
+    from .images import pad1d, pad2d, resize1d, resize2d, upsample2d
     from .network.load import load
     from .network.network import Network
+    from .normalization import group_norm, instance_norm, layer_norm, lrn, rms_norm, unit_norm
+    from .shuffles import (
+        channel_shuffle,
+        depth_to_space,
+        extract_patches,
+        pixel_shuffle,
+        pixel_unshuffle,
+        space_to_depth,
+    )
 
 __all__ = [
     # the operations
@@ -122,6 +122,13 @@ _LAZY = {
     "reference": "reference",
     "load": "network.load:load",
     "Network": "network.network:Network",
+    **{name: f"images:{name}" for name in ("pad1d", "pad2d", "resize1d", "resize2d", "upsample2d")},
+    **{
+        f"{name}_norm": f"normalization:{name}_norm" for name in ("group", "instance", "layer", "rms", "unit")
+    },
+    "lrn": "normalization:lrn",
+    **{name: f"shuffles:{name}" for name in ("channel_shuffle", "depth_to_space", "extract_patches")},
+    **{name: f"shuffles:{name}" for name in ("pixel_shuffle", "pixel_unshuffle", "space_to_depth")},
 }
 
 
