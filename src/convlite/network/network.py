@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,7 @@ from ..layers.progress import Progress, reporting
 from .executor import Executor
 from .graph import Array, Graph, Value, described_shape
 from .passes import channels_last_ends, optimised
-
-if TYPE_CHECKING:
-    from .profile import Profile
+from .profile import Profile
 
 __all__ = ["Network"]
 

@@ -6,13 +6,10 @@ import importlib
 import os
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ...arguments import shown
-
-if TYPE_CHECKING:
-    from ..graph import Graph
-    from ..network import Network
+from ..graph import Graph
+from ..network import Network
 
 __all__ = ["READERS", "load"]
 
