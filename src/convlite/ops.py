@@ -1,7 +1,8 @@
 """The operations: NHWC arrays in, a new NHWC array (or `out`) back.
 
 Shapes: N images, H x W pixels, C channels; kernels are kh x kw. dtypes: float32 or float64, the same for all
-operands of a call. In place of `kernel` each accepts a PackedKernel. Subnormal numbers count as zeros.
+operands of a call. In place of `kernel` each accepts a PackedKernel. Subnormal numbers count as zeros in the
+operations of this module; docs/same-bits.md lists the others.
 Common arguments:
 
     strides, dilations   int, (h, w), or TensorFlow's [1, h, w, 1]
