@@ -263,7 +263,7 @@ TRANSPOSE = PackedKernel(numbered(3, 3, 4, 4), "conv2d_transpose")
         (lambda: cl.conv1d(X[0], PackedKernel(numbered(3, 3, 4, 4))), ValueError,
          "kernel must be packed from (1, kw, in, out) for a 1-D operation; got (3, 3, 4, 4)"),
         (lambda: cl.conv2d(X.astype(np.float64), PackedKernel(numbered(3, 3, 4, 4))), TypeError,
-         "kernel is float32 but x is float64: convlite casts nothing silently; write x.astype(np.float32)"),
+         "x is float64 but kernel is float32: convlite casts nothing silently; write x.astype(np.float32)"),
         (lambda: cl.conv2d(X, PackedKernel(numbered(3, 3, 2, 4), groups=2)), ValueError,
          "kernel was packed for strides=(1, 1), dilations=(1, 1), groups=2; "
          "this call has strides=(1, 1), dilations=(1, 1), groups=1"),
