@@ -25,7 +25,6 @@ NOTHING = {
     "max pool",
     "average pool",
     "activation",
-    "slopes",
     "softmax",
     "few rows/array",
 }  # need no memory of the core
