@@ -31,6 +31,7 @@ smartquotes = False  # quotes in the text are those of code: padding="same"
 html_theme = "furo"
 html_title = f"convlite {release}"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False
@@ -51,9 +52,11 @@ nitpicky = True
 # Types in signatures that have no page of their own: Python's, NumPy's, and aliases (api/index.md).
 nitpick_ignore_regex = [
     ("py:class", r"(numpy|np|collections|typing|typing_extensions|os|datetime)\..*"),
+    ("py:class", r"convlite\.network\.graph\.Graph"),
     (
         "py:class",
-        "Array|ArrayLike|DTypeLike|Kernel|Operation|Order|Pair|PathLike|Precision|Progress|Shape|Sizes|Spec|Self",
+        "Array|ArrayLike|Coordinates|DTypeLike|Interpolation|Kernel|Method|(shuffles\\.)?Mode|NearestMode|Operation|Order|"
+        "Dim|Pair|PathLike|Policy|Precision|Profile|Progress|Rename|Shape|Sizes|Spec|Self",
     ),
     ("py:class", "Any|Callable|Iterable|Iterator|Literal|Mapping|Sequence"),
 ]

@@ -1,19 +1,28 @@
-"""The tables and figures of the pages: from the README's table, from explain, and from the committed results.
+"""The tables and figures of the pages: from the README's table, from explain, from the readers' tables
+of operators, and from the committed results.
 
 No number of these is typed.
 """
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import readme_table
 
+import convlite.network.load.keras.model
+import convlite.network.load.onnx.operators
+import convlite.network.load.tflite.operators  # noqa: F401, these register what they read
 from convlite._equivalents import equivalents
 from convlite.bench import picture
 from convlite.bench.report import rows, summary, table
 from convlite.explain import resolve
+from convlite.network.load.keras.call import LAYERS
+from convlite.network.load.onnx import NEWEST, OLDEST
+from convlite.network.load.onnx import OPERATORS as ONNX
+from convlite.network.load.tflite import OPERATORS as TFLITE
 
 ROOT = Path(__file__).parents[1]
 FRAMEWORKS = ("TensorFlow", "Keras 3", "PyTorch", "ONNX")
@@ -97,11 +106,35 @@ def call(name: str, framework: str) -> str:
     return "\n".join(["```python", *code, "```", "", *notes, ""])
 
 
+def supported_onnx() -> str:
+    """The table of ONNX's operators that are read, by domain and name, with the versions of their set."""
+    out = [
+        f"{len(ONNX)} operators. Of ONNX's own domain, versions {OLDEST} to {NEWEST} of the operator set are read;",
+        f'{OLDEST} under "since" means that or older.',
+        "",
+        "| operator | domain | since | until |",
+        "| --- | --- | --- | --- |",
+    ]
+    for (domain, name), one in sorted(ONNX.items()):
+        until = "" if one.until == float("inf") else f"{one.until:.0f}"
+        out.append(f"| `{name}` | {domain or 'ai.onnx'} | {one.since} | {until} |")
+    return "\n".join(out) + "\n"
+
+
+def supported_names(names: Iterable[str], what: str) -> str:
+    """A sentence that counts, and the names in alphabetical order."""
+    listed = sorted(names)
+    return f"{len(listed)} {what}: {', '.join(f'`{name}`' for name in listed)}.\n"
+
+
 def write(directory: Path) -> None:
     """Write every table as Markdown."""
     data = results()
     picture.draw(data, directory / "speed.png")
     made = {"speed.md": readme_table.block(data), "every-shape.txt": table(data)}
+    made["supported-onnx.md"] = supported_onnx()
+    made["supported-tflite.md"] = supported_names(TFLITE, "operators")
+    made["supported-keras.md"] = supported_names(LAYERS, "layers and operations (`ops.`)")
     for framework in FRAMEWORKS:
         short = framework.split()[0].lower()
         made[f"operations-{short}.md"] = operations(framework)

@@ -219,7 +219,7 @@ def exponential(x: ArrayLike) -> Array:
 
 
 def softsign(x: ArrayLike) -> Array:
-    """Return x / (1 + |x|); float32 or float64, any shape.
+    """Return `x / (1 + |x|)`; float32 or float64, any shape.
 
     Examples:
         >>> import numpy as np, convlite as cl

@@ -95,7 +95,7 @@ class Network:
 
     @property
     def inputs(self) -> tuple[Value, ...]:
-        """The inputs in the file's order: name, dtype, shape (a name stands for a free size)."""
+        """The inputs in the file's order; each has name, dtype, shape (a name stands for a free size)."""
         return self.graph.inputs
 
     @property
