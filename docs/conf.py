@@ -55,8 +55,8 @@ nitpick_ignore_regex = [
     ("py:class", r"convlite\.network\.graph\.Graph"),
     (
         "py:class",
-        "Array|ArrayLike|Coordinates|DTypeLike|Interpolation|Kernel|Method|(shuffles\\.)?Mode|NearestMode|Operation|Order|"
-        "Dim|Pair|PathLike|Policy|Precision|Profile|Progress|Rename|Shape|Sizes|Spec|Self",
+        "Array|ArrayLike|Coordinates|DTypeLike|Dim|Interpolation|Kernel|Method|(shuffles\\.)?Mode|NearestMode|"
+        "Operation|Order|Pair|PathLike|Policy|Precision|Profile|Progress|Rename|Shape|Sizes|Spec|Self",
     ),
     ("py:class", "Any|Callable|Iterable|Iterator|Literal|Mapping|Sequence"),
 ]

@@ -12,7 +12,9 @@ from typing import Any
 
 import readme_table
 
-import convlite.network.load.keras.model
+import convlite.network.load.keras.layers
+import convlite.network.load.keras.operations
+import convlite.network.load.keras.recurrent
 import convlite.network.load.onnx.operators
 import convlite.network.load.tflite.operators  # noqa: F401, these register what they read
 from convlite._equivalents import equivalents
@@ -109,8 +111,8 @@ def call(name: str, framework: str) -> str:
 def supported_onnx() -> str:
     """The table of ONNX's operators that are read, by domain and name, with the versions of their set."""
     out = [
-        f"{len(ONNX)} operators. Of ONNX's own domain, versions {OLDEST} to {NEWEST} of the operator set are read;",
-        f'{OLDEST} under "since" means that or older.',
+        f"{len(ONNX)} operators. Of ONNX's own domain, versions {OLDEST} to {NEWEST} of the operator set",
+        f'are read; {OLDEST} under "since" means that or older.',
         "",
         "| operator | domain | since | until |",
         "| --- | --- | --- | --- |",
@@ -124,6 +126,7 @@ def supported_onnx() -> str:
 def supported_names(names: Iterable[str], what: str) -> str:
     """A sentence that counts, and the names in alphabetical order."""
     listed = sorted(names)
+    assert listed, f"no {what} are registered"
     return f"{len(listed)} {what}: {', '.join(f'`{name}`' for name in listed)}.\n"
 
 
