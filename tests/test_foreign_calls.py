@@ -110,5 +110,5 @@ def test_a_subclass_with_annotations_that_are_not_there_takes_any_keyword() -> N
             return x
 
     assert Mine(name="mine", trainable=False).name == "mine"
-    with pytest.raises(TypeError, match=r"^Mine has no argument 'nane'"):
-        Mine(nane="mine")
+    with pytest.raises(TypeError, match=r"^Mine has no argument 'labell'"):
+        Mine(labell="mine")
