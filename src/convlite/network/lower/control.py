@@ -8,6 +8,7 @@ from ..graph import Array, Graph, Node
 from ..kinds.control import Runner, branched, looped, scanned
 from ..kinds.record import Arrays
 from ..program import Frame, Lowered, Lowering
+from .generic import own
 from .table import rule
 
 _WAYS: dict[str, Callable[[Node, Arrays, Runner], tuple[Array, ...]]] = {
@@ -41,7 +42,8 @@ def control(node: Node, low: Lowering) -> Lowered:
         arrays = [frame[slot] if slot >= 0 else None for slot in reads]
         for slot, result in zip(writes, way(node, arrays, inside), strict=False):
             if slot >= 0:
-                frame[slot] = result
+                frame[slot] = own(result, arrays)  # a loop of no turns hands on what it was given
+                arrays.append(frame[slot])
 
     used = tuple(slot for slot in reads if slot >= 0)
     return Lowered(run, used, tuple(slot for slot in writes if slot >= 0), loose=True, how=node.kind)
