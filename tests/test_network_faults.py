@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -151,3 +153,83 @@ def test_frames_hold_no_results() -> None:
     net(numbers(0, 3))
     (program,) = net._executor._programs.values()
     assert all(slot is None for frame in program._frames for slot in frame)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "affine", "dense", "layer_norm", "reshape", "reduce_mean"])
+def test_a_scan_over_the_second_axis(kind: str) -> None:
+    """What its body is given are slices that do not lie in one piece."""
+    constants: dict[str, Any] = {"k": numbers(1, 4, 4), "o": numbers(2, 4), "n": np.array([-1])}
+    how: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+        "softmax": (("e",), {"axis": -1}),
+        "affine": (("e", "o", "o"), {"activation": ("relu",)}),
+        "dense": (("e", "k", "o"), {"activation": None}),
+        "layer_norm": (("e", "o", "o"), {"axis": -1, "epsilon": 0.1}),
+        "reshape": (("e", "n"), {"allowzero": False}),
+        "reduce_mean": (("e", "n"), {"keepdims": True, "noop_with_empty_axes": False}),
+    }
+    inputs, attributes = how[kind]
+    used = {name: constants[name] for name in inputs if name in constants}
+    body = Graph.of([value("e", 3, 4)], [Value("r", F, None)], [Node(kind, inputs, ("r",), attributes)], used)
+    ways = {"body": body, "states": 0, "input_axes": (2,), "input_reversed": (False,)}
+    ways |= {"output_axes": (0,), "output_reversed": (True,)}
+    graph = Graph.of([value("x", 3, 4, 5)], [Value("y", F, None)], [Node("scan", ("x",), ("y",), ways)])
+    agrees(graph, numbers(3, 3, 4, 5))
+
+
+@pytest.mark.parametrize("kind", ["relu", "softmax", "affine", "conv"])
+def test_inputs_that_are_not_aligned(kind: str) -> None:
+    memory = np.zeros(2 * 5 * 5 * 4 * 4 + 1, np.uint8)
+    x = memory[1:].view(F).reshape(2, 5, 5, 4)
+    x[...] = numbers(1, 2, 5, 5, 4)
+    inputs, attributes = {
+        "relu": (("x",), {}),
+        "softmax": (("x",), {"axis": -1}),
+        "affine": (("x", "s", "s"), {"activation": None}),
+        "conv": (("x", "k"), CONV),
+    }[kind]
+    constants = {"s": numbers(2, 4), "k": numbers(3, 3, 3, 4, 4)}
+    nodes = [Node(kind, inputs, ("y",), attributes)]
+    agrees(Graph.of([value("x", "N", 5, 5, 4)], [value("y", "N", 5, 5, 4)], nodes, constants), x)
+
+
+@pytest.mark.parametrize("kind", ["relu", "relu6", "clip", "max", "max_pool", "concat", "pad", "resize"])
+def test_numbers_that_are_not_finite(kind: str) -> None:
+    x = numbers(3, 2, 4, 5, 2)
+    x[0, 1, 2, 0], x[0, 3, 4, 1], x[1, 0, 0, 0], x[1, 2, 2] = np.inf, -np.inf, np.nan, np.inf
+    pooled = {"kernel": (2, 2), "strides": (1, 1), "padding": ((0, 1), (1, 0)), "dilations": (1, 1)}
+    inputs, attributes = {
+        "relu": (("x",), {}),
+        "relu6": (("x",), {}),
+        "clip": (("x", "low", "high"), {}),
+        "max": (("x", "c"), {}),
+        "max_pool": (("x",), {**pooled, "ceil_mode": False}),
+        "concat": (("x", "x"), {"axis": -1}),
+        "pad": (("x", "p"), {"mode": "edge"}),
+        "resize": (("x", "", "", "s"), RESIZE),
+    }[kind]
+    constants = {
+        "low": np.float32(-1), "high": np.float32(1), "c": np.float32([np.nan, 1]), "s": np.array([8, 10]),
+        "p": np.array([0, 1, 2, 0, 0, 1, 0, 0]),
+    }  # fmt: skip
+    nodes = [Node(kind, inputs, ("y",), attributes)]
+    agrees(Graph.of([value("x", "N", 4, 5, 2)], [Value("y", F, None)], nodes, constants), x)
+
+
+def test_programs_are_eight_and_release_lets_their_memory_go() -> None:
+    nodes = [Node("abs", ("x",), ("t",)), Node("softmax", ("t",), ("y",), {"axis": -1})]
+    net = cl.Network(Graph.of([value("x", "N", 4)], [value("y", "N", 4)], nodes))
+    for count in (*range(1, 30), 1):
+        x = numbers(count, count, 4)
+        np.testing.assert_allclose(net(x), interpret(net.graph, [x])[0], rtol=1e-5)
+        assert len(net._executor._programs) <= 8
+    arenas = [
+        weakref.ref(array.base if array.base is not None else array)
+        for program in net._executor._programs.values()
+        for frame in program._frames
+        for array in frame
+        if array is not None
+    ]
+    assert arenas
+    net.release()
+    gc.collect()
+    assert not any(arena() is not None for arena in arenas)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from ..graph import Array, Graph, Node
 from ..kinds.control import Runner, branched, looped, scanned
 from ..kinds.record import Arrays
@@ -36,7 +38,9 @@ def control(node: Node, low: Lowering) -> Lowered:
     writes = tuple(low.slot(name) if name else -1 for name in node.outputs)
 
     def inside(graph: Graph, arrays: Sequence[Array | None]) -> tuple[Array, ...]:
-        return executors[id(graph)].run([array for array in arrays if array is not None])
+        return executors[id(graph)].run(
+            [np.asarray(array, order="C") for array in arrays if array is not None]
+        )
 
     def run(frame: Frame) -> None:
         arrays = [frame[slot] if slot >= 0 else None for slot in reads]

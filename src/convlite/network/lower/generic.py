@@ -53,7 +53,7 @@ def later(node: Node, low: Lowering) -> Lowered:
     reads, writes = (tuple(low.slot(value.name) for value in part) for part in (values, outputs))
 
     def run(frame: Frame) -> None:
-        arrays = [np.ascontiguousarray(frame[slot]) for slot in reads]
+        arrays = [np.asarray(frame[slot], order="C") for slot in reads]
         for slot, result in zip(writes, executor.run(arrays), strict=True):
             frame[slot] = result
 
