@@ -56,6 +56,7 @@ class _Assembly:
         self.loose = {
             slot for _, part in lowered for slot in part.writes if part.loose or self.low.shapes[slot] is None
         }
+        self.shared: dict[int, int] = {}  # of a reshaped loose slot, the slot whose memory it shows
         waiting: dict[int, list[int]] = {}
         for new, old in self.source.items():
             if self.root(new) in self.loose:
@@ -66,6 +67,7 @@ class _Assembly:
             for new in waiting.get(slot, ()):
                 del self.source[new]
                 self.loose.add(new)
+                self.shared[new] = self.shared.get(slot, slot)
                 shape = self.low.shapes[new]
                 assert shape is not None
                 parts.append((node, Lowered(_reshape(slot, new, shape), (slot,), (new,), True, (), "view")))
@@ -85,11 +87,12 @@ class _Assembly:
         claimed: set[int] = set()
         for slot in self.outputs:
             root = self.root(slot)
-            if root not in written or root in claimed:
+            memory = self.shared.get(root, root)
+            if root not in written or memory in claimed:
                 copied.append(slot)
             elif root not in self.loose:
                 results.add(root)
-            claimed.add(root)
+            claimed.add(memory)
         return tuple(copied), results
 
     def _owned(self) -> set[int]:

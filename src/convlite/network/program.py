@@ -168,6 +168,8 @@ class Program:
         for step in self.steps:
             for slot in step.drop:
                 frame[slot] = None
+        for slot in self.outputs:  # what steps made themselves; no output lies in the arena
+            frame[slot] = self.template[slot]
         self._frames.append(frame)
 
     def _new_frame(self) -> Frame:

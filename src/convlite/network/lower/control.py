@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from ..graph import Array, Graph, Node
 from ..kinds.control import Runner, branched, looped, scanned
 from ..kinds.record import Arrays
 from ..program import Frame, Lowered, Lowering
+from .generic import own
 from .table import rule
 
 _WAYS: dict[str, Callable[[Node, Arrays, Runner], tuple[Array, ...]]] = {
@@ -35,13 +38,16 @@ def control(node: Node, low: Lowering) -> Lowered:
     writes = tuple(low.slot(name) if name else -1 for name in node.outputs)
 
     def inside(graph: Graph, arrays: Sequence[Array | None]) -> tuple[Array, ...]:
-        return executors[id(graph)].run([array for array in arrays if array is not None])
+        return executors[id(graph)].run(
+            [np.asarray(array, order="C") for array in arrays if array is not None]
+        )
 
     def run(frame: Frame) -> None:
         arrays = [frame[slot] if slot >= 0 else None for slot in reads]
         for slot, result in zip(writes, way(node, arrays, inside), strict=False):
             if slot >= 0:
-                frame[slot] = result
+                frame[slot] = own(result, arrays)  # a loop of no turns hands on what it was given
+                arrays.append(frame[slot])
 
     used = tuple(slot for slot in reads if slot >= 0)
     return Lowered(run, used, tuple(slot for slot in writes if slot >= 0), loose=True, how=node.kind)

@@ -19,7 +19,7 @@ _KERNEL_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 def _packed(low: Lowering, name: str, kernel: Array, operation: str, **options: Any) -> PackedKernel:
     """The constant's packed kernel, made once for all programs of the network."""
-    key = (name, operation, tuple(sorted(options.items())))
+    key = (name, operation, kernel.shape, tuple(sorted(options.items())))
     held = low.packed.get(key)
     if held is None or held[0] is not low.constants[name]:
         held = low.packed[key] = (low.constants[name], PackedKernel(kernel, operation, **options))  # type: ignore[arg-type]

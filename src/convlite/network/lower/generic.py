@@ -9,7 +9,7 @@ from ..kinds import KINDS
 from ..program import Frame, Lowered, Lowering
 from .table import RULES, SHAPELESS
 
-__all__ = ["by_numpy", "lower_node"]
+__all__ = ["by_numpy", "lower_node", "own"]
 
 
 def lower_node(node: Node, low: Lowering) -> Lowered:
@@ -26,7 +26,7 @@ def lower_node(node: Node, low: Lowering) -> Lowered:
     return by_numpy(node, low)
 
 
-def _own(result: Array, arrays: list[Array | None]) -> Array:
+def own(result: Array, arrays: list[Array | None]) -> Array:
     """The result, copied where it looks at an operand's memory: that is written over when it is free."""
     if any(array is not None and np.may_share_memory(result, array) for array in arrays):
         return np.array(result, order="C")
@@ -53,7 +53,7 @@ def later(node: Node, low: Lowering) -> Lowered:
     reads, writes = (tuple(low.slot(value.name) for value in part) for part in (values, outputs))
 
     def run(frame: Frame) -> None:
-        arrays = [np.ascontiguousarray(frame[slot]) for slot in reads]
+        arrays = [np.asarray(frame[slot], order="C") for slot in reads]
         for slot, result in zip(writes, executor.run(arrays), strict=True):
             frame[slot] = result
 
@@ -70,7 +70,8 @@ def by_numpy(node: Node, low: Lowering) -> Lowered:
         arrays: list[Array | None] = [frame[slot] if slot >= 0 else None for slot in reads]
         for slot, result in zip(writes, compute(node, arrays), strict=False):
             if slot >= 0:
-                frame[slot] = _own(result, arrays)
+                frame[slot] = own(result, arrays)
+                arrays.append(frame[slot])  # nor may two results share memory
 
     used = tuple(slot for slot in reads if slot >= 0)
     return Lowered(run, used, tuple(slot for slot in writes if slot >= 0), loose=True, how="NumPy")

@@ -31,6 +31,8 @@ def resize(node: Node, low: Lowering) -> Lowered | None:
     attributes = node.attributes
     if len(shape) not in (3, 4) or low.facts[x].dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         return None
+    if attributes["keep_aspect_ratio_policy"] != "stretch":  # the axes hang together
+        return None
     if attributes["coordinates"] == "tf_crop_and_resize" or shape[0] != found[0] or shape[-1] != found[-1]:
         return None
     if 0 in shape or 0 in found or max(*shape[1:-1], *found[1:-1]) > _LARGEST:
@@ -38,7 +40,8 @@ def resize(node: Node, low: Lowering) -> Lowered | None:
     scales = low.constants.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
     if len(node.inputs) > 2 and node.inputs[2] and scales is None:
         return None
-    axes = [int(axis) % len(shape) for axis in attributes["axes"]]
+    named = attributes["axes"]
+    axes = list(range(len(shape))) if named is None else [int(axis) % len(shape) for axis in named]
     options = tuple((key, value) for key, value in sorted(attributes.items()) if key != "axes")
     dtype = low.facts[x].dtype
     assert dtype is not None

@@ -42,7 +42,9 @@ def _clip(editor: Editor, number: int, node: Node) -> None:
         return
     low = editor.scalar(names[0]) if names[0] else -math.inf
     high = editor.scalar(names[1]) if names[1] else math.inf
-    if (low == 0 and high in (6, math.inf)) or (low == 0 and high is not None and high >= 3e38):
+    dtype = editor.facts[node.outputs[0]].dtype
+    most = float(np.finfo(dtype).max) if dtype is not None and dtype.kind == "f" else math.inf
+    if low == 0 and high is not None and (high == 6 or high >= most):  # the largest number is no bound
         kind = "relu6" if high == 6 else "relu"
         editor.change(number, kind=kind, inputs=node.inputs[:1], attributes={})
 
@@ -70,16 +72,18 @@ def _inner(editor: Editor, name: str, *kinds: str) -> Node | None:
     return node if node is not None and node.kind in kinds else None
 
 
-def _scaled(editor: Editor, name: str) -> tuple[str, float]:
-    """(x, c) where the value is x*c with a constant c; (name, 1) for all else."""
+def _scaled(editor: Editor, name: str, stop: str = "") -> tuple[str, float]:
+    """(x, c) where the value is x*c with a constant c; (name, 1) for all else, and where name is `stop`."""
+    if name == stop:
+        return name, 1.0
     node = _inner(editor, name, "mul", "div")
     if node is not None and node.attributes.get("activation") is None:
         a, b = node.inputs
         if (value := editor.scalar(b)) is not None and value != 0 and _same_shape(editor, a, name):
-            inner, factor = _scaled(editor, a)
+            inner, factor = _scaled(editor, a, stop)
             return inner, factor * (value if node.kind == "mul" else 1 / value)
         if node.kind == "mul" and (value := editor.scalar(a)) is not None and _same_shape(editor, b, name):
-            inner, factor = _scaled(editor, b)
+            inner, factor = _scaled(editor, b, stop)
             return inner, factor * value
     return name, 1.0
 
@@ -100,49 +104,44 @@ def _same_shape(editor: Editor, a: str, b: str) -> bool:
     return editor.shape(a) is not None and editor.shape(a) == editor.shape(b)
 
 
-def _factors(editor: Editor, name: str, found: list[str], depth: int = 0) -> float:
-    """The factors of a product, into `found`; the constant among them, as the result."""
-    if (value := editor.scalar(name)) is not None:
-        return value
-    inner, constant = _scaled(editor, name)
-    node = _inner(editor, inner, "mul")
-    if node is None or depth > 3 or node.attributes.get("activation") is not None or _is_gate(editor, node):
-        found.append(inner)
-        return constant
-    for operand in node.inputs:
-        constant *= _factors(editor, operand, found, depth + 1)
-    return constant
-
-
-def _is_gate(editor: Editor, node: Node) -> bool:
-    """Whether the operands differ in shape: no activation has that."""
-    return not _same_shape(editor, *node.inputs)
+def _splits(editor: Editor, name: str, depth: int = 0) -> list[tuple[float, tuple[str, ...]]]:
+    """The ways to see a value as constant * (at most two factors), itself the first; factors may be products
+    in turn."""
+    value = editor.scalar(name)
+    if value is not None:
+        return [(value, ())]
+    found: list[tuple[float, tuple[str, ...]]] = [(1.0, (name,))]
+    node = _inner(editor, name, "mul", "div")
+    if node is None or depth > 4 or node.attributes.get("activation") is not None:
+        return found
+    a, b = node.inputs
+    if any(editor.scalar(operand) is None and not _same_shape(editor, operand, name) for operand in (a, b)):
+        return found  # a gate, say: no activation has operands of two shapes
+    if node.kind == "div":
+        divisor = editor.scalar(b)
+        parts = _splits(editor, a, depth + 1) if divisor else []
+        return found + [(constant / divisor, factors) for constant, factors in parts if divisor]
+    for first, left in _splits(editor, a, depth + 1):
+        for second, right in _splits(editor, b, depth + 1):
+            if len(left) + len(right) <= 2:
+                found.append((first * second, left + right))
+    return found
 
 
 def _product(editor: Editor, number: int, node: Node) -> None:
     """x*sigmoid(x), x*hard_sigmoid(x), c*x*(1 + erf(x/sqrt 2)), c*x*(1 + tanh(...)), x*tanh(softplus(x))."""
-    if not editor.is_float(node.outputs[0]) or node.attributes.get("activation") is not None:
+    output = node.outputs[0]
+    if not editor.is_float(output) or node.attributes.get("activation") is not None:
         return
-    factors: list[str] = []
-    if node.kind == "div":
-        value = editor.scalar(node.inputs[1])
-        if not value:
-            return
-        constant = _factors(editor, node.inputs[0], factors) / value
-    else:
-        constant = 1.0
-        for operand in node.inputs:
-            constant *= _factors(editor, operand, factors)
-    if len(factors) != 2:
-        return
-    for x, gate in (factors, factors[::-1]):
-        if not _same_shape(editor, x, node.outputs[0]):
+    for constant, factors in _splits(editor, output):
+        if len(factors) != 2:
             continue
-        name = _gate(editor, x, gate, constant)
-        if name is not None:
-            kind, attributes = name
-            editor.change(number, kind=kind, inputs=(x,), attributes=attributes)
-            return
+        for x, gate in (factors, factors[::-1]):
+            name = _gate(editor, x, gate, constant) if _same_shape(editor, x, output) else None
+            if name is not None:
+                kind, attributes = name
+                editor.change(number, kind=kind, inputs=(x,), attributes=attributes)
+                return
 
 
 def _gate(editor: Editor, x: str, gate: str, constant: float) -> tuple[str, dict[str, object]] | None:
@@ -174,7 +173,7 @@ def _gate(editor: Editor, x: str, gate: str, constant: float) -> tuple[str, dict
         inside = editor.producer(inner) if close(shift, 1) else None
         if inside is None:
             return None
-        argument, factor = _scaled(editor, inside.inputs[0])
+        argument, factor = _scaled(editor, inside.inputs[0], x)
         if inside.kind == "erf" and argument == x and close(factor, math.sqrt(0.5)):
             return "gelu", {"approximate": False}
         if inside.kind == "tanh" and close(factor, math.sqrt(2 / math.pi)) and _is_cubic(editor, argument, x):
@@ -195,19 +194,18 @@ def _is_cubic(editor: Editor, name: str, x: str) -> bool:
         if cube.kind == "pow":
             return cube.inputs[0] == x and editor.scalar(cube.inputs[1]) == 3
         found: list[str] = []
-        constant = sum(0 if name == x else 1 for name in _flat(editor, inner, found))
-        return constant == 0 and len(found) == 3
+        return _flat(editor, inner, x, found) == [x, x, x]
     return False
 
 
-def _flat(editor: Editor, name: str, found: list[str]) -> list[str]:
-    """The operands of a nest of multiplications."""
-    node = _inner(editor, name, "mul")
+def _flat(editor: Editor, name: str, x: str, found: list[str]) -> list[str]:
+    """The operands of a nest of multiplications, x for one of them."""
+    node = None if name == x else _inner(editor, name, "mul")
     if node is None or len(found) > 4:
         found.append(name)
     else:
         for operand in node.inputs:
-            _flat(editor, operand, found)
+            _flat(editor, operand, x, found)
     return found
 
 

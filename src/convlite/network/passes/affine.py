@@ -83,8 +83,11 @@ def _absorb(editor: Editor, number: int, node: Node) -> None:
         channels = _channels(editor, source)
         if channels is None or editor.shape(inner[0]) != editor.shape(source):
             return
-        first = (np.broadcast_to(inner[1], channels) * scale).astype(dtype)
-        second = (np.broadcast_to(inner[2], channels) * scale + offset).astype(dtype)
+        with np.errstate(over="ignore", under="ignore"):
+            first = (np.broadcast_to(inner[1], channels) * scale).astype(dtype)
+            second = (np.broadcast_to(inner[2], channels) * scale + offset).astype(dtype)
+        if not _representable(np.broadcast_to(inner[1], channels) * scale, first, second):
+            return
         names = tuple(
             editor.add_constant(f"{output}.{what}", np.broadcast_to(vector, channels))
             for what, vector in (("scale", first), ("offset", second))
@@ -97,6 +100,13 @@ def _absorb(editor: Editor, number: int, node: Node) -> None:
     editor.remove(number)
     editor.change(
         place, kind=changed.kind, inputs=changed.inputs, outputs=(output,), attributes=changed.attributes
+    )
+
+
+def _representable(exact: Array, rounded: Array, added: Array) -> bool:
+    """Whether products neither overflow nor vanish, which the numbers of a chain need not do on their way."""
+    return bool(
+        np.isfinite(rounded).all() and np.isfinite(added).all() and not ((rounded == 0) & (exact != 0)).any()
     )
 
 
@@ -163,8 +173,10 @@ def _into_weights(
     else:
         wide = wide * scale
     total = offset if bias is None else bias.astype(np.float64) * scale + offset
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         arrays = {"kernel": wide.astype(dtype), "bias": total.astype(dtype)}
+    if not _representable(wide, *arrays.values()):
+        return None
     stem = node.outputs[0]
     names = [editor.add_constant(f"{stem}.{what}", array) for what, array in arrays.items()]
     return node.with_(inputs=(node.inputs[0], *names))

@@ -60,6 +60,7 @@ def _inline(editor: Editor, number: int, node: Node) -> None:
         editor.insert(inside.with_(inputs=inputs, outputs=outputs))
     for value, output in zip(branch.outputs, node.outputs, strict=False):
         if output:
-            editor.replace(output, names[value.name])
+            kept = editor.replace(output, names[value.name])
+            names = {inside: kept if name == names[value.name] else name for inside, name in names.items()}
     if number in editor.nodes and not any(editor.readers(name) for name in node.outputs if name):
         editor.sweep()

@@ -153,24 +153,25 @@ class Editor:
         self.insert(node, number)
         return node
 
-    def replace(self, old: str, new: str) -> None:
+    def replace(self, old: str, new: str) -> str:
         """Let everyone who reads `old` read `new`. The node that wrote `old` may then be dead.
 
         Where `old` is an output of the graph, the node that writes `new` writes `old` instead, since outputs
         keep their names; if that cannot be (new is an input, a constant, another output), an `identity`
-        stays.
+        stays. The name that the value of `new` has now.
         """
         for reader in self.readers(old):
             node = self.nodes[reader]
             self.change(reader, inputs=tuple(new if name == old else name for name in node.inputs))
         if old not in self.outputs:
-            return
+            return new
         writer = self._producer.get(old)
         if writer is not None:  # its output is nobody's now
             node = self.nodes[writer]
             if node.kind == "identity" and node.inputs == (new,):
-                return
+                return new
             spare = self.fresh(f"{old}.before")
+            self.facts[spare] = self.facts[old]
             self.change(writer, outputs=tuple(spare if name == old else name for name in node.outputs))
         if new in self._producer and new not in self.outputs:
             number = self._producer[new]
@@ -179,8 +180,9 @@ class Editor:
             for reader in self.readers(new):
                 inputs = self.nodes[reader].inputs
                 self.change(reader, inputs=tuple(old if name == new else name for name in inputs))
-        else:
-            self.insert(Node("identity", (new,), (old,)))
+            return old
+        self.insert(Node("identity", (new,), (old,)))
+        return new
 
     def sweep(self) -> None:
         """Remove the nodes whose outputs nobody reads, and the constants that are left alone."""

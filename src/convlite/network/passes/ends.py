@@ -30,17 +30,23 @@ def channels_last_ends(graph: Graph) -> Graph:
         else:
             inputs.append(value)
     outputs: list[Value] = []
+    done: dict[str, Value] = {}  # outputs may come twice
     for value in graph.outputs:
+        if value.name in done:
+            outputs.append(done[value.name])
+            continue
         last = editor.producer(value.name)
         rank = 0 if value.shape is None else len(value.shape)
         perm = (0, rank - 1, *range(1, rank - 1))
         if rank >= 3 and last is not None and last.kind == "transpose":
             source, found = last.inputs[0], tuple(last.attributes["perm"])
-            if found == perm and source not in editor.outputs and source not in editor.inputs:
+            inside = editor.readers(value.name)  # they read it channels first
+            if not inside and found == perm and source not in editor.outputs and source not in editor.inputs:
                 assert value.shape is not None
                 turned = tuple(value.shape[axis] for axis in (0, *range(2, rank), 1))
                 editor.replace(value.name, source)
-                outputs.append(replace(value, shape=turned))
+                done[value.name] = replace(value, shape=turned)
+                outputs.append(done[value.name])
                 continue
         outputs.append(value)
     return editor.graph().with_(inputs=tuple(inputs), outputs=tuple(outputs))

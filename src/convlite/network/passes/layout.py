@@ -326,7 +326,8 @@ def _resize(editor: Editor, number: int) -> bool:
     source, perm = _of_first(editor, node)
     if source is None:
         return False
-    axes = tuple(perm[axis % len(perm)] for axis in node.attributes["axes"])
+    named = node.attributes["axes"]
+    axes = perm if named is None else tuple(perm[axis % len(perm)] for axis in named)
     attributes = {**node.attributes, "axes": axes}
     return _finish(editor, number, perm, inputs=(source, *node.inputs[1:]), attributes=attributes)
 
@@ -524,7 +525,12 @@ def _into_dense(editor: Editor, number: int) -> bool:
     source, perm = entry
     sizes = shape[1:]
     known = all(isinstance(size, int) for size in sizes)
-    if perm[0] != 0 or not known or int(np.prod(sizes, dtype=np.int64)) != kernel.shape[0]:
+    if (
+        perm[0] != 0
+        or not known
+        or not kernel.shape[0]
+        or int(np.prod(sizes, dtype=np.int64)) != kernel.shape[0]
+    ):
         return False
     if result[1] != kernel.shape[0]:
         return False
