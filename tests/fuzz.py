@@ -27,7 +27,7 @@ except ImportError:
 
 with atheris.instrument_imports(include=["convlite"]) if atheris else contextlib.nullcontext():
     import convlite as cl
-    from convlite import arguments, geometry
+    from convlite import _dispatch, arguments, geometry, ops, pack, plan
     from convlite.layers.files import read_weights
 
 REFUSALS = (TypeError, ValueError, MemoryError)
@@ -203,6 +203,69 @@ def calls(data: bytes) -> None:
     np.testing.assert_array_equal(got, want, strict=True)
 
 
+def plans(data: bytes) -> None:
+    """Every form of an operation: a plan for each geometry that the checks let through, and the definition's
+    values, with weights that are finite and with weights that may not meet padding.
+    """
+    read = Reader(data)
+    name = read.pick("conv2d", "conv2d_transpose", "depthwise_conv2d")
+    sizes = tuple(read.byte() % n for n in (3, 7, 24))
+    taps, strides, dilations = (tuple(1 + read.byte() % n for _ in range(2)) for n in (4, 4, 3))
+    groups = read.pick(1, 1, 2, 3, 17)
+    cin, cout = groups * read.pick(1, 1, 2, 4, 9), groups * read.pick(1, 1, 2, 5, 33)
+    padding = read.pick(
+        "valid", "same", "same_lower", tuple((read.byte() % 4, read.byte() % 4) for _ in range(2))
+    )
+    extra = read.pick(None, tuple(read.byte() % 4 for _ in range(2)))
+    dtype, isa = read.pick(np.float32, np.float64), _dispatch.active_isa()
+    kernel = {
+        "conv2d": (*taps, cin // groups, cout),
+        "conv2d_transpose": (*taps, cout // groups, cin),
+        "depthwise_conv2d": (*taps, cin, 1 + cout % 3),
+    }[name]
+    groups = 1 if name == "depthwise_conv2d" else groups
+    options: dict[str, Any] = {"strides": strides, "padding": padding, "dilations": dilations}
+    options |= {} if name == "depthwise_conv2d" else {"groups": groups}
+    extra = extra if name == "conv2d_transpose" else None
+    x = (np.arange(np.prod((*sizes, cin), dtype=int)) * 5 % 7 - 3.0).astype(dtype).reshape(*sizes, cin)
+    weights = (np.arange(np.prod(kernel, dtype=int)) * 3 % 5 - 2.0).astype(dtype).reshape(kernel)
+    try:
+        pads = arguments.as_padding(padding)
+        geo = ops._geometry(name, x.shape, kernel, strides, pads, dilations, groups, None, extra)
+    except ValueError:
+        return
+    options |= {} if extra is None else {"output_padding": extra}
+    want = getattr(cl.reference, name)(x, weights, **options)
+    chosen = [plan.make_plan(geo, np.dtype(dtype), isa, fast=True)]
+    chosen += [
+        plan.make_direct_plan(geo, np.dtype(dtype), isa, layout)
+        for layout in _forms(name, kernel, strides, dilations, groups)
+    ]
+    for made in chosen:
+        panels = pack.pack_panels(weights, name, strides, dilations, groups, isa, made.layout)
+        near = 1e-2 if made.layout.startswith("winograd") else 0
+        exact = made.padding and made.layout == "plain"  # what weights that are not finite run: with_panels
+        for runner, finite in ((made.runner, True), (made.exact, False))[: 1 + exact]:
+            out = np.full(geo.out_shape, 7, dtype)
+            if out.size:
+                runner.run(x, panels.data, None, None, out, 0, 0.0, 0.0, finite, 1)
+            np.testing.assert_allclose(out, want, rtol=0, atol=near)
+
+
+def _forms(name: str, kernel: Any, strides: Any, dilations: Any, groups: int) -> list[str]:
+    """Every layout that serves these weights, however much another one costs."""
+    forms = ["plain"]
+    transposed = name == "conv2d_transpose"
+    if groups == 1 and name != "depthwise_conv2d":
+        if transposed and strides[1] > 1 and dilations[1] == 1 and kernel[1] % strides[1] == 0:
+            forms.append("wide")
+        if not transposed or max(dilations) == 1:
+            forms.append("pixels")
+        if (kernel[:2] == strides and max(dilations) == 1) if transposed else kernel[:2] == strides == (1, 1):
+            forms.append("skinny")
+    return forms
+
+
 def _flat(values: Any) -> list[Any]:
     if isinstance(values, (list, tuple, np.ndarray)):
         return [v for item in values for v in _flat(item)]
@@ -244,7 +307,7 @@ def safetensors(data: bytes) -> None:
     _read(data, ".safetensors")
 
 
-TARGETS = {f.__name__: f for f in (parse, shapes, axes, calls, npz, member, safetensors)}
+TARGETS = {f.__name__: f for f in (parse, shapes, axes, calls, plans, npz, member, safetensors)}
 
 
 def seeds() -> dict[str, list[bytes]]:

@@ -150,11 +150,11 @@ def flattened(geometry: Geometry) -> Geometry:
 
 
 def _neighbours(axis: Axis) -> bool:
-    """Whether there is one phase, and its taps read neighbouring inputs in ascending order."""
-    if len(axis.phases) != 1 or not axis.kernel:
+    """Whether there is one phase of all taps, and they read neighbouring inputs in ascending order."""
+    if len(axis.phases) != 1:
         return False
-    offsets = axis.phases[0].offsets
-    return offsets == tuple(range(offsets[0], offsets[0] + axis.kernel))
+    offsets = axis.phases[0].offsets  # the only output of a transposed convolution may meet none, or a few
+    return bool(offsets) and offsets == tuple(range(offsets[0], offsets[0] + axis.kernel))
 
 
 def _product(loops: Geometry) -> bool:
