@@ -187,5 +187,6 @@ def pool(
     columns: tuple[int, ...],
     largest: bool,
     count_padding: bool,
+    pieces: tuple[int, int],
     threads: int,
 ) -> None: ...
