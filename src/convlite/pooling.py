@@ -93,7 +93,7 @@ def global_max_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
 
 
 def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
-    """Take the mean of each channel of x (N,H,W,C) -> (N,C), or (N,1,1,C) with keepdims; the bits of avg_pool2d.
+    """Take the mean of each channel of x (N,H,W,C), summed in float64 -> (N,C), or (N,1,1,C) with keepdims.
 
     An image without pixels gives NaN. Raises TypeError for a wrong dtype, ValueError for a wrong shape.
 
@@ -103,13 +103,11 @@ def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
         array([[3., 4.]])
     """
     image, keep = as_operand(x, "x", ndim=4), as_flag(keepdims, "keepdims")
-    images, height, width, channels = image.shape
-    mean = new_output((images, 1, 1, channels), image.dtype)
-    if height and width:
-        _run(image, (0, 1, 1, height, height, 1), (0, 1, 1, width, width, 1), mean)
-    else:
-        mean[...] = np.nan
-    return mean if keep else mean.reshape(images, channels)
+    new_output((image.shape[0], image.shape[3]), FLOAT64)  # refused before the work starts
+    with np.errstate(all="ignore"):
+        mean: Array = image.sum(axis=(1, 2), keepdims=keep, dtype=np.float64)
+        mean /= np.float64(image.shape[1] * image.shape[2])
+        return mean.astype(image.dtype)
 
 
 def _axes(image: Array, pool_size: Any, strides: Any, dilations: Any, padding: Any) -> tuple[Axis, Axis]:

@@ -14,7 +14,7 @@ some taps of a row; where a tap has more, some channels of a tap; as equal as wh
 is whole pieces, and likewise rows, taps or channels. Taps in the padding count, though nothing is added for
 them, so that an output at the edge is cut where any other is.
 
-Means (pools, and the mean of a whole image) are sums of single numbers and add pieces of at most MEAN of
+Means of avg_pool2d are sums of single numbers and add pieces of at most MEAN of
 them, in the window's rows and columns, each piece from zero, all pieces as sections are added.
 
 Error. With u the unit roundoff, to first order
