@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -130,16 +131,25 @@ class BuildExt(build_ext):
 
     def compile_kernels(self, ext: Extension, kind: str) -> None:
         """Compile isa/*.c, each for its instruction set, and tell the extension which there are."""
+        rows = ISA_FLAGS[kind_of_cpu(self.plat_name)]
         with self.clang_cl() if kind == "msvc" else nullcontext(own_flags(kind)) as flags:
-            for isa, own in ISA_FLAGS[kind_of_cpu(self.plat_name)]:
-                ext.extra_objects += self.compiler.compile(
+
+            def compiled(row: tuple[str, list[str]]) -> list[str]:
+                isa, own = row
+                folder = Path(self.build_temp) / "isa" / isa
+                folder.mkdir(parents=True, exist_ok=True)
+                return self.compiler.compile(
                     [str(ISA / f"{isa}.c")],
-                    output_dir=str(Path(self.build_temp) / "isa" / isa),
+                    output_dir=str(folder),
                     include_dirs=[str(ISA)],
                     extra_postargs=flags + own,
                     depends=ext.depends,
                 )
-                ext.define_macros.append((f"CONVLITE_HAVE_{isa.upper()}", "1"))
+
+            # Side by side: each is a process of its own, and the largest takes as long as the others do.
+            with ThreadPoolExecutor() as pool:
+                ext.extra_objects += [name for names in pool.map(compiled, reversed(rows)) for name in names]
+        ext.define_macros += [(f"CONVLITE_HAVE_{isa.upper()}", "1") for isa, _ in rows]
 
     @contextmanager
     def clang_cl(self) -> Iterator[list[str]]:

@@ -6,11 +6,13 @@ hostile values of a kind. A function that is missing here fails a test, so that 
 
 from __future__ import annotations
 
+import random
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from hostile_blocks import blocks
 
 import convlite as cl
 from convlite.initializers import keras3
@@ -162,6 +164,8 @@ def _wrong_arrays(good: np.ndarray) -> Iterator[tuple[str, Any]]:
 
 BAD: dict[str, tuple[Any, ...]] = {
     "integers": INTEGERS,
+    "axes": (*ONE_INTEGER, 5, -6, (-1, -1), [0, 1, 2, 3, 4]),
+    "numbers": (*REALS, (1.0, 2.0), [NAN, 1.0], ["1"], [[1.0]], [1.0] * 99, [[1.0, 2.0]] * 2),
     "integer": ONE_INTEGER,
     "padding": PADDINGS,
     "real": REALS,
@@ -265,7 +269,6 @@ def _layers() -> dict[str, Call]:
     geometry = {"strides": (1, "integers"), "padding": ("valid", "padding"), "dilation_rate": (1, "integers")}
     extra = {"output_padding": (0, "integers")}
     x4, x3, x2 = X4[0], X3[0], X2[0]
-    pool = {"pool_size": (2, "integers"), "strides": (1, "integers"), "padding": ("valid", "padding")}
     separable = {k.replace("kernel", "depthwise"): v for k, v in common.items()}
     separable["pointwise_initializer"] = ("ones", "name")
     slope = {"negative_slope": (0.5, "real")}
@@ -281,8 +284,6 @@ def _layers() -> dict[str, Call]:
         "Conv1D": _layer(la.Conv1D, x3, **filters, **size, **geometry, **GROUPS, **common),
         "Conv1DTranspose": _layer(la.Conv1DTranspose, x3, **filters, **size, **geometry, **extra, **GROUPS, **common),
         "Dense": _layer(la.Dense, x2, units=(3, "integer"), **common),
-        "MaxPooling2D": _layer(la.MaxPooling2D, x4, **pool),
-        "AveragePooling2D": _layer(la.AveragePooling2D, x4, **pool),
         "GlobalMaxPooling2D": _layer(la.GlobalMaxPooling2D, x4, keepdims=(True, "flag")),
         "GlobalAveragePooling2D": _layer(la.GlobalAveragePooling2D, x4, keepdims=(True, "flag")),
         "InputLayer": _layer(la.InputLayer, x2, shape=((4,), "shape")),
@@ -291,7 +292,7 @@ def _layers() -> dict[str, Call]:
         "UpSampling2D": _layer(la.UpSampling2D, x4, size=(2, "integers"), interpolation=("nearest", "name")),
         "ZeroPadding2D": _layer(la.ZeroPadding2D, x4, padding=(1, "padding")),
         "Cropping2D": _layer(la.Cropping2D, x4, cropping=(1, "padding")),
-        "Dropout": _layer(la.Dropout, x2, rate=(0.5, "real")),
+        "Dropout": _layer(la.Dropout, x2, rate=(0.5, "real"), seed=(1, "integer")),
         "Activation": _layer(la.Activation, x2, activation=("relu", "spec")),
         "ReLU": _layer(la.ReLU, x2, max_value=(6.0, "real"), threshold=(1.0, "real"), **slope),
         "LeakyReLU": _layer(la.LeakyReLU, x2, **slope),
@@ -303,6 +304,8 @@ def _layers() -> dict[str, Call]:
         "BatchNormalization": _layer(
             la.BatchNormalization, x4, axis=(-1, "integer"), momentum=(0.9, "real"), epsilon=(1e-3, "real"),
             center=(True, "flag"), scale=(True, "flag"), dtype=("float32", "name"),
+            beta_initializer=("zeros", "name"), gamma_initializer=("ones", "name"),
+            moving_mean_initializer=("zeros", "name"), moving_variance_initializer=("ones", "name"),
         ),
         "Sequential": _layer(
             lambda name: la.Sequential([la.Dense(3, kernel_initializer="ones")], name=name), x2, name=("mine", "name")
@@ -372,7 +375,17 @@ def _convert() -> dict[str, Call]:
     model = {
         "model": (cl.layers.Sequential([cl.layers.InputLayer((4, 4, 1)), cl.layers.Conv2D(2, 3)]), "name")
     }
+    sizes = {"x_shape": ((1, 4, 5, 2), "shape"), "kernel_shape": ((3, 3, 4, 2), "shape")}
+    node = {
+        "auto_pad": ("NOTSET", "name"),
+        "pads": ([0, 1, 0, 1], "shape"),
+        "output_shape": ((6, 6), "shape"),
+    }
+    steps = {name: (GEOMETRY[name][0], "integers") for name in ("strides", "dilations")}
     return {
+        "onnx_transpose_padding": _call(
+            c.onnx_transpose_padding, **sizes, **steps, **node, output_padding=(None, "integers")
+        ),
         "from_torch": _call(c.from_torch, **w4, **operation, groups=(1, "integer")),
         "to_torch": _call(c.to_torch, **k4, **operation),
         "from_onnx": _call(c.from_onnx, **w4, operation=("Conv", "name"), groups=(1, "integer"), trans_b=(False, "flag")),
@@ -385,7 +398,9 @@ def _convert() -> dict[str, Call]:
             c.dense_to_conv2d, kernel=(f32(4, 4), "array"), **BIAS, input_shape=((2, 2, 1), "shape"), **order
         ),
         "conv2d_to_dense": _call(c.conv2d_to_dense, **k4, **BIAS, **order),
-        "fold_batch_norm": _call(c.fold_batch_norm, **k4, **BIAS, **per_channel, epsilon=(1e-3, "real"), **operation),
+        "fold_batch_norm": _call(c.fold_batch_norm, **k4, **BIAS, **per_channel, epsilon=(1e-3, "real"), **operation,
+            gamma=(None, "name"), beta=(None, "name"),
+        ),
         "convolutionalize": _call(lambda model: type(c.convolutionalize(model)).__name__, **model),
         "fold_batch_norms": _call(lambda model: type(c.fold_batch_norms(model)).__name__, **model),
     }  # fmt: skip
@@ -410,6 +425,17 @@ def _set_and_reset(n: Any) -> int:
         cl.set_num_threads(before)
 
 
+def _seeded(seed: Any) -> str:
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        keras3.set_random_seed(seed)
+        return repr(cl.initializers.get("he_normal"))
+    finally:
+        keras3.forget_random_seed()
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+
+
 def _set_precision(mode: Any) -> str:
     before = cl.get_precision()
     try:
@@ -421,7 +447,6 @@ def _set_precision(mode: Any) -> str:
 
 def _top() -> dict[str, Call]:
     shapes = {"x_shape": ((2, 5, 6, 4), "shape"), "kernel_shape": ((3, 3, 4, 4), "shape")}
-    window = {"pool_size": (2, "integers"), "strides": (1, "integers"), "padding": ("valid", "padding")}
     vectors = {name: (np.abs(f32(4)) + 1, "array") for name in ("mean", "variance", "scale", "offset")}
     plain = (
         "relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "hard_swish", "hard_sigmoid", "softplus",
@@ -444,8 +469,6 @@ def _top() -> dict[str, Call]:
             lambda **options: cl.explain(**options), operation=("conv2d_transpose", "name"), **shapes, **GEOMETRY,
             **GROUPS, **SIZES,
         ),
-        "max_pool2d": _call(cl.max_pool2d, x=X4, **window, dilations=(1, "integers")),
-        "avg_pool2d": _call(cl.avg_pool2d, x=X4, **window, count_include_pad=(True, "flag")),
         "global_avg_pool2d": _call(cl.global_avg_pool2d, x=X4, keepdims=(True, "flag")),
         "global_max_pool2d": _call(cl.global_max_pool2d, x=X4, keepdims=(True, "flag")),
         "resize2d": _call(
@@ -459,7 +482,10 @@ def _top() -> dict[str, Call]:
         "softmax": _call(cl.softmax, x=X2, axis=(-1, "integer")),
         "prelu": _call(cl.prelu, x=X2, alpha=(f32(4), "array")),
         "bias_add": _call(cl.bias_add, x=X2, **BIAS),
-        "batch_norm": _call(cl.batch_norm, x=X2, **vectors, epsilon=(1e-3, "real")),
+        "batch_norm": _call(
+            cl.batch_norm, x=X2, **vectors, epsilon=(1e-3, "real"),
+            **dict.fromkeys(("gamma", "beta", "weight", "bias"), (None, "name")),
+        ),
         "flatten": _call(cl.flatten, x=X4, order=("HWC", "name")),
         "precision": _call(_precise, mode=("fast", "name")),
         "set_precision": _call(_set_precision, mode=("fast", "name")),
@@ -526,9 +552,11 @@ CALLS: dict[str, Call] = {
     **{f"activations.{name}": call for name, call in _activations().items()},
     **{f"initializers.{name}": call for name, call in _initializers(cl.initializers, SEEDS).items()},
     **{f"initializers.{name}": call for name, call in _tensorflow1().items()},
+    "keras3.set_random_seed": _call(_seeded, seed=(1, "integer")),
     **{f"keras3.{name}": call for name, call in _initializers(keras3, {"seed": (1, "integer")}).items()},
     **{f"convert.{name}": call for name, call in _convert().items()},
     **{f"reference.{name}": call for name, call in _operations(cl.reference, {}).items()},
+    **blocks(_call, _layer, f32),
 }
 
 # What takes no argument, and what only stands under others.

@@ -230,7 +230,7 @@ def test_lists_and_numbers_are_what_numpy_makes_of_them() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([1, 2], "x must be float32 or float64; got int64; write x.astype(np.float32)"),
+        ([1, 2], "x must be float32 or float64; got int64; write np.asarray(x, np.float32)"),
         (np.ones(2, np.float16), "x must be float32 or float64; got float16; write x.astype(np.float32)"),
         (np.ones(2, ">f2"), "x must be float32 or float64; got >f2; write x.astype(np.float32)"),
         (np.ones(2, bool), "x must be float32 or float64; got bool; write x.astype(np.float32)"),
@@ -330,8 +330,8 @@ def frozen() -> np.ndarray:
         (
             lambda: as_pair([2, 1, 1, 1], "strides"),
             ValueError,
-            "strides as four numbers is [1, h, w, 1] (NHWC); got [2, 1, 1, 1]. "
-            "Strides over batch or channels do not exist",
+            "strides as four numbers is [1, h, w, 1] (NHWC), with nothing over batch and channels; "
+            "got [2, 1, 1, 1]",
         ),
         (
             lambda: as_single((1, 2), "strides"),

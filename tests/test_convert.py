@@ -200,9 +200,11 @@ def test_dense_without_bias() -> None:
 def test_batch_norm_folds_into(case: str) -> None:
     operation, groups, options = TORCH[case]
     x, weight, bias, want = golden(case, "x", "weight", "bias", "normalised")
-    moments = golden(case, "mean", "variance", "scale", "offset")
+    mean, variance, scale, offset = golden(case, "mean", "variance", "scale", "offset")
     kernel = convert.from_torch(weight, operation, groups=groups)
-    folded, shifted = convert.fold_batch_norm(kernel, bias, *moments, epsilon=1e-5, operation=operation)
+    folded, shifted = convert.fold_batch_norm(
+        kernel, bias, mean, variance, scale=scale, offset=offset, epsilon=1e-5, operation=operation
+    )
     got = getattr(reference, operation)(channels_last(x), folded, shifted, **options)
     assert_close(got, channels_last(want), kernel)
 

@@ -20,12 +20,18 @@ EXTENDED = np.finfo(np.longdouble).eps < np.finfo(np.float64).eps / 100
 # units in the last place, rounded up; of gelu_tanh for x > -3, since beyond the error of its argument takes
 # over (200 units at -9.8 in float32, 1500 at -21 in float64, where the function is below 1e-20).
 ULPS = {
+    "celu": 1.2,
     "elu": 1.2,
+    "exponential": 1.1,
     "gelu": 6.6,
     "gelu_tanh": 16.0,
+    "log_sigmoid": 3.5,
+    "mish": 4.2,
+    "selu": 2.8,
     "sigmoid": 2.4,
     "silu": 2.7,
     "softplus": 3.5,
+    "softsign": 1.6,
     "tanh": 2.6,
 }
 
@@ -45,8 +51,16 @@ def exact(name: str, points: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         if name == "tanh":
             return np.tanh(x)
-        if name == "elu":
+        if name in ("elu", "celu"):
             return np.where(x > 0, x, np.expm1(x))
+        if name == "selu":
+            scale = np.longdouble("1.0507009873554804934193349852946")
+            alpha = np.longdouble("1.6732632423543772848170429916717")
+            return scale * np.where(x > 0, x, alpha * np.expm1(x))
+        if name == "exponential":
+            return np.exp(x)
+        if name == "softsign":
+            return x / (1 + np.abs(x))
         if name == "gelu":
             root = np.sqrt(np.longdouble(2))
             tail = np.array([math.erfc(v) for v in (-x / root).astype(float)])
@@ -61,6 +75,13 @@ def exact(name: str, points: np.ndarray) -> np.ndarray:
         decay = np.exp(-np.abs(z))
         if name == "softplus":
             return np.maximum(x, 0) + np.log1p(decay)
+        if name == "log_sigmoid":
+            return np.minimum(x, 0) - np.log1p(decay)
+        if name == "mish":
+            e, d = np.exp(np.minimum(x, 0)), np.exp(-np.maximum(x, 0))
+            return np.where(
+                x < 0, x * e * (e + 2) / (e * (e + 2) + 2), x * (1 + 2 * d) / (1 + 2 * d * (1 + d))
+            )
         sigmoid = np.where(z < 0, decay, 1) / (1 + decay)
         return sigmoid if name == "sigmoid" else x * sigmoid
 
@@ -74,6 +95,10 @@ def test_errors(isa: str, dtype: np.dtype, name: str) -> None:
         x = x[x > -37]  # math.erfc has no subnormal results to compare with
     got, want = cl.activate(x, name), exact(name, x)
     info = np.finfo(dtype)
+    with np.errstate(over="ignore"):
+        infinite = np.isinf(want.astype(dtype))
+    np.testing.assert_array_equal(np.isinf(got), infinite)  # exponential's overflow, nowhere else
+    x, got, want = x[~infinite], got[~infinite], want[~infinite]
     unit = np.spacing(np.maximum(np.abs(want).astype(dtype), info.tiny))
     flushed = (got == 0) & (np.abs(want) < info.tiny * (1 + 16 * info.eps))  # a subnormal result is 0
     errors = np.where(flushed, 0, np.abs(got - want) / unit)
@@ -107,9 +132,13 @@ def test_the_place_of_an_element_cannot_be_seen(isa: str, dtype: np.dtype, name:
     ("name", "low", "high"),
     [
         # at -inf: the formula, as TensorFlow and PyTorch have it, so -inf * 0 is NaN
+        ("celu", -1.0, np.inf),
         ("elu", -1.0, np.inf),
+        ("exponential", 0.0, np.inf),
         ("gelu", np.nan, np.inf),
         ("gelu_tanh", np.nan, np.inf),
+        ("log_sigmoid", -np.inf, 0.0),
+        ("mish", np.nan, np.inf),
         ("sigmoid", 0.0, 1.0),
         ("silu", np.nan, np.inf),
         ("softplus", 0.0, np.inf),
@@ -122,25 +151,27 @@ def test_edges(isa: str, dtype: np.dtype, name: str, low: float, high: float) ->
     np.testing.assert_array_equal(got, np.array([low, high, np.nan], dtype))
     # the largest numbers: the limit, without NaN or overflow
     top = cl.activate(np.array([info.min, info.min / 2, info.max], dtype), name)
-    limits = {"elu": -1, "tanh": -1}
+    limits = {"celu": -1, "elu": -1, "tanh": -1, "log_sigmoid": [info.min, info.min / 2]}
     np.testing.assert_array_equal(top[:2], limits.get(name, 0))
-    np.testing.assert_array_equal(top[2], info.max if high == np.inf else high)
+    finite = high == np.inf and name != "exponential"
+    np.testing.assert_array_equal(top[2], info.max if finite else high)
     # zeros keep their sign where the function goes through 0, and small numbers their size
     small = np.array([0.0, -0.0, 4 * info.tiny, -4 * info.tiny, 2 * info.tiny], dtype)
     near = cl.activate(small, name)
-    if name in ("sigmoid", "softplus"):
+    at_zero = {"sigmoid": 0.5, "softplus": math.log(2), "log_sigmoid": -math.log(2), "exponential": 1}
+    if name in at_zero:
         np.testing.assert_array_equal(near, near[0])
-        np.testing.assert_allclose(near[0], 0.5 if name == "sigmoid" else math.log(2), rtol=2 * info.eps)
+        np.testing.assert_allclose(near[0], at_zero[name], rtol=2 * info.eps)
         return
     np.testing.assert_array_equal(np.signbit(near[:4]), np.signbit(small[:4]))
-    slope = 1 if name in ("elu", "tanh") else 0.5
+    slope = {"celu": 1, "elu": 1, "tanh": 1, "mish": 0.6}.get(name, 0.5)
     np.testing.assert_allclose(near, small * dtype.type(slope), rtol=4 * info.eps)
 
 
 @pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64", "arm64", "aarch64"), reason="keeps subnormals"
 )
-@pytest.mark.parametrize("name", ["sigmoid", "silu", "softplus"])
+@pytest.mark.parametrize("name", ["exponential", "mish", "sigmoid", "silu", "softplus"])
 def test_subnormal_results_are_zeros(isa: str, dtype: np.dtype, name: str) -> None:
     info = np.finfo(dtype)
     end = math.log(info.tiny)
@@ -150,6 +181,28 @@ def test_subnormal_results_are_zeros(isa: str, dtype: np.dtype, name: str) -> No
     assert (got[want < info.tiny * (1 - 1e-4)] == 0).all()
     assert (got[want > info.tiny * (1 + 1e-4)] != 0).all()
     assert 0 < np.count_nonzero(got) < x.size
+
+
+def test_exponential_reaches_the_largest_number(isa: str, dtype: np.dtype) -> None:
+    info = np.finfo(dtype)
+    last = np.log(np.longdouble(info.max)).astype(dtype)
+    x = np.array([last * (1 - 2 * info.eps), last * (1 + 4 * info.eps)], dtype)
+    got = cl.activate(x, "exponential")
+    assert info.max / 2 < got[0] <= info.max
+    assert got[1] == np.inf
+
+
+def test_celu_and_selu_scale(dtype: np.dtype, isa: str) -> None:
+    x = np.array([-np.inf, -2.0, -1e-3, -0.0, 0.0, 3.0, np.nan], dtype)
+    with np.errstate(invalid="ignore"):
+        want = np.where(x > 0, x, 2.5 * np.expm1(x / dtype.type(2.5)))
+    np.testing.assert_allclose(cl.celu(x, 2.5), want, rtol=1e-6)
+    np.testing.assert_allclose(
+        cl.selu(x[1:2]), 1.0507009873554805 * 1.6732632423543772 * np.expm1(x[1:2]), rtol=1e-6
+    )
+    np.testing.assert_allclose(cl.selu(x[5:6]), 1.0507009873554805 * x[5:6], rtol=1e-6)
+    assert np.signbit(cl.celu(x)[3])
+    assert np.signbit(cl.selu(x)[3])
 
 
 def test_elu_scales(dtype: np.dtype, isa: str) -> None:

@@ -151,7 +151,7 @@ def subnormals(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 # These pick one of their inputs, or pass it on where they change nothing.
-KEEPING = ("linear", "leaky_relu", "elu")
+KEEPING = ("linear", "leaky_relu", "elu", "celu")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,6 +159,62 @@ def test_subnormal_inputs_are_zeros(isa: str, dtype: np.dtype, threads: int, nam
     call = calls(dtype)[name]
     got = call(subnormals((2, 9, 9, 4), dtype))
     np.testing.assert_array_equal(got, call(np.zeros((2, 9, 9, 4), dtype)))
+
+
+def ones(*shape: int, dtype: Any) -> np.ndarray:
+    return np.ones(shape, dtype)
+
+
+# docs/same-bits.md and ops.py have these two lists.
+ZEROS: dict[str, Call] = {
+    "conv2d": lambda x: cl.conv2d(x, ones(1, 1, 4, 2, dtype=x.dtype)),
+    "conv1d": lambda x: cl.conv1d(x[0], ones(1, 4, 2, dtype=x.dtype)),
+    "conv2d_transpose": lambda x: cl.conv2d_transpose(x, ones(1, 1, 2, 4, dtype=x.dtype)),
+    "conv1d_transpose": lambda x: cl.conv1d_transpose(x[0], ones(1, 2, 4, dtype=x.dtype)),
+    "depthwise_conv2d": lambda x: cl.depthwise_conv2d(x, ones(1, 1, 4, 1, dtype=x.dtype)),
+    "dense": lambda x: cl.dense(x, ones(4, 3, dtype=x.dtype)),
+    "avg_pool2d": lambda x: cl.avg_pool2d(x, 2),
+    "avg_pool2d, a large window": lambda x: cl.avg_pool2d(x, (7, 6), strides=1),
+    "avg_pool2d, the image": lambda x: cl.avg_pool2d(x, x.shape[1:3]),
+    "avg_pool1d": lambda x: cl.avg_pool1d(x[0], 2),
+    "adaptive_avg_pool2d": lambda x: cl.adaptive_avg_pool2d(x, 3),
+    "global_avg_pool2d": lambda x: cl.global_avg_pool2d(x),
+    "global_avg_pool1d": lambda x: cl.global_avg_pool1d(x[0]),
+    "bias_add": lambda x: cl.bias_add(x, 0 * ones(4, dtype=x.dtype)),
+    "batch_norm": lambda x: cl.batch_norm(x, 0 * ones(4, dtype=x.dtype), ones(4, dtype=x.dtype), epsilon=0.0),
+    "log_softmax": lambda x: cl.log_softmax(x),
+}
+KEPT: dict[str, Call] = {
+    "max_pool2d": lambda x: cl.max_pool2d(x, 2),
+    "max_pool1d": lambda x: cl.max_pool1d(x[0], 2),
+    "adaptive_max_pool2d": lambda x: cl.adaptive_max_pool2d(x, 3),
+    "global_max_pool2d": lambda x: cl.global_max_pool2d(x),
+    "global_max_pool1d": lambda x: cl.global_max_pool1d(x[0]),
+    "prelu": lambda x: cl.prelu(x, ones(4, dtype=x.dtype)),
+    "layer_norm": lambda x: cl.layer_norm(x),
+    "rms_norm": lambda x: cl.rms_norm(x),
+    "group_norm": lambda x: cl.group_norm(x, 2),
+    "instance_norm": lambda x: cl.instance_norm(x),
+    "unit_norm": lambda x: cl.unit_norm(x),
+    "lrn": lambda x: cl.lrn(x, 3),
+    "threshold": lambda x: cl.threshold(x, -1.0, 0.0),
+    "resize2d": lambda x: cl.resize2d(x, 11),
+    "upsample2d": lambda x: cl.upsample2d(x, 2),
+    "pad2d": lambda x: cl.pad2d(x, 1),
+    "flatten": lambda x: cl.flatten(x),
+    "depth_to_space": lambda x: cl.depth_to_space(x, 2),
+    "channel_shuffle": lambda x: cl.channel_shuffle(x, 2),
+    "extract_patches": lambda x: cl.extract_patches(x, 2),
+    **{name: lambda x, name=name: cl.activate(x, name) for name in KEEPING},
+}
+
+
+@pytest.mark.parametrize("name", [*ZEROS, *KEPT])
+def test_which_operations_count_subnormals_as_zeros(isa: str, dtype: np.dtype, name: str) -> None:
+    """Large subnormal numbers give what zeros give, or something else."""
+    x = np.random.default_rng(7).uniform(-0.9, 0.9, (2, 8, 8, 4)).astype(dtype) * np.finfo(dtype).tiny
+    call = ZEROS[name] if name in ZEROS else KEPT[name]
+    assert np.array_equal(call(x), call(np.zeros_like(x))) == (name in ZEROS)
 
 
 @pytest.mark.parametrize("fast", [False, True])

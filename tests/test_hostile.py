@@ -223,7 +223,9 @@ def test_huge_windows_are_refused_at_once(kernel: tuple[int, int]) -> None:
 def test_huge_outputs_of_small_inputs_are_refused_at_once(name: str) -> None:
     call, big, before = CALLS[name], 2**31 - 1, peak()
     for argument in {"padding", "size", "factors"} & set(call.kinds):
-        with pytest.raises((MemoryError, ValueError), match=r"output|dimension|window|padding"):
+        if name == "lrn":  # a window of channels, and no size of an output
+            continue
+        with pytest.raises((MemoryError, ValueError), match=r"output|dimension|window|padding|rows times"):
             call.run(**{**call.good, argument: big})
     assert peak() - before < MOST_MEMORY
 

@@ -4,6 +4,7 @@ import ast
 import copy
 import hashlib
 import pickle
+import random
 import sys
 import threading
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convlite import initializers
+from convlite import initializers, layers
 from convlite.initializers import Graph, keras3
 
 with np.load(Path(__file__).parent / "golden" / "initializers_classes.npz") as archive:
@@ -233,3 +234,21 @@ def test_get_passes_objects_and_functions_through() -> None:
 def test_errors(call, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_one_seed_gives_the_weights_of_keras_3() -> None:
+    """The seeds that Keras 3.15 drew after keras.utils.set_random_seed(42) for layers made in this order."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        keras3.set_random_seed(42)
+        made = [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Dropout(0.3), layers.Dropout(0.0)]
+        made.append(layers.DepthwiseConv2D(3))
+        separable = layers.SeparableConv2D(4, 3)
+        seeds = [made[i]._initializers["kernel"].seed for i in (0, 4)]
+        seeds += [part._initializers["kernel"].seed for part in (separable.depthwise, separable.pointwise)]
+        assert seeds == [686579304, 26855093, 796233791, 295310486]
+    finally:
+        keras3.forget_random_seed()
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+    assert initializers.get("he_normal") == initializers.HeNormal()

@@ -93,7 +93,7 @@ WEIGHTED = {
     "BatchNormalization": Case(
         lambda **k: layers.BatchNormalization(epsilon=0.5, **k),
         (2, 3, 4, 5),
-        lambda x, gamma, beta, mean, var: pointwise.batch_norm(x, mean, var, gamma, beta, 0.5),
+        lambda x, g, b, mean, var: pointwise.batch_norm(x, mean, var, gamma=g, beta=b, epsilon=0.5),
     ),
     "BatchNormalization-plain": Case(
         lambda **k: layers.BatchNormalization(center=False, scale=False, **k),
@@ -116,7 +116,7 @@ WEIGHTLESS = {
     "Reshape": Case(lambda: layers.Reshape((6, -1)), (2, 3, 4, 5), lambda x: x.reshape(2, 6, 10)),
     "UpSampling2D": Case(lambda: layers.UpSampling2D((2, 3)), (2, 3, 4, 5),
                          lambda x: x.repeat(2, 1).repeat(3, 2)),
-    "UpSampling2D-bilinear": Case(lambda: layers.UpSampling2D(2, "bilinear"), (2, 3, 4, 5),
+    "UpSampling2D-bilinear": Case(lambda: layers.UpSampling2D(2, interpolation="bilinear"), (2, 3, 4, 5),
                                   lambda x: images.resize2d(x, (6, 8))),
     "ZeroPadding2D": Case(lambda: layers.ZeroPadding2D(((1, 2), (0, 3))), (2, 3, 4, 5),
                           lambda x: np.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0)))),
@@ -235,7 +235,7 @@ def test_weights_may_come_before_the_shape(name: str, dtype: np.dtype) -> None:
     assert fresh.built
     np.testing.assert_array_equal(fresh(x), layer(x))
     wider = (*x.shape[:-1], 2 * x.shape[-1])
-    with pytest.raises(ValueError, match=r"holds a \w+ of shape"):
+    with pytest.raises(ValueError, match=r"holds an? \w+ of shape"):
         fresh.build(wider)
 
 
@@ -407,7 +407,7 @@ def conv2d(**options: Any) -> layers.Conv2D:
         (lambda: conv2d(dtype="no such"), TypeError, "dtype must be float32 or float64"),
         (lambda: conv2d(name="a/b"), ValueError, "name must be a string without slashes"),
         (lambda: conv2d(name=".."), ValueError, "not only dots"),
-        (lambda: conv2d(units=3), TypeError, "unexpected keyword argument 'units'"),
+        (lambda: conv2d(units=3), TypeError, "Conv2D has no argument 'units'"),
         (
             lambda: conv2d().build((28, 28, 1)),
             ValueError,
@@ -455,7 +455,7 @@ def conv2d(**options: Any) -> layers.Conv2D:
             TypeError,
             r"x must be float32 or float64; got int64",
         ),
-        (lambda: conv2d()(np.zeros((1, 9, 9, 3))), TypeError, "kernel is float32 but x is float64"),
+        (lambda: conv2d()(np.zeros((1, 9, 9, 3))), TypeError, "x is float64 but the layer conv2d is float32"),
         (lambda: layers.Dense(3)(np.zeros(3)), ValueError, "dense takes at least 2 axes"),
         (lambda: layers.Flatten("WHC"), ValueError, "order must be 'HWC' or 'CHW'; got 'WHC'"),
         (lambda: layers.Reshape((-1, -1)), ValueError, "target_shape must not hold -1 more than once"),
@@ -465,7 +465,7 @@ def conv2d(**options: Any) -> layers.Conv2D:
             r"does not hold the 12 numbers of \(3, 4\)",
         ),
         (
-            lambda: layers.UpSampling2D(2, "cubic"),
+            lambda: layers.UpSampling2D(2, interpolation="cubic"),
             ValueError,
             "interpolation must be 'nearest' or 'bilinear'",
         ),
@@ -502,12 +502,12 @@ def test_a_kernel_in_pytorchs_layout_is_recognised() -> None:
     layer = conv2d(use_bias=False)
     layer.build((None, 9, 9, 4))
     with pytest.raises(
-        ValueError, match=r"\(3, 3, 4, 8\); got \(8, 4, 3, 3\); this looks like PyTorch's layout"
+        ValueError, match=r"\(3, 3, 4, 8\); got \(8, 4, 3, 3\); .* looks like PyTorch's layout"
     ):
         layer.set_weights([np.zeros((8, 4, 3, 3), np.float32)])
     dense = layers.Dense(8, use_bias=False)
     dense.build((None, 4))
-    with pytest.raises(ValueError, match=r"looks like PyTorch's layout: see convert\.from_torch"):
+    with pytest.raises(ValueError, match=r"looks like PyTorch's layout: see convlite\.convert\.from_torch"):
         dense.set_weights([np.zeros((8, 4), np.float32)])
 
 

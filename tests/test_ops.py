@@ -197,7 +197,7 @@ def test_mixed_dtypes_are_refused(
     mixed = operands(x_shape, kernel_shape, shape)
     mixed[which] = mixed[which].astype(np.float64)
     with pytest.raises(
-        TypeError, match=r"casts nothing silently; write (kernel|bias)\.astype\(np\.float(32|64)\)"
+        TypeError, match=r"casts nothing silently; write (x|kernel|bias)\.astype\(np\.float32\)"
     ):
         getattr(cl, name)(*mixed, **options)
 

@@ -104,7 +104,7 @@ REFUSED: list[tuple[str, tuple[Any, ...], dict[str, Any], type[Exception], str]]
     ("conv1d_transpose", (f32(1, 5, 3), f32(3, 8, 3)), {"output_shape": (1, 2)}, ValueError,
      "output_shape must be Wo, (Wo,) or (N, Wo, Cout); got (1, 2)"),
     ("conv1d", (f32(1, 5, 3), f32(3, 3, 8)), {"padding": (1, 2, 3)}, ValueError,
-     "padding as three pairs is [[0, 0], [before, after], [0, 0]] (NWC); got (1, 2, 3)"),
+     'padding must be "valid", "same", "same_lower", an int, (before, after) or [[0, 0], '),
     ("conv1d", (f32(1, 5, 3), f32(3, 3, 8)), {"strides": (1, 2)}, ValueError,
      "strides must be an int, (w,) or [1, w, 1]; got 2 values: (1, 2)"),
 ]  # fmt: skip
@@ -263,6 +263,16 @@ BAD_ACTIVATION: dict[str, tuple[Any, type[Exception], str]] = {
     "complex": (lambda y: y * 1j, ValueError, "activation must return an array of shape .* complex64"),
     "objects": (lambda y: y.astype(object), ValueError, "activation must return an array of shape .* object"),
     "in place, then raises": (lambda y: fails(np.negative(y, out=y)), ZeroDivisionError, "of the callable"),
+    "another float": (
+        lambda y: y.astype(np.float64),
+        TypeError,
+        "activation must return float32.*float64: .*wr",
+    ),
+    "integers": (
+        lambda y: (y > 0).astype(np.int8),
+        TypeError,
+        "activation must return float32.*returned int8",
+    ),
     "unknown name": ("no such", ValueError, "activation 'no such' is unknown"),
     "other dtype": (cl.activations.PReLU(0.5), TypeError, "activation's alpha is float64"),
 }
@@ -294,7 +304,7 @@ def test_a_callable_gets_the_array_that_is_returned(
 
     def keep(y: np.ndarray) -> Any:
         seen.append(y.copy())
-        return (y > 0).astype(np.int8)
+        return (y > 0).astype(y.dtype)
 
     got = getattr(cl, name)(*plain, **options, activation=keep)
     np.testing.assert_array_equal(seen[0], getattr(cl, name)(*plain, **options), strict=True)

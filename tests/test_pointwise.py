@@ -88,7 +88,7 @@ def test_prelu_errors() -> None:
         cl.prelu(x, np.ones(3, np.float32))
     with pytest.raises(ValueError, match="alpha of shape"):
         cl.prelu(x, np.ones((5, 1, 1, 1), np.float32))
-    with pytest.raises(TypeError, match="alpha is float64 but the first operand is float32"):
+    with pytest.raises(TypeError, match="alpha is float64 but x is float32"):
         cl.prelu(x, np.ones(4))
 
 
@@ -161,7 +161,7 @@ def test_bias_add(dtype: np.dtype) -> None:
         (np.ones((2, 3)), np.ones(2), ValueError, r"bias must hold one number .*\(2, 3\); got shape \(2,\)"),
         (np.ones((2, 3)), np.ones((1, 3)), ValueError, "bias must hold one number for each channel"),
         (np.float64(1), np.ones(1), ValueError, "bias must hold one number for each channel"),
-        (np.ones((2, 3)), np.ones(3, np.float32), TypeError, "bias is float32 but the first operand is"),
+        (np.ones((2, 3)), np.ones(3, np.float32), TypeError, "bias is float32 but x is"),
         (np.ones((2, 3)), np.ones(3, int), TypeError, "bias must be float32 or float64; got int64"),
     ],
 )  # fmt: skip
@@ -177,7 +177,7 @@ def test_batch_norm(dtype: np.dtype) -> None:
         for beta in (None, offset):
             want = (x.astype(float) - mean) / np.sqrt(variance.astype(float) + 1e-3)
             want = want * (1 if gamma is None else gamma) + (0 if beta is None else beta)
-            got = cl.batch_norm(x, mean, variance, gamma, beta)
+            got = cl.batch_norm(x, mean, variance, scale=gamma, offset=beta)
             assert got.dtype == dtype
             np.testing.assert_allclose(got, want, **tolerance(dtype, 3, scale=abs(want).max()))
 
@@ -201,7 +201,7 @@ def test_batch_norm_errors() -> None:
         values = {"mean": v, "variance": v, "scale": v, "offset": v}
         with pytest.raises(ValueError, match=f"{name} must hold one number for each channel"):
             cl.batch_norm(x, **{**values, name: np.ones(2)})
-        with pytest.raises(TypeError, match=f"{name} is float32 but the first operand is float64"):
+        with pytest.raises(TypeError, match=f"{name} is float32 but x is float64"):
             cl.batch_norm(x, **{**values, name: v.astype(np.float32)})
     for epsilon in (-1e-3, np.nan, np.inf):
         with pytest.raises(ValueError, match="epsilon must be a number of at least 0; got"):
@@ -231,3 +231,35 @@ def test_flatten_errors() -> None:
         cl.flatten(np.ones((1, 2, 2, 1)), order="NCHW")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="x must have at least one axis, the batch; got a scalar"):
         cl.flatten(np.float64(1))
+
+
+# ---- in the core -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3, 20, 65])
+def test_the_same_bits_from_batch_and_threads(channels: int, isa: str, dtype: np.dtype) -> None:
+    x, vector = randoms(3, 200, 210, channels, dtype=dtype.name), randoms(channels, dtype=dtype.name)
+    x = x if dtype == np.float32 else x[:, :50].copy()
+    for function in (
+        lambda x: cl.prelu(x, vector),
+        lambda x: cl.bias_add(x, vector),
+        lambda x: cl.batch_norm(x, vector, vector**2, vector, vector),
+        lambda x: cl.flatten(x, "CHW"),
+        lambda x: cl.global_avg_pool2d(x),
+        lambda x: cl.global_max_pool2d(x),
+        lambda x: cl.activations.PReLU(vector)(x),
+    ):
+        with cl.num_threads(1):
+            want = function(x)
+        with cl.num_threads(3):
+            assert function(x).tobytes() == want.tobytes()
+        assert function(x[1:2]).tobytes() == want[1:2].tobytes()
+
+
+def test_more_axes_than_the_core_walks_over(dtype: np.dtype) -> None:
+    x, vector = randoms(1, 2, 1, 2, 1, 2, 1, 2, 1, 3, dtype=dtype.name), randoms(3, dtype=dtype.name)
+    np.testing.assert_array_equal(cl.bias_add(x, vector), x + vector)
+    np.testing.assert_array_equal(cl.prelu(x, vector), np.where(x < 0, x * vector, x))
+    np.testing.assert_array_equal(cl.flatten(x, "CHW"), np.moveaxis(x, -1, 1).reshape(1, -1))
+    flat = cl.batch_norm(x.reshape(-1, 3), vector, vector**2)
+    np.testing.assert_array_equal(cl.batch_norm(x, vector, vector**2), flat.reshape(x.shape))

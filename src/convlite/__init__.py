@@ -22,6 +22,7 @@ from ._threads import get_num_threads, num_threads, set_num_threads
 from .activations import activate
 from .explain import explain
 from .images import pad2d, resize2d, upsample2d
+from .normalization import group_norm, instance_norm, layer_norm, lrn, rms_norm, unit_norm
 from .ops import (
     conv1d,
     conv1d_transpose,
@@ -37,22 +38,53 @@ from .pack import PackedKernel
 from .pointwise import (
     batch_norm,
     bias_add,
+    celu,
     elu,
+    exponential,
     flatten,
     gelu,
+    hard_shrink,
     hard_sigmoid,
     hard_swish,
+    hard_tanh,
     leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    mish,
     prelu,
     relu,
     relu6,
+    selu,
     sigmoid,
     silu,
+    soft_shrink,
     softmax,
     softplus,
+    softsign,
     tanh,
+    tanh_shrink,
+    threshold,
 )
-from .pooling import avg_pool2d, global_avg_pool2d, global_max_pool2d, max_pool2d
+from .pooling import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    global_avg_pool1d,
+    global_avg_pool2d,
+    global_max_pool1d,
+    global_max_pool2d,
+    max_pool1d,
+    max_pool2d,
+)
+from .shuffles import (
+    channel_shuffle,
+    depth_to_space,
+    extract_patches,
+    pixel_shuffle,
+    pixel_unshuffle,
+    space_to_depth,
+)
 
 if TYPE_CHECKING:
     from . import convert, initializers, layers, reference
@@ -66,6 +98,13 @@ __all__ = [
     "max_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "resize2d", "upsample2d", "pad2d",
     "activate", "relu", "relu6", "leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu", "hard_swish",
     "hard_sigmoid", "softplus", "softmax", "prelu", "bias_add", "batch_norm", "flatten",
+    "selu", "celu", "mish", "exponential", "softsign", "hard_tanh", "log_sigmoid", "log_softmax",
+    "tanh_shrink", "soft_shrink", "hard_shrink", "threshold",
+    "max_pool1d", "avg_pool1d", "global_avg_pool1d", "global_max_pool1d", "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "layer_norm", "rms_norm", "group_norm", "instance_norm", "unit_norm", "lrn",
+    "depth_to_space", "space_to_depth", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
+    "extract_patches",
     # networks
     "layers", "activations", "initializers", "convert", "reference",
     # the machine

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 
 from . import _kernels, _precision, _threads
 from ._memory import empty, is_large
-from .activations import ELU, Fused, LeakyReLU, Named, PReLU, ReLU, softmax
-from .arguments import Array, Pair, as_operand
+from .activations import CELU, ELU, Fused, HardShrink, LeakyReLU, Named, PReLU, ReLU, SoftShrink, softmax
+from .arguments import Array, Pair, as_operand, mixed_dtypes
 from .pack import PackedKernel, Panels, recipe_for
 from .plan import Plan
 from .winograd import WinogradPlan, tile_for
@@ -23,7 +23,9 @@ from .winograd import WinogradPlan, tile_for
 Given = tuple[Any, ...]
 Packing = tuple[str, tuple[int, ...], Pair, Pair, int, str]  # recipe_for's arguments but bits and layout
 
-_CONSTANTS = frozenset({int, str, type(None), ReLU, LeakyReLU, ELU, PReLU, Named})
+_CONSTANTS = frozenset(
+    {int, str, type(None), ReLU, LeakyReLU, ELU, CELU, SoftShrink, HardShrink, PReLU, Named}
+)
 _MOST_AXES = 6  # of calls.pxi
 
 
@@ -116,6 +118,9 @@ def bind(
     given = [value for name, value in keywords.items() if name != "out"]
 
     def first(x: ArrayLike) -> Array:
-        return operation(as_operand(x, "x"), kernel, bias, **arguments)
+        array = as_operand(x, "x")
+        if array.dtype != kernel.dtype:
+            raise mixed_dtypes(x, "x", array.dtype, kernel.dtype, ("kernel", None))
+        return operation(array, kernel, bias, **arguments)
 
     return _kernels.Bound((operation.__name__, *given), kernel, bias, first)

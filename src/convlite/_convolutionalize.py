@@ -117,13 +117,13 @@ def _is_linear(activation: object) -> bool:
 
 
 def _takes_norm(layer: layers.Layer) -> bool:
-    last = layer.pointwise if isinstance(layer, layers.SeparableConv2D) else layer
+    last = layer.pointwise if isinstance(layer, layers.SeparableConv2D | layers.SeparableConv1D) else layer
     return isinstance(last, layers.KernelLayer) and _is_linear(last.activation)
 
 
 def _with_norm(layer: layers.Layer, norm: layers.BatchNormalization) -> layers.Layer:
     """The layer with the normalization merged into it."""
-    if isinstance(layer, layers.SeparableConv2D):
+    if isinstance(layer, layers.SeparableConv2D | layers.SeparableConv1D):
         twin = copy.copy(layer)
         twin.pointwise = _folded(layer.pointwise, norm)
         return twin
@@ -139,10 +139,10 @@ def _folded(layer: KernelLayer, norm: layers.BatchNormalization) -> KernelLayer:
             layer.bias,
             weights["moving_mean"],
             weights["moving_variance"],
-            weights.get("gamma"),
-            weights.get("beta"),
-            norm.epsilon,
-            layer.operation,
+            scale=weights.get("gamma"),
+            offset=weights.get("beta"),
+            epsilon=norm.epsilon,
+            operation=layer.operation,
         )
     )
 

@@ -15,7 +15,6 @@ from typing import Any, Literal
 from .arguments import PadMode, Pair
 from .geometry import effective_kernel
 
-Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d", "conv1d_transpose"]
 Sizes = tuple[int, ...]
 
 
@@ -23,7 +22,7 @@ Sizes = tuple[int, ...]
 class Call:
     """A call with everything resolved. Tuples have an entry per spatial axis: two, one, or none for dense."""
 
-    operation: Operation
+    operation: str  # a function's name
     x: Sizes
     kernel: Sizes
     out: Sizes
@@ -404,9 +403,14 @@ def _onnx(call: Call) -> Equivalent:
             f'auto_pad="{automatic}" means the same and holds for all input sizes; pads, for this one'
         )
     elif automatic:
+        usual = all(
+            size == n * s and k >= s
+            for size, n, s, k in zip(call.sizes, call.x[1:-1], call.strides, call.extents, strict=True)
+        )
+        shape = "" if usual else f", output_shape={list(call.sizes)}"
         out.notes.append(
-            f'auto_pad="{automatic}" is for outputs of stride*input; before opset 11 its odd row went to the '
-            "other side"
+            f'auto_pad="{automatic}"{shape} means the same from opset 11, but not with output_padding: see '
+            "convlite.convert.onnx_transpose_padding"
         )
     out.code += [
         f"X, W = x.transpose({_FIRST[call.axes]}), {weight}",

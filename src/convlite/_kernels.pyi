@@ -187,6 +187,90 @@ def pool(
     columns: tuple[int, ...],
     largest: bool,
     count_padding: bool,
-    pieces: tuple[int, int],
     threads: int,
+) -> None: ...
+
+# Steps between convolutions (kernels/README.md): arrays of one dtype, broadcast as NumPy's, of any strides.
+def pass_codes() -> dict[str, int]: ...
+def elementwise(
+    isa: str,
+    op: int,
+    a: Array,
+    b: Array | float | None,
+    out: Array,
+    code: int = 0,
+    low: float = 0,
+    high: float = 0,
+    alpha: Array | None = None,
+    threads: int = 1,
+) -> None: ...
+def affine(
+    isa: str,
+    x: Array,
+    centre: Array | None,
+    factor: Array,
+    offset: Array | None,
+    out: Array,
+    code: int = 0,
+    low: float = 0,
+    high: float = 0,
+    alpha: Array | None = None,
+    threads: int = 1,
+) -> None: ...
+def copy(isa: str, x: np.ndarray[Any, Any], out: np.ndarray[Any, Any], threads: int = 1) -> None: ...
+def pad_modes() -> dict[str, int]: ...
+def pad(x: Array, out: Array, top: int, left: int, mode: int, value: float = 0, threads: int = 1) -> None: ...
+def reduce_codes() -> dict[str, int]: ...
+def reduce(isa: str, op: int, x: Array, out: Array, threads: int = 1) -> None: ...
+def norm_factor(variance: Array, scale: Array | None, out: Array, itemsize: int, epsilon: float) -> None: ...
+def layer_norm(
+    isa: str,
+    x: Array,
+    scale: Array,
+    offset: Array,
+    out: Array,
+    epsilon: float,
+    code: int = 0,
+    low: float = 0,
+    high: float = 0,
+    threads: int = 1,
+) -> None: ...
+def group_norm(
+    isa: str,
+    x: Array,
+    scale: Array | None,
+    offset: Array | None,
+    out: Array,
+    groups: int,
+    epsilon: float,
+    code: int = 0,
+    low: float = 0,
+    high: float = 0,
+    threads: int = 1,
+) -> None: ...
+def resample(
+    isa: str,
+    itemsize: int,
+    x: Array,
+    out: Array,
+    index: np.ndarray[Any, Any],
+    weights: Array,
+    outer: int,
+    in_size: int,
+    out_size: int,
+    inner: int,
+    taps: int,
+    threads: int = 1,
+) -> None: ...
+def resize(
+    isa: str,
+    itemsize: int,
+    x: Array,
+    out: Array,
+    sizes: tuple[int, int, int, int, int, int],
+    row_index: np.ndarray[Any, Any],
+    row_weights: Array,
+    column_index: np.ndarray[Any, Any],
+    column_weights: Array,
+    threads: int = 1,
 ) -> None: ...

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from . import _kernels
-from .arguments import as_size
+from .arguments import as_size, shown
 
 # Multiply-adds: a region costs about 6 us and waking a sleeping thread 30; below 40 us of work it loses.
 SERIAL_WORK = 2_000_000
 # Any count may be asked for; where threads cannot be created, OpenMP's runtime ends the process.
 MOST_THREADS = max(64, 2 * (os.cpu_count() or 1))
+LARGEST = 4096  # a larger count is a mistake: no machine has so many CPUs
 
 _scope: contextvars.ContextVar[int | None] = contextvars.ContextVar("convlite_num_threads", default=None)
 _process: int | None = None
@@ -33,11 +34,20 @@ def _environment() -> tuple[int, str] | None:
         text = os.environ.get(name, "").split(",")[0].strip()
         if not text:
             continue
-        if text.isdecimal() and 0 < int(text) < 2**31:
+        if text.isdecimal() and len(text) < 10 and 0 < int(text) <= LARGEST:
             return int(text), name
         if name == "CONVLITE_NUM_THREADS":
-            raise ImportError(f"{name} must be a positive integer; got {text!r}")
+            raise ImportError(f"{name} must be an integer from 1 to {LARGEST}; got {shown(text)}")
     return None
+
+
+def _as_count(n: object) -> int:
+    count = as_size(n, "n")
+    if count > LARGEST:
+        raise ValueError(
+            f"n must be at most {LARGEST} threads; got {count}; a call uses at most {MOST_THREADS} here"
+        )
+    return count
 
 
 def _quota(folder: str) -> float | None:
@@ -151,25 +161,28 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set the number of threads for the whole process (a scope of num_threads comes first).
 
-    A call uses at most 64 or twice as many as there are CPUs, whichever is more.
+    n is an int from 1 to 4096, or ValueError is raised. A call uses at most 64 or twice as many as there are
+    CPUs, whichever is more, whatever n says.
 
     Examples:
         >>> set_num_threads(get_num_threads())
     """
     global _process
-    _process = as_size(n, "n")
+    _process = _as_count(n)
 
 
 @contextmanager
 def num_threads(n: int) -> Iterator[None]:
-    """Use n threads inside this block, in this Python thread (or asyncio task) only.
+    """Use n threads, 1 to 4096, inside this block, in this Python thread (or asyncio task) only.
+
+    A call uses at most 64 or twice as many as there are CPUs, whichever is more, whatever n says.
 
     Examples:
         >>> with num_threads(1):
         ...     get_num_threads()
         1
     """
-    token = _scope.set(as_size(n, "n"))
+    token = _scope.set(_as_count(n))
     try:
         yield
     finally:

@@ -9,7 +9,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import as_epsilon, as_flag, as_operand, as_size, check_bias, is_one_of, new_output, shown
+from .arguments import (
+    as_epsilon,
+    as_flag,
+    as_operand,
+    as_size,
+    check_bias,
+    is_one_of,
+    new_output,
+    one_given,
+    refuse_tensor_dtype,
+    shown,
+)
 
 __all__ = [
     "from_torch", "to_torch", "from_onnx", "to_onnx", "from_keras", "to_keras",
@@ -27,7 +38,9 @@ _RANKS = {
     "dense": 2,
     "conv1d": 3,
     "conv1d_transpose": 3,
+    "depthwise_conv1d": 3,
 }
+_DEPTHWISE = ("depthwise_conv2d", "depthwise_conv1d")
 # What the frameworks call them, in lower case and without underscores.
 _NAMES = {name.replace("_", ""): name for name in _RANKS} | {
     "linear": "dense",
@@ -53,7 +66,7 @@ def from_torch(weight: ArrayLike, operation: str = "conv2d", *, groups: int | No
     name = _operation(operation)
     array = _weight(weight, name, "PyTorch's")
     kernel = array.transpose(*range(2, array.ndim), 1, 0)
-    if name == "depthwise_conv2d":
+    if name in _DEPTHWISE:
         kernel = _split_depthwise(kernel, groups, array.shape)
     elif groups is not None and array.shape[0] % as_size(groups, "groups"):
         raise ValueError(
@@ -70,8 +83,8 @@ def to_torch(kernel: ArrayLike, operation: str = "conv2d") -> Array:
     """
     name = _operation(operation)
     array = _weight(kernel, name, "convlite's", "kernel")
-    if name == "depthwise_conv2d":
-        array = array.reshape(*array.shape[:2], 1, array.shape[2] * array.shape[3])
+    if name in _DEPTHWISE:
+        array = array.reshape(*array.shape[:-2], 1, array.shape[-2] * array.shape[-1])
     return np.array(array.transpose(-1, -2, *range(array.ndim - 2)), order="C")
 
 
@@ -88,7 +101,7 @@ def from_onnx(
     >>> from_onnx(np.zeros((64, 3, 7, 5))).shape, from_onnx(np.zeros((10, 512)), "Gemm", trans_b=True).shape
     ((7, 5, 3, 64), (512, 10))
     """
-    weight = as_operand(_detached(weight), "weight")
+    weight = as_operand(_detached(weight, "weight"), "weight")
     name = _onnx_operation(operation, weight.ndim)
     if name == "dense" and not as_flag(trans_b, "trans_b"):
         return np.array(_weight(weight, name, "ONNX's"), order="C")
@@ -101,7 +114,7 @@ def to_onnx(kernel: ArrayLike, operation: str = "conv2d", *, trans_b: bool = Fal
     >>> to_onnx(np.zeros((7, 5, 3, 64))).shape, to_onnx(np.zeros((512, 10)), "Gemm").shape
     ((64, 3, 7, 5), (512, 10))
     """
-    kernel = as_operand(_detached(kernel), "kernel")
+    kernel = as_operand(_detached(kernel, "kernel"), "kernel")
     name = _onnx_operation(operation, kernel.ndim)
     if name == "dense" and not as_flag(trans_b, "trans_b"):
         return np.array(_weight(kernel, name, "convlite's", "kernel"), order="C")
@@ -163,7 +176,7 @@ def dense_to_conv2d(
     >>> kernel.shape, kernel[1, 0, 0]
     ((2, 2, 1, 2), array([4., 5.]))
     """
-    array = as_operand(_detached(kernel), "kernel", ndim=2)
+    array = as_operand(_detached(kernel, "kernel"), "kernel", ndim=2)
     size, outputs = array.shape
     offset = _copied_bias(bias, outputs, array.dtype)
     height, width, channels = (1, 1, size) if input_shape is None else _image_shape(input_shape)
@@ -189,7 +202,7 @@ def conv2d_to_dense(
     >>> conv2d_to_dense(np.zeros((2, 2, 3, 5)))[0].shape
     (12, 5)
     """
-    array = as_operand(_detached(kernel), "kernel", ndim=4)
+    array = as_operand(_detached(kernel, "kernel"), "kernel", ndim=4)
     outputs = array.shape[3]
     offset = _copied_bias(bias, outputs, array.dtype)
     if _order(order) == "CHW":
@@ -203,16 +216,21 @@ def fold_batch_norm(
     bias: ArrayLike | None,
     mean: ArrayLike,
     variance: ArrayLike,
+    *,
     scale: ArrayLike | None = None,
     offset: ArrayLike | None = None,
     epsilon: float = 1e-3,
     operation: str = "conv2d",
+    gamma: ArrayLike | None = None,
+    beta: ArrayLike | None = None,
 ) -> tuple[Array, Array]:
     """Fold the batch normalisation behind an operation into it: returns the (kernel, bias) that do both.
 
-    mean, variance, scale (gamma) and offset (beta) have the kernel's dtype and one value per output
-    channel. An output y becomes (y - mean) * s + offset with s = scale / sqrt(variance + epsilon); so the
-    kernel is multiplied by s along its output channels, and the bias is (bias - mean) * s + offset.
+    mean, variance, scale and offset have the kernel's dtype and one value per output channel. scale is
+    Keras's gamma and PyTorch's weight, offset is beta and bias there; since frameworks differ in their order,
+    they are given by name: scale= or gamma=, offset= or beta=. An output y becomes (y - mean) * s + offset
+    with s = scale / sqrt(variance + epsilon); so the kernel is multiplied by s along its output channels, and
+    the bias is (bias - mean) * s + offset.
     Computed in float64, returned in the kernel's dtype. The default epsilon is Keras's; PyTorch's is 1e-5.
 
     >>> kernel, bias = fold_batch_norm(np.ones((1, 1, 1, 2)), None, [1.0, 2.0], [4.0, 9.0], epsilon=0.0)
@@ -220,20 +238,22 @@ def fold_batch_norm(
     (array([0.5       , 0.33333333]), array([-0.5       , -0.66666667]))
     """
     name, small = _operation(operation), as_epsilon(epsilon)
+    scale_name, scale = one_given(scale=scale, gamma=gamma)
+    offset_name, offset = one_given(offset=offset, beta=beta)
     array = _weight(kernel, name, "convlite's", "kernel")
-    centre = as_operand(mean, "mean", ndim=1, dtype=array.dtype).astype(np.float64)
+    centre = as_operand(mean, "mean", 1, array.dtype, ("kernel", None)).astype(np.float64)
     _check_output_channels(centre.size, array.shape, name)
 
     def per_channel(value: ArrayLike | None, what: str, default: float) -> Array:
-        given = check_bias(value, centre.size, array.dtype, what)
+        given = check_bias(value, centre.size, array.dtype, what, "kernel")
         return np.full(centre.size, default) if given is None else given.astype(np.float64)
 
-    spread = as_operand(variance, "variance", ndim=1, dtype=array.dtype)
+    spread = as_operand(variance, "variance", 1, array.dtype, ("kernel", None))
     with np.errstate(all="ignore"):  # a variance below -epsilon is NaN, one of -epsilon inf
-        factor = per_channel(scale, "scale", 1.0) / np.sqrt(per_channel(spread, "variance", 1.0) + small)
-        shifted = (per_channel(bias, "bias", 0.0) - centre) * factor + per_channel(offset, "offset", 0.0)
+        factor = per_channel(scale, scale_name, 1.0) / np.sqrt(per_channel(spread, "variance", 1.0) + small)
+        shifted = (per_channel(bias, "bias", 0.0) - centre) * factor + per_channel(offset, offset_name, 0.0)
         folded = array * _along_outputs(factor, array.shape, name)
-    return folded.astype(array.dtype), shifted.astype(array.dtype)
+        return folded.astype(array.dtype), shifted.astype(array.dtype)
 
 
 def _check_output_channels(channels: int, shape: tuple[int, ...], operation: str) -> None:
@@ -246,7 +266,7 @@ def _check_output_channels(channels: int, shape: tuple[int, ...], operation: str
             f"groups * {per_group}",
         )
     else:
-        expected = shape[-2] * shape[-1] if operation == "depthwise_conv2d" else shape[-1]
+        expected = shape[-2] * shape[-1] if operation in _DEPTHWISE else shape[-1]
         fits, rule = channels == expected, str(expected)
     if not fits:
         raise ValueError(
@@ -257,7 +277,7 @@ def _check_output_channels(channels: int, shape: tuple[int, ...], operation: str
 
 def _along_outputs(values: Array, shape: tuple[int, ...], operation: str) -> Array:
     """One value per output channel (O,), arranged to broadcast against the kernel."""
-    if operation == "depthwise_conv2d":
+    if operation in _DEPTHWISE:
         return values.reshape(shape[-2:])
     if operation in ("conv2d_transpose", "conv1d_transpose") and values.size:
         # The kernel's last axis holds the groups' input channels one after another: (O/g, g * I/g).
@@ -284,13 +304,17 @@ def _onnx_operation(operation: str, rank: int) -> str:
     return _operation({"Gemm": "dense", "MatMul": "dense"}.get(operation, operation))
 
 
-def _detached(value: Any) -> Any:
-    """A PyTorch tensor as a NumPy array, without importing PyTorch; anything else as it is."""
+def _detached(value: Any, name: str = "") -> Any:
+    """A PyTorch tensor as a NumPy array, without importing PyTorch; anything else as it is. With a name,
+    another dtype than float32 or float64 is refused by it.
+    """
+    if name:
+        refuse_tensor_dtype(value, name)
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
 def _weight(value: ArrayLike, operation: str, whose: str, name: str = "weight") -> Array:
-    array = as_operand(_detached(value), name)
+    array = as_operand(_detached(value, name), name)
     if array.ndim != _RANKS[operation]:
         raise ValueError(
             f"{name} must have {_RANKS[operation]} dimensions in {whose} layout of {operation}; "
@@ -300,16 +324,16 @@ def _weight(value: ArrayLike, operation: str, whose: str, name: str = "weight") 
 
 
 def _split_depthwise(kernel: Array, groups: int | None, shape: tuple[int, ...]) -> Array:
-    """(kh, kw, 1, C*multiplier) -> (kh, kw, C, multiplier)."""
+    """(kh, kw, 1, C*multiplier) -> (kh, kw, C, multiplier), or (kw, ...) in 1-D."""
     if shape[1] != 1:
         raise ValueError(
-            f"weight must be (C*multiplier, 1, kh, kw) for depthwise_conv2d; got {shape}. "
+            f"weight must be (C*multiplier, 1, kh, kw), in 1-D (C*multiplier, 1, kw); got {shape}. "
             f'With more than one input channel per group it is a "conv2d" with groups'
         )
     channels = shape[0] if groups is None else as_size(groups, "groups")
     if channels and shape[0] % channels:
         raise ValueError(f"groups must divide the weight's first axis; got groups={groups} and shape {shape}")
-    return kernel.reshape(*kernel.shape[:2], channels, shape[0] // channels if channels else 1)
+    return kernel.reshape(*kernel.shape[:-2], channels, shape[0] // channels if channels else 1)
 
 
 def _moved(x: ArrayLike, source: int, target: int) -> Array:
@@ -344,5 +368,5 @@ def _order(order: str) -> str:
 
 
 def _copied_bias(bias: ArrayLike | None, outputs: int, dtype: np.dtype[Any]) -> Array | None:
-    array = check_bias(_detached(bias), outputs, dtype)
+    array = check_bias(_detached(bias, "bias"), outputs, dtype, against="kernel")
     return None if array is None else array.copy()

@@ -1,21 +1,32 @@
 """One table of activations: name -> (kernel code, parameters, NumPy formula).
 
 A kernel code names a case of kernels/isa/epilogue.h, fused into the kernels; an activation without one
-("softmax", any callable) is applied to the finished output. Defaults behind a name agree with Keras 3 and
-tf.nn (TensorFlow 2):
+("softmax", "log_softmax", any callable) is applied to the finished output. Defaults behind
+a name agree with Keras 3 and tf.nn (TensorFlow 2):
 
     relu, relu6            max(x, 0), min(max(x, 0), 6)
     leaky_relu             slope 0.2 below zero (PyTorch: 0.01)
-    elu                    alpha 1
-    sigmoid, tanh, silu    as everywhere; "swish" is silu
+    elu, celu              alpha 1
+    selu                   1.0507 * elu with alpha 1.6733 (Klambauer et al., 2017, arXiv:1706.02515)
+    sigmoid, tanh, silu    as everywhere
     gelu                   with erf (PyTorch's default, Keras's approximate=False); "gelu_tanh" approximates
+    mish                   x*tanh(softplus(x)) (Misra, 2019, arXiv:1908.08681)
+    exponential            exp(x)
     hard_sigmoid           relu6(x + 3)/6 (Keras 3, PyTorch; Keras 2 and ONNX: clip(0.2*x + 0.5, 0, 1))
     hard_swish             x*relu6(x + 3)/6
-    softplus               log(1 + exp(x))
-    softmax                over the last axis
+    hard_tanh              min(max(x, -1), 1)
+    softplus, log_sigmoid  log(1 + exp(x)), -log(1 + exp(-x))
+    softsign               x/(1 + |x|)
+    softmax, log_softmax   over the last axis
+    tanh_shrink            x - tanh(x)
+    soft_shrink            x moved towards 0 by 0.5, 0 between
+    hard_shrink            x, 0 from -0.5 to 0.5
 
-NaN gives NaN everywhere; what -inf gives is the formula's (silu and gelu: -inf * 0, NaN). Those made of exp
-are within 7 units in the last place, gelu_tanh within 16 above -3 (tests/test_exponentials.py).
+The frameworks' other names mean the same: see ALIASES.
+
+NaN gives NaN everywhere; what an infinity gives is the formula's (silu, gelu and mish: -inf * 0, softsign:
+inf/inf, NaN). Those made of exp are within 7 units in the last place, gelu_tanh within 16 above -3, mish
+within 5 (tests/test_exponentials.py).
 """
 
 from __future__ import annotations
@@ -30,9 +41,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _threads
-from .arguments import Array, as_operand, as_real, check_out, new_output, shown
+from ._reductions import BLOCK, sum_rows
+from .arguments import Array, as_operand, as_real, cast_of, check_out, new_output, shown
 
-__all__ = ["NAMES", "get", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU"]
+__all__ = [
+    "NAMES",
+    "ALIASES",
+    "get",
+    "Activation",
+    "ReLU",
+    "LeakyReLU",
+    "ELU",
+    "CELU",
+    "SoftShrink",
+    "HardShrink",
+    "PReLU",
+]
 
 # Codes of kernels/isa/table.h (compared by a test).
 CODES = {
@@ -49,7 +73,17 @@ CODES = {
     "gelu": 10,
     "gelu_tanh": 11,
     "softplus": 12,
+    "log_sigmoid": 13,
+    "selu": 14,
+    "celu": 15,
+    "mish": 16,
+    "softsign": 17,
+    "exponential": 18,
+    "tanh_shrink": 19,
+    "soft_shrink": 20,
+    "hard_shrink": 21,
 }
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 class Fused(NamedTuple):
@@ -62,6 +96,7 @@ class Fused(NamedTuple):
 
 
 NONE = Fused(CODES["none"])
+_PRELU = _kernels.pass_codes()["prelu"]
 
 
 class Activation(abc.ABC):
@@ -140,6 +175,67 @@ class ELU(Activation):
         return Fused(CODES["elu"], float(self.alpha))
 
 
+@dataclass(frozen=True)
+class CELU(Activation):
+    """x where x > 0, alpha*(exp(x/alpha) - 1) below (Barron, 2017, arXiv:1704.07483); alpha above 0.
+
+    >>> CELU(2.0)(np.array([-np.inf, 2.0]))
+    array([-2.,  2.])
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        given = self.alpha
+        _keep_float(self, "alpha")
+        if not self.alpha > 0:
+            raise ValueError(f"alpha must be above 0; got {shown(given)}")
+
+    def fused(self) -> Fused:
+        """The form that kernels apply."""
+        return Fused(CODES["celu"], float(self.alpha))
+
+
+@dataclass(frozen=True)
+class SoftShrink(Activation):
+    """x moved towards 0 by threshold, 0 from -threshold to threshold.
+
+    >>> SoftShrink()(np.array([-2.0, 0.25, 2.0]))
+    array([-1.5,  0. ,  1.5])
+    """
+
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        _keep_float(self, "threshold")
+        if not self.threshold >= 0:
+            raise ValueError(f"threshold must not be negative; got {self.threshold}")
+
+    def fused(self) -> Fused:
+        """The form that kernels apply."""
+        return Fused(CODES["soft_shrink"], -float(self.threshold), float(self.threshold))
+
+
+@dataclass(frozen=True)
+class HardShrink(Activation):
+    """x, and 0 from -threshold to threshold.
+
+    >>> HardShrink()(np.array([-2.0, 0.25, 2.0]))
+    array([-2.,  0.,  2.])
+    """
+
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        _keep_float(self, "threshold")
+        if not self.threshold >= 0:
+            raise ValueError(f"threshold must not be negative; got {self.threshold}")
+
+    def fused(self) -> Fused:
+        """The form that kernels apply."""
+        return Fused(CODES["hard_shrink"], float(self.threshold))
+
+
 class PReLU(Activation):
     """x where x >= 0, alpha[c]*x below: a learnt slope for each channel, or one for all (He et al., 2015,
     arXiv:1502.01852).
@@ -213,6 +309,30 @@ def softmax(x: Array) -> Array:
     return softmax_rows(rows)
 
 
+def log_softmax(x: Array) -> Array:
+    """x - max - log(sum(exp(x - max))) over the last axis, summed in float64; NaN where the row holds one.
+
+    >>> log_softmax(np.array([[0.0, 1000.0]]))
+    array([[-1000.,     0.]])
+    """
+    rows = as_operand(x, "x")
+    if rows.ndim == 0:
+        raise ValueError("x must have at least 1 dimension for log_softmax; got a scalar")
+    result = new_output(rows.shape, rows.dtype)
+    if rows.size == 0:
+        return result
+    columns = rows.shape[-1]
+    source, target = rows.reshape(-1, columns), result.reshape(-1, columns)
+    some = max(1, BLOCK // columns)
+    with np.errstate(all="ignore"):
+        for first in range(0, len(source), some):
+            values = source[first : first + some].astype(np.float64)
+            values -= values.max(axis=-1, keepdims=True)
+            values -= np.log(sum_rows(np.exp(values)))
+            target[first : first + some] = values
+    return result
+
+
 _NAMED: dict[str, Activation] = {
     name: Named(name, fused)
     for name, fused in {
@@ -224,16 +344,46 @@ _NAMED: dict[str, Activation] = {
         "sigmoid": Fused(CODES["sigmoid"]),
         "tanh": Fused(CODES["tanh"]),
         "silu": Fused(CODES["silu"]),
-        "swish": Fused(CODES["silu"]),
         "gelu": Fused(CODES["gelu"]),
         "gelu_tanh": Fused(CODES["gelu_tanh"]),
         "hard_swish": Fused(CODES["hard_swish"]),
         "hard_sigmoid": Fused(CODES["hard_sigmoid"]),
         "softplus": Fused(CODES["softplus"]),
+        "log_sigmoid": Fused(CODES["log_sigmoid"]),
+        "selu": Fused(CODES["selu"], _SELU_SCALE, _SELU_SCALE * _SELU_ALPHA),
+        "celu": CELU().fused(),
+        "mish": Fused(CODES["mish"]),
+        "softsign": Fused(CODES["softsign"]),
+        "exponential": Fused(CODES["exponential"]),
+        "hard_tanh": Fused(CODES["clip"], -1.0, 1.0),
+        "tanh_shrink": Fused(CODES["tanh_shrink"]),
+        "soft_shrink": SoftShrink().fused(),
+        "hard_shrink": HardShrink().fused(),
     }.items()
 }
+# Without a kernel code: applied to the finished output.
+_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+}
 
-NAMES: tuple[str, ...] = (*_NAMED, "softmax")
+NAMES: tuple[str, ...] = (*_NAMED, *_FUNCTIONS)
+#: Other names of Keras 3 and PyTorch for the same functions; not PyTorch's "leakyrelu", whose slope is 0.01.
+ALIASES: dict[str, str] = {
+    "swish": "silu",
+    "identity": "linear",
+    "relu_6": "relu6",
+    "exp": "exponential",
+    "hard_silu": "hard_swish",
+    "hardswish": "hard_swish",
+    "hardsigmoid": "hard_sigmoid",
+    "hardtanh": "hard_tanh",
+    "logsigmoid": "log_sigmoid",
+    "logsoftmax": "log_softmax",
+    "tanhshrink": "tanh_shrink",
+    "softshrink": "soft_shrink",
+    "hardshrink": "hard_shrink",
+}
 Spec = str | Activation | Callable[[Array], Any] | None
 
 
@@ -246,17 +396,32 @@ def get(spec: Spec) -> Activation | Callable[[Array], Any] | None:
     if spec is None or isinstance(spec, Activation):
         return spec
     if isinstance(spec, str):
-        if spec == "softmax":
-            return softmax
-        if spec not in _NAMED:
-            raise ValueError(
-                f"activation {shown(spec)} is unknown; there are {', '.join(NAMES)}, objects such as "
-                "LeakyReLU(0.1), and any callable"
-            )
-        return _NAMED[spec]
+        name = ALIASES.get(spec, spec)
+        if name in _FUNCTIONS:
+            return _FUNCTIONS[name]
+        if name not in _NAMED:
+            raise ValueError(f"activation {shown(spec)} is unknown; {_advice(spec)}")
+        return _NAMED[name]
     if isinstance(spec, type) or not callable(spec):
         raise TypeError(f"activation must be None, a name, an object or a callable; got {shown(spec)}")
     return spec
+
+
+def _advice(spec: str) -> str:
+    lower = spec.lower()
+    if lower in NAMES or lower in ALIASES:
+        return f"names are written in lower case: {lower!r}"
+    if lower == "none":
+        return "no activation is activation=None"
+    if lower in _OBJECTS:
+        return f"it has parameters: give {_OBJECTS[lower]}"
+    return f"there are {', '.join(NAMES)}, objects such as LeakyReLU(0.1), and any callable"
+
+
+_OBJECTS = {
+    "prelu": "the layer PReLU, or activations.PReLU(slopes)",
+    "threshold": "a function, such as one that returns convlite.threshold(x, threshold, value)",
+}
 
 
 def resolve(spec: Spec, channels: int, dtype: np.dtype[Any]) -> tuple[Fused, Callable[[Array], Any] | None]:
@@ -296,6 +461,11 @@ def checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> 
             f"activation must return an array of shape {shape}; "
             f"it returned {result.dtype} of shape {result.shape}"
         )
+    if result.dtype != y.dtype:
+        raise TypeError(
+            f"activation must return {y.dtype}, as the operands are; it returned {result.dtype}: "
+            f"convlite casts nothing silently; write {cast_of(returned, 'result', y.dtype)} in it"
+        )
     return result.astype(y.dtype, copy=False).reshape(y.shape)
 
 
@@ -322,5 +492,9 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     threads = _threads.threads_for((20 if fused.code >= CODES["elu"] else 5) * array.size)
     code, a, b, alpha = fused
     isa = _dispatch.active_isa()
+    if alpha is not None and rows > 1:  # few slopes are repeated there
+        pixels = array.reshape(rows, columns), alpha, result.reshape(rows, columns)
+        _kernels.elementwise(isa, _PRELU, *pixels, threads=threads)
+        return result
     _kernels.activate(isa, array.itemsize, array, result, rows, columns, alpha, code, a, b, threads)
     return result

@@ -121,8 +121,8 @@ def as_pair(value: object, name: str, *, minimum: int = 1) -> Pair:
         outer = (as_int(items[0], f"{name}[0]"), as_int(items[3], f"{name}[3]"))
         if outer != (1, 1):
             raise ValueError(
-                f"{name} as four numbers is [1, h, w, 1] (NHWC); got {shown(value)}. "
-                "Strides over batch or channels do not exist"
+                f"{name} as four numbers is [1, h, w, 1] (NHWC), with nothing over batch and channels; "
+                f"got {shown(value)}"
             )
         items = items[1:3]
     if len(items) != 2:
@@ -184,6 +184,19 @@ def as_flag(value: object, name: str) -> bool:
     raise TypeError(f"{name} must be True or False; got {shown(value)} ({type(value).__name__})")
 
 
+def one_given(**named: Any) -> tuple[str, Any]:
+    """The name and value that are given of several names for one thing; the first and None where none is.
+
+    >>> one_given(scale=None, gamma=2.0)
+    ('gamma', 2.0)
+    """
+    given = [name for name, value in named.items() if value is not None]
+    if len(given) > 1:
+        raise TypeError(f"{' and '.join(given)} are names of one thing; give one of them")
+    name = given[0] if given else next(iter(named))
+    return name, named[name]
+
+
 def is_one_of(value: object, names: Container[str]) -> bool:
     """Whether it is one of these strings; `in` alone fails on arrays and other unhashable things."""
     return isinstance(value, str) and value in names
@@ -195,15 +208,18 @@ _PAD_FORMS = (
     '"valid", "same", "same_lower", an int, (ph, pw), ((top, bottom), (left, right)) '
     "or [[0, 0], [t, b], [l, r], [0, 0]]"
 )
+_PAD_FORMS_1D = '"valid", "same", "same_lower", an int, (before, after) or [[0, 0], [before, after], [0, 0]]'
 
 
-def _pad_mode(value: str, name: str) -> PadMode:
+def _pad_mode(value: str, name: str, forms: str = _PAD_FORMS) -> PadMode:
     if value in ("valid", "same"):
         return cast(PadMode, value)
     mode = value.lower()
     if mode not in ("valid", "same", "same_lower"):
         hint = '; ONNX\'s SAME_UPPER is "same" here' if mode == "same_upper" else ""
-        raise ValueError(f"{name} must be {_PAD_FORMS}; got {shown(value)}{hint}")
+        if mode == "causal":
+            hint = "; causal padding is (dilation * (kw - 1), 0) along the sequence, or layers.Conv1D's"
+        raise ValueError(f"{name} must be {forms}; got {shown(value)}{hint}")
     return cast(PadMode, mode)
 
 
@@ -215,6 +231,22 @@ def _before_after(value: object, name: str) -> Pair:
         return as_int(items[0], f"{name}[0]"), as_int(items[1], f"{name}[1]")
     both = as_int(value, name)
     return both, both
+
+
+def _is_number(value: object) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, np.ndarray | bool | np.bool_)
+
+
+def _refuse_flat(items: Sequence[object], name: str) -> None:
+    """Four plain numbers mean one thing to ONNX and another to PyTorch: they must be said in pairs."""
+    if len(items) == 4 and all(map(_is_number, items)):
+        a, b, c, d = (shown(item) for item in items)
+        raise ValueError(
+            f"{name} must not be four plain numbers, which no two frameworks read alike; "
+            f"got [{a}, {b}, {c}, {d}]: write (({a}, {c}), ({b}, {d})) if they are ONNX's "
+            f"[top, left, bottom, right], or (({c}, {d}), ({a}, {b})) if they are PyTorch's "
+            "[left, right, top, bottom]"
+        )
 
 
 def as_padding(value: object, name: str = "padding") -> Padding:
@@ -230,6 +262,7 @@ def as_padding(value: object, name: str = "padding") -> Padding:
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, bytes):
         items = _items(value, name, _PAD_FORMS)
         if len(items) == 4:
+            _refuse_flat(items, name)
             ends = [_before_after(items[0], f"{name}[0]"), _before_after(items[3], f"{name}[3]")]
             if ends != [(0, 0), (0, 0)]:
                 raise ValueError(
@@ -247,16 +280,16 @@ def as_padding(value: object, name: str = "padding") -> Padding:
 
 def as_padding_1d(value: object, name: str = "padding") -> Padding:
     """The 1-D form: a mode's name, an int, (p,), (before, after), or [[0, 0], [before, after], [0, 0]]."""
+    forms = _PAD_FORMS_1D
     if isinstance(value, str):
-        return _pad_mode(value, name)
-    forms = '"valid", "same", "same_lower", an int, (before, after) or [[0, 0], [before, after], [0, 0]]'
+        return _pad_mode(value, name, forms)
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, bytes):
         items = _items(value, name, forms)
+        if len(items) in (3, 4) and all(map(_is_number, items)):
+            raise ValueError(f"{name} must be {forms}: numbers in a pair; got {shown(value)}")
         if len(items) == 3:
-            if [_before_after(items[0], f"{name}[0]"), _before_after(items[2], f"{name}[2]")] != [
-                (0, 0),
-                (0, 0),
-            ]:
+            ends = [_before_after(items[0], f"{name}[0]"), _before_after(items[2], f"{name}[2]")]
+            if ends != [(0, 0), (0, 0)]:
                 raise ValueError(
                     f"{name} as three pairs is [[0, 0], [before, after], [0, 0]] (NWC); got {shown(value)}"
                 )
@@ -300,10 +333,17 @@ def as_output_shape(value: object) -> tuple[int, ...] | None:
 # ---- arrays ------------------------------------------------------------------------------------------------
 
 
-def as_operand(value: ArrayLike, name: str, ndim: int | None = None, dtype: DTypeLike | None = None) -> Array:
+def as_operand(
+    value: ArrayLike,
+    name: str,
+    ndim: int | None = None,
+    dtype: DTypeLike | None = None,
+    first: tuple[str, object] | None = None,
+) -> Array:
     """A C-contiguous, aligned, native float32 or float64 array: the value itself where it is one, or a copy.
 
-    `dtype` is the dtype of the call's first operand: another one is refused. `ndim` is the exact rank.
+    `dtype` is the dtype of the call's first operand: another one is refused. `first` is that operand's name
+    and value as it was given, for the message. `ndim` is the exact rank.
     """
     if (
         type(value) is np.ndarray
@@ -315,15 +355,43 @@ def as_operand(value: ArrayLike, name: str, ndim: int | None = None, dtype: DTyp
     else:
         array = _convert(value, name)
     if ndim is not None and array.ndim != ndim:
+        missing = f"; write {name}[None] if it is one sample without a batch axis"
         raise ValueError(
             f"{name} must have {ndim} dimensions{_RANKS.get((name, ndim), '')}; got shape {array.shape}"
+            + (missing if name == "x" and array.ndim == ndim - 1 else "")
         )
     if dtype is not None and array.dtype is not dtype and array.dtype != dtype:
-        raise TypeError(
-            f"{name} is {array.dtype} but the first operand is {np.dtype(dtype)}: "
-            f"convlite casts nothing silently; write {name}.astype(np.{np.dtype(dtype)})"
-        )
+        raise mixed_dtypes(value, name, array.dtype, np.dtype(dtype), first)
     return array
+
+
+def cast_of(value: object, name: str, dtype: object = FLOAT32) -> str:
+    """The cast to write: arrays have .astype, PyTorch's tensors .float(), lists and other tensors neither.
+
+    >>> cast_of(np.ones(2), "x"), cast_of([1], "x")
+    ('x.astype(np.float32)', 'np.asarray(x, np.float32)')
+    """
+    if hasattr(value, "detach"):
+        return f"{name}.{'double' if dtype == FLOAT64 else 'float'}()"
+    if isinstance(value, np.ndarray | np.generic):
+        return f"{name}.astype(np.{dtype})"
+    return f"np.asarray({name}, np.{dtype})"
+
+
+def mixed_dtypes(
+    value: object, name: str, received: object, wanted: object, first: tuple[str, object] | None = None
+) -> TypeError:
+    """The error for operands of two dtypes. The float64 one is to be cast, where the first operand is known:
+    NumPy makes float64 of image / 255 and of lists.
+    """
+    other, given = first or ("the first operand", None)
+    if given is not None and wanted == FLOAT64:
+        fix = cast_of(given, other, received)
+    else:
+        fix = cast_of(value, name, wanted)
+    return TypeError(
+        f"{name} is {received} but {other} is {wanted}: convlite casts nothing silently; write {fix}"
+    )
 
 
 _RANKS = {
@@ -348,11 +416,12 @@ def _convert(value: ArrayLike, name: str) -> Array:
         AttributeError,
         OverflowError,
     ) as error:  # of a foreign __array__
+        refuse_tensor_dtype(value, name)
         raise TypeError(f"{name} is not an array: {error}") from error
     native = array.dtype.newbyteorder("=")
     if native not in (FLOAT32, FLOAT64):
         kind = array.dtype.kind
-        fix = f"; write {name}.astype(np.float32)" if kind in "iufb" else ""
+        fix = f"; write {cast_of(value, name)}" if kind in "iufb" else ""
         if kind == "c":
             fix = f"; take {name}.real or {name}.imag"
         raise TypeError(f"{name} must be float32 or float64; got {array.dtype}{fix}")
@@ -366,11 +435,22 @@ def _convert(value: ArrayLike, name: str) -> Array:
         ) from None
 
 
-def new_output(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An array for an output, not yet filled; MemoryError where it cannot be."""
+def refuse_tensor_dtype(value: Any, name: str) -> None:
+    """TypeError for a PyTorch tensor of another dtype, such as bfloat16, which NumPy may not have."""
+    kind = str(getattr(value, "dtype", ""))
+    if not hasattr(value, "detach") or not kind:
+        return
+    if kind.rpartition(".")[2] not in ("float32", "float64"):
+        raise TypeError(f"{name} must be float32 or float64; got {kind}; write {cast_of(value, name)}")
+
+
+def new_output(shape: tuple[int, ...], dtype: np.dtype[Any], named: tuple[int, ...] | None = None) -> Array:
+    """An array for an output, not yet filled; MemoryError, with the shape that the caller knows, where it
+    cannot be."""
     try:
         return empty(shape, dtype)
     except (ValueError, MemoryError) as error:
+        shape = named or shape
         if math.prod(shape) * dtype.itemsize > _MAX_BYTES:
             raise MemoryError(
                 f"an output of shape {shape} and dtype {dtype} does not fit into memory"
@@ -379,11 +459,15 @@ def new_output(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 
 def check_out(
-    out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[object]
+    out: Array | None,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    inputs: Sequence[object],
+    named: tuple[int, ...] | None = None,
 ) -> Array:
     """The array to write into: a new one, or `out` if it fits and overlaps no input."""
     if out is None:
-        return new_output(shape, dtype)
+        return new_output(shape, dtype, named)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
     if out.dtype != dtype or not out.dtype.isnative:
@@ -430,40 +514,64 @@ def check_groups(groups: object, cin: int, cout: int) -> int:
     return number
 
 
-def _fits_torch(kernel: tuple[int, ...], cin: int, form: str) -> bool:
-    """Whether PyTorch's form, OIHW, IOHW (transpose) or (C*m, 1, kh, kw) (depthwise), has cin inputs here."""
-    if form == "OIHW":
+def fits_torch(kernel: tuple[int, ...], cin: int, form: str) -> bool:
+    """Whether PyTorch's form, OIHW, IOHW (transpose) or (C*m, 1, kh, kw) (depthwise), has cin inputs here,
+    and its last axes look like a window: two that are alike, or smaller than the first, a large one.
+    """
+    if not (len(kernel) == 4 and kernel[2] == kernel[3]) and (kernel[0] < 16 or kernel[0] <= max(kernel[2:])):
+        return False
+    if form in ("OIHW", "OIW"):
         return kernel[1] == cin
-    if form == "IOHW":
+    if form in ("IOHW", "IOW"):
         return kernel[0] == cin
     return kernel[1] == 1 and cin > 0 and kernel[0] % cin == 0
 
 
 def check_channels(
-    received: int, expected: int, x: tuple[int, ...], kernel: tuple[int, ...], form: str, foreign: str
+    received: int,
+    expected: int,
+    x: tuple[int, ...],
+    kernel: tuple[int, ...],
+    form: str,
+    foreign: str,
+    groups: int = 1,
 ) -> None:
-    """kernel's input channels against x's, with a word about layouts when a transposition would fit."""
+    """kernel's input channels against x's (of each group), with a word about layouts when a transposition
+    would fit.
+    """
     if received == expected:
         return
     hint = ""
-    if len(kernel) == 4 and kernel[2] == kernel[3] and _fits_torch(kernel, expected, foreign):
+    if fits_torch(kernel, expected, foreign):
         hint = f"; {kernel} looks like PyTorch's {foreign}: see convlite.convert.from_torch"
-    elif len(x) == 4 and x[1] == received and x[1] < x[3]:
-        hint = f"; x of shape {x} looks like NCHW: write x.transpose(0, 2, 3, 1)"
-    elif len(x) == 3 and x[1] == received and x[1] < x[2]:
+    elif len(x) == 4 and x[1] == received * groups and x[1] < x[3]:
+        hint = f"; {nchw_hint(x)}"
+    elif len(x) == 3 and x[1] == received * groups and x[1] < x[2]:
         hint = f"; x of shape {x} looks like NCW: write x.transpose(0, 2, 1)"
-    raise ValueError(
-        f"kernel has {received} input channels but x has {expected} (kernel is {form}, got {kernel}){hint}"
-    )
+    has = f"x has {expected}"
+    if groups > 1:
+        has = f"each of the {groups} groups of x's {expected * groups} channels has {expected}"
+    raise ValueError(f"kernel has {received} input channels but {has} (kernel is {form}, got {kernel}){hint}")
+
+
+def nchw_hint(x: tuple[int | None, ...]) -> str:
+    """What to do with an image whose channels come first."""
+    return f"x of shape {x} looks like NCHW: write x.transpose(0, 2, 3, 1)"
 
 
 def check_bias(
-    bias: ArrayLike | None, channels: int, dtype: np.dtype[Any], name: str = "bias"
+    bias: ArrayLike | None, channels: int, dtype: np.dtype[Any], name: str = "bias", against: str = "x"
 ) -> Array | None:
-    """One number per output channel."""
+    """One number per output channel, of the dtype of `against`."""
     if bias is None:
         return None
-    array = as_operand(bias, name, dtype=dtype)
+    numbers = isinstance(bias, list | tuple) and len(bias) > 0 and all(map(_is_number, bias))
+    if name == "bias" and (numbers or isinstance(bias, int | str)):
+        raise TypeError(
+            f"bias must be an array of {dtype}, one value per output channel; got {shown(bias)}: "
+            "what comes after bias in other frameworks is given by name here, as in strides=2"
+        )
+    array = as_operand(bias, name, None, dtype, (against, None))
     if array.shape != (channels,):
         raise ValueError(
             f"{name} must have shape ({channels},), one value per output channel; got {array.shape}"

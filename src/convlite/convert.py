@@ -1,8 +1,9 @@
 """Weights from and for other frameworks, and networks in other forms.
 
-`from_torch`, `from_onnx`, `from_keras` and their inverses change the layout of a kernel, `nchw_to_nhwc` and
-`nhwc_to_nchw` that of an image; `dense_to_conv2d`, `conv2d_to_dense` and `fold_batch_norm` rewrite the
-weights of one operation. `convolutionalize` and `fold_batch_norms` rewrite a whole `layers.Sequential`.
+`from_torch`, `from_onnx`, `from_keras`, `from_flax` and their inverses change the layout of a kernel,
+`nchw_to_nhwc` and `nhwc_to_nchw` that of an image; `dense_to_conv2d`, `conv2d_to_dense` and `fold_batch_norm`
+rewrite the weights of one operation, `onnx_transpose_padding` what ONNX's ConvTranspose says about sizes.
+`convolutionalize` and `fold_batch_norms` rewrite a whole `layers.Sequential`.
 
 Kernel layouts, with I and O for the channels going in and out of the operation, g for groups:
 
@@ -13,16 +14,19 @@ Kernel layouts, with I and O for the channels going in and out of the operation,
     dense                (I, O)                         (O, I); ONNX's MatMul, and Gemm with transB=0: (I, O)
     conv1d               (kw, I/g, O)                   (O, I/g, kw)
     conv1d_transpose     (kw, O/g, I)                   (I, O/g, kw)
+    depthwise_conv1d     (kw, C, multiplier)            (C*multiplier, 1, kw), groups=C
 
 Because convlite's transposed convolution takes the array of the convolution it reverses, one permutation
 serves every row on the right: both channel axes go behind the others and change places. No kernel is
-flipped anywhere. Biases are the same in all of them.
+flipped in any of them; Flax's transposed convolution is the exception. Biases are the same everywhere.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._flax import from_flax, to_flax
+from ._onnx import onnx_transpose_padding
 from ._weights import (
     conv2d_to_dense,
     dense_to_conv2d,
@@ -42,8 +46,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "from_torch", "to_torch", "from_onnx", "to_onnx", "from_keras", "to_keras",
+    "from_flax", "to_flax",
     "nchw_to_nhwc", "nhwc_to_nchw",
-    "dense_to_conv2d", "conv2d_to_dense", "fold_batch_norm",
+    "dense_to_conv2d", "conv2d_to_dense", "fold_batch_norm", "onnx_transpose_padding",
     "convolutionalize", "fold_batch_norms",
 ]  # fmt: skip
 

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from ._options import documented
 from .arguments import as_int, as_padding, as_padding_1d, as_pair, as_single, as_size, is_one_of, shown
 from .ops import _geometry
 
 if TYPE_CHECKING:
-    from ._equivalents import Call, Operation, Sizes
+    from ._equivalents import Call
+
+Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d", "conv1d_transpose"]
+Sizes = tuple[int, ...]
 
 
+@documented
 def explain(
     operation: Operation,
     x_shape: Sequence[int],
@@ -128,7 +133,7 @@ def resolve(
     >>> resolve("conv2d", (1, 224, 224, 3), (7, 7, 3, 64), strides=2, padding="same").pads
     ((2, 3), (2, 3))
     """
-    from ._equivalents import Call, Operation
+    from ._equivalents import Call
 
     if not is_one_of(operation, get_args(Operation)):
         raise ValueError(f"operation must be one of {', '.join(get_args(Operation))}; got {shown(operation)}")
@@ -166,6 +171,7 @@ def resolve(
         groups,
         _output_shape(output_shape, axes),
         extra,
+        axes,
     )
     n, *sizes, channels = geometry.out_shape
     return Call(

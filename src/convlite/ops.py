@@ -1,7 +1,8 @@
 """The operations: NHWC arrays in, a new NHWC array (or `out`) back.
 
 Shapes: N images, H x W pixels, C channels; kernels are kh x kw. dtypes: float32 or float64, the same for all
-operands of a call. In place of `kernel` each accepts a PackedKernel. Subnormal numbers count as zeros.
+operands of a call. In place of `kernel` each accepts a PackedKernel. Subnormal numbers count as zeros in the
+operations of this module; docs/same-bits.md lists the others.
 Common arguments:
 
     strides, dilations   int, (h, w), or TensorFlow's [1, h, w, 1]
@@ -26,6 +27,8 @@ from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision, _threads
 from ._calls import Given, Packing, remember, runner_for
+from ._layouts import warn_of_foreign
+from ._options import documented
 from ._precision import Precision
 from .activations import NONE, Spec, checked, resolve
 from .arguments import (
@@ -47,6 +50,7 @@ from .arguments import (
     check_groups,
     check_out,
     check_taps,
+    mixed_dtypes,
     new_output,
     shown,
 )
@@ -61,6 +65,7 @@ Kernel = ArrayLike | PackedKernel
 # ---- the operations ----------------------------------------------------------------------------------------
 
 
+@documented
 def conv2d(
     x: ArrayLike,
     kernel: Kernel,
@@ -96,6 +101,7 @@ def conv2d(
     return _run("conv2d", given, x, kernel, bias, activation, out, s, p, d, groups, precision=precision)
 
 
+@documented
 def conv2d_transpose(
     x: ArrayLike,
     kernel: Kernel,
@@ -140,6 +146,7 @@ def conv2d_transpose(
     return _run("conv2d_transpose", given, x, kernel, bias, activation, out, *options, precision=precision)
 
 
+@documented
 def depthwise_conv2d(
     x: ArrayLike,
     kernel: Kernel,
@@ -169,6 +176,7 @@ def depthwise_conv2d(
     return _run("depthwise_conv2d", given, x, kernel, bias, activation, out, s, p, d)
 
 
+@documented
 def dense(
     x: ArrayLike,
     kernel: Kernel,
@@ -192,7 +200,7 @@ def dense(
     array = as_operand(x, "x")
     if array.ndim == 0:
         raise ValueError("x must have at least 1 dimension (..., K); got a scalar")
-    shape = _kernel(kernel, "dense", array.dtype).shape
+    shape = _kernel(kernel, "dense", array.dtype, x).shape
     if shape[0] != array.shape[-1]:
         hint = (
             f"; {shape} looks like PyTorch's (out, in): write kernel.T" if shape[1] == array.shape[-1] else ""
@@ -212,6 +220,7 @@ def dense(
     return y.reshape(out_shape) if out is None else out
 
 
+@documented
 def conv1d(
     x: ArrayLike,
     kernel: Kernel,
@@ -238,6 +247,7 @@ def conv1d(
     return _run_1d("conv2d", given, x, kernel, bias, activation, out, strides, padding, dilations, groups)
 
 
+@documented
 def conv1d_transpose(
     x: ArrayLike,
     kernel: Kernel,
@@ -288,6 +298,7 @@ def conv1d_transpose(
 # ---- shapes ------------------------------------------------------------------------------------------------
 
 
+@documented
 def conv2d_output_shape(
     x_shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
@@ -309,6 +320,7 @@ def conv2d_output_shape(
     return _geometry("conv2d", x, kernel, s, p, d, as_size(groups, "groups"), None, None).out_shape
 
 
+@documented
 def conv2d_transpose_output_shape(
     x_shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
@@ -337,6 +349,7 @@ def conv2d_transpose_output_shape(
     return _geometry("conv2d_transpose", x, kernel, s, p, d, as_size(groups, "groups"), size, extra).out_shape
 
 
+@documented
 def same_padding(
     size: object, kernel_size: object, *, strides: object = 1, dilations: object = 1
 ) -> tuple[Pair, Pair]:
@@ -356,26 +369,30 @@ def same_padding(
 # ---- what they share ---------------------------------------------------------------------------------------
 
 
-def _kernel(kernel: Kernel, operation: str, dtype: np.dtype[Any]) -> Array | PackedKernel:
+def _kernel(kernel: Kernel, operation: str, dtype: np.dtype[Any], x: object) -> Array | PackedKernel:
+    """The kernel of a call, its operation, rank and dtype checked; x is the operand as it was given."""
     if isinstance(kernel, PackedKernel):
         if kernel.operation != operation:
             raise ValueError(f'kernel was packed for "{kernel.operation}"; this is "{operation}"')
         if kernel.dtype != dtype:
-            raise TypeError(
-                f"kernel is {kernel.dtype} but x is {dtype}: convlite casts nothing silently; "
-                f"write x.astype(np.{kernel.dtype})"
-            )
+            raise mixed_dtypes(x, "x", dtype, kernel.dtype, ("kernel", None))
         return kernel
-    return as_operand(kernel, "kernel", 2 if operation == "dense" else 4, dtype)
+    return as_operand(kernel, "kernel", 2 if operation == "dense" else 4, dtype, ("x", x))
 
 
-def _check_packing(kernel: PackedKernel, strides: Pair, dilations: Pair, groups: int) -> None:
+def _check_packing(kernel: PackedKernel, strides: Pair, dilations: Pair, groups: int, axes: int) -> None:
     transposed = kernel.operation == "conv2d_transpose"
     if kernel.groups != groups or (transposed and (kernel.strides, kernel.dilations) != (strides, dilations)):
         raise ValueError(
-            f"kernel was packed for strides={kernel.strides}, dilations={kernel.dilations}, "
-            f"groups={kernel.groups}; this call has strides={strides}, dilations={dilations}, groups={groups}"
+            f"kernel was packed for strides={_short(kernel.strides, axes)}, "
+            f"dilations={_short(kernel.dilations, axes)}, groups={kernel.groups}; this call has "
+            f"strides={_short(strides, axes)}, dilations={_short(dilations, axes)}, groups={groups}"
         )
+
+
+def _short(pair: Pair, axes: int) -> Pair | int:
+    """A pair as the caller wrote it."""
+    return pair if axes == 2 else pair[1]
 
 
 @lru_cache(maxsize=512)
@@ -389,20 +406,17 @@ def _geometry(
     groups: int,
     output_shape: tuple[int, ...] | None,
     output_padding: Pair | None,
+    axes: int = 2,
 ) -> Geometry:
-    """Shapes and options -> Geometry; every error about shapes is raised here."""
+    """Shapes and options -> Geometry; every error about shapes is raised here, in the shapes of a caller with
+    so many spatial axes.
+    """
     height, width = kernel[:2] if len(kernel) == 4 else (1, 1)
     if height == 0 or width == 0:
-        raise ValueError(f"kernel must have at least one row and one column; got {kernel}")
+        places = "row and one column" if axes == 2 else "tap"
+        raise ValueError(f"kernel must have at least one {places}; got {kernel[2 - axes :]}")
     check_taps(height, width)
-    if operation == "conv2d":
-        if x[3] % groups:
-            check_groups(groups, x[3], kernel[3])
-        check_channels(kernel[2], x[3] // groups, x, kernel, "(kh, kw, Cin//groups, Cout)", "OIHW")
-    elif operation == "conv2d_transpose":
-        check_channels(kernel[3], x[3], x, kernel, "(kh, kw, Cout//groups, Cin)", "IOHW")
-    elif operation == "depthwise_conv2d":
-        check_channels(kernel[2], x[3], x, kernel, "(kh, kw, C, multiplier)", "(C*m, 1, kh, kw)")
+    _check_inputs(operation, (x[0], *x[3 - axes :]), kernel[2 - axes :], groups)
     cin, cout, groups = channels_of(operation, kernel, groups)
     if operation in ("conv2d", "conv2d_transpose"):
         check_groups(groups, cin, cout)
@@ -414,7 +428,7 @@ def _geometry(
         sizes = output_shape[1:3] if output_shape and whole else output_shape or (None, None)
         if output_shape and whole and (output_shape[0], output_shape[3]) != (x[0], cout):
             raise ValueError(
-                f"output_shape {output_shape} must have x's batch {x[0]} "
+                f"output_shape {(output_shape[0], *output_shape[3 - axes :])} must have x's batch {x[0]} "
                 f"and the kernel's {cout} output channels"
             )
         extras = output_padding or (None, None)
@@ -424,7 +438,22 @@ def _geometry(
     else:
         rows = conv_axis(x[1], height, strides[0], dilations[0], pads[0], "height")
         columns = conv_axis(x[2], width, strides[1], dilations[1], pads[1], "width")
+    warn_of_foreign(operation, kernel[2 - axes :])
     return Geometry(x[0], rows, columns, cin, cout, groups)
+
+
+def _check_inputs(operation: Operation, x: tuple[int, ...], kernel: tuple[int, ...], groups: int) -> None:
+    """The kernel's input channels against x's; both shapes with one or two spatial axes."""
+    window, space = ("kh, kw", "HW") if len(kernel) == 4 else ("kw", "W")
+    if operation == "conv2d":
+        if x[-1] % groups:
+            check_groups(groups, x[-1], kernel[-1])
+        form, foreign = f"({window}, Cin//groups, Cout)", f"OI{space}"
+        check_channels(kernel[-2], x[-1] // groups, x, kernel, form, foreign, groups)
+    elif operation == "conv2d_transpose":
+        check_channels(kernel[-1], x[-1], x, kernel, f"({window}, Cout//groups, Cin)", f"IO{space}")
+    elif operation == "depthwise_conv2d":
+        check_channels(kernel[2], x[3], x, kernel, "(kh, kw, C, multiplier)", "(C*m, 1, kh, kw)")
 
 
 @lru_cache(maxsize=512)
@@ -461,12 +490,13 @@ def _run(
     """
     array = as_operand(x, "x", 4)
     dtype = array.dtype
-    weights = _kernel(kernel, operation, dtype)
+    weights = _kernel(kernel, operation, dtype, x)
     groups = as_size(groups, "groups")
+    axes = 1 if "1d" in given[0] else 2  # of the caller
     if isinstance(weights, PackedKernel):
-        _check_packing(weights, strides, dilations, groups)
+        _check_packing(weights, strides, dilations, groups, axes)
     isa = _dispatch.active_isa()
-    options = (strides, padding, dilations, groups, output_shape, output_padding)
+    options = (strides, padding, dilations, groups, output_shape, output_padding, axes)
     fast = _precision.resolve(precision) == "fast"
     plan = _plan(isa, dtype, fast, operation, array.shape, weights.shape, *options)
     geometry = plan.geometry
@@ -474,10 +504,10 @@ def _run(
     fused, after = (NONE, None) if activation is None else resolve(activation, geometry.cout, dtype)
     # as given, and as used: an object that lends its memory, such as a memoryview, is an array only then
     inputs = (x, array, kernel, weights, bias, bias_array) if out is not None else ()
-    y = check_out(out, geometry.out_shape, dtype, inputs)
-    # a callable may raise: out stays untouched
-    target = new_output(geometry.out_shape, dtype) if after is not None and out is not None else y
     given_x, given_kernel, shape = whole or (x, kernel, geometry.out_shape)
+    y = check_out(out, geometry.out_shape, dtype, inputs, shape)
+    # a callable may raise: out stays untouched
+    target = new_output(geometry.out_shape, dtype, shape) if after is not None and out is not None else y
     busy = target.size > 0  # 2**42 empty rows need no tables
     if busy:
         packing: Packing = (operation, weights.shape, strides, dilations, groups, isa)
@@ -520,21 +550,14 @@ def _run_1d(
     array = as_operand(x, "x", 3)
     groups = as_size(groups, "groups")
     if isinstance(kernel, PackedKernel):
-        _kernel(kernel, operation, array.dtype)
+        _kernel(kernel, operation, array.dtype, x)
         if kernel.shape[0] != 1:
             raise ValueError(
                 f"kernel must be packed from (1, kw, in, out) for a 1-D operation; got {kernel.shape}"
             )
         weights: Array | PackedKernel = kernel
     else:
-        weights = as_operand(kernel, "kernel", 3, array.dtype)[None]
-    shape, cin = weights.shape[-3:], array.shape[2]  # said here in the caller's shapes, before they get a row
-    if operation == "conv2d":
-        if cin % groups:
-            check_groups(groups, cin, shape[2])
-        check_channels(shape[1], cin // groups, array.shape, shape, "(kw, Cin//groups, Cout)", "OIW")
-    else:
-        check_channels(shape[2], cin, array.shape, shape, "(kw, Cout//groups, Cin)", "IOW")
+        weights = as_operand(kernel, "kernel", 3, array.dtype, ("x", x))[None]
     options = (
         (1, as_single(strides, "strides")),
         as_padding_1d(padding),
@@ -544,7 +567,7 @@ def _run_1d(
         output_padding,
     )
     inner = array[:, None]
-    images, _, width, cout = _geometry(operation, inner.shape, weights.shape, *options).out_shape
+    images, _, width, cout = _geometry(operation, inner.shape, weights.shape, *options, 1).out_shape
     flat = (images, width, cout)
     target = None if out is None else check_out(out, flat, array.dtype, (x, kernel, bias))[:, None]
     whole = (x, kernel, flat)

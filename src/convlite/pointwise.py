@@ -1,28 +1,33 @@
 """What networks do to each number, or to each channel, between their convolutions.
 
-The activations run in the compiled core, by the code that conv2d's `activation=` fuses into its output; the
-rest is NumPy. x is float32 or float64, of any shape where none is named, and keeps both; another dtype is
+Nearly all runs in the compiled core, the activations by the code that conv2d's `activation=` fuses into its
+output. x is float32 or float64, of any shape where none is named, and keeps both; another dtype is
 a TypeError. NaN propagates.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import activations
+from . import _dispatch, _kernels, _threads, activations
 from .activations import activate, softmax_rows
-from .arguments import as_epsilon, as_int, as_operand, is_one_of, new_output, shown
+from .arguments import as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, one_given, shown
 
 __all__ = [
     "relu", "relu6", "leaky_relu", "prelu", "elu", "sigmoid", "hard_sigmoid", "tanh", "softplus", "silu",
-    "hard_swish", "gelu", "softmax", "bias_add", "batch_norm", "flatten",
+    "hard_swish", "gelu", "softmax", "bias_add", "batch_norm", "flatten", "hard_tanh", "selu", "celu", "mish",
+    "exponential", "softsign", "log_sigmoid", "log_softmax", "tanh_shrink", "soft_shrink", "hard_shrink",
+    "threshold",
 ]  # fmt: skip
 
 Array = NDArray[Any]
+_PASS = _kernels.pass_codes()
+_MOST_AXES = 8  # of the core's passes
 
 
 def relu(x: ArrayLike) -> Array:
@@ -152,6 +157,142 @@ def gelu(x: ArrayLike) -> Array:
     return activate(x, "gelu")
 
 
+def hard_tanh(x: ArrayLike) -> Array:
+    """Return min(max(x, -1), 1); float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.hard_tanh(np.array([-3.0, 0.5, 3.0]))
+        array([-1. ,  0.5,  1. ])
+    """
+    return activate(x, "hard_tanh")
+
+
+def selu(x: ArrayLike) -> Array:
+    """Return 1.0507... * (x, or 1.6732... * (exp(x) - 1) where x < 0); float32 or float64, any shape.
+
+    Source: Klambauer et al., "Self-normalizing neural networks", 2017, arXiv:1706.02515.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.selu(np.array([-np.inf, 0.0, 1.0])).round(4)
+        array([-1.7581,  0.    ,  1.0507])
+    """
+    return activate(x, "selu")
+
+
+def celu(x: ArrayLike, alpha: float = 1.0) -> Array:
+    """Return x, or alpha * (exp(x / alpha) - 1) where x < 0; float32 or float64, any shape; alpha above 0.
+
+    Source: Barron, "Continuously differentiable exponential linear units", 2017, arXiv:1704.07483.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.celu(np.array([-np.inf, 2.0]), alpha=0.5)
+        array([-0.5,  2. ])
+    """
+    return activate(x, activations.CELU(alpha))
+
+
+def mish(x: ArrayLike) -> Array:
+    """Return x * tanh(log(1 + exp(x))), without overflow; float32 or float64, any shape.
+
+    Source: Misra, "Mish: a self regularized non-monotonic activation function", 2019, arXiv:1908.08681.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.mish(np.array([-1.0, 0.0, 1.0])).round(4)
+        array([-0.3034,  0.    ,  0.8651])
+    """
+    return activate(x, "mish")
+
+
+def exponential(x: ArrayLike) -> Array:
+    """Return exp(x), infinite where it overflows; float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.exponential(np.array([-np.inf, 0.0, 1000.0]))
+        array([ 0.,  1., inf])
+    """
+    return activate(x, "exponential")
+
+
+def softsign(x: ArrayLike) -> Array:
+    """Return x / (1 + |x|); float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.softsign(np.array([-1.0, 0.0, 3.0]))
+        array([-0.5 ,  0.  ,  0.75])
+    """
+    return activate(x, "softsign")
+
+
+def log_sigmoid(x: ArrayLike) -> Array:
+    """Return -log(1 + exp(-x)), without overflow; float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.log_sigmoid(np.array([-1000.0, 1000.0]))
+        array([-1000.,     0.])
+    """
+    return activate(x, "log_sigmoid")
+
+
+def tanh_shrink(x: ArrayLike) -> Array:
+    """Return x - tanh(x); float32 or float64, any shape.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.tanh_shrink(np.array([0.0, 50.0]))
+        array([ 0., 49.])
+    """
+    return activate(x, "tanh_shrink")
+
+
+def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
+    """Return x moved towards 0 by threshold, 0 where it is smaller; float32 or float64, any shape.
+
+    Raises TypeError for a wrong dtype, ValueError for a negative threshold.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.soft_shrink(np.array([-2.0, 0.25, 2.0]))
+        array([-1.5,  0. ,  1.5])
+    """
+    return activate(x, activations.SoftShrink(threshold))
+
+
+def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
+    """Return x, and 0 from -threshold to threshold; float32 or float64, any shape.
+
+    Raises TypeError for a wrong dtype, ValueError for a negative threshold.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.hard_shrink(np.array([-2.0, 0.25, 2.0]))
+        array([-2.,  0.,  2.])
+    """
+    return activate(x, activations.HardShrink(threshold))
+
+
+def threshold(x: ArrayLike, threshold: float, value: float) -> Array:
+    """Return x where x > threshold, else value; float32 or float64, any shape.
+
+    Keras calls value default_value; both frameworks have the same order of arguments.
+    Raises TypeError for a wrong dtype.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.threshold(np.array([-2.0, 0.5, 2.0]), 1.0, 0.25)
+        array([0.25, 0.25, 2.  ])
+    """
+    values, limit, other = as_operand(x, "x"), as_real(threshold, "threshold"), as_real(value, "value")
+    real = values.dtype.type
+    return np.asarray(np.where(values <= real(limit), real(other), values))
+
+
 def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
     """Return x, times alpha where x < 0; alpha broadcasts against x from the last axis, the channels.
 
@@ -166,16 +307,15 @@ def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
                [ 2.  ,  2.  ]])
     """
     values = as_operand(x, "x")
-    slopes = as_operand(alpha, "alpha", dtype=values.dtype)
+    slopes = as_operand(alpha, "alpha", dtype=values.dtype, first=("x", x))
     try:
-        slopes = np.broadcast_to(slopes, values.shape)
+        np.broadcast_to(slopes, values.shape)
     except ValueError:
         raise ValueError(
             f"alpha of shape {slopes.shape} does not broadcast to x of shape {values.shape}; expected a "
             "slope for each channel, (C,), or for each position, (H, W, C)"
         ) from None
-    with np.errstate(invalid="ignore"):  # 0 * inf, where the product is not used or is NaN by the formula
-        return np.where(values > 0, values, values * slopes)
+    return _combined("prelu", values, slopes)
 
 
 def softmax(x: ArrayLike, axis: int = -1) -> Array:
@@ -188,6 +328,25 @@ def softmax(x: ArrayLike, axis: int = -1) -> Array:
         >>> cl.softmax(np.array([1000.0, 1000.0]))
         array([0.5, 0.5])
     """
+    return _along(x, axis, softmax_rows)
+
+
+def log_softmax(x: ArrayLike, axis: int = -1) -> Array:
+    """Return x - log(sum(exp(x))) along an axis of x, summed in float64; float32 or float64, any shape.
+
+    The maximum is taken off first, so that nothing overflows.
+    Raises TypeError for a wrong dtype or axis, ValueError for an axis that x does not have.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.log_softmax(np.array([0.0, 1000.0]))
+        array([-1000.,     0.])
+    """
+    return _along(x, axis, activations.log_softmax)
+
+
+def _along(x: ArrayLike, axis: int, rows_of: Callable[[Array], Array]) -> Array:
+    """A function of the last axis, along any other."""
     values = as_operand(x, "x")
     axis = as_int(axis, "axis", minimum=-(2**31))
     if not -values.ndim <= axis < values.ndim:
@@ -195,9 +354,9 @@ def softmax(x: ArrayLike, axis: int = -1) -> Array:
     if values.size == 0:
         return values.copy()
     if axis in (-1, values.ndim - 1):
-        return softmax_rows(values)
+        return rows_of(values)
     rows = np.ascontiguousarray(np.moveaxis(values, axis, -1))
-    return np.ascontiguousarray(np.moveaxis(softmax_rows(rows), -1, axis))
+    return np.ascontiguousarray(np.moveaxis(rows_of(rows), -1, axis))
 
 
 def bias_add(x: ArrayLike, bias: ArrayLike) -> Array:
@@ -211,22 +370,27 @@ def bias_add(x: ArrayLike, bias: ArrayLike) -> Array:
         array([[1.5, 1.5]])
     """
     values = as_operand(x, "x")
-    with np.errstate(invalid="ignore"):  # inf - inf
-        return values + _per_channel(bias, "bias", values)
+    return _combined("add", values, _per_channel(bias, "bias", values))
 
 
 def batch_norm(
     x: ArrayLike,
     mean: ArrayLike,
     variance: ArrayLike,
+    *,
     scale: ArrayLike | None = None,
     offset: ArrayLike | None = None,
     epsilon: float = 1e-3,
+    gamma: ArrayLike | None = None,
+    beta: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
 ) -> Array:
     """Return (x - mean) / sqrt(variance + epsilon) * scale + offset, channel by channel: the inference form.
 
-    x (...,C), the others (C,), all float32 or all float64 -> x's shape. scale is Keras's gamma and PyTorch's
-    weight, offset Keras's beta and PyTorch's bias; epsilon is 1e-3 in Keras, 1e-5 in PyTorch.
+    x (...,C), the others (C,), all float32 or all float64 -> x's shape. scale (default: 1) and offset (0) are
+    given by name, as frameworks differ in their order; Keras's names, gamma and beta, and PyTorch's, weight
+    and bias, say the same. epsilon is 1e-3 as in Keras; PyTorch and ONNX have 1e-5.
     Raises TypeError for a wrong or mixed dtype, ValueError for a wrong length or a negative epsilon.
     Source: Ioffe and Szegedy, "Batch normalization", 2015, arXiv:1502.03167.
 
@@ -237,18 +401,19 @@ def batch_norm(
     """
     values = as_operand(x, "x")
     small = as_epsilon(epsilon)
+    scale_name, scale = one_given(scale=scale, gamma=gamma, weight=weight)
+    offset_name, offset = one_given(offset=offset, beta=beta, bias=bias)
     centre = _per_channel(mean, "mean", values)
-    with np.errstate(
-        invalid="ignore", divide="ignore"
-    ):  # a variance below -epsilon is NaN, one of -epsilon inf
-        factor = 1 / np.sqrt(_per_channel(variance, "variance", values).astype(np.float64) + small)
-        if scale is not None:
-            factor = factor * _per_channel(scale, "scale", values)
-        # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
-        result = values - centre
-        result *= factor.astype(values.dtype)
-        if offset is not None:
-            result += _per_channel(offset, "offset", values)
+    spread = _per_channel(variance, "variance", values)
+    times = None if scale is None else _per_channel(scale, scale_name, values)
+    moved = None if offset is None else _per_channel(offset, offset_name, values)
+    factor = new_output(spread.shape, spread.dtype)
+    _kernels.norm_factor(spread, times, factor, spread.itemsize, small)
+    # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
+    result, threads = new_output(values.shape, values.dtype), _threads.threads_for(5 * values.size)
+    if values.size:
+        rows, into = (array.reshape(-1, centre.size) for array in (values, result))
+        _kernels.affine(_dispatch.active_isa(), rows, centre, factor, moved, into, threads=threads)
     return result
 
 
@@ -272,12 +437,27 @@ def flatten(x: ArrayLike, order: Literal["HWC", "CHW"] = "HWC") -> Array:
     rows = new_output((values.shape[0], math.prod(values.shape[1:])), values.dtype)
     if order == "CHW" and values.ndim > 2:
         values = np.moveaxis(values, -1, 1)
-    rows.reshape(values.shape)[...] = values
+    into = rows.reshape(values.shape)
+    if values.ndim > _MOST_AXES:
+        into[...] = values
+    else:
+        _kernels.copy(_dispatch.active_isa(), values, into, _threads.threads_for(5 * values.size))
     return rows
 
 
+def _combined(what: str, x: Array, y: Array) -> Array:
+    """One pass in the core; y broadcasts to x."""
+    result = new_output(x.shape, x.dtype)
+    threads = _threads.threads_for(5 * x.size)  # in multiply-adds: about 0.1 ns for each element
+    into = result
+    if x.ndim > _MOST_AXES:
+        x, y, into = x.reshape(-1), np.broadcast_to(y, x.shape).reshape(-1), result.reshape(-1)
+    _kernels.elementwise(_dispatch.active_isa(), _PASS[what], x, y, into, threads=threads)
+    return result
+
+
 def _per_channel(value: ArrayLike, name: str, x: Array) -> Array:
-    vector = as_operand(value, name, dtype=x.dtype)
+    vector = as_operand(value, name, dtype=x.dtype, first=("x", x))
     if x.ndim == 0 or vector.shape != x.shape[-1:]:
         raise ValueError(
             f"{name} must hold one number for each channel, the last axis of x of shape {x.shape}; "

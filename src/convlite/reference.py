@@ -20,6 +20,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _definitions
+from ._definitions import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    channel_shuffle,
+    depth_to_space,
+    extract_patches,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    lrn,
+    max_pool1d,
+    max_pool2d,
+    rms_norm,
+    space_to_depth,
+    unit_norm,
+)
 from .arguments import (
     FLOAT64,
     Padding,
@@ -38,7 +57,12 @@ from .arguments import (
     shown,
 )
 
-__all__ = ["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d", "conv1d_transpose"]
+__all__ = [
+    "conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d", "conv1d_transpose",
+    "max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d", "max_pool1d", "avg_pool1d",
+    "layer_norm", "rms_norm", "group_norm", "instance_norm", "unit_norm", "lrn",
+    "depth_to_space", "space_to_depth", "channel_shuffle", "extract_patches",
+]  # fmt: skip
 
 Array = NDArray[Any]
 Region = tuple[slice, slice, slice]  # batch, rows, columns
@@ -475,6 +499,8 @@ def _finish(total: Array, activation: Any, dtype: np.dtype[Any]) -> Array:
             f"activation must return an array of shape {shape}; "
             f"it returned {result.dtype} of shape {result.shape}"
         )
+    if result.dtype != dtype:
+        raise TypeError(f"activation must return {dtype}, as the operands are; it returned {result.dtype}")
     return result.astype(dtype, copy=False)
 
 
@@ -513,13 +539,13 @@ FORMULAS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": _sigmoid,
     "tanh": np.tanh,
     "silu": lambda v: v * _sigmoid(v),
-    "swish": lambda v: v * _sigmoid(v),
     "gelu": _gelu,
     "gelu_tanh": lambda v: v * (1 + np.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))) / 2,
     "hard_sigmoid": lambda v: np.clip(v + 3, 0, 6) / 6,
     "hard_swish": lambda v: v * np.clip(v + 3, 0, 6) / 6,
     "softplus": lambda v: np.logaddexp(v, 0),
     "softmax": _softmax,
+    **_definitions.FORMULAS,
 }
 
 # The classes of convlite.activations, known by name: to call one of their objects runs the compiled core.
@@ -527,6 +553,9 @@ PARAMETRIC: dict[str, Callable[[Array, Any], Array]] = {
     "ReLU": lambda v, a: np.clip(v, 0, a.max_value),
     "LeakyReLU": lambda v, a: _leaky(v, a.alpha),
     "ELU": lambda v, a: _elu(v, a.alpha),
+    "CELU": lambda v, a: _definitions.celu(v, a.alpha),
+    "SoftShrink": lambda v, a: np.sign(v) * np.maximum(np.abs(v) - a.threshold, 0),
+    "HardShrink": lambda v, a: np.where(np.abs(v) <= a.threshold, 0, v),
     "PReLU": lambda v, a: _leaky(v, a.alpha.astype(np.float64)),
 }
 
@@ -539,6 +568,7 @@ def _formula(activation: Any) -> Callable[[Array], Array] | None:
             return lambda v: kind(v, activation)
         activation = getattr(activation, "name", activation)
     if isinstance(activation, str):
+        activation = _definitions.SAME.get(activation, activation)
         if activation not in FORMULAS:
             raise ValueError(
                 f"activation must be None, a callable or one of {', '.join(FORMULAS)}; "

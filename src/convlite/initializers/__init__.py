@@ -86,10 +86,17 @@ _BY_NAME: dict[str, type[Initializer]] = {
 _BY_PLAIN_NAME = {name.replace("_", ""): kind for name, kind in _BY_NAME.items()}
 
 
+def spend_seed() -> None:
+    """Take the seed of a layer that draws when Keras 3 trains it, so that later layers have theirs."""
+    if keras3.is_chosen():
+        keras3.draw_seed()
+
+
 def get(initializer: str | type[Initializer] | Callable[..., Array]) -> Callable[..., Array]:
     """The initializer that a name ("glorot_uniform" or "GlorotUniform"), a class or any callable stands for.
 
     Names and classes give an initializer with default parameters and no seed, which `Graph` can still supply.
+    After `keras3.set_random_seed`, and outside of a Graph, names mean the classes of `keras3`.
     An unknown name raises ValueError, and what is no initializer TypeError.
 
     >>> get("he_normal")
@@ -99,6 +106,8 @@ def get(initializer: str | type[Initializer] | Callable[..., Array]) -> Callable
         kind = _BY_PLAIN_NAME.get(initializer.replace("_", "").lower())
         if kind is None:
             raise ValueError(f"initializer must be one of {', '.join(_BY_NAME)}; got {shown(initializer)}")
+        if keras3.is_chosen() and not Graph.is_open():
+            kind = getattr(keras3, kind.__name__)
         return kind()
     try:
         made: object = initializer() if isinstance(initializer, type) else initializer

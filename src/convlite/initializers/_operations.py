@@ -53,6 +53,12 @@ class Graph:
         Graph._open.set(Graph._open.get()[:-1])
 
     @staticmethod
+    def is_open() -> bool:
+        """Whether a scope with a seed holds here."""
+        graphs = Graph._open.get()
+        return bool(graphs) and graphs[-1].seed is not None
+
+    @staticmethod
     def stream(seed: int | None, graph_seed: int | None) -> _philox.Stream:
         """The stream of an operation with these seeds in the innermost graph.
 

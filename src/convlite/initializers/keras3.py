@@ -3,7 +3,8 @@
 The same classes as in `convlite.initializers`, but seed s names the stream of tf.random.stateless_* with
 the seed pair (s mod 2**31 - 2, 0), as in keras.initializers of Keras 3.15 on the TensorFlow backend. tf_keras
 2.21 gives the same float32 values. There is no graph seed. As in Keras, an initializer made without a seed
-picks one and repeats its values.
+draws one, `random.randint(1, 10**9)` of Python's module `random`, when it is made, and repeats its values:
+`set_random_seed` makes a whole model's weights those of keras.utils.set_random_seed.
 
 >>> RandomNormal(stddev=1.0, seed=0)(2)
 array([-1.697034 , -0.4813767], dtype=float32)
@@ -17,7 +18,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _philox
+from ..arguments import shown
 from . import _tensorflow1 as tf1
+from ._operations import as_seed
 from ._tensorflow1 import Constant, Identity, Initializer, Ones, Zeros
 
 __all__ = [
@@ -27,7 +30,55 @@ __all__ = [
     "VarianceScaling", "GlorotUniform", "GlorotNormal", "XavierUniform", "XavierNormal",
     "HeUniform", "HeNormal", "LecunUniform", "LecunNormal",
     "Orthogonal",
+    "set_random_seed",
 ]  # fmt: skip
+
+_chosen = False  # whether set_random_seed made Keras 3's streams those of the names in layers
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed Python's and NumPy's global generators, as keras.utils.set_random_seed does, and let the names of
+    initializers in layers, "glorot_uniform" by default, mean the classes of this module from now on.
+
+    Layers made after it, in the order in which Keras makes them, have the weights of Keras 3 on TensorFlow:
+    each random initializer without a seed takes one number of `random` when its layer is made, and so does
+    a Dropout with a rate above 0. Within `with Graph(seed)` names mean TensorFlow 1's classes nevertheless.
+    Source: keras/src/utils/rng_utils.py and random/seed_generator.py of Keras 3.15.
+    Raises TypeError for a seed that is no integer, ValueError outside of 0 ... 2**32 - 1.
+
+    >>> from convlite.layers import Dense
+    >>> set_random_seed(42)
+    >>> layer = Dense(4)
+    >>> layer.build((None, 3))
+    >>> layer.kernel[0, :3]
+    array([ 0.66323733,  0.30112958, -0.26161683], dtype=float32)
+    >>> forget_random_seed()
+    """
+    global _chosen
+    number = as_seed(seed, "seed")
+    if number is None:
+        raise TypeError("seed must be an integer; got None")
+    if not 0 <= number < 2**32:
+        raise ValueError(f"seed must lie between 0 and 2**32 - 1, as NumPy wants it; got {shown(number)}")
+    random.seed(number)
+    np.random.seed(number)  # noqa: NPY002 - the global generator is what Keras seeds
+    _chosen = True
+
+
+def forget_random_seed() -> None:
+    """Undo what set_random_seed did to names; the generators go on where they are."""
+    global _chosen
+    _chosen = False
+
+
+def is_chosen() -> bool:
+    """Whether names mean this module's classes."""
+    return _chosen
+
+
+def draw_seed() -> int:
+    """The seed of something that was given none (make_default_seed of Keras 3)."""
+    return random.randint(1, 10**9)
 
 
 @dataclass(frozen=True)
@@ -40,7 +91,7 @@ class _Stateless:
     def __post_init__(self) -> None:
         super().__post_init__()  # type: ignore[misc]  # the TensorFlow 1 class checks its arguments
         if self.seed is None:
-            object.__setattr__(self, "seed", random.SystemRandom().randint(1, 10**9))
+            object.__setattr__(self, "seed", draw_seed())
 
     def _stream(self) -> _philox.Stream:
         assert self.seed is not None
@@ -48,7 +99,8 @@ class _Stateless:
 
     def _limits(self, low: float, high: float) -> tuple[float, float]:
         # Keras converts Python floats to float32 before it casts them to the dtype asked for.
-        return float(np.float32(low)), float(np.float32(high))
+        with np.errstate(all="ignore"):
+            return float(np.float32(low)), float(np.float32(high))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ their sizes in bytes. Nothing here knows what "same" or "transposed" means, and 
 
 cimport cython
 from cython.parallel cimport prange, threadid
+from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
@@ -17,7 +18,8 @@ cdef extern from "isa/table.h" nogil:
     enum:
         MAX_MR, MAX_NR, MAX_DEPTHWISE_MR, LINE_PIXELS
         ACT_NONE, ACT_CLIP, ACT_LEAKY, ACT_PRELU, ACT_HARD_SIGMOID, ACT_HARD_SWISH, ACT_ELU, ACT_SIGMOID, ACT_TANH
-        ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_SOFTPLUS
+        ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_SOFTPLUS, ACT_LOG_SIGMOID, ACT_SELU, ACT_CELU, ACT_MISH, ACT_SOFTSIGN
+        ACT_EXPONENTIAL, ACT_TANH_SHRINK, ACT_SOFT_SHRINK, ACT_HARD_SHRINK
     ctypedef struct Activation:
         int code
         double a, b
@@ -129,9 +131,45 @@ cdef extern from "isa/table.h" nogil:
     ctypedef struct Window:
         const void *x
         void *out
-        int64_t rows, columns, row_step, column_step, channels, first_row, first_column, piece_rows, piece_columns
+        int64_t rows, columns, row_step, column_step, channels
         double divisor
-        int largest
+        int largest, wide
+    enum:
+        PASS_ADD, PASS_SUB, PASS_MUL, PASS_DIV, PASS_MAX, PASS_MIN, PASS_PRELU, PASS_FIRST, PASS_AFFINE, PASS_SCALE
+        PASS_A, PASS_B, PASS_FACTOR, PASS_OFFSET, PASS_SLOPES, PASS_OUT, PASS_OPERANDS
+    ctypedef struct Pass:
+        void *at[6]
+        int64_t step[6]
+        int64_t rows, columns
+        int op, b_is_scalar, scale_is_scalar
+        Activation act
+    ctypedef struct Columns:
+        const void *x
+        int64_t rows, columns, step
+        const double *centre
+        void *sums
+        int more
+    ctypedef struct LayerNorm:
+        const void *x
+        void *out
+        int64_t rows, columns, x_step, out_step
+        const void *scale
+        const void *offset
+        double epsilon
+        Activation act
+    ctypedef struct ResampleLine:
+        const void *x
+        void *out
+        int64_t outputs, inner, taps
+        const int64_t *index
+        const void *weights
+    ctypedef struct StepKernels:
+        void (*run_pass "pass")(const Pass *) noexcept nogil
+        void (*sum)(const Columns *) noexcept nogil
+        void (*largest)(const Columns *) noexcept nogil
+        void (*layer_norm)(const LayerNorm *) noexcept nogil
+        void (*transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
+        void (*resample_line)(const ResampleLine *) noexcept nogil
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma
@@ -149,6 +187,7 @@ cdef extern from "isa/table.h" nogil:
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         void (*softmax)(const void *, void *, int64_t, int64_t) noexcept nogil
         void (*pool)(const Window *) noexcept nogil
+        StepKernels steps
         double (*peak)(int64_t) noexcept nogil
 
 cdef extern from *:
@@ -198,6 +237,12 @@ include "packing.pxi"
 include "rows.pxi"
 include "elementwise.pxi"
 include "pooling.pxi"
+include "steps.pxi"
+include "passes.pxi"
+include "copies.pxi"
+include "reductions.pxi"
+include "norms.pxi"
+include "resampling.pxi"
 include "calls.pxi"
 
 
@@ -243,7 +288,9 @@ def activation_codes():
     return {
         "none": ACT_NONE, "clip": ACT_CLIP, "leaky": ACT_LEAKY, "prelu": ACT_PRELU, "hard_sigmoid": ACT_HARD_SIGMOID,
         "hard_swish": ACT_HARD_SWISH, "elu": ACT_ELU, "sigmoid": ACT_SIGMOID, "tanh": ACT_TANH, "silu": ACT_SILU,
-        "gelu": ACT_GELU, "gelu_tanh": ACT_GELU_TANH, "softplus": ACT_SOFTPLUS,
+        "gelu": ACT_GELU, "gelu_tanh": ACT_GELU_TANH, "softplus": ACT_SOFTPLUS, "log_sigmoid": ACT_LOG_SIGMOID,
+        "selu": ACT_SELU, "celu": ACT_CELU, "mish": ACT_MISH, "softsign": ACT_SOFTSIGN, "exponential": ACT_EXPONENTIAL,
+        "tanh_shrink": ACT_TANH_SHRINK, "soft_shrink": ACT_SOFT_SHRINK, "hard_shrink": ACT_HARD_SHRINK,
     }
 
 

@@ -196,7 +196,8 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         depthwise.weights_step = job.kernel_taps * job.kc
         depthwise.taps, depthwise.channels, depthwise.multiplier = taps, job.kc, job.cout // job.kc
         depthwise.bias, depthwise.alpha, depthwise.act = job.bias, job.alpha, job.act
-        depthwise.accumulate, depthwise.finish, depthwise.total, depthwise.low = part.accumulate, part.finish, part.total, part.low
+        depthwise.accumulate, depthwise.finish = part.accumulate, part.finish
+        depthwise.total, depthwise.low = part.total, part.low
         begin_pieces(&depthwise.pieces, cp, part.tap0, taps)
         for tile in range(block.first_tile, block.first_tile + block.tiles):
             first = cut(tile, block.all_tiles, pixels)
@@ -380,8 +381,8 @@ cdef void exact_task(const void *of, int64_t task, char *scratch) noexcept nogil
                 pixel.summed = True
                 k0 += kc
         exact_piece(&pixel)
-        exact_call(&pixel, 0, 0, 0, job.kc, ADD_LOW if pixel.sectioned else FROM_ZERO, NULL, pixel.section if pixel.summed else NULL,
-                   pixel.low if pixel.sectioned else NULL, True)
+        exact_call(&pixel, 0, 0, 0, job.kc, ADD_LOW if pixel.sectioned else FROM_ZERO, NULL,
+                   pixel.section if pixel.summed else NULL, pixel.low if pixel.sectioned else NULL, True)
 
 
 @cython.final
@@ -503,7 +504,8 @@ cdef class Gather(Runner):
     cdef int64_t _scratch(self, const Block *block) noexcept:
         """Bytes that a task on this block needs."""
         cdef int64_t all_taps = self.job.row[block.row_phase].taps * self.job.column[block.column_phase].taps
-        cdef int64_t taps = smaller(all_taps, self.job.column[block.column_phase].section_taps), lows = low_bytes(&self.job, block)
+        cdef int64_t taps = smaller(all_taps, self.job.column[block.column_phase].section_taps)
+        cdef int64_t lows = low_bytes(&self.job, block)
         if self.job.strided:
             return lows + segment_scratch(&self.job, block, taps)
         return max(lows + block.tiles * self.job.mr * (1 + taps) * sizeof(void *),

@@ -14,7 +14,8 @@
 # That is one order (kernel row, tap, channel) for each output: its kernel rows ascend as the input rows go by.
 # The sums wait in memory between input rows (a rolling buffer of as many output rows as one input row reaches), which
 # is exact. Sums of several pieces (sums.py) have a second number there: where a piece ends, after some kernel rows, some taps of
-# a row or some channels of a tap, it is added to those before. Input rows outside the image are skipped; the pads at both sides hold zeros.
+# a row or some channels of a tap, it is added to those before. Input rows outside the image are skipped; the pads at both sides
+# hold zeros.
 #
 # Row r reaches output row o by kernel row a where r*row_scale + delta[a] = o*row_divisor:
 # for the convolution (1, before - a*dilation, stride), for the transpose (stride, a - before, 1).
@@ -140,7 +141,8 @@ cdef void pixel_pass(const PixelJob *job, const PixelColumns *column, PixelPass 
                 end_piece(job, call, i)
         return
     while t < column.taps:
-        call.taps, call.shifts, call.tap_weights = smaller(column.piece_taps, column.taps - t), column.shifts + t, column.weights + t
+        call.taps = smaller(column.piece_taps, column.taps - t)
+        call.shifts, call.tap_weights = column.shifts + t, column.weights + t
         k = 0
         while k < job.cin:
             call.kc = smaller(column.piece_k, job.cin - k)

@@ -8,16 +8,47 @@ A layer is built by its first call, or made from weights:
 >>> Conv2D.from_weights(np.ones((3, 3, 1, 1), np.float32))(np.ones((1, 3, 3, 1), np.float32)).item()
 9.0
 
-In reading order: base (what a layer is), convolution, pooling, shaping, pointwise, chain and sequential.
+In reading order: base (what a layer is), convolution, pooling, shaping, shuffles, pointwise, normalization,
+chain and sequential.
 """
 
 from .base import Layer, WeightedLayer
 from .convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, KernelLayer
+from .normalization import (
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    Normalization,
+    Rescaling,
+    RMSNormalization,
+    UnitNormalization,
+)
 from .pointwise import Activation, BatchNormalization, LeakyReLU, PReLU, ReLU, Softmax
-from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
-from .separable import SeparableConv2D
+from .pooling import (
+    AdaptiveAveragePooling2D,
+    AdaptiveMaxPooling2D,
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPooling1D,
+    MaxPooling2D,
+)
+from .separable import SeparableConv1D, SeparableConv2D
+from .sequence import DepthwiseConv1D, UpSampling1D
 from .sequential import Sequential
 from .shaping import Cropping2D, Dropout, Flatten, InputLayer, Reshape, UpSampling2D, ZeroPadding2D
+from .shuffles import (
+    ChannelShuffle,
+    DepthToSpace,
+    Permute,
+    PixelShuffle,
+    PixelUnshuffle,
+    RepeatVector,
+    SpaceToDepth,
+)
 
 __all__ = [
     "Layer", "WeightedLayer", "KernelLayer",
@@ -25,5 +56,12 @@ __all__ = [
     "MaxPooling2D", "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D",
     "InputLayer", "Flatten", "Reshape", "UpSampling2D", "ZeroPadding2D", "Cropping2D", "Dropout",
     "Activation", "ReLU", "LeakyReLU", "PReLU", "Softmax", "BatchNormalization",
+    "DepthwiseConv1D", "SeparableConv1D", "UpSampling1D",
+    "MaxPooling1D", "AveragePooling1D", "GlobalMaxPooling1D", "GlobalAveragePooling1D",
+    "AdaptiveMaxPooling2D", "AdaptiveAveragePooling2D",
+    "LayerNormalization", "RMSNormalization", "GroupNormalization", "InstanceNormalization",
+    "UnitNormalization", "Normalization", "Rescaling",
+    "DepthToSpace", "SpaceToDepth", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle", "Permute",
+    "RepeatVector",
     "Sequential",
 ]  # fmt: skip

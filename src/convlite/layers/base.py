@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import initializers
-from ..arguments import as_operand, shown
+from .._layouts import build_from
+from ..arguments import as_operand, mixed_dtypes, shown
+from .keywords import dtype_of, refuse_training, understands_keras
 
 __all__ = ["Array", "Layer", "Shape", "WeightedLayer", "keep_unknown", "product"]
 
@@ -70,6 +72,14 @@ class Layer(abc.ABC):
     rank: ClassVar[int | None] = None  # the number of axes that x must have, batch included
     axes: ClassVar[str] = "batch, ..."  # their names, for messages
 
+    stated_shape: Shape | None = None  # by Keras's input_shape=: what builds a Sequential that it begins
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in cls.__dict__:
+            type.__setattr__(cls, "__init__", understands_keras(cls.__dict__["__init__"]))
+
+    @understands_keras
     def __init__(self, *, name: str | None = None) -> None:
         if name is not None and (
             not isinstance(name, str) or not re.fullmatch(r"[^/\\]*[^/\\.][^/\\]*", name)
@@ -81,13 +91,30 @@ class Layer(abc.ABC):
         self._prepared: Any = None
         self._lock = threading.RLock()
 
-    def __call__(self, x: npt.ArrayLike) -> Array:
+    def __call__(self, x: npt.ArrayLike, *, training: bool | None = None, mask: None = None) -> Array:
+        """`call(x)`, after building the layer for x's shape where it is not built. training and mask are
+        Keras's, and may be False and None.
+        """
+        if training is not None or mask is not None:
+            refuse_training(self.name, training, mask)
         if self.input_shape is None:
-            x = as_operand(x, "x")
-            with self._lock:
-                if self.input_shape is None:
-                    self.build((None, *x.shape[1:]))
+            x = self._build_for(x)
         return self.call(x)
+
+    def _build_for(self, x: npt.ArrayLike) -> Array:
+        """Build for an x of this shape; the array that x is."""
+        array, dtype = as_operand(x, "x"), getattr(self, "dtype", None)
+        if dtype is not None and array.dtype != dtype:
+            self.compute_output_shape((None, *array.shape[1:]))  # what is wrong with its shape comes first
+            raise mixed_dtypes(x, "x", array.dtype, dtype, (f"the layer {self.name}", None))
+        with self._lock:
+            if self.input_shape is None:
+                build_from(self.build, array.shape, self._reads_images(), self.built)
+        return array
+
+    def _reads_images(self) -> bool:
+        """Whether x is (N, H, W, C), so that its shape may show that channels come first."""
+        return self.rank == 4
 
     @abc.abstractmethod
     def call(self, x: Any) -> Array:
@@ -241,7 +268,7 @@ class WeightedLayer(Layer):
         self, initializers: Mapping[str, Any], *, dtype: npt.DTypeLike = "float32", name: str | None = None
     ) -> None:
         super().__init__(name=name)
-        self.dtype = _as_dtype(dtype)
+        self.dtype = _as_dtype(dtype_of(dtype))
         self._initializers = {weight: _initializer(spec, weight) for weight, spec in initializers.items()}
         self._weights: dict[str, Array] | None = None
 
@@ -284,10 +311,15 @@ class WeightedLayer(Layer):
             self._install({name: self._initial(name, size) for name, size in expected.items()})
         for name, weight in self.named_weights().items():
             if weight.shape != expected[name]:
+                article = "an" if name[0] in "aeiou" else "a"
                 raise ValueError(
-                    f"{self.name} holds a {name} of shape {weight.shape}; the input shape {shape} "
-                    f"needs {expected[name]}"
+                    f"{self.name} holds {article} {name} of shape {weight.shape}; the input shape {shape} "
+                    f"needs {expected[name]}" + self._layout_hint(name, weight.shape, expected[name])
                 )
+
+    def _layout_hint(self, name: str, received: tuple[int, ...], expected: tuple[int, ...]) -> str:
+        """What to do with a weight of another framework's layout."""
+        return ""
 
     def _initial(self, name: str, shape: tuple[int, ...]) -> Array:
         try:
@@ -319,7 +351,7 @@ class WeightedLayer(Layer):
             if array.shape != expected[name]:
                 raise ValueError(
                     f"weight {display(name)!r} must have shape {expected[name]}; got {array.shape}"
-                    + _layout_hint(array.shape, expected[name])
+                    + self._layout_hint(name, array.shape, expected[name])
                 )
         for name, array in arrays.items():
             try:
@@ -379,12 +411,6 @@ def _as_weight(value: npt.ArrayLike, label: str, dtype: np.dtype[Any]) -> Array:
             f"np.asarray(w, {dtype.name!r}), or make the layer with dtype={array.dtype.name!r}"
         )
     return array
-
-
-def _layout_hint(received: tuple[int, ...], expected: tuple[int, ...]) -> str:
-    if len(received) == len(expected) and len(expected) > 1 and received[:2] == expected[:-3:-1]:
-        return "; this looks like PyTorch's layout: see convert.from_torch"
-    return ""
 
 
 def _read_only(array: Array) -> Array:

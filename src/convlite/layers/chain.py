@@ -52,6 +52,9 @@ class Chain(Layer):
                 raise
         return shapes
 
+    def _reads_images(self) -> bool:
+        return bool(self.steps) and self.steps[0][1]._reads_images()
+
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         return self.shapes(input_shape)[-1]
 

@@ -6,19 +6,26 @@ import abc
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
+from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import activations, initializers, ops
 from .._calls import bind, constant
-from ..arguments import as_flag, as_operand, as_padding, as_padding_1d, as_pair, as_single, as_size
+from .._layouts import warn_of_window
+from ..arguments import (
+    as_flag,
+    as_operand,
+    as_padding,
+    as_padding_1d,
+    as_pair,
+    as_single,
+    as_size,
+    fits_torch,
+)
 from ..pack import Operation, PackedKernel
 from .base import Array, Shape, WeightedLayer, keep_unknown, product
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 __all__ = [
     "KernelLayer",
@@ -90,6 +97,7 @@ class KernelLayer(WeightedLayer):
         [[11.0], [0.0]]
         """
         kernel = as_operand(kernel, "kernel", ndim=cls.kernel_rank)
+        warn_of_window(cls.__name__, kernel.shape)
         sizes = cls._arguments(kernel.shape, options.get("groups", 1))
         layer = cls(**{**sizes, "dtype": kernel.dtype, "use_bias": bias is not None, **options})
         layer.set_weights([kernel] if bias is None else [kernel, bias])
@@ -121,9 +129,35 @@ class KernelLayer(WeightedLayer):
         """The bias, read-only; None with use_bias=False. ValueError before the layer has weights."""
         return self.named_weights().get("bias")
 
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        if self._weights is not None:  # a kernel of another layout is told before what its window leads to
+            self._ensure_weights(self.as_input_shape(input_shape))
+        super().build(input_shape)
+
     def call(self, x: Any) -> Array:
         result: Array = self._prepared(x)
         return result
+
+    def _layout_hint(self, name: str, received: tuple[int, ...], expected: tuple[int, ...]) -> str:
+        if name != "kernel" or len(received) != len(expected) or 0 in received:
+            return ""
+        *window, last, outputs = expected
+        kind = self.packed_as
+        form = {"conv2d_transpose": "IOHW", "conv2d": "OIHW"}.get(kind, "(C*m, 1, kh, kw)")
+        there = (last * outputs, 1, *window) if kind == "depthwise_conv2d" else (outputs, last, *window)
+        # an unbuilt layer knows all but the inputs; one of from_weights took its window from the kernel
+        axis = 0 if kind in ("conv2d", "dense") else 1
+        unbuilt = self.input_shape is None and received[axis:] == (there[axis], *received[axis + 1 :])
+        unbuilt &= list(received[2:]) == window
+        inputs = outputs if kind == "conv2d_transpose" else last
+        taken = received[1] == inputs if kind == "dense" else list(received[:-2]) == window
+        if (
+            received == there
+            or unbuilt
+            or (taken and (kind == "dense" or fits_torch(received, inputs, form)))
+        ):
+            return f"; {received} looks like PyTorch's layout: see convlite.convert.from_torch"
+        return ""
 
     def _rehearse(self, shape: Shape) -> None:
         work, known = self.multiply_adds(shape), [size for size in shape if size is not None]

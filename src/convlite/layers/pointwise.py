@@ -60,8 +60,11 @@ class ReLU(Layer):
             with np.errstate(all="ignore"):  # numbers of x's dtype: NumPy 1 makes float64 of a scalar array
                 slope, threshold = x.dtype.type(self.negative_slope), x.dtype.type(self.threshold)
                 below = slope * (x - threshold) if self.negative_slope else np.zeros_like(x)
-            result = np.where(x < self.threshold, below, x)
-        return result if self.max_value is None else np.minimum(result, self.max_value, out=result)
+                result = np.where(x < threshold, below, x)
+        if self.max_value is not None:
+            with np.errstate(all="ignore"):  # a limit beyond the dtype's numbers
+                np.minimum(result, self.max_value, out=result)
+        return result
 
 
 class LeakyReLU(Layer):
@@ -92,8 +95,8 @@ class PReLU(WeightedLayer):
     def __init__(
         self,
         alpha_initializer: Any = "zeros",
-        shared_axes: Sequence[int] | None = None,
         *,
+        shared_axes: Sequence[int] | None = None,
         dtype: npt.DTypeLike = "float32",
         name: str | None = None,
     ) -> None:
@@ -171,12 +174,17 @@ class BatchNormalization(WeightedLayer):
         center: bool = True,
         scale: bool = True,
         *,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
         dtype: npt.DTypeLike = "float32",
         name: str | None = None,
     ) -> None:
         center, scale = as_flag(center, "center"), as_flag(scale, "scale")
-        gamma, beta = {"gamma": "ones"} if scale else {}, {"beta": "zeros"} if center else {}
-        moving = {"moving_mean": "zeros", "moving_variance": "ones"}
+        gamma = {"gamma": gamma_initializer} if scale else {}
+        beta = {"beta": beta_initializer} if center else {}
+        moving = {"moving_mean": moving_mean_initializer, "moving_variance": moving_variance_initializer}
         super().__init__({**gamma, **beta, **moving}, dtype=dtype, name=name)
         self.axis = as_int(axis, "axis", minimum=-(2**31))
         self.momentum, self.epsilon = as_real(momentum, "momentum"), _not_negative(epsilon, "epsilon")
@@ -200,9 +208,8 @@ class BatchNormalization(WeightedLayer):
     def call(self, x: Any) -> Array:
         weights: dict[str, Array] = self._prepared
         mean, variance = weights["moving_mean"], weights["moving_variance"]
-        return pointwise.batch_norm(
-            x, mean, variance, weights.get("gamma"), weights.get("beta"), self.epsilon
-        )
+        gamma, beta = weights.get("gamma"), weights.get("beta")
+        return pointwise.batch_norm(x, mean, variance, scale=gamma, offset=beta, epsilon=self.epsilon)
 
     def as_input_shape(self, input_shape: Sequence[int | None]) -> Shape:
         shape = super().as_input_shape(input_shape)

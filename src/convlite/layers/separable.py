@@ -1,9 +1,9 @@
-"""The separable convolution: two layers in one."""
+"""Separable convolutions: two layers in one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy.typing as npt
 
@@ -11,25 +11,16 @@ from ..activations import Spec
 from ..arguments import as_operand
 from .base import Layer
 from .chain import Chain
-from .convolution import Conv2D, DepthwiseConv2D
+from .convolution import Conv1D, Conv2D, DepthwiseConv2D, KernelLayer
+from .sequence import DepthwiseConv1D
 
-__all__ = ["SeparableConv2D"]
+__all__ = ["SeparableConv1D", "SeparableConv2D"]
 
 
-class SeparableConv2D(Chain):
-    """A depthwise, then a 1x1 convolution: images (N, H, W, C) -> (N, Ho, Wo, filters), as in Keras.
+class _Separable(Chain):
+    """A depthwise convolution, then one with a kernel of one tap."""
 
-    Weights: depthwise_kernel (kh, kw, C, depth_multiplier), pointwise_kernel (1, 1, C * depth_multiplier,
-    filters), bias (filters,). The keywords are KernelLayer's, but with an initializer for each kernel.
-
-    >>> layer = SeparableConv2D(8, 3)
-    >>> layer.build((None, 9, 9, 4))
-    >>> [weight.shape for weight in layer.get_weights()], layer.output_shape
-    ([(3, 3, 4, 1), (1, 1, 4, 8), (8,)], (None, 7, 7, 8))
-    """
-
-    rank = 4
-    axes = "batch, height, width, channels"
+    _kinds: ClassVar[tuple[type[DepthwiseConv2D] | type[DepthwiseConv1D], type[Conv2D] | type[Conv1D]]]
 
     def __init__(
         self,
@@ -49,11 +40,12 @@ class SeparableConv2D(Chain):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
-        self.depthwise = DepthwiseConv2D(
+        first, second = self._kinds
+        self.depthwise: KernelLayer = first(
             kernel_size, strides, padding, depth_multiplier, dilation_rate=dilation_rate, use_bias=False,
             kernel_initializer=depthwise_initializer, dtype=dtype,
         )  # fmt: skip
-        self.pointwise = Conv2D(
+        self.pointwise: KernelLayer = second(
             filters, 1, activation=activation, use_bias=use_bias, kernel_initializer=pointwise_initializer,
             bias_initializer=bias_initializer, dtype=dtype,
         )  # fmt: skip
@@ -67,10 +59,11 @@ class SeparableConv2D(Chain):
         **options: Any,
     ) -> Self:
         """A layer with these weights, sized by their shapes; further keywords as for the constructor."""
-        first = as_operand(depthwise_kernel, "depthwise_kernel", ndim=4)
-        second = as_operand(pointwise_kernel, "pointwise_kernel", ndim=4)
+        rank = cls._kinds[0].kernel_rank
+        first = as_operand(depthwise_kernel, "depthwise_kernel", ndim=rank)
+        second = as_operand(pointwise_kernel, "pointwise_kernel", ndim=rank)
         layer = cls(
-            second.shape[3], first.shape[:2], depth_multiplier=first.shape[3], use_bias=bias is not None,
+            second.shape[-1], first.shape[:-2], depth_multiplier=first.shape[-1], use_bias=bias is not None,
             **{"dtype": first.dtype, **options},
         )  # fmt: skip
         layer.set_weights([first, second] if bias is None else [first, second, bias])
@@ -82,3 +75,37 @@ class SeparableConv2D(Chain):
 
     def _label(self, step: str, weight: str) -> str:
         return weight if weight == "bias" else f"{step}_{weight}"
+
+
+class SeparableConv2D(_Separable):
+    """A depthwise, then a 1x1 convolution: images (N, H, W, C) -> (N, Ho, Wo, filters), as in Keras.
+
+    Weights: depthwise_kernel (kh, kw, C, depth_multiplier), pointwise_kernel (1, 1, C * depth_multiplier,
+    filters), bias (filters,). The keywords are KernelLayer's, but with an initializer for each kernel.
+
+    >>> layer = SeparableConv2D(8, 3)
+    >>> layer.build((None, 9, 9, 4))
+    >>> [weight.shape for weight in layer.get_weights()], layer.output_shape
+    ([(3, 3, 4, 1), (1, 1, 4, 8), (8,)], (None, 7, 7, 8))
+    """
+
+    rank = 4
+    axes = "batch, height, width, channels"
+    _kinds = (DepthwiseConv2D, Conv2D)
+
+
+class SeparableConv1D(_Separable):
+    """A depthwise, then a convolution of width 1: sequences (N, W, C) -> (N, Wo, filters), as in Keras.
+
+    Weights: depthwise_kernel (kw, C, depth_multiplier), pointwise_kernel (1, C * depth_multiplier, filters),
+    bias (filters,). The keywords are those of SeparableConv2D.
+
+    >>> layer = SeparableConv1D(8, 3)
+    >>> layer.build((None, 9, 4))
+    >>> [weight.shape for weight in layer.get_weights()], layer.output_shape
+    ([(3, 4, 1), (1, 4, 8), (8,)], (None, 7, 8))
+    """
+
+    rank = 3
+    axes = "batch, width, channels"
+    _kinds = (DepthwiseConv1D, Conv1D)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
+from typing import Unpack
 
 import numpy.typing as npt
 
@@ -11,6 +12,7 @@ from ..arguments import as_operand, as_size, new_output
 from .base import Array, Layer
 from .chain import Chain
 from .files import read_weights, write_weights
+from .keywords import Predicting, progress_of
 from .progress import Progress, reporting
 from .shaping import InputLayer
 from .summary import table
@@ -51,6 +53,8 @@ class Sequential(Chain):
         step = (self._free_name(layer), layer)
         first = not self._steps and isinstance(layer, InputLayer | Sequential)
         shape = layer.input_shape if first else self.output_shape
+        if not self._steps and shape is None:
+            shape = layer.stated_shape
         if shape is not None:
             layer.build(shape)
         self._steps = (*self._steps, step)
@@ -100,11 +104,18 @@ class Sequential(Chain):
     def _display(self, weight: str) -> str:
         return weight
 
-    def predict(self, x: npt.ArrayLike, batch_size: int = 32, progress: Progress = False) -> Array:
+    def predict(
+        self,
+        x: npt.ArrayLike,
+        batch_size: int | None = 32,
+        progress: Progress = False,
+        **keras: Unpack[Predicting],
+    ) -> Array:
         """`self(x)`, computed `batch_size` samples at a time, which bounds the memory for what lies between.
 
         progress: True shows a bar on stderr, tqdm's where it is installed, else a line of text; a function is
         called with (samples done, samples in all) after every batch. The bits are those of a single call.
+        Keras's verbose=1 is progress=True; batch_size=None is 32, as there.
 
         >>> import numpy as np
         >>> model = Sequential([InputLayer((2,))])
@@ -112,8 +123,9 @@ class Sequential(Chain):
         2 3
         3 3
         """
+        progress = progress_of(keras, progress)
         x = as_operand(x, "x")
-        size = as_size(batch_size, "batch_size")
+        size = 32 if batch_size is None else as_size(batch_size, "batch_size")
         if x.ndim == 0:
             raise ValueError("x must have a batch axis; got a scalar")
         total = x.shape[0]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .. import images, pointwise
+from .. import images, initializers, pointwise
 from ..arguments import Pads, as_int, as_operand, as_padding, as_pair, as_real, is_one_of, shown
 from .base import Array, Layer, Shape, product
 
@@ -115,8 +115,8 @@ class UpSampling2D(_Images):
     def __init__(
         self,
         size: int | Sequence[int] = 2,
-        interpolation: Literal["nearest", "bilinear"] = "nearest",
         *,
+        interpolation: Literal["nearest", "bilinear"] = "nearest",
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
@@ -179,17 +179,21 @@ class Cropping2D(_Images):
 
 
 class Dropout(Layer):
-    """What training drops at random, inference keeps: x itself, in any shape.
+    """What training drops at random, inference keeps: x itself, in any shape. seed, Keras's, is not used.
 
     >>> Dropout(0.5)([1.0, 2.0]).tolist()
     [1.0, 2.0]
     """
 
-    def __init__(self, rate: float = 0.5, *, name: str | None = None) -> None:
+    def __init__(self, rate: float = 0.5, *, seed: int | None = None, name: str | None = None) -> None:
         super().__init__(name=name)
         self.rate = as_real(rate, "rate")
         if not 0 <= self.rate <= 1:
             raise ValueError(f"rate must lie between 0 and 1; got {shown(rate)}")
+        if seed is not None:
+            as_int(seed, "seed", minimum=-(2**31))
+        elif self.rate > 0:
+            initializers.spend_seed()
 
     def call(self, x: Any) -> Array:
         return as_operand(x, "x")

@@ -19,6 +19,15 @@ INLINE V NAME(finish)(V x, const int code, V a, V b, const REAL *alpha) {
     case ACT_GELU: return NAME(gelu)(x);
     case ACT_GELU_TANH: return NAME(gelu_tanh)(x);
     case ACT_SOFTPLUS: return NAME(softplus)(x);
+    case ACT_LOG_SIGMOID: return NAME(log_sigmoid)(x);
+    case ACT_SELU: return VSELECT_NEGATIVE(x, VMUL(b, NAME(expm1)(VMIN(zero, x))), VMUL(a, x));
+    case ACT_CELU: return VSELECT_NEGATIVE(x, VMUL(a, NAME(expm1)(VMIN(zero, VDIV(x, a)))), x);
+    case ACT_MISH: return NAME(mish)(x);
+    case ACT_SOFTSIGN: return NAME(softsign)(x);
+    case ACT_EXPONENTIAL: return NAME(exponential)(x);
+    case ACT_TANH_SHRINK: return VSUB(x, NAME(tanh)(x));
+    case ACT_SOFT_SHRINK: return VSUB(x, VMIN(b, VMAX(a, x)));
+    case ACT_HARD_SHRINK: return VSELECT_NEGATIVE(VSUB(a, VMAX(x, VSUB(zero, x))), x, VMUL(x, zero));
     default: return x;
     }
 }
@@ -58,6 +67,15 @@ NOINLINE void NAME(activate)(const void *x, void *out, int64_t rows, int64_t col
     CASE(ACT_GELU)
     CASE(ACT_GELU_TANH)
     CASE(ACT_SOFTPLUS)
+    CASE(ACT_LOG_SIGMOID)
+    CASE(ACT_SELU)
+    CASE(ACT_CELU)
+    CASE(ACT_MISH)
+    CASE(ACT_SOFTSIGN)
+    CASE(ACT_EXPONENTIAL)
+    CASE(ACT_TANH_SHRINK)
+    CASE(ACT_SOFT_SHRINK)
+    CASE(ACT_HARD_SHRINK)
     default: NAME(activate_rows)(x, out, rows, columns, alpha, &act, ACT_NONE); break;
     }
 #undef CASE

@@ -8,6 +8,8 @@
 #if REAL_BITS == 32
 #define MAGIC ((REAL)(12582912.0 + 127)) /* 1.5 * 2^23 + bias: its lowest bits count units */
 #define LEAST_EXPONENT ((REAL)-126)
+#define GREATEST_EXPONENT ((REAL)127)
+#define HIGHEST ((REAL)89) /* exp(x) is infinite from here on */
 #define LOWEST ((REAL)-110) /* exp(x) and x*exp(x) round to 0 from here on */
 #define LOWEST_EXPM1 ((REAL)-20) /* exp(x) - 1 rounds to -1 */
 #define FARTHEST ((REAL)15) /* x times the normal tail rounds to 0 */
@@ -22,6 +24,8 @@ static const REAL NAME(tail_terms)[] = {-6.44457416e-6f, -2.89748348e-5f, 2.1381
 #else
 #define MAGIC ((REAL)(6755399441055744.0 + 1023))
 #define LEAST_EXPONENT ((REAL)-1022)
+#define GREATEST_EXPONENT ((REAL)1023)
+#define HIGHEST ((REAL)710)
 #define LOWEST ((REAL)-760)
 #define LOWEST_EXPM1 ((REAL)-40)
 #define FARTHEST ((REAL)39)
@@ -85,6 +89,19 @@ static inline V NAME(exp)(V x) {
     return NAME(times)(VSPLAT((REAL)1), &p);
 }
 
+/* exp(x) for any x: the second factor is 2 where 2^n alone would be infinite */
+static inline V NAME(exponential)(V x) {
+    const V inside = VMAX(VSPLAT(LOWEST), VMIN(VSPLAT(HIGHEST), x));
+    const V shifted = VFMA(inside, VSPLAT((REAL)1.4426950408889634), VSPLAT(MAGIC)), n = VSUB(shifted, VSPLAT(MAGIC));
+    const V r = VFMA(n, VSPLAT(-LN2_LOW), VFMA(n, VSPLAT(-LN2_HIGH), inside));
+    const V normal = VMAX(VSPLAT(LEAST_EXPONENT), VMIN(VSPLAT(GREATEST_EXPONENT), n));
+    NAME(Power) p;
+    p.less_one = VFMA(VMUL(r, r), NAME(polynomial)(r, NAME(exp_terms), COUNT(NAME(exp_terms))), r);
+    p.scale = VEXPONENT(VADD(normal, VSPLAT(MAGIC)));
+    p.rest = VEXPONENT(VADD(VSUB(n, normal), VSPLAT(MAGIC)));
+    return NAME(times)(VSPLAT((REAL)1), &p);
+}
+
 /* exp(x) - 1 for x <= 0 */
 static inline V NAME(expm1)(V x) {
     const V one = VSPLAT((REAL)1), low = VMAX(VSPLAT(LOWEST_EXPM1), x);
@@ -124,13 +141,29 @@ static inline V NAME(tanh)(V x) {
     return VOR(size, VAND(x, sign));
 }
 
-/* log(1 + e) = s * P(s*s) with s = 2e / (2 + e) */
-static inline V NAME(softplus)(V x) {
+/* log(1 + e) = s * P(s*s) with s = 2e / (2 + e), for e = exp(-|x|) */
+static inline V NAME(log1p_decay)(V x) {
     NAME(Power) p;
     const V e = NAME(decay)(x, &p), s = VDIV(VADD(e, e), VADD(VSPLAT((REAL)2), e));
-    const V log = VMUL(s, NAME(polynomial)(VMUL(s, s), NAME(log1p_terms), COUNT(NAME(log1p_terms))));
-    return VADD(VMAX(VZERO(), x), log);
+    return VMUL(s, NAME(polynomial)(VMUL(s, s), NAME(log1p_terms), COUNT(NAME(log1p_terms))));
 }
+
+static inline V NAME(softplus)(V x) { return VADD(VMAX(VZERO(), x), NAME(log1p_decay)(x)); }
+
+static inline V NAME(log_sigmoid)(V x) { return VSUB(VMIN(VZERO(), x), NAME(log1p_decay)(x)); }
+
+/* x * tanh(log(1 + exp(x))) = x * e (e + 2) / (e (e + 2) + 2) with e = exp(x); above zero with d = exp(-x), x * (1 + 2d) / (1 + 2d (1 + d)).
+   -inf gives NaN, as -inf * 0 does. */
+static inline V NAME(mish)(V x) {
+    const V one = VSPLAT((REAL)1), two = VSPLAT((REAL)2);
+    NAME(Power) p;
+    const V d = NAME(decay)(x, &p), more = VADD(d, two), twice = VADD(d, d);
+    const V small = VFMA(x, VZERO(), NAME(times)(VMAX(VSPLAT(LOWEST), x), &p));
+    const V above = VSELECT_NEGATIVE(x, VMUL(small, more), VMUL(x, VADD(one, twice)));
+    return VDIV(above, VSELECT_NEGATIVE(x, VFMA(d, more, two), VFMA(twice, VADD(one, d), one)));
+}
+
+static inline V NAME(softsign)(V x) { return VDIV(x, VADD(VSPLAT((REAL)1), VAND(x, VBITS(~SIGN_BIT)))); }
 
 /* x * (1 - T(|x|)), or x * T(|x|) below zero; T(a) = erfc(a / sqrt 2) / 2 = exp(-a*a/2) * w * R(1 - w) with w = 8 / (a + 4).
    a*a/2 is exact in two pieces, h*h/2 and (a - h)*(a + h)/2: its error would be the exponential's. */
@@ -147,6 +180,8 @@ static inline V NAME(gelu)(V x) {
 
 #undef MAGIC
 #undef LEAST_EXPONENT
+#undef GREATEST_EXPONENT
+#undef HIGHEST
 #undef LOWEST
 #undef LOWEST_EXPM1
 #undef FARTHEST

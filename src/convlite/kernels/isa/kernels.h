@@ -43,10 +43,15 @@
 #include "depthwise.h"
 #include "pixels.h"
 #include "skinny.h"
+#include "wide.h"
 #include "pooling.h"
 #include "softmax.h"
 #include "winograd.h"
 #include "rows.h"
+#include "pass.h"
+#include "reduce.h"
+#include "norm.h"
+#include "resample.h"
 
 /* So many independent chains hide the latency of FMA, 4 or 5 cycles, twice a cycle; of 24, Clang 16 spilled 8 (118 -> 81 to 91 GFLOP/s).
    Different start values keep the compiler from merging them; 1 stays 1, and Clang left its chain out. */
@@ -112,6 +117,7 @@ static const Table NAME(table) = {
     .activate = NAME(activate),
     .softmax = NAME(softmax),
     .pool = NAME(pool),
+    .steps = {NAME(pass), NAME(sum), NAME(largest), NAME(layer_norm), NAME(transpose), NAME(resample_line)},
     .peak = NAME(peak),
 };
 

@@ -93,7 +93,9 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     /* The pieces so far, in memory: KEEP hides that it is `room`, which would compete with `acc` for the registers. */
     V *sum = &room[0][0];
     KEEP(sum);
-    int summed = t->accumulate == ADD || t->total;
+    /* A call of one piece adds it to what is there at the end. */
+    const int direct = t->accumulate == ADD && !t->total && t->pieces.left == NOT_CUT;
+    int summed = !direct && (t->accumulate == ADD || t->total);
     if (summed) NAME(begin_sum)(t, sum, mr, nr, strided);
     int64_t left = t->pieces.left, period = t->pieces.rest;
 
@@ -174,6 +176,11 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     if (narrow) UNROLL for (int i = 0; i < mr; i++) acc[i][nr - 1] = FROM_HALF(last[i]);
     if (summed) UNROLL for (int i = 0; i < mr; i++)
         UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(sum[i * MAX_NR + j], acc[i][j]);
+    if (direct) UNROLL for (int i = 0; i < mr; i++) {
+        const REAL *o = (const REAL *)NAME(tile_out)(t, i, half, strided);
+        UNROLL for (int j = 0; j < nr; j++)
+            acc[i][j] = VADD(j < full ? VLOAD(o + j * LANES) : NAME(load_some)(o + j * LANES, rest), acc[i][j]);
+    }
     if (t->low) {
         UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) sum[i * MAX_NR + j] = acc[i][j];
         NAME(add_section)(t, sum, mr, nr, strided);

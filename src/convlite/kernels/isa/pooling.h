@@ -2,71 +2,58 @@
 
        out[c] = largest ? max(x[r][q][c]) : sum(x[r][q][c]) / divisor,   in the order of the rows r, then of the columns q
 
-   The sum of a mean is cut into pieces (sums.py): each is a chain from zero, and they are added in their order with what is rounded off.
+   Contract: the taps are row_step and column_step elements apart; a window without taps gives -inf, or 0 / divisor. NaN propagates.
+   With `wide` a sum of floats is one of doubles, rounded once. */
 
-   Contract: the taps are row_step and column_step elements apart; a window without taps gives -inf, or 0 / divisor. NaN propagates. */
-
-/* high + low += sum by the two-sum of add_low; an error that is NaN is left out. */
-INLINE void NAME(add_piece)(V *high, V *low, const V sum) {
-    const V t = VADD(*high, sum), of_sum = VSUB(t, *high);
-    const V error = VADD(VSUB(*high, VSUB(t, of_sum)), VSUB(sum, of_sum)), zero = VZERO();
-    *low = VADD(*low, VADD(VMAX(error, zero), VMIN(error, zero)));
-    *high = t;
-}
-
-INLINE V NAME(largest_of)(const REAL *x, const Window *w, const int64_t some) {
-    V most = VSPLAT((REAL)-INFINITY);
+INLINE V NAME(window)(const REAL *x, const Window *w, const int64_t some, const int largest) {
+    V sum = VSPLAT((REAL)(largest ? -INFINITY : 0));
     for (int64_t r = 0; r < w->rows; r++, x += w->row_step) {
         const REAL *tap = x;
-        for (int64_t q = 0; q < w->columns; q++, tap += w->column_step) most = VMAX_NAN(most, some ? NAME(load_some)(tap, some) : VLOAD(tap));
-    }
-    return most;
-}
-
-INLINE V NAME(mean_of)(const REAL *x, const Window *w, const int64_t some) {
-    V high = VZERO(), low = VZERO(), sum = VZERO();
-    int several = 0;
-    if (!w->piece_rows) { /* one piece */
-        for (int64_t r = 0; r < w->rows; r++, x += w->row_step) {
-            const REAL *tap = x;
-            for (int64_t q = 0; q < w->columns; q++, tap += w->column_step) sum = VADD(sum, some ? NAME(load_some)(tap, some) : VLOAD(tap));
-        }
-        return VDIV(sum, VSPLAT((REAL)w->divisor));
-    }
-    for (int64_t r = 0; r < w->rows; r++, x += w->row_step) {
-        const REAL *tap = x;
-        int ends = (w->first_row + r) % w->piece_rows == 0;
-        for (int64_t q = 0; q < w->columns;) { /* LOOP pieces of a row: mostly all of it */
-            if (ends && (r || q)) {
-                NAME(add_piece)(&high, &low, sum);
-                sum = VZERO();
-                several = 1;
-            }
-            const int64_t whole = w->piece_columns - (w->first_column + q) % w->piece_columns;
-            const int64_t end = w->columns - q < whole ? w->columns : q + whole;
-            for (; q < end; q++, tap += w->column_step) sum = VADD(sum, some ? NAME(load_some)(tap, some) : VLOAD(tap));
-            ends = 1;
+        for (int64_t q = 0; q < w->columns; q++, tap += w->column_step) {
+            const V value = some ? NAME(load_some)(tap, some) : VLOAD(tap);
+            sum = largest ? VMAX_NAN(sum, value) : VADD(sum, value);
         }
     }
-    if (several) {
-        NAME(add_piece)(&high, &low, sum);
-        sum = VADD(high, low);
-    }
-    return VDIV(sum, VSPLAT((REAL)w->divisor));
+    return largest ? sum : VDIV(sum, VSPLAT((REAL)w->divisor));
 }
 
 INLINE void NAME(pool_pixel)(const Window *w, const int largest) {
     const REAL *x = (const REAL *)w->x;
     REAL *out = (REAL *)w->out;
     int64_t c = 0;
-    for (; c + LANES <= w->channels; c += LANES) VSTORE(out + c, (largest ? NAME(largest_of)(x + c, w, 0) : NAME(mean_of)(x + c, w, 0)));
-    if (c < w->channels) {
-        const int64_t rest = w->channels - c;
-        NAME(store_some)(out + c, largest ? NAME(largest_of)(x + c, w, rest) : NAME(mean_of)(x + c, w, rest), rest);
+    for (; c + LANES <= w->channels; c += LANES) VSTORE(out + c, NAME(window)(x + c, w, 0, largest));
+    if (c < w->channels) NAME(store_some)(out + c, NAME(window)(x + c, w, w->channels - c, largest), w->channels - c);
+}
+
+INLINE void NAME(wide_mean)(const REAL *x, const Window *w, REAL *out, const int vectors) {
+    WIDE acc[4];
+    double sums[4 * WIDE_LANES];
+    UNROLL for (int i = 0; i < vectors; i++) acc[i] = WIDE_ZERO();
+    for (int64_t r = 0; r < w->rows; r++, x += w->row_step) {
+        const REAL *tap = x;
+        for (int64_t q = 0; q < w->columns; q++, tap += w->column_step)
+            UNROLL for (int i = 0; i < vectors; i++) acc[i] = WIDE_ADD(acc[i], WIDEN(tap + i * WIDE_LANES));
+    }
+    UNROLL for (int i = 0; i < vectors; i++) WIDE_STORE(sums + i * WIDE_LANES, acc[i]);
+    for (int i = 0; i < vectors * WIDE_LANES; i++) out[i] = (REAL)(sums[i] / w->divisor);
+}
+
+static void NAME(wide_means)(const Window *w) {
+    const REAL *x = (const REAL *)w->x;
+    REAL *out = (REAL *)w->out;
+    int64_t c = 0;
+    for (; c + 4 * WIDE_LANES <= w->channels; c += 4 * WIDE_LANES) NAME(wide_mean)(x + c, w, out + c, 4);
+    for (; c + WIDE_LANES <= w->channels; c += WIDE_LANES) NAME(wide_mean)(x + c, w, out + c, 1);
+    for (; c < w->channels; c++) {
+        double sum = 0;
+        for (int64_t r = 0; r < w->rows; r++)
+            for (int64_t q = 0; q < w->columns; q++) sum += (double)x[r * w->row_step + q * w->column_step + c];
+        out[c] = (REAL)(sum / w->divisor);
     }
 }
 
 static void NAME(pool)(const Window *w) {
     if (w->largest) NAME(pool_pixel)(w, 1);
+    else if (w->wide && REAL_BITS == 32) NAME(wide_means)(w);
     else NAME(pool_pixel)(w, 0);
 }

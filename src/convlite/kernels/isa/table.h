@@ -24,6 +24,15 @@ enum {
     ACT_GELU = 10,        /* x/2 * (1 + erf(x / sqrt 2)) */
     ACT_GELU_TANH = 11,   /* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */
     ACT_SOFTPLUS = 12,    /* log(1 + exp(x)) */
+    ACT_LOG_SIGMOID = 13, /* -log(1 + exp(-x)) */
+    ACT_SELU = 14,        /* x > 0 ? a*x : b*expm1(x) */
+    ACT_CELU = 15,        /* x > 0 ? x : a*expm1(x / a) */
+    ACT_MISH = 16,        /* x * tanh(log(1 + exp(x))) */
+    ACT_SOFTSIGN = 17,    /* x / (1 + |x|) */
+    ACT_EXPONENTIAL = 18, /* exp(x) */
+    ACT_TANH_SHRINK = 19, /* x - tanh(x) */
+    ACT_SOFT_SHRINK = 20, /* x - min(max(x, a), b) */
+    ACT_HARD_SHRINK = 21, /* |x| > a ? x : 0 */
 };
 
 typedef struct {
@@ -210,11 +219,11 @@ typedef struct {
     void *out;
     int64_t rows, columns; /* taps inside the image */
     int64_t row_step, column_step, channels;
-    int64_t first_row, first_column; /* taps of the window before the first one */
-    int64_t piece_rows, piece_columns; /* a piece of a mean: some rows, or some columns of a row (sums.py); 0: one piece */
     double divisor;
-    int largest;
+    int largest, wide; /* wide: a mean is summed in double */
 } Window;
+
+#include "steps_table.h"
 
 typedef struct {
     const char *isa;
@@ -234,6 +243,7 @@ typedef struct {
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
     void (*softmax)(const void *x, void *out, int64_t rows, int64_t columns);
     void (*pool)(const Window *);
+    StepKernels steps;
     /* multiply-adds on registers only, `rounds` times: the machine's own peak, for the benchmarks; returns how many operations */
     double (*peak)(int64_t rounds);
 } Table;

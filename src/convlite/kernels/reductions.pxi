@@ -1,0 +1,176 @@
+# Means, sums and largest numbers along one axis of x (outer, middle, inner), and normalisations made of means.
+#
+# The order of a sum depends on middle and inner alone, so batch, threads and instruction set change no bit; sums are in double:
+#
+#     few inner         fewer than 16: the middle is dealt out to 16 partial sums, place p to sum p % 16, which are added in turn
+#     many              one chain for each
+#     pieces            of 128 additions; a long chain is cut into pieces, whose sums are added in turn
+#
+# Pieces are the tasks. Where a sum is one piece, its task finishes it.
+
+cdef enum:
+    PIECE = 128
+    FOLD = 16
+    REDUCE_MEAN = 0
+    REDUCE_SUM = 1
+    REDUCE_MAX = 2
+
+cdef struct Reduce:
+    const Table *table
+    const Table *doubles       # of the same instruction set
+    const char *x
+    char *out                  # (outer, inner), contiguous
+    int64_t x_outer, x_middle  # steps in bytes
+    int64_t outer, middle, inner, fold, columns, rows, pieces, item
+    int64_t group, groups, tasks, lane_bytes, nanoseconds
+    bint neighbours            # along the middle
+    int op
+    char *partials             # [outer][pieces][columns], where there are several pieces
+
+
+cdef void fill_reduce(Reduce *job) noexcept nogil:
+    job.fold = FOLD if job.inner < FOLD else 1
+    job.columns, job.rows = job.fold * job.inner, job.middle // job.fold
+    job.pieces = max(ceil_div(job.rows, PIECE), 1)
+    job.item = job.table.itemsize if job.op == REDUCE_MAX else 8
+    job.neighbours = job.x_middle == job.inner * job.table.itemsize
+    job.group = max(TASK_BYTES // job.table.itemsize // max(job.middle * job.inner, 1), 1)  # sums of one piece, a task
+    job.groups = ceil_div(job.outer, job.group)
+    job.tasks = job.groups if job.pieces == 1 else job.outer * job.pieces
+    job.lane_bytes = 2 * ceil_div(job.columns * job.item, 64) * 64
+    job.nanoseconds = job.outer * job.middle * job.inner * job.table.itemsize // 16
+
+
+cdef void add_columns(const Reduce *job, Columns *on, bint square) noexcept nogil:
+    if job.op == REDUCE_MAX and not square:
+        job.table.steps.largest(on)
+    else:
+        job.table.steps.sum(on)
+
+
+@cython.cdivision(True)
+cdef void reduce_piece(const Reduce *job, int64_t outer, int64_t piece, const double *centre, char *sums) noexcept nogil:
+    """The columns' sums over a piece, of squared distances from [columns] centres where they are given."""
+    cdef Columns on
+    cdef int64_t size = job.table.itemsize, first = piece * PIECE, rest = job.middle % job.fold, k
+    cdef const char *x = job.x + outer * job.x_outer + first * job.fold * job.x_middle
+    on.rows, on.step = smaller(PIECE, job.rows - first), job.fold * job.x_middle // size
+    on.x, on.columns, on.centre, on.sums, on.more = x, job.columns, centre, sums, 0
+    if job.fold == 1 or job.neighbours:
+        add_columns(job, &on, centre != NULL)
+        if rest and piece == job.pieces - 1:  # places that not every partial sum gets
+            on.x, on.rows, on.columns, on.more = x + on.rows * job.fold * job.x_middle, 1, rest * job.inner, 1
+            add_columns(job, &on, centre != NULL)
+        return
+    on.columns = job.inner
+    for k in range(job.fold):
+        on.x, on.rows = x + k * job.x_middle, smaller(PIECE, job.rows - first)
+        on.rows += 1 if piece == job.pieces - 1 and k < rest else 0
+        on.sums = sums + k * job.inner * job.item
+        on.centre = centre + k * job.inner if centre != NULL else NULL
+        add_columns(job, &on, centre != NULL)
+
+
+cdef void join(const Reduce *job, char *partials, int64_t count, int64_t columns, char *sums, bint square) noexcept nogil:
+    """Rows of partial sums added in turn."""
+    cdef Columns on
+    on.x, on.rows, on.columns, on.step, on.centre, on.sums, on.more = partials, count, columns, columns, NULL, sums, 0
+    if job.op == REDUCE_MAX and not square:
+        job.table.steps.largest(&on)
+    else:
+        job.doubles.steps.sum(&on)
+
+
+cdef char *reduce_total(const Reduce *job, int64_t outer, char *scratch, bint square) noexcept nogil:
+    """The sums over all pieces and partial sums: [inner], somewhere in the scratch, whose first half holds a lone piece's."""
+    cdef char *sums = scratch
+    cdef char *other = scratch + job.lane_bytes // 2
+    if job.pieces > 1:
+        join(job, job.partials + outer * job.pieces * job.columns * job.item, job.pieces, job.columns, sums, square)
+    if job.fold == 1:
+        return sums
+    join(job, sums, job.fold, job.inner, other, square)
+    return other
+
+
+cdef void reduce_finish(const Reduce *job, int64_t outer, char *scratch) noexcept nogil:
+    cdef char *total = reduce_total(job, outer, scratch, False)
+    cdef char *out = job.out + outer * job.inner * job.table.itemsize
+    cdef double divisor = <double> job.middle if job.op == REDUCE_MEAN else 1.0
+    cdef int64_t i
+    with cython.cdivision(True):
+        if job.op == REDUCE_MAX:
+            memcpy(out, total, <size_t> (job.inner * job.item))
+        elif job.table.itemsize == 4:
+            for i in range(job.inner):
+                (<float *> out)[i] = <float> ((<double *> total)[i] / divisor)
+        else:
+            for i in range(job.inner):
+                (<double *> out)[i] = (<double *> total)[i] / divisor
+
+
+@cython.cdivision(True)
+cdef void reduce_task(const void *of, int64_t task, char *scratch) noexcept nogil:
+    cdef const Reduce *job = <const Reduce *> of
+    cdef int64_t outer
+    if job.pieces > 1:
+        reduce_piece(job, task // job.pieces, task % job.pieces, NULL, job.partials + task * job.columns * job.item)
+        return
+    for outer in range(task * job.group, smaller((task + 1) * job.group, job.outer)):
+        reduce_piece(job, outer, 0, NULL, scratch)
+        reduce_finish(job, outer, scratch)
+
+
+cdef void reduce_finish_task(const void *of, int64_t task, char *scratch) noexcept nogil:
+    """The second step, one task for each of outer, where there are several pieces."""
+    reduce_finish(<const Reduce *> of, task, scratch)
+
+
+cdef int look_at(Reduce *job, object x, View *view, str isa) except -1:
+    """x (outer, middle, inner), whose last axis holds neighbours."""
+    PyObject_GetBuffer(x, view, PyBUF_STRIDES)
+    if view.ndim != 3 or (view.shape[2] > 1 and view.strides[2] != view.itemsize):
+        raise ValueError("internal error: x must have three axes, and neighbours along the last")
+    job.table, job.doubles = table_of(isa, 8 * <int> view.itemsize), table_of(isa, 64)
+    job.outer, job.middle, job.inner = view.shape[0], view.shape[1], view.shape[2]
+    job.x, job.x_outer, job.x_middle = <const char *> view.buf, view.strides[0], view.strides[1]
+    return 0
+
+
+def reduce(str isa, int op, x, out, int threads=1):
+    """out[n, i] = mean, sum or largest of x[n, :, i]: op a number of `reduce_codes`.
+
+    x (outer, middle, inner), neighbours along the last;
+    out (outer, inner) contiguous. Of nothing the mean is NaN, the sum 0, the largest -inf.
+    """
+    cdef Reduce job
+    cdef View views[2]
+    cdef int i
+    cdef bint short
+    cdef int64_t parts
+    cdef char *scratch
+    cdef int subnormals = KEEP if op == REDUCE_MAX else FLUSH
+    memset(views, 0, sizeof(views))
+    try:
+        look_at(&job, x, &views[0], isa)
+        job.op = op
+        job.out = <char *> borrow(out, &views[1], job.outer * job.inner * job.table.itemsize, True, "out")
+        if job.outer * job.inner:
+            fill_reduce(&job)
+            short = views[0].len < SHORT_BYTES
+            threads = <int> smaller(max(threads, 1), job.tasks)
+            parts = job.outer * job.pieces * job.columns * job.item if job.pieces > 1 else 0
+            scratch = new_scratch(job.lane_bytes * threads + parts)
+            job.partials = scratch + job.lane_bytes * threads
+            run_step(reduce_task, &job, job.tasks, threads, scratch, job.lane_bytes, short, subnormals)
+            if job.pieces > 1:
+                run_step(reduce_finish_task, &job, job.outer, 1, scratch, job.lane_bytes, short, subnormals)
+            free(scratch)
+    finally:
+        for i in range(2):
+            PyBuffer_Release(&views[i])
+
+
+def reduce_codes():
+    """The operations of `reduce` by name."""
+    return {"mean": REDUCE_MEAN, "sum": REDUCE_SUM, "max": REDUCE_MAX}

@@ -1,0 +1,170 @@
+# What the steps between convolutions have in common: how they run, and how they walk over arrays.
+#
+# A step is a job (a plain C structure that holds all there is to know), a number of tasks, and a function
+# `task(job, index, scratch) noexcept nogil` that computes one of them; tasks write to different places and run in any order, on
+# any thread. A function of Python's fills a job from arrays (`fill_...`), and runs it (`run_step`); whoever keeps jobs can run
+# them later, and many in a row without Python.
+
+cdef enum:
+    WALK_AXES = 8
+    WALK_OPERANDS = 6
+    TASK_BYTES = 32768         # of the output, a task: much more than it costs to deal one out, and it stays in L1 or L2
+
+
+# Arrays of one shape, seen with as few axes as will do. A step of 0 bytes: broadcast along the axis.
+cdef struct Walk:
+    int axes
+    int64_t size
+    int64_t sizes[WALK_AXES]
+    char *at[WALK_OPERANDS]    # NULL: absent
+    int64_t steps[WALK_OPERANDS][WALK_AXES]  # bytes
+
+
+cdef void run_step(Task run, const void *job, int64_t tasks, int threads, char *scratch, int64_t lane_bytes, bint short,
+                   int subnormals) noexcept:
+    """LOOP tasks: in turn, or dealt out to threads, each of which has `lane_bytes` of the scratch; `short`: it keeps the GIL."""
+    cdef int64_t task
+    cdef uint64_t mode
+    if threads > 1 and tasks > 1:
+        for task in prange(tasks, nogil=True, num_threads=<int> smaller(threads, tasks), schedule="dynamic", chunksize=1):
+            mode = float_mode_enter(subnormals)
+            run(job, task, scratch + threadid() * lane_bytes)
+            float_mode_leave(mode)
+    elif short:
+        run_in_turn_as(run, job, tasks, scratch, subnormals)
+    else:
+        with nogil:
+            run_in_turn_as(run, job, tasks, scratch, subnormals)
+
+
+cdef void run_in_turn_as(Task run, const void *job, int64_t tasks, char *scratch, int subnormals) noexcept nogil:
+    cdef int64_t task
+    cdef uint64_t mode = float_mode_enter(subnormals)
+    for task in range(tasks):
+        run(job, task, scratch)
+    float_mode_leave(mode)
+
+
+cdef char *new_scratch(int64_t nbytes) except? NULL:
+    """Memory for free(); NULL where none is needed."""
+    cdef char *scratch
+    if nbytes == 0:
+        return NULL
+    scratch = <char *> malloc(<size_t> nbytes)
+    if scratch == NULL:
+        raise MemoryError(f"no memory for {nbytes} bytes of scratch")
+    return scratch
+
+
+cdef int walk_out(Walk *walk, int which, object array, View *view) except -1:
+    """Begin with the output, whose shape is the walk's."""
+    cdef int i
+    PyObject_GetBuffer(array, view, PyBUF_STRIDES | PyBUF_WRITABLE)
+    if view.ndim > WALK_AXES:
+        raise ValueError(f"internal error: {view.ndim} axes; there may be {WALK_AXES}")
+    memset(walk, 0, sizeof(Walk))
+    walk.axes, walk.size = view.ndim, 1
+    for i in range(view.ndim):
+        walk.sizes[i] = view.shape[i]
+        walk.steps[which][i] = view.strides[i]
+        walk.size *= view.shape[i]
+    walk.at[which] = <char *> view.buf
+    return 0
+
+
+cdef int walk_in(Walk *walk, int which, object array, View *view, Py_ssize_t itemsize, str name) except -1:
+    """Add an input, broadcast as NumPy does."""
+    cdef int i, missing
+    PyObject_GetBuffer(array, view, PyBUF_STRIDES)
+    missing = walk.axes - view.ndim
+    if view.itemsize != itemsize:
+        raise ValueError(f"internal error: {name} has items of {view.itemsize} bytes, out of {itemsize}")
+    if missing < 0:
+        raise ValueError(f"internal error: {name} has more axes than out")
+    for i in range(walk.axes):
+        if i < missing or view.shape[i - missing] == 1:
+            walk.steps[which][i] = 0
+        elif view.shape[i - missing] == walk.sizes[i]:
+            walk.steps[which][i] = view.strides[i - missing]
+        else:
+            raise ValueError(f"internal error: {name} does not broadcast to the shape of out")
+    walk.at[which] = <char *> view.buf
+    return 0
+
+
+cdef void swap_axes(Walk *walk, int i, int j) noexcept nogil:
+    cdef int k
+    walk.sizes[i], walk.sizes[j] = walk.sizes[j], walk.sizes[i]
+    for k in range(WALK_OPERANDS):
+        walk.steps[k][i], walk.steps[k][j] = walk.steps[k][j], walk.steps[k][i]
+
+
+cdef bint continues(const Walk *walk, int i) noexcept nogil:
+    """Whether axes i and i + 1 are one for every operand."""
+    cdef int k
+    for k in range(WALK_OPERANDS):
+        if walk.at[k] != NULL and walk.steps[k][i] != walk.steps[k][i + 1] * walk.sizes[i + 1]:
+            return False
+    return True
+
+
+cdef void simplify(Walk *walk, int leader, int64_t itemsize) noexcept nogil:
+    """As few axes as will do, at least one: none of size 1, the leader's steps falling, neighbours joined."""
+    cdef int axes = 0, i, j, k
+    for i in range(walk.axes):
+        if walk.sizes[i] != 1:
+            if i != axes:
+                swap_axes(walk, i, axes)
+            axes += 1
+    for i in range(1, axes):
+        j = i
+        while j > 0 and distance(walk.steps[leader][j - 1]) < distance(walk.steps[leader][j]):
+            swap_axes(walk, j - 1, j)
+            j -= 1
+    i = axes - 2
+    while i >= 0:
+        if continues(walk, i):
+            walk.sizes[i] *= walk.sizes[i + 1]
+            for k in range(WALK_OPERANDS):
+                walk.steps[k][i] = walk.steps[k][i + 1]
+            for j in range(i + 1, axes - 1):
+                swap_axes(walk, j, j + 1)
+            axes -= 1
+        i -= 1
+    if axes == 0:
+        axes, walk.sizes[0] = 1, 1
+        for k in range(WALK_OPERANDS):
+            walk.steps[k][0] = itemsize
+    walk.axes = axes
+
+
+cdef inline int64_t distance(int64_t step) noexcept nogil:
+    return -step if step < 0 else step
+
+
+cdef void place(const Walk *walk, int axes, int64_t index, int64_t *offsets) noexcept nogil:
+    """The offsets in bytes of each operand at an index into the first `axes` axes."""
+    cdef int i, k
+    cdef int64_t at
+    for k in range(WALK_OPERANDS):
+        offsets[k] = 0
+    for i in range(axes - 1, -1, -1):
+        with cython.cdivision(True):
+            at = index % walk.sizes[i]
+            index //= walk.sizes[i]
+        for k in range(WALK_OPERANDS):
+            offsets[k] += at * walk.steps[k][i] if walk.at[k] != NULL else 0
+
+
+cdef void copy_elements(const char *x, int64_t x_step, char *out, int64_t out_step, int64_t n, int64_t size) noexcept nogil:
+    """n elements of any size, so many bytes apart."""
+    cdef int64_t i
+    if size == 4:
+        for i in range(n):
+            memcpy(out + i * out_step, x + i * x_step, 4)
+    elif size == 8:
+        for i in range(n):
+            memcpy(out + i * out_step, x + i * x_step, 8)
+    else:
+        for i in range(n):
+            memcpy(out + i * out_step, x + i * x_step, <size_t> size)

@@ -1,0 +1,322 @@
+"""Normalization by what a sample itself holds: its mean, variance or size over some of its axes.
+
+x is float32 or float64, channels last; results have its shape and dtype. All is computed in float64 and
+rounded once, sums by halves (`_reductions.sum_rows`): the same bits whatever the batch size. NaN propagates.
+Subnormal numbers are kept, and the caller's rounding mode counts, since NumPy does the work. `gamma` and
+`beta` are Keras's names: PyTorch's and ONNX's are weight and bias, scale and bias.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._reductions import BLOCK, sum_rows
+from .arguments import as_epsilon, as_int, as_operand, as_real, as_size, new_output, shown
+
+__all__ = ["layer_norm", "rms_norm", "group_norm", "instance_norm", "unit_norm", "lrn"]
+
+Array = NDArray[Any]
+
+
+def layer_norm(
+    x: ArrayLike,
+    *,
+    gamma: ArrayLike | None = None,
+    beta: ArrayLike | None = None,
+    axis: int | Sequence[int] = -1,
+    epsilon: float = 1e-3,
+) -> Array:
+    """Return (x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance over axis.
+
+    x (N,...), axis an int or several, by default the channels, which is Keras's default; PyTorch's LayerNorm
+    takes normalized_shape, the sizes of the last axes. gamma and beta of these axes' sizes, in their order,
+    None for ones and zeros. epsilon is 1e-3 in Keras, 1e-5 in PyTorch and ONNX, 1e-6 in Flax.
+    Raises TypeError for a wrong or mixed dtype, ValueError for a wrong axis, shape or epsilon.
+    Source: Ba et al., "Layer normalization", 2016, arXiv:1607.06450.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.layer_norm(np.array([[1.0, 3.0], [0.0, 8.0]]), epsilon=0.0)
+        array([[-1.,  1.],
+               [-1.,  1.]])
+    """
+    return _over_axes(x, axis, gamma, beta, as_epsilon(epsilon), centred=True)
+
+
+def rms_norm(
+    x: ArrayLike,
+    *,
+    gamma: ArrayLike | None = None,
+    axis: int | Sequence[int] = -1,
+    epsilon: float = 1e-6,
+) -> Array:
+    """Return x / sqrt(mean(x * x) + epsilon) * gamma, with the mean over axis, by default the channels.
+
+    x (N,...), gamma as in layer_norm (Keras calls it scale, PyTorch weight). epsilon is 1e-6 in Keras's layer
+    and Flax, 1e-5 in ONNX, the dtype's eps in PyTorch.
+    Raises TypeError for a wrong or mixed dtype, ValueError for a wrong axis, shape or epsilon.
+    Source: Zhang and Sennrich, "Root mean square layer normalization", 2019, arXiv:1910.07467.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.rms_norm(np.array([[1.0, 7.0]]), epsilon=0.0)
+        array([[0.2, 1.4]])
+    """
+    return _over_axes(x, axis, gamma, None, as_epsilon(epsilon), centred=False)
+
+
+def group_norm(
+    x: ArrayLike,
+    groups: int = 32,
+    *,
+    gamma: ArrayLike | None = None,
+    beta: ArrayLike | None = None,
+    epsilon: float = 1e-3,
+) -> Array:
+    """Return (x - mean) / sqrt(variance + epsilon) * gamma + beta, of each sample and group of channels.
+
+    x (N,...,C) with groups dividing C; -1 stands for C groups, as in Keras. gamma and beta (C,), None for
+    ones and zeros. epsilon is 1e-3 in Keras, 1e-5 in PyTorch and ONNX, 1e-6 in Flax.
+    Raises TypeError for a wrong or mixed dtype, ValueError for groups, shapes or an epsilon that do not fit.
+    Source: Wu and He, "Group normalization", 2018, arXiv:1803.08494.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.group_norm(np.array([[[1.0, 3.0, 0.0, 8.0]]]), 2, epsilon=0.0)
+        array([[[-1.,  1., -1.,  1.]]])
+    """
+    values = as_operand(x, "x")
+    if values.ndim < 2:
+        raise ValueError(f"x must have a batch and a channel axis (N, ..., C); got shape {values.shape}")
+    channels = values.shape[-1]
+    count = channels if as_int(groups, "groups", minimum=-1) == -1 else as_size(groups, "groups")
+    if count and channels % count:
+        raise ValueError(f"groups must divide the {channels} channels of x; got {count}")
+    scale, shift = (_vector(v, name, values) for v, name in ((gamma, "gamma"), (beta, "beta")))
+    eps, result = as_epsilon(epsilon), new_output(values.shape, values.dtype)
+    if values.size == 0:
+        return result
+    size = values.size // len(values)
+    shape = (-1, size // channels, channels)
+    source, target = values.reshape(shape), result.reshape(shape)
+    some, piece = max(1, BLOCK // size), max(1, BLOCK // channels)  # samples, and positions of one
+    pieces = [slice(first, first + piece) for first in range(0, shape[1], piece)]
+    with np.errstate(all="ignore"):
+        for first in range(0, len(source), some):
+            images, written = source[first : first + some], target[first : first + some]
+            mean = _of_groups(images, count, pieces, None)
+            factor = 1 / np.sqrt(_of_groups(images, count, pieces, mean) + eps)
+            if scale is not None:
+                factor *= scale
+            for part in pieces:
+                block = images[:, part] - mean
+                block *= factor
+                if shift is not None:
+                    block += shift
+                written[:, part] = block
+    return result
+
+
+def _of_groups(images: Array, groups: int, pieces: list[slice], mean: Array | None) -> Array:
+    """The mean of each group of channels of images (N,P,C), once for each of its channels: (N,1,C), float64.
+
+    With a mean that of the squares of what is left without it. A piece is summed by halves, pieces in order.
+    """
+    n, positions, channels = images.shape
+    total, width = np.zeros((n, 1, channels)), channels // groups
+    for part in pieces:
+        block = images[:, part].astype(np.float64)
+        if mean is not None:
+            block -= mean
+            block *= block
+        total += sum_rows(block)
+    sums = sum_rows(total.reshape(n * groups, width))
+    return np.repeat(sums.reshape(n, 1, groups) / (positions * width), width, axis=2)
+
+
+def instance_norm(
+    x: ArrayLike,
+    *,
+    gamma: ArrayLike | None = None,
+    beta: ArrayLike | None = None,
+    epsilon: float = 1e-3,
+) -> Array:
+    """Return (x - mean) / sqrt(variance + epsilon) * gamma + beta, of each sample and channel.
+
+    group_norm with one channel a group. x (N,...,C), gamma and beta (C,), None for ones and zeros. epsilon is
+    1e-3 here, as in Keras's GroupNormalization(groups=-1), 1e-5 in PyTorch and ONNX.
+    Raises TypeError for a wrong or mixed dtype, ValueError for shapes or an epsilon that do not fit.
+    Source: Ulyanov et al., "Instance normalization", 2016, arXiv:1607.08022.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.instance_norm(np.array([[[1.0, 0.0], [3.0, 8.0]]]), epsilon=0.0)
+        array([[[-1., -1.],
+                [ 1.,  1.]]])
+    """
+    return group_norm(x, -1, gamma=gamma, beta=beta, epsilon=epsilon)
+
+
+def unit_norm(x: ArrayLike, *, axis: int | Sequence[int] = -1, epsilon: float = 1e-12) -> Array:
+    """Return x / max(sqrt(sum(x * x)), epsilon), with the sum over axis, by default the channels.
+
+    Keras's UnitNormalization and PyTorch's normalize, with their epsilon.
+    Raises TypeError for a wrong dtype, ValueError for a wrong axis or epsilon.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.unit_norm(np.array([[3.0, 4.0], [0.0, 0.0]]))
+        array([[0.6, 0.8],
+               [0. , 0. ]])
+    """
+    values = as_operand(x, "x")
+    axes, least = as_axes(axis, values.ndim), as_epsilon(epsilon)
+
+    def by_size(rows: Array) -> None:
+        rows /= np.maximum(np.sqrt(sum_rows(rows * rows)), least)
+
+    return _rowwise(values, axes, by_size, None, None)
+
+
+def lrn(
+    x: ArrayLike, size: int | tuple[int, int], *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Array:
+    """Return x / (k + alpha/size * (sum of squares of size channels around))**beta.
+
+    x (N,...,C). size is odd, or a pair, the channels before and behind: PyTorch's LocalResponseNorm(n) with
+    an even n is (n//2, n//2 - 1), ONNX's LRN (n//2 - 1, n//2). Defaults are PyTorch's and ONNX's;
+    TensorFlow's local_response_normalization has size = 2*depth_radius + 1, does not divide alpha by it, and
+    calls k bias.
+    Raises TypeError for a wrong dtype, ValueError for a size or a number that does not fit.
+    Source: Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.lrn(np.array([[1.0, 2.0, 3.0]]), 3, alpha=3.0, beta=1.0, k=0.0)
+        array([[0.2       , 0.14285714, 0.23076923]])
+    """
+    values = as_operand(x, "x")
+    before, after = as_neighbours(size)
+    share, power, offset = as_real(alpha, "alpha"), as_real(beta, "beta"), as_real(k, "k")
+    if values.ndim < 2:
+        raise ValueError(f"x must have a batch and a channel axis (N, ..., C); got shape {values.shape}")
+    result = new_output(values.shape, values.dtype)
+    if values.size == 0:
+        return result
+    channels, share = values.shape[-1], share / (before + after + 1)
+    source, target = values.reshape(-1, channels), result.reshape(-1, channels)
+    some = max(1, BLOCK // channels)
+    with np.errstate(all="ignore"):
+        for first in range(0, len(source), some):
+            block = source[first : first + some].astype(np.float64)
+            squares, total = block * block, np.zeros_like(block)
+            for shift in range(-min(before, channels - 1), min(after, channels - 1) + 1):
+                low, high = max(-shift, 0), channels - max(shift, 0)
+                total[:, low:high] += squares[:, low + shift : high + shift]
+            target[first : first + some] = block / (offset + share * total) ** power
+    return result
+
+
+def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """An axis or several of an array, counted from 0.
+
+    >>> as_axes(-1, 4), as_axes((1, -1), 4)
+    ((3,), (1, 3))
+    """
+    given = (
+        axis if isinstance(axis, (Sequence, np.ndarray)) and not isinstance(axis, (str, bytes)) else (axis,)
+    )
+    numbers = [as_int(a, "axis", minimum=-(2**31)) for a in given]
+    if (
+        not numbers
+        or any(not -ndim <= a < ndim for a in numbers)
+        or len({a % ndim for a in numbers}) < len(numbers)
+    ):
+        raise ValueError(f"axis must be one of x's {ndim} axes, or several that differ; got {shown(axis)}")
+    return tuple(a % ndim for a in numbers)
+
+
+def as_neighbours(size: Any) -> tuple[int, int]:
+    """lrn's size as the numbers of channels before and behind.
+
+    >>> as_neighbours(5), as_neighbours((2, 1))
+    ((2, 2), (2, 1))
+    """
+    if isinstance(size, (Sequence, np.ndarray)) and not isinstance(size, (str, bytes)):
+        if len(size) != 2:
+            raise ValueError(f"size must be odd, or the channels (before, behind); got {shown(size)}")
+        return as_int(size[0], "size[0]"), as_int(size[1], "size[1]")
+    number = as_size(size, "size")
+    if number % 2 == 0:
+        half = number // 2
+        raise ValueError(
+            f"size must be odd, or the channels (before, behind): of {number}, PyTorch's are "
+            f"{(half, half - 1)}, ONNX's {(half - 1, half)}"
+        )
+    return number // 2, number // 2
+
+
+def _over_axes(
+    x: ArrayLike, axis: Any, gamma: ArrayLike | None, beta: ArrayLike | None, epsilon: float, *, centred: bool
+) -> Array:
+    values = as_operand(x, "x")
+    axes = as_axes(axis, values.ndim)
+    sizes = tuple(values.shape[a] for a in axes)
+    scale, shift = (
+        None if given is None else _fitting(given, name, sizes, values)
+        for given, name in ((gamma, "gamma"), (beta, "beta"))
+    )
+    return _rowwise(values, axes, lambda rows: _normalize(rows, epsilon, centred=centred), scale, shift)
+
+
+def _rowwise(
+    values: Array, axes: tuple[int, ...], change: Any, scale: Array | None, shift: Array | None
+) -> Array:
+    """`change` on float64 rows, the numbers along `axes` at each place of the others; scale and shift."""
+    result = new_output(values.shape, values.dtype)
+    if values.size == 0:
+        return result
+    ends = tuple(range(-len(axes), 0))
+    moved = np.moveaxis(values, axes, ends)
+    n = math.prod(moved.shape[-len(axes) :])
+    source = moved.reshape(-1, n)  # a view where the axes are the last ones
+    target = np.empty_like(source)
+    some = max(1, BLOCK // n)
+    with np.errstate(all="ignore"):
+        for first in range(0, len(source), some):
+            rows = source[first : first + some].astype(np.float64)
+            change(rows)
+            if scale is not None:
+                rows *= scale
+            if shift is not None:
+                rows += shift
+            target[first : first + some] = rows
+    result[...] = np.moveaxis(target.reshape(moved.shape), ends, axes)
+    return result
+
+
+def _normalize(rows: Array, epsilon: float, *, centred: bool) -> None:
+    """Divide float64 rows by the root of their mean square, in place; centred: take their mean off before."""
+    n = rows.shape[1]
+    if centred:
+        rows -= sum_rows(rows) / n
+    rows /= np.sqrt(sum_rows(rows * rows) / n + epsilon)
+
+
+def _vector(value: ArrayLike | None, name: str, x: Array) -> Array | None:
+    return None if value is None else _fitting(value, name, x.shape[-1:], x)
+
+
+def _fitting(value: ArrayLike, name: str, sizes: tuple[int, ...], x: Array) -> Array:
+    array = as_operand(value, name, dtype=x.dtype)
+    if array.shape != sizes:
+        raise ValueError(
+            f"{name} must have the shape {sizes}, x's sizes along the axes that it scales or shifts; "
+            f"got {array.shape}, and x has {x.shape}"
+        )
+    return array.reshape(-1).astype(np.float64)
