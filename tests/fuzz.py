@@ -10,7 +10,10 @@ is a finding, and libFuzzer leaves the bytes in crash-*, timeout-* or oom-*.
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import io
+import json
 import os
 import random
 import sys
@@ -29,6 +32,9 @@ with atheris.instrument_imports(include=["convlite"]) if atheris else contextlib
     import convlite as cl
     from convlite import _dispatch, arguments, geometry, ops, pack, plan
     from convlite.layers.files import read_weights
+    from convlite.network.file import read_network
+
+from network_examples import branching, classifier
 
 REFUSALS = (TypeError, ValueError, MemoryError)
 OPERATIONS = ("conv2d", "conv2d_transpose", "depthwise_conv2d", "conv1d", "conv1d_transpose", "dense")
@@ -282,7 +288,25 @@ def _read(data: bytes, ending: str) -> None:
         except (ValueError, ImportError):
             return
         assert sum(w.nbytes for w in weights.values()) <= 2000 * len(data) + 4096
-        assert not any(w.dtype.hasobject for w in weights.values())
+        assert not any(w.dtype.hasobject or w.dtype == np.float16 for w in weights.values())
+        if all(len(name) <= 40 for name in weights):
+            _load(path, weights)
+
+
+def _load(path: str, weights: dict[str, np.ndarray]) -> None:
+    """A model takes what fits, the same as is read, and nothing else; a refusal changes nothing."""
+    model = cl.layers.Sequential([cl.layers.Dense(3, name="a"), cl.layers.Dense(2, name="b")])
+    model.build((None, 2))
+    before = model.named_weights()
+    try:
+        report = model.load_weights(path, strict=False, rename=lambda name: name[:40] or None)
+    except (TypeError, ValueError):
+        assert all(model.named_weights()[name] is weight for name, weight in before.items())
+        return
+    assert len(str(report)) < 10_000 + 100 * len(weights)
+    for name, weight in model.named_weights().items():
+        want = weights[name] if name in report.loaded else before[name]
+        np.testing.assert_array_equal(weight, want)
 
 
 def npz(data: bytes) -> None:
@@ -307,7 +331,81 @@ def safetensors(data: bytes) -> None:
     _read(data, ".safetensors")
 
 
-TARGETS = {f.__name__: f for f in (parse, shapes, axes, calls, plans, npz, member, safetensors)}
+def _network(text: bytes, arrays: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+        path = os.path.join(folder, "n.npz")
+        np.savez(path, graph=np.frombuffer(text, np.uint8), **arrays)
+        try:
+            graph = read_network(path)
+        except ValueError as error:
+            assert "n.npz" in str(error), error
+            return
+        assert str(graph)
+        cl.Network.of_optimised(graph)
+
+
+@functools.cache
+def _documents() -> list[tuple[bytes, dict[str, Any]]]:
+    """(JSON text, arrays) of sound network files."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, graph in enumerate((classifier(), branching())):
+            path = os.path.join(folder, f"{number}.npz")
+            cl.Network(graph).save(path)
+            arrays = read_weights(path)
+            found.append((arrays.pop("graph").tobytes(), arrays))
+    return found
+
+
+def network_text(data: bytes) -> None:
+    """A network file with these bytes as its JSON: a graph, or ValueError that names the file."""
+    _network(data[1:], _documents()[data[:1] > b"\x80"][1])
+
+
+def network(data: bytes) -> None:
+    """A network file whose JSON says something else in a few places."""
+    read = Reader(data)
+    text, arrays = read.pick(*_documents())
+    document = json.loads(text)
+    for _ in range(1 + read.byte() % 4):
+        _edit(document["graph"], read)
+    _network(json.dumps(document).encode(), arrays)
+
+
+def _edit(held: Any, read: Reader) -> None:
+    """Change one place: another value, one from elsewhere, none, or the same one twice."""
+    places = []
+    waiting = [held]
+    while waiting:
+        part = waiting.pop()
+        keys = list(part) if isinstance(part, dict) else range(len(part))
+        places += [(part, key) for key in keys]
+        waiting += [part[key] for key in keys if isinstance(part[key], (dict, list))]
+    if not places:
+        return
+    part, key = places[(256 * read.byte() + read.byte()) % len(places)]
+    other, its = places[(256 * read.byte() + read.byte()) % len(places)]
+    what = read.byte() % 5
+    if what == 0:
+        del part[key]
+    elif what == 1:
+        part[key] = copy.deepcopy(other[its])
+    elif what == 2 and isinstance(part, list):
+        part.insert(key, copy.deepcopy(part[key]))
+    elif what == 3:
+        part[key] = read.pick(
+            None, True, "", "x", "N", "float64", [], {}, 0.5, 1e300, -1, 0, 2, 2**31, 2**62, 10**30
+        )
+    else:
+        part[key] = read.pick(
+            [part[key]], {"array": 0}, {"float": "nan"}, {"dtype": "int8"}, [1, 1], [0, 0], "same"
+        )
+
+
+TARGETS = {
+    f.__name__: f
+    for f in (parse, shapes, axes, calls, plans, npz, member, safetensors, network_text, network)
+}
 
 
 def seeds() -> dict[str, list[bytes]]:
@@ -318,10 +416,18 @@ def seeds() -> dict[str, list[bytes]]:
     packed = io.BytesIO()
     np.savez_compressed(packed, a=np.ones(9))
     header = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    half = b'{"a/bias":{"dtype":"BF16","shape":[3],"data_offsets":[0,6]}}'
+    fits = io.BytesIO()
+    np.savez(fits, **{"a/bias": np.arange(3, dtype=np.float16)})
     return {
-        "npz": [stream.getvalue(), packed.getvalue()],
+        "npz": [stream.getvalue(), packed.getvalue(), fits.getvalue()],
         "member": [b"\0" + array.getvalue(), b"\xff" + array.getvalue()],
-        "safetensors": [len(header).to_bytes(8, "little") + header + bytes(8), b"\xff" + header + bytes(8)],
+        "network_text": [bytes([255 * n]) + text for n, (text, _) in enumerate(_documents())],
+        "safetensors": [
+            len(header).to_bytes(8, "little") + header + bytes(8),
+            b"\xff" + header + bytes(8),
+            len(half).to_bytes(8, "little") + half + bytes(range(6)),
+        ],
     }
 
 

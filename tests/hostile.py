@@ -6,13 +6,16 @@ hostile values of a kind. A function that is missing here fails a test, so that 
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from hostile_blocks import blocks
+from hostile_images import images
 
 import convlite as cl
 from convlite.initializers import keras3
@@ -173,7 +176,9 @@ BAD: dict[str, tuple[Any, ...]] = {
     "name": NAMES,
     "spec": SPECS,
     "shape": SHAPES,
-}
+    "mapping": ("dense", b"x", 1, [], {}, {"x": "y"}, {"dense": 1}, {1: 2}, {"dense": None}, len),
+    "path": (*(n for n in NAMES if n != "no such"), "no such.txt", "\0.npz", "/.npz"),
+}  # fmt: skip
 
 
 def label(value: Any) -> str:
@@ -267,21 +272,22 @@ def _layers() -> dict[str, Call]:
         "dtype": ("float32", "name"), "name": ("mine", "name"), **ACTIVATION,
     }  # fmt: skip
     geometry = {"strides": (1, "integers"), "padding": ("valid", "padding"), "dilation_rate": (1, "integers")}
-    extra = {"output_padding": (0, "integers")}
+    extra, mode = {"output_padding": (0, "integers")}, {"padding_mode": ("reflect", "name")}
     x4, x3, x2 = X4[0], X3[0], X2[0]
     separable = {k.replace("kernel", "depthwise"): v for k, v in common.items()}
     separable["pointwise_initializer"] = ("ones", "name")
     slope = {"negative_slope": (0.5, "real")}
     return {
-        "Conv2D": _layer(la.Conv2D, x4, **filters, **size, **geometry, **GROUPS, **common),
+        "Conv2D": _layer(la.Conv2D, x4, **filters, **size, **geometry, **mode, **GROUPS, **common),
         "Conv2DTranspose": _layer(la.Conv2DTranspose, x4, **filters, **size, **geometry, **extra, **GROUPS, **common),
         "DepthwiseConv2D": _layer(
-            la.DepthwiseConv2D, x4, **size, **geometry, depth_multiplier=(1, "integer"), **common
+            la.DepthwiseConv2D, x4, **size, **geometry, **mode, depth_multiplier=(1, "integer"), **common
         ),
         "SeparableConv2D": _layer(
-            la.SeparableConv2D, x4, **filters, **size, **geometry, depth_multiplier=(1, "integer"), **separable
+            la.SeparableConv2D, x4, **filters, **size, **geometry, **mode, depth_multiplier=(1, "integer"),
+            **separable,
         ),
-        "Conv1D": _layer(la.Conv1D, x3, **filters, **size, **geometry, **GROUPS, **common),
+        "Conv1D": _layer(la.Conv1D, x3, **filters, **size, **geometry, **mode, **GROUPS, **common),
         "Conv1DTranspose": _layer(la.Conv1DTranspose, x3, **filters, **size, **geometry, **extra, **GROUPS, **common),
         "Dense": _layer(la.Dense, x2, units=(3, "integer"), **common),
         "GlobalMaxPooling2D": _layer(la.GlobalMaxPooling2D, x4, keepdims=(True, "flag")),
@@ -307,10 +313,22 @@ def _layers() -> dict[str, Call]:
             beta_initializer=("zeros", "name"), gamma_initializer=("ones", "name"),
             moving_mean_initializer=("zeros", "name"), moving_variance_initializer=("ones", "name"),
         ),
+        "read_weights": _call(lambda path: list(la.read_weights(path)), path=(weights_file(), "path")),
         "Sequential": _layer(
             lambda name: la.Sequential([la.Dense(3, kernel_initializer="ones")], name=name), x2, name=("mine", "name")
         ),
     }  # fmt: skip
+
+
+_folder = tempfile.TemporaryDirectory()
+
+
+def weights_file() -> str:
+    """A sound file of weights."""
+    path = os.path.join(_folder.name, "w.npz")
+    if not os.path.exists(path):
+        np.savez(path, **{"dense/kernel": f32(2, 3), "dense/bias": f32(3)})
+    return path
 
 
 def _activations() -> dict[str, Call]:
@@ -445,6 +463,9 @@ def _set_precision(mode: Any) -> str:
         cl.set_precision(before)
 
 
+NETWORK = os.path.join(os.path.dirname(__file__), "golden", "network_v1_classifier.npz")
+
+
 def _top() -> dict[str, Call]:
     shapes = {"x_shape": ((2, 5, 6, 4), "shape"), "kernel_shape": ((3, 3, 4, 4), "shape")}
     vectors = {name: (np.abs(f32(4)) + 1, "array") for name in ("mean", "variance", "scale", "offset")}
@@ -471,11 +492,7 @@ def _top() -> dict[str, Call]:
         ),
         "global_avg_pool2d": _call(cl.global_avg_pool2d, x=X4, keepdims=(True, "flag")),
         "global_max_pool2d": _call(cl.global_max_pool2d, x=X4, keepdims=(True, "flag")),
-        "resize2d": _call(
-            cl.resize2d, x=X4, size=(4, "integers"), method=("nearest", "name"), coordinates=("asymmetric", "name")
-        ),
         "upsample2d": _call(cl.upsample2d, x=X4, factors=(2, "integers"), method=("bilinear", "name")),
-        "pad2d": _call(cl.pad2d, x=X4, padding=(1, "padding"), mode=("edge", "name"), value=(0.0, "real")),
         "activate": _call(cl.activate, x=X2, activation=("relu", "spec")),
         "leaky_relu": _call(cl.leaky_relu, x=X2, alpha=(0.5, "real")),
         "elu": _call(cl.elu, x=X2, alpha=(0.5, "real")),
@@ -489,6 +506,7 @@ def _top() -> dict[str, Call]:
         "flatten": _call(cl.flatten, x=X4, order=("HWC", "name")),
         "precision": _call(_precise, mode=("fast", "name")),
         "set_precision": _call(_set_precision, mode=("fast", "name")),
+        "load": _call(lambda path, layout: cl.load(path, layout).name, path=(NETWORK, "path"), layout=("NHWC", "name")),
         "num_threads": _call(_threads, n=(1, "integer")),
         "set_num_threads": _call(_set_and_reset, n=(1, "integer")),
     }  # fmt: skip
@@ -506,6 +524,11 @@ def _methods() -> dict[str, Call]:
         model = la.Sequential([la.Conv2D(4, 3, kernel_initializer="ones"), la.MaxPooling2D(), la.Flatten()])
         model(X4[0])
         return model(x)
+
+    def loaded(strict: Any, rename: Any) -> Any:
+        model = la.Sequential([la.InputLayer((2,)), la.Dense(3, kernel_initializer="ones")])
+        report = model.load_weights(weights_file(), strict=strict, rename=rename)
+        return len(report.loaded)
 
     def predict(x: Any, batch_size: Any) -> Any:
         return la.Sequential([la.Dense(3, kernel_initializer="ones")]).predict(x, batch_size)
@@ -540,6 +563,9 @@ def _methods() -> dict[str, Call]:
             beta=vector,
             **moving,
         ),
+        "Sequential.load_weights": _call(
+            loaded, strict=(True, "flag"), rename=({"dense": "dense"}, "mapping")
+        ),
         "Sequential.call": _call(pipeline, x=X4),
         "Sequential.predict": _call(predict, x=X2, batch_size=(2, "integer")),
     }
@@ -557,11 +583,12 @@ CALLS: dict[str, Call] = {
     **{f"convert.{name}": call for name, call in _convert().items()},
     **{f"reference.{name}": call for name, call in _operations(cl.reference, {}).items()},
     **blocks(_call, _layer, f32),
+    **images(_call, f32, _layer),
 }
 
 # What takes no argument, and what only stands under others.
 NO_ARGUMENTS = {
-    "get_precision", "get_num_threads", "show_config", "layers.Layer", "layers.WeightedLayer", "layers.KernelLayer",
+    "get_precision", "get_num_threads", "show_config", "Network", "layers.Layer", "layers.LoadReport", "layers.WeightedLayer", "layers.KernelLayer",
     "initializers.Initializer", "keras3.Initializer", "activations.Fused", "activations.Activation",
     "activations.as_operand", "activations.as_real", "activations.shown", "activations.resolve", "activations.checked",
 }  # fmt: skip

@@ -99,7 +99,8 @@ def _layers(layer: Callable[..., Any], call: Callable[..., Any], f32: Callable[.
     conv = {
         "kernel_size": (3, "integer"), "strides": (1, "integer"), "padding": ("valid", "padding"),
         "dilation_rate": (1, "integer"), "depth_multiplier": (1, "integer"), "use_bias": (True, "flag"),
-        "bias_initializer": ("ones", "name"), "activation": (None, "spec"), **dtype,
+        "bias_initializer": ("ones", "name"), "activation": (None, "spec"),
+        "padding_mode": ("edge", "name"), **dtype,
     }  # fmt: skip
     block = {"block_size": (2, "integer"), "mode": ("CRD", "name")}
     even = f32(2, 4, 6, 3)

@@ -43,13 +43,25 @@ def test_every_command_has_its_own_help(command: str, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.startswith(f"usage: convlite {command}")
 
 
-@pytest.mark.parametrize("arguments", [[], ["unknown"], ["--unknown"], ["info", "more"]])
+@pytest.mark.parametrize("arguments", [["unknown"], ["--unknown"], ["info", "more"]])
 def test_misuse_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.main(arguments)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "error:" in captured.err
+
+
+@pytest.mark.parametrize("arguments", [[], None])
+def test_the_command_alone_prints_the_help(
+    arguments: list[str] | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["convlite"])
+    assert cli.main(arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("usage: convlite ")
+    assert all(command in captured.out for command in cli.COMMANDS)
+    assert captured.err == ""
 
 
 def test_python_m_is_the_same_command() -> None:

@@ -82,6 +82,63 @@ CLASSIFIERS: dict[str, tuple[Callable[[], list[layers.Layer]], int]] = {
         lambda: [conv(2), layers.Flatten(), layers.ReLU(), norm(scale=False, epsilon=0.1), dense(5)],
         1,
     ),
+    "a norm and its activation": (
+        lambda: [conv(2, strides=2), layers.Flatten(), norm(), layers.ReLU(), dense(5, "tanh")],
+        2,
+    ),
+    "a norm and its activation, CHW": (
+        lambda: [
+            conv(2, 7), layers.Flatten("CHW"), layers.Dropout(), norm(scale=False), layers.Activation("elu"),
+            dense(5),
+        ],
+        1,
+    ),
+    "slopes for each place": (lambda: [conv(2, 7), layers.Flatten(), prelu(), dense(5, use_bias=False)], 1),
+    "one slope": (lambda: [conv(2, 7), layers.Flatten(), norm(), prelu(1), dense(5)], 1),
+    "everything between": (
+        lambda: [
+            conv(2, 7), layers.Flatten(), layers.ReLU(), norm(), prelu(), layers.Dropout(),
+            norm(center=False), layers.LeakyReLU(0.1), layers.Softmax(), layers.Flatten(), norm(),
+            layers.Activation("softmax"), dense(5),
+        ],
+        1,
+    ),
+    "softmax of all features": (
+        lambda: [conv(2, 7), layers.Flatten(), layers.Softmax(1), dense(5), norm()],
+        1,
+    ),
+    "MobileNet's head": (
+        lambda: [
+            conv(), layers.GlobalAveragePooling2D(keepdims=True), layers.Dropout(), conv(5, 1),
+            layers.Reshape((5,)), layers.Softmax(),
+        ],
+        1,
+    ),
+    "MobileNet's older head": (
+        lambda: [
+            conv(), layers.GlobalAveragePooling2D(), layers.Reshape((1, 1, 4)), conv(5, 1),
+            layers.Reshape((-1,)), layers.Activation("softmax"),
+        ],
+        1,
+    ),
+    "norms of a pixel's channels": (
+        lambda: [
+            conv(), layers.LayerNormalization(dtype=DTYPE), layers.UnitNormalization(), layers.Flatten(),
+            dense(5),
+        ],
+        1,
+    ),
+    "Reshape for Flatten": (
+        lambda: [conv(2), layers.Reshape((-1,)), norm(), dense(5), layers.Reshape((5,))],
+        1,
+    ),
+    "Flatten of one pixel": (
+        lambda: [
+            conv(), layers.GlobalMaxPooling2D(keepdims=True), layers.Flatten("CHW"), prelu(),
+            layers.Softmax(),
+        ],
+        1,
+    ),
     "features of many kinds": (
         lambda: [
             layers.Cropping2D(((1, 0), (0, 1))), conv(use_bias=False), prelu(1, 2), layers.UpSampling2D(2),
@@ -154,29 +211,46 @@ def test_a_parametric_activation_goes_along() -> None:
     [
         (lambda: [conv(), layers.Flatten()], "no Dense follows"),
         (
-            lambda: [layers.Reshape((-1,)), dense(5)],
-            r"'reshape' \(Reshape\) fixes the image size.*use Flatten",
+            lambda: [layers.Reshape((12, 10, 3)), layers.Flatten(), dense(5)],
+            r"'reshape' \(Reshape\) makes \(None, 12, 10, 3\) of \(None, 10, 12, 3\): .*use Flatten",
         ),
+        (lambda: [layers.Flatten(), layers.Reshape((1, 1, 360)), conv(5, 1)], r"'reshape' \(Reshape\) makes"),
         (
-            lambda: [layers.Flatten(), layers.Softmax(), dense(5)],
-            r"'softmax' \(Softmax\) stands between Flatten",
+            lambda: [layers.Flatten(), layers.Activation(np.sort), dense(5)],
+            "'activation' .*is not known to treat all features alike",
         ),
-        (
-            lambda: [layers.Flatten(), layers.Activation("softmax"), dense(5)],
-            r"'activation' .*between Flatten",
-        ),
-        (lambda: [layers.Flatten(), layers.Activation(np.sort), dense(5)], "treats positions differently"),
-        (lambda: [layers.Flatten(), norm(), layers.ReLU(), dense(5)], r"'re_lu' \(ReLU\) stands between"),
-        (lambda: [layers.Flatten(), prelu(), dense(5)], r"'p_re_lu' \(PReLU\) stands between"),
+        (lambda: [layers.Flatten(), layers.Softmax(0), dense(5)], "only axis=-1, the features, can slide"),
         (lambda: [prelu(), layers.Flatten(), dense(5)], "slope for each position"),
+        (
+            lambda: [layers.InstanceNormalization(dtype=DTYPE), layers.Flatten(), dense(5)],
+            r"\(InstanceNormalization\) looks at the whole image",
+        ),
+        (
+            lambda: [layers.AdaptiveAveragePooling2D(2), layers.Flatten(), dense(5)],
+            "looks at the whole image",
+        ),
+        (lambda: [layers.UnitNormalization((1, 2)), layers.Flatten(), dense(5)], "looks at the whole image"),
         (lambda: [layers.Softmax(1), layers.Flatten(), dense(5)], "only axis=-1, the channels, can slide"),
         (lambda: [layers.Flatten(), dense(5), layers.Softmax(0)], "only axis=-1, the features, can slide"),
-        (lambda: [layers.Flatten(), dense(5), layers.Reshape((1, 5))], r"'reshape' \(Reshape\) is not known"),
+        (lambda: [layers.Flatten(), dense(5), layers.Reshape((1, 5))], r"'reshape' \(Reshape\) makes .*1, 5"),
     ],
 )
 def test_what_cannot_slide_is_named(steps: Callable[[], list[layers.Layer]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         convert.convolutionalize(built(steps()))
+
+
+def test_a_kernel_that_would_be_too_large_is_refused_with_the_reason() -> None:
+    model = layers.Sequential(
+        [layers.Conv2D(8, 1), layers.Flatten(), layers.BatchNormalization(), layers.ReLU(), layers.Dense(1)]
+    )
+    model.build((None, 64, 64, 1))
+    with pytest.raises(
+        ValueError,
+        match=r"'batch_normalization' .* treats the 32768 features between 'flatten' and 'dense' differently "
+        r"by place: that needs a kernel of 134217728 numbers",
+    ):
+        convert.convolutionalize(model)
 
 
 def test_the_image_size_must_be_known() -> None:

@@ -15,6 +15,8 @@ from convlite import images
 
 RNG = np.random.default_rng(13)
 COORDINATES = ("half_pixel", "align_corners", "asymmetric")
+MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
+METHODS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area", "adaptive_average")
 
 
 def randoms(*shape: int, dtype: str = "float32") -> np.ndarray:
@@ -36,9 +38,8 @@ def test_golden(case: GoldenCase) -> None:
 
 
 @pytest.mark.parametrize("coordinates", COORDINATES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_nearest_takes_tensorflows_pixels(coordinates: Any, dtype: str) -> None:
-    ramp = np.arange(64, dtype=dtype).reshape(1, 64, 1, 1)
+def test_nearest_takes_tensorflows_pixels(coordinates: Any) -> None:
+    ramp = np.arange(64, dtype="float32").reshape(1, 64, 1, 1)
     rows = [
         cl.resize2d(ramp[:, :pixels], (wanted, 1), method="nearest", coordinates=coordinates).ravel()
         for pixels, wanted in itertools.product(range(1, 65, 3), range(1, 65))
@@ -47,8 +48,15 @@ def test_nearest_takes_tensorflows_pixels(coordinates: Any, dtype: str) -> None:
         np.testing.assert_array_equal(np.concatenate(rows), file[f"indices/{coordinates}"])
 
 
-@pytest.mark.parametrize("method", images.METHODS)
-@pytest.mark.parametrize("coordinates", COORDINATES)
+@pytest.mark.parametrize(
+    ("method", "coordinates"),
+    [
+        (method, place)
+        for method in METHODS
+        for place in COORDINATES
+        if method not in ("area", "adaptive_average") or place == "half_pixel"
+    ],
+)
 def test_the_same_size_is_a_copy(method: Any, coordinates: Any, dtype: np.dtype) -> None:
     x = randoms(2, 5, 7, 3, dtype=dtype.name)
     x[0, 1, 2, 0], x[0, 3, 3, 1], x[1, 4, 6, 2] = np.inf, -np.inf, np.nan
@@ -96,7 +104,7 @@ def test_an_int_is_a_square() -> None:
     assert cl.resize2d(randoms(1, 4, 6, 2), 3).shape == (1, 3, 3, 2)
 
 
-@pytest.mark.parametrize("method", images.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_empty_resize(method: Any) -> None:
     assert cl.resize2d(np.zeros((0, 4, 4, 3)), (2, 8), method=method).shape == (0, 2, 8, 3)
     assert cl.resize2d(np.zeros((2, 4, 4, 0)), (2, 8), method=method).shape == (2, 2, 8, 0)
@@ -125,9 +133,9 @@ def test_any_memory_layout(function: Any) -> None:
         (
             np.ones((1, 4, 4, 1)),
             2,
-            {"method": "cubic"},
+            {"method": "gaussian"},
             ValueError,
-            "method must be one of 'nearest', .*'cubic'",
+            "method must be one of 'nearest', .*'gaussian'",
         ),
         (
             np.ones((1, 4, 4, 1)),
@@ -150,7 +158,7 @@ def test_upsample_repeats() -> None:
     x = randoms(2, 3, 4, 2)
     np.testing.assert_array_equal(cl.upsample2d(x), np.kron(x, np.ones((1, 2, 2, 1), np.float32)))
     np.testing.assert_array_equal(cl.upsample2d(x, 1), x)
-    for method in images.METHODS:
+    for method in METHODS:
         assert cl.upsample2d(np.zeros((1, 0, 4, 2), np.float32), (3, 2), method=method).shape == (1, 0, 8, 2)
 
 
@@ -158,7 +166,7 @@ def test_upsample_errors() -> None:
     with pytest.raises(ValueError, match="factors must be at least 1; got 0"):
         cl.upsample2d(np.ones((1, 2, 2, 1)), 0)
     with pytest.raises(ValueError, match="method must be one of"):
-        cl.upsample2d(np.ones((1, 2, 2, 1)), 2, method="area")  # type: ignore[arg-type]
+        cl.upsample2d(np.ones((1, 2, 2, 1)), 2, method="linearly")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="x must have 4 dimensions"):
         cl.upsample2d(np.ones((2, 2, 1)))
 
@@ -166,7 +174,7 @@ def test_upsample_errors() -> None:
 # ---- pad -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", images.MODES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("padding", [0, 1, (2, 1), ((0, 3), (2, 0)), [[0, 0], [1, 2], [3, 0], [0, 0]]])
 def test_pad_is_numpys(mode: Any, padding: Any, dtype: np.dtype) -> None:
     x = randoms(2, 4, 5, 3, dtype=dtype.name)
@@ -188,7 +196,7 @@ def test_pad_with_a_value() -> None:
 
 def test_pad_of_nothing() -> None:
     assert cl.pad2d(np.zeros((1, 0, 2, 3)), 1).shape == (1, 2, 4, 3)
-    for mode in images.MODES:
+    for mode in MODES:
         assert cl.pad2d(np.zeros((0, 3, 2, 3)), 1, mode=mode).shape == (0, 5, 4, 3)
         assert cl.pad2d(np.zeros((1, 0, 2, 3)), (0, 1), mode=mode).shape == (1, 0, 4, 3)
 
@@ -199,7 +207,7 @@ def test_pad_of_nothing() -> None:
         ((4, 4), 1, {}, "x must have 4 dimensions"),
         ((1, 4, 4, 1), "same", {}, "padding must be numbers for pad2d, .*got 'same'"),
         ((1, 4, 4, 1), -1, {}, "padding must be at least 0; got -1"),
-        ((1, 4, 4, 1), 1, {"mode": "wrap"}, "mode must be one of 'constant', 'reflect', 'edge'; got 'wrap'"),
+        ((1, 4, 4, 1), 1, {"mode": "mirror"}, "mode must be one of 'constant', 'reflect', .*; got 'mirror'"),
         ((1, 9, 4, 1), ((0, 0), (4, 1)), {"mode": "reflect"},
          r"padding \(4, 1\) along axis 2 is too deep for mode='reflect': it mirrors at most 3 of the 4"),
         ((1, 0, 4, 1), 1, {"mode": "reflect"}, r"padding \(1, 1\) along axis 1 is too deep"),

@@ -118,6 +118,17 @@ WEIGHTLESS = {
                          lambda x: x.repeat(2, 1).repeat(3, 2)),
     "UpSampling2D-bilinear": Case(lambda: layers.UpSampling2D(2, interpolation="bilinear"), (2, 3, 4, 5),
                                   lambda x: images.resize2d(x, (6, 8))),
+    "Resizing": Case(lambda: layers.Resizing(2, 7, "bicubic", antialias=True), (2, 3, 4, 5),
+                     lambda x: images.resize2d(x, (2, 7), method="bicubic", antialias=True)),
+    "ReflectionPad2D": Case(lambda: layers.ReflectionPad2D(((1, 2), (0, 3))), (2, 3, 4, 5),
+                            lambda x: np.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0)), "reflect")),
+    "ReplicationPad1D": Case(lambda: layers.ReplicationPad1D((4, 1)), (2, 3, 4),
+                             lambda x: np.pad(x, ((0, 0), (4, 1), (0, 0)), "edge")),
+    "CircularPad2D": Case(lambda: layers.CircularPad2D((3, 1)), (2, 3, 4, 5),
+                          lambda x: np.pad(x, ((0, 0), (3, 3), (1, 1), (0, 0)), "wrap")),
+    "ZeroPadding1D": Case(lambda: layers.ZeroPadding1D((1, 2)), (2, 3, 4),
+                          lambda x: np.pad(x, ((0, 0), (1, 2), (0, 0)))),
+    "Cropping1D": Case(lambda: layers.Cropping1D((1, 2)), (2, 5, 4), lambda x: x[:, 1:3]),
     "ZeroPadding2D": Case(lambda: layers.ZeroPadding2D(((1, 2), (0, 3))), (2, 3, 4, 5),
                           lambda x: np.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0)))),
     "Cropping2D": Case(lambda: layers.Cropping2D(((1, 0), (1, 2))), (2, 3, 4, 5), lambda x: x[:, 1:, 1:2]),
@@ -467,7 +478,7 @@ def conv2d(**options: Any) -> layers.Conv2D:
         (
             lambda: layers.UpSampling2D(2, interpolation="cubic"),
             ValueError,
-            "interpolation must be 'nearest' or 'bilinear'",
+            "interpolation must be one of 'nearest', 'bilinear', .*; got 'cubic'",
         ),
         (lambda: layers.ZeroPadding2D("same"), ValueError, "padding must be numbers"),
         (
@@ -539,3 +550,8 @@ def test_a_layer_equals_the_operation_bit_for_bit(dtype: np.dtype) -> None:
         x, layer.kernel, strides=(2, 1), padding="same", dilations=(1, 2), groups=2, activation="relu"
     )
     np.testing.assert_array_equal(layer(x), want)
+
+
+def test_a_normalization_by_given_numbers_takes_either_dtype(dtype: np.dtype) -> None:
+    y = layers.Normalization(mean=[1.0, 2.0], variance=4.0)(np.array([[3.0, 8.0]], dtype))
+    np.testing.assert_array_equal(y, np.array([[1.0, 3.0]], dtype), strict=True)

@@ -243,7 +243,7 @@ def test_the_same_bits_from_batch_and_threads(channels: int, isa: str, dtype: np
     for function in (
         lambda x: cl.prelu(x, vector),
         lambda x: cl.bias_add(x, vector),
-        lambda x: cl.batch_norm(x, vector, vector**2, vector, vector),
+        lambda x: cl.batch_norm(x, vector, vector**2, scale=vector, offset=vector),
         lambda x: cl.flatten(x, "CHW"),
         lambda x: cl.global_avg_pool2d(x),
         lambda x: cl.global_max_pool2d(x),

@@ -189,12 +189,15 @@ def test_the_global_mean_is_summed_in_float64() -> None:
     assert cl.global_avg_pool2d(np.full((1, 2, 2, 1), 3e38, np.float32)).item() == np.float32(3e38)
 
 
-def test_global_pools_of_nothing() -> None:
-    empty = np.zeros((2, 0, 4, 3), np.float32)
-    assert np.isneginf(cl.global_max_pool2d(empty)).all()
-    assert np.isnan(cl.global_avg_pool2d(empty)).all()
-    assert cl.global_avg_pool2d(np.zeros((0, 2, 2, 3))).shape == (0, 3)
-    assert cl.global_max_pool2d(np.zeros((2, 2, 2, 0)), keepdims=True).shape == (2, 1, 1, 0)
+@pytest.mark.parametrize("pool", [cl.global_max_pool2d, cl.global_avg_pool2d])
+@pytest.mark.parametrize("keepdims", [True, False])
+def test_global_pools_of_nothing(pool: Any, keepdims: bool) -> None:
+    for shape in ((2, 0, 4, 3), (2, 4, 0, 3), (0, 0, 0, 3)):
+        with pytest.raises(ValueError, match=r"x must have pixels to pool; got shape \("):
+            pool(np.zeros(shape, np.float32), keepdims=keepdims)
+    ones = (1, 1) if keepdims else ()
+    assert pool(np.zeros((0, 2, 2, 3)), keepdims=keepdims).shape == (0, *ones, 3)  # no images
+    assert pool(np.zeros((2, 2, 2, 0)), keepdims=keepdims).shape == (2, *ones, 0)  # no channels
 
 
 def test_global_pools_propagate_nan() -> None:

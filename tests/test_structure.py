@@ -21,7 +21,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_memory": {"_kernels"},
     "arguments": {"_memory"},
     "_definitions": {"arguments"},
-    "reference": {"_definitions", "arguments"},
+    "_image_arguments": {"arguments"},
+    "_reference_images": {"_image_arguments", "arguments"},
+    "reference": {"_definitions", "_reference_images", "arguments"},
     "geometry": {"arguments"},
     "_reductions": set(),
     "normalization": {"_reductions", "arguments"},
@@ -43,12 +45,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_calls": {"plan", "winograd", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
     | {"_memory"},
     "pooling": {"arguments", "geometry", "_dispatch", "_threads", "_kernels"},
-    "images": {"arguments", "activations", "geometry"},
+    "resampling": {"_image_arguments"},
+    "images": {"_image_arguments", "arguments", "resampling"},
     "pointwise": {"arguments", "activations", "_dispatch", "_threads", "_kernels"},
     "_libm": set(),
     "_philox": {"_libm"},
     "initializers": {"_philox", "arguments"},
     "layers": {
+        "_image_arguments",
         "_calls",
         "_layouts",
         "_memory",
@@ -70,6 +74,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_flax": {"_weights", "arguments"},
     "_onnx": {"arguments", "geometry"},
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
+    "network": {"_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations", "arguments"}
+    | {"geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd", "layers"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 

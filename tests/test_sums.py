@@ -29,8 +29,8 @@ def numbers(kind: str, shape: tuple[int, ...], dtype: Any = np.float32) -> np.nd
 def check(got: np.ndarray, exact: np.ndarray, absolute: np.ndarray) -> None:
     """The bound of each, and the root of the mean square of all, a multiple of the largest output.
 
-    A chain of n roundings with random signs errs by about 0.6 u * sqrt(n / 3) of its sum: 5.5 u for a piece of
-    256 positive numbers (3.2 u was measured), and the pieces of longer sums lessen that. One chain without
+    A chain of n roundings with random signs errs by about 0.6 u * sqrt(n / 3) of its sum: 5.5 u for a piece
+    of 256 positive numbers (3.2 u was measured), and the pieces of longer sums lessen that. One chain without
     pieces errs by 6.4 u at 1000 products, 14 u at 4096 and 39 u at 25088: 4.5 u tells them apart. With base's
     separate products each adds a rounding of its own.
     """

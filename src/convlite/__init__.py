@@ -1,8 +1,8 @@
 """convlite: run convolutional networks from NumPy.
 
 NHWC arrays in, NumPy arrays out; float32 and float64. Start with `conv2d`, `conv2d_transpose`,
-`depthwise_conv2d` and `dense`; `layers` builds networks of them, `convert` brings weights from other
-frameworks, `reference` is the definition in plain NumPy.
+`depthwise_conv2d` and `dense`; `load` reads whole networks from files, `layers` builds them, `convert` brings
+weights from other frameworks, `reference` is the definition in plain NumPy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ._precision import get_precision, precision, set_precision
 from ._threads import get_num_threads, num_threads, set_num_threads
 from .activations import activate
 from .explain import explain
-from .images import pad2d, resize2d, upsample2d
+from .images import pad1d, pad2d, resize1d, resize2d, upsample2d
 from .normalization import group_norm, instance_norm, layer_norm, lrn, rms_norm, unit_norm
 from .ops import (
     conv1d,
@@ -88,6 +88,8 @@ from .shuffles import (
 
 if TYPE_CHECKING:
     from . import convert, initializers, layers, reference
+    from .network.load import load
+    from .network.network import Network
 
 __all__ = [
     # the operations
@@ -96,6 +98,7 @@ __all__ = [
     "conv2d_output_shape", "conv2d_transpose_output_shape", "same_padding", "explain",
     # what networks need around them
     "max_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "resize2d", "upsample2d", "pad2d",
+    "resize1d", "pad1d",
     "activate", "relu", "relu6", "leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu", "hard_swish",
     "hard_sigmoid", "softplus", "softmax", "prelu", "bias_add", "batch_norm", "flatten",
     "selu", "celu", "mish", "exponential", "softsign", "hard_tanh", "log_sigmoid", "log_softmax",
@@ -106,7 +109,7 @@ __all__ = [
     "depth_to_space", "space_to_depth", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
     "extract_patches",
     # networks
-    "layers", "activations", "initializers", "convert", "reference",
+    "load", "Network", "layers", "activations", "initializers", "convert", "reference",
     # the machine
     "precision", "set_precision", "get_precision",
     "num_threads", "set_num_threads", "get_num_threads", "show_config", "__version__",
@@ -117,16 +120,19 @@ _LAZY = {
     "initializers": "initializers",
     "convert": "convert",
     "reference": "reference",
+    "load": "network.load:load",
+    "Network": "network.network:Network",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Modules that a script may not need are imported when they are first asked for."""
+    """Modules that a script may not need, and names in them, are imported when they are first asked for."""
     if name not in _LAZY:
         raise AttributeError(f"module 'convlite' has no attribute {name!r}")
-    module = importlib.import_module(f".{_LAZY[name]}", __name__)
-    globals()[name] = module
-    return module
+    module, _, member = _LAZY[name].partition(":")
+    value = importlib.import_module(f".{module}", __name__)
+    globals()[name] = value = getattr(value, member) if member else value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import NoReturn, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 
@@ -25,13 +25,16 @@ KernelLayer = TypeVar("KernelLayer", bound=layers.KernelLayer)
 def convolutionalize(model: layers.Sequential) -> layers.Sequential:
     """Turn a classifier of images of one size into a fully convolutional network for larger ones.
 
-    Flatten, of either order, and the Dense behind it become a Conv2D whose kernel is as large as the feature
-    map; a later Dense becomes a 1x1 Conv2D, and global pooling becomes pooling over windows of the feature
-    map's size. An image of the size that `model` was built for gives the model's result, of shape
-    (N, 1, 1, classes); a larger one gives such a result for every position of that window, in steps of the
-    product of all strides. The results are those of the cut-out windows where the model pads nothing: with
-    padding="same", a window within the image sees its neighbouring pixels, and a cut-out one sees zeros.
-    Where strides leave the last rows of a window unread, a window that lacks only those has its place too.
+    Flatten, of either order, and the Dense behind it become a Conv2D whose kernel is as large as the
+    feature map, with the batch normalizations in between merged into it; what else stands in between and
+    differs by place, such as a normalization before an activation, works on a pixel made of every window,
+    by a depthwise convolution. A Reshape to a row is a Flatten; a later Dense becomes a 1x1 Conv2D, and
+    global pooling becomes pooling over windows of the feature map's size. An image of the size that `model`
+    was built for gives the model's result, of shape (N, 1, 1, classes); a larger one gives such a result
+    for every position of that window, in steps of the product of all strides. The results are those of the
+    cut-out windows where the model pads nothing: with padding="same", a window within the image sees its
+    neighbouring pixels, and a cut-out one sees zeros. Where strides leave the last rows of a window unread,
+    a window that lacks only those has its place too.
 
     ValueError for a model that is not built, and for a layer that has no such form, which the message names.
 
@@ -149,9 +152,7 @@ def _folded(layer: KernelLayer, norm: layers.BatchNormalization) -> KernelLayer:
 
 def _absorb_norm(layer: layers.Dense, norm: layers.BatchNormalization) -> layers.Dense:
     """The Dense with the normalization in front of it merged into it: a linear map of a linear map."""
-    weights = {name: weight.astype(np.float64) for name, weight in norm.named_weights().items()}
-    factor = weights.get("gamma", 1.0) / np.sqrt(weights["moving_variance"] + norm.epsilon)
-    shift = weights.get("beta", 0.0) - weights["moving_mean"] * factor
+    factor, shift = _scale_and_shift(norm)
     bias = shift @ layer.kernel + (0.0 if layer.bias is None else layer.bias)
     return layer.with_weights((factor[:, None] * layer.kernel).astype(layer.dtype), bias.astype(layer.dtype))
 
@@ -159,23 +160,34 @@ def _absorb_norm(layer: layers.Dense, norm: layers.BatchNormalization) -> layers
 # ---- the head ---------------------------------------------------------------------------------------------
 
 
+class _Flattened(NamedTuple):
+    """A row of features that the new network still holds as an image."""
+
+    layer: layers.Layer  # what flattened it
+    shape: tuple[int, int, int]
+    order: Order
+
+
 class _Rewriting:
     """The layers of a classifier so far, in fully convolutional form.
 
-    Between Flatten and Dense the new network still holds the image: `flattened` is then its shape (H, W, C)
-    and the order of the row, and `norms` what is to be merged into the Dense.
+    Between Flatten and Dense the new network still holds the image, and `waiting` what treats the features
+    of a row differently, first a batch normalization. Where only normalizations wait, they are merged into
+    the Dense; else every window becomes a pixel (`_spread`), whose channels are the features.
     """
 
     def __init__(self) -> None:
         self.layers: list[layers.Layer] = []
-        self.flattened: tuple[tuple[int, int, int], Order] | None = None
-        self.norms: list[layers.BatchNormalization] = []
+        self.flattened: _Flattened | None = None
+        self.waiting: list[layers.Layer] = []
 
     def take(self, layer: layers.Layer, shape: Shape) -> None:
         """Add a layer that the model gives an array of this shape."""
         if isinstance(layer, layers.InputLayer):
             return
-        if len(shape) == 4:
+        if isinstance(layer, layers.Reshape):
+            self._take_reshape(layer, shape)
+        elif len(shape) == 4:
             self._take_on_image(layer, shape)
         elif len(shape) != 2:
             _refuse(layer, f"takes the shape {shape}, neither an image nor a row of features")
@@ -184,18 +196,39 @@ class _Rewriting:
         else:
             self._take_on_flattened(layer)
 
+    def _take_reshape(self, layer: layers.Reshape, shape: Shape) -> None:
+        """Only rows of features can be made or unmade: of an image of any size, or of one pixel."""
+        result = layer.compute_output_shape(shape)
+        if len(shape) == 4 and len(result) == 2:
+            self._flatten(layer, shape, "HWC")
+            return
+        pixel = result[1:-1] == (1,) * (len(result) - 2) and result[-1] == shape[-1]
+        if not pixel or len(result) not in (2, 4) or (len(result) == 4 and self.flattened is not None):
+            _refuse(
+                layer,
+                f"makes {result} of {shape}: what slides is a row of features, or one pixel with the same "
+                "channels; where it only flattens, use Flatten",
+            )
+
+    def _flatten(self, layer: layers.Layer, shape: Shape, order: Order) -> None:
+        size = _known(layer, shape)
+        if size[:2] != (1, 1):  # one pixel's channels are a row of features
+            self.flattened = _Flattened(layer, size, order)
+
     def _take_on_image(self, layer: layers.Layer, shape: Shape) -> None:
         if isinstance(layer, layers.Flatten):
-            self.flattened = _known(layer, shape), layer.order
+            self._flatten(layer, shape, layer.order)
         elif isinstance(layer, layers.GlobalAveragePooling2D | layers.GlobalMaxPooling2D):
             average = isinstance(layer, layers.GlobalAveragePooling2D)
             pooling = layers.AveragePooling2D if average else layers.MaxPooling2D
             self.layers.append(pooling(_known(layer, shape)[:2], strides=1, name=layer.name))
-        elif isinstance(layer, layers.Reshape):
-            _refuse(layer, "fixes the image size; where it makes rows of features, use Flatten")
         elif isinstance(layer, layers.PReLU) and layer.alpha.shape[:2] != (1, 1):
             _refuse(
                 layer, "has a slope for each position; PReLU(shared_axes=(1, 2)) has one for each channel"
+            )
+        elif isinstance(layer, _WHOLE) or not _along_channels(layer):
+            _refuse(
+                layer, "looks at the whole image, or at its size, so that a larger one is no row of windows"
             )
         elif isinstance(layer, layers.Softmax) and layer.axis not in (-1, 3):
             _refuse(layer, "runs over positions; only axis=-1, the channels, can slide")
@@ -220,18 +253,58 @@ class _Rewriting:
 
     def _take_on_flattened(self, layer: layers.Layer) -> None:
         assert self.flattened is not None
-        if isinstance(layer, layers.Dense):
-            for norm in reversed(self.norms):
+        norms = [other for other in self.waiting if isinstance(other, layers.BatchNormalization)]
+        if isinstance(layer, layers.Dense) and len(norms) == len(self.waiting):
+            for norm in reversed(norms):
                 layer = _absorb_norm(layer, norm)
-            kernel, bias = dense_to_conv2d(layer.kernel, layer.bias, *self.flattened)
+            kernel, bias = dense_to_conv2d(
+                layer.kernel, layer.bias, self.flattened.shape, self.flattened.order
+            )
             self._append_conv(layer, kernel, bias)
-            self.flattened, self.norms = None, []
-        elif isinstance(layer, layers.BatchNormalization):
-            self.norms.append(layer)
-        elif _is_elementwise(layer) and not self.norms:
+            self.flattened, self.waiting = None, []
+        elif isinstance(layer, layers.Dense):
+            channels = self._spread(layer)
+            self._append_conv(layer, *dense_to_conv2d(layer.kernel[channels], layer.bias))
+        elif _is_elementwise(layer) and not self.waiting:
             self.layers.append(layer)  # it does the same to the image
-        elif not isinstance(layer, layers.Flatten | layers.Dropout):
-            _refuse(layer, "stands between Flatten and Dense and treats positions differently")
+        elif isinstance(layer, _SPREAD) or _is_elementwise(layer) or _is_softmax(layer):
+            if not isinstance(layer, layers.Dropout):
+                self.waiting.append(layer)
+        elif not isinstance(layer, layers.Flatten):
+            _refuse(layer, "stands between Flatten and Dense and is not known to treat all features alike")
+
+    def _spread(self, after: layers.Dense) -> Array:
+        """Make a pixel of every window, and let what waits work on its channels; returns their features.
+
+        The normalization that waits first, a scale and a shift for each place in the window, is the kernel
+        and the bias of the depthwise convolution that does it: channel c at the window's place p becomes
+        channel c * H * W + p. All other taps are zeros, so an infinity or NaN spreads within its window.
+        """
+        assert self.flattened is not None
+        (height, width, channels), (layer, _, order) = self.flattened.shape, self.flattened
+        places = height * width
+        if places * places * channels > _MOST_SPREAD:
+            _refuse(
+                self.waiting[0],
+                f"treats the {places * channels} features between {layer.name!r} and {after.name!r} "
+                f"differently by place: that needs a kernel of {places * places * channels} numbers, more "
+                f"than {_MOST_SPREAD}",
+            )
+        features = np.arange(places * channels)
+        if order == "HWC":  # the number in the model's row of each channel here
+            features = features.reshape(places, channels).T.ravel()
+        waiting, self.waiting, self.flattened = self.waiting, [], None
+        norm = waiting.pop(0) if waiting and isinstance(waiting[0], layers.BatchNormalization) else None
+        scale, shift = (None, None) if norm is None else _scale_and_shift(norm)
+        kernel = np.zeros((places, channels, places), after.dtype)
+        place = np.arange(places)
+        kernel[place, :, place] = 1 if scale is None else scale[features].reshape(channels, places).T
+        bias = None if shift is None else shift[features].astype(kernel.dtype)
+        taps = kernel.reshape(height, width, channels, places)
+        self.layers.append(layers.DepthwiseConv2D.from_weights(taps, bias, name=(norm or layer).name))
+        for other in waiting:
+            self._take_on_features(_permuted(other, features))
+        return features
 
     def _append_conv(self, layer: layers.Dense, kernel: Array, bias: Array | None) -> None:
         self.layers.append(
@@ -247,6 +320,41 @@ class _Rewriting:
 
 # What treats every row of features, and so every pixel's channels, alike.
 _ON_FEATURES = layers.Activation | layers.BatchNormalization | layers.Dropout | layers.LeakyReLU | layers.ReLU
+_SPREAD = layers.BatchNormalization | layers.PReLU | layers.Softmax  # feature by feature, or over all of them
+# What computes with all positions of an image, or fixes the size.
+_WHOLE = (
+    layers.GroupNormalization | layers.AdaptiveMaxPooling2D | layers.AdaptiveAveragePooling2D | layers.Permute
+)
+_MOST_SPREAD = 1 << 24  # numbers of a kernel that makes a pixel of every window
+
+
+def _scale_and_shift(norm: layers.Layer) -> tuple[Array, Array]:
+    """What a batch normalization multiplies and adds, in float64."""
+    assert isinstance(norm, layers.BatchNormalization)
+    weights = {name: weight.astype(np.float64) for name, weight in norm.named_weights().items()}
+    scale: Array = weights.get("gamma", 1.0) / np.sqrt(weights["moving_variance"] + norm.epsilon)
+    shift: Array = weights.get("beta", 0.0) - weights["moving_mean"] * scale
+    return scale, shift
+
+
+def _along_channels(layer: layers.Layer) -> bool:
+    """Whether a normalization takes its means over a pixel's channels alone."""
+    if isinstance(layer, layers.LayerNormalization | layers.RMSNormalization | layers.UnitNormalization):
+        return layer.axis in (-1, 3, (-1,), (3,))
+    return True
+
+
+def _permuted(layer: layers.Layer, features: Array) -> layers.Layer:
+    """The layer for features in this order."""
+    if isinstance(layer, layers.PReLU) and layer.alpha.size == 1:
+        return layer
+    if isinstance(layer, layers.WeightedLayer):
+        layer.set_weights([weight[features] for weight in layer.get_weights()])
+    return layer
+
+
+def _is_softmax(layer: layers.Layer) -> bool:
+    return isinstance(layer, layers.Activation) and layer.activation is activations.softmax
 
 
 def _is_elementwise(layer: layers.Layer) -> bool:

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import sys
 from collections.abc import Callable, Sequence
 
 from . import __version__, show_config
@@ -15,6 +16,15 @@ COMMANDS = {
         "print the version, the CPU's instruction sets and the threads in use, and why",
         "convlite.cli:info",
     ),
+    "convert": (
+        "convert a network's file into one that needs NumPy alone",
+        "convlite.network.commands.convert:main",
+    ),
+    "inspect": (
+        "print what a network's file holds, or what of it is not supported",
+        "convlite.network.commands.inspect:main",
+    ),
+    "run": ("run a network on pictures and arrays", "convlite.network.commands.run:main"),
     "demo": ("find the faces in a photograph", "convlite.demo.run:main"),
     "bench": ("measure convlite against other libraries on this machine", "convlite.bench.run:main"),
 }
@@ -22,6 +32,8 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: sys.argv) and return the exit status; misuse raises SystemExit(2).
+
+    Without arguments it prints the help.
 
     >>> main(["--version"])
     Traceback (most recent call last):
@@ -31,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     width = max(map(len, COMMANDS))
     parser = argparse.ArgumentParser(
         prog="convlite",
-        description="Convolution, transposed convolution, depthwise convolution and dense layers for NumPy.",
+        description="Run convolutional networks on CPUs with NumPy alone.",
         epilog="\n".join(
             ["commands:"]
             + [f"  {name:<{width}}  {purpose}" for name, (purpose, _) in COMMANDS.items()]
@@ -44,7 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "command", metavar="COMMAND", choices=list(COMMANDS), help="one of the commands below"
     )
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="what the command takes")
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given:
+        parser.print_help()
+        return 0
+    options = parser.parse_args(given)
     module, function = COMMANDS[options.command][1].split(":")
     run: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
     return run(options.arguments)

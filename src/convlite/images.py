@@ -1,78 +1,165 @@
-"""Resizing and padding of images (N, H, W, C), in NumPy: each axis by itself, no loop over pixels."""
+"""Resizing and padding of images (N, H, W, C) and of sequences (N, W, C), in NumPy: each axis by itself."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import as_operand, as_padding, as_pair, as_real, is_one_of, new_output, shown
+from ._image_arguments import (
+    Coordinates,
+    Method,
+    Mode,
+    NearestMode,
+    Policy,
+    as_method,
+    as_mode,
+    as_roi,
+    as_scales,
+    check_depth,
+    resize_options,
+    target_sizes,
+)
+from .arguments import (
+    Pair,
+    as_operand,
+    as_padding,
+    as_padding_1d,
+    as_pair,
+    as_real,
+    as_single,
+    new_output,
+    shown,
+)
+from .resampling import axis_table, resample
 
-__all__ = ["resize2d", "upsample2d", "pad2d"]
+__all__ = ["resize2d", "resize1d", "upsample2d", "pad2d", "pad1d"]
 
 Array = NDArray[Any]
-METHODS = ("nearest", "bilinear")
-COORDINATES = ("half_pixel", "align_corners", "asymmetric")
-MODES = ("constant", "reflect", "edge")
 
 
 def resize2d(
     x: ArrayLike,
-    size: int | tuple[int, int],
+    size: int | tuple[int, int] | None = None,
     *,
-    method: Literal["nearest", "bilinear"] = "bilinear",
-    coordinates: Literal["half_pixel", "align_corners", "asymmetric"] = "half_pixel",
+    method: Method = "bilinear",
+    coordinates: Coordinates = "half_pixel",
+    scales: float | tuple[float, float] | None = None,
+    nearest_mode: NearestMode | None = None,
+    cubic_a: float | None = None,
+    antialias: bool = False,
+    exclude_outside: bool = True,
+    roi: Sequence[float] | None = None,
+    extrapolation_value: float = 0.0,
+    keep_aspect_ratio: Policy = "stretch",
 ) -> Array:
     """Resize every image of x (N,H,W,C) to size (h, w), an int for a square: -> (N,h,w,C), x's dtype.
 
-    With n input and m output pixels on an axis, output i stands at the input coordinate:
-        half_pixel     (i + 1/2) * n/m - 1/2   tf.image.resize; PyTorch's align_corners=False, "nearest-exact"
-        align_corners  i * (n - 1)/(m - 1)     tf.compat.v1.image and PyTorch with align_corners=True
-        asymmetric     i * n/m                 TensorFlow 1's default; PyTorch's "nearest"
-    Bilinear blends the two neighbours of a coordinate, which is first moved inside of the image; nothing is
-    smoothed when an image shrinks. Nearest rounds (i + 1/2) * n/m and i * n/m down;
-    align_corners takes the closest pixel.
-    Raises TypeError for a wrong dtype; ValueError for a wrong shape, size, method or coordinates, and for an
-    image without pixels.
+    The defaults are tf.image.resize's. With n input and m output pixels on an axis and r = m/n, output i
+    stands at the input coordinate
+
+        half_pixel           (i + 1/2) / r - 1/2  TensorFlow 2, ONNX; PyTorch's align_corners=False
+        asymmetric           i / r                TensorFlow 1's default; PyTorch's "nearest"
+        align_corners        i * (n-1)/(m-1)      tf.compat.v1.image and PyTorch with align_corners=True
+
+    and, for ONNX, at those of "pytorch_half_pixel", "half_pixel_symmetric", "tf_half_pixel_for_nn" and
+    "tf_crop_and_resize", which cuts out roi, (top, left, bottom, right) in parts of the image, and writes
+    extrapolation_value (0) where that leads outside. scales (sh, sw) in place of a size give
+    floor(H*sh) x floor(W*sw), and r is the scale itself, as in ONNX and PyTorch (whose
+    recompute_scale_factor=True means m/n: give the size). keep_aspect_ratio "not_larger" or "not_smaller"
+    makes one scale of a size, as ONNX's policy.
+
+    method: "bilinear" ("linear") blends 2 pixels along each axis, "bicubic" ("cubic") 4, "lanczos3" and
+    "lanczos5" 6 and 10. cubic_a is -0.5 in TensorFlow and PIL (None), -0.75 in PyTorch and ONNX. Pixels
+    outside of the image do not count (TensorFlow, PIL); with exclude_outside=False the border repeats
+    (PyTorch, ONNX). antialias=True widens the blend by 1/r where an image shrinks: PIL's resize, TensorFlow's
+    and PyTorch's antialias=True (all with cubic_a=-0.5); ONNX's has cubic_a=-0.75 and exclude_outside=False.
+    "area" is the mean over the rectangle that an output covers, cut pixels counted in part (TensorFlow),
+    "adaptive_average" that over all pixels it touches, counted alike (PyTorch's "area").
+    "nearest" takes the closest pixel, of two the later one, but asymmetric coordinates are rounded down:
+    TensorFlow; PyTorch's "nearest" (asymmetric) and "nearest-exact" (half_pixel). nearest_mode is ONNX's:
+    "round_prefer_floor" (its default: of two the earlier one), "round_prefer_ceil", "floor", "ceil".
+
+    Places and weights are exact, or float64, and rounded to x's dtype once; TensorFlow's are float32, and its
+    bicubic places without antialias multiples of 1/1024. Only "nearest" places float32 pixels in float32, to
+    take the very pixels of the frameworks. Images of bytes are refused, as all integers are: write
+    x.astype(np.float32), and after PyTorch's or PIL's example np.clip(np.rint(y), 0, 255).astype(np.uint8).
+    Raises TypeError for a wrong dtype; ValueError for a wrong shape, size or option, for an option that the
+    method does not have, and for an image without pixels.
 
     Examples:
         >>> import numpy as np, convlite as cl
-        >>> cl.resize2d(np.array([[[[0.0], [4.0]]]]), (1, 4)).ravel()
+        >>> x = np.array([[[[0.0], [4.0]]]])
+        >>> cl.resize2d(x, (1, 4)).ravel()
         array([0., 1., 3., 4.])
-        >>> cl.resize2d(np.array([[[[0.0], [4.0]]]]), (1, 3), coordinates="align_corners").ravel()
+        >>> cl.resize2d(x, (1, 3), coordinates="align_corners").ravel()
         array([0., 2., 4.])
+        >>> cl.resize2d(x, (1, 3), method="nearest", nearest_mode="round_prefer_floor").ravel()
+        array([0., 0., 4.])
+        >>> cl.resize2d(x, scales=(1, 2), method="bicubic", cubic_a=-0.75, exclude_outside=False).ravel()
+        array([-0.421875,  0.90625 ,  3.09375 ,  4.421875])
     """
     image = as_operand(x, "x", ndim=4)
-    _check_choice(method, "method", METHODS)
-    _check_choice(coordinates, "coordinates", COORDINATES)
-    sizes = as_pair(size, "size")
-    n, _, _, c = image.shape
-    result = new_output((n, *sizes, c), image.dtype)  # refused before the work starts
-    if 0 in image.shape[1:3]:
-        raise ValueError(
-            f"x of shape {image.shape} has images without pixels, which cannot be resized to {sizes}"
-        )
-    if result.size == 0:
-        return result
-    del result
-    for axis, wanted in zip((1, 2), sizes, strict=True):
-        if method == "nearest":
-            image = image.take(_nearest(image.shape[axis], wanted, coordinates), axis)
-        else:
-            image = _blend(image, axis, wanted, coordinates)
-    return np.ascontiguousarray(image)
+    options = resize_options(
+        method, coordinates, nearest_mode, cubic_a, antialias, exclude_outside, extrapolation_value
+    )
+    sizes, ratios = target_sizes(
+        image.shape[1:3],
+        None if size is None else as_pair(size, "size"),
+        None if scales is None else as_scales(scales, 2),
+        keep_aspect_ratio,
+    )
+    return _resize(image, sizes, ratios, as_roi(roi, 2, coordinates), extrapolation_value, options)
+
+
+def resize1d(
+    x: ArrayLike,
+    size: int | None = None,
+    *,
+    method: Method = "bilinear",
+    coordinates: Coordinates = "half_pixel",
+    scales: float | None = None,
+    nearest_mode: NearestMode | None = None,
+    cubic_a: float | None = None,
+    antialias: bool = False,
+    exclude_outside: bool = True,
+    roi: Sequence[float] | None = None,
+    extrapolation_value: float = 0.0,
+) -> Array:
+    """Resize every sequence of x (N,W,C) to w places: -> (N,w,C), x's dtype; resize2d's rules on one axis.
+
+    The arguments are resize2d's; roi is (start, end).
+    Raises TypeError and ValueError where resize2d does.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.resize1d(np.array([[[0.0], [4.0]]]), 4, method="linear").ravel()
+        array([0., 1., 3., 4.])
+    """
+    line = as_operand(x, "x", ndim=3)
+    options = resize_options(
+        method, coordinates, nearest_mode, cubic_a, antialias, exclude_outside, extrapolation_value
+    )
+    sizes, ratios = target_sizes(
+        line.shape[1:2],
+        None if size is None else (as_single(size, "size"),),
+        None if scales is None else as_scales(scales, 1),
+        "stretch",
+    )
+    return _resize(line, sizes, ratios, as_roi(roi, 1, coordinates), extrapolation_value, options)
 
 
 def upsample2d(
     x: ArrayLike,
     factors: int | tuple[int, int] = 2,
     *,
-    method: Literal["nearest", "bilinear"] = "nearest",
+    method: Method = "nearest",
 ) -> Array:
     """Enlarge every image of x by whole factors (fh, fw): (N,H,W,C) -> (N,H*fh,W*fw,C), x's dtype.
 
-    Each pixel repeated, or half-pixel bilinear as in resize2d: Keras's UpSampling2D.
+    "nearest" repeats each pixel; the other methods are resize2d's, with its defaults: Keras's UpSampling2D.
     Raises TypeError for a wrong dtype, ValueError for a wrong shape, factor or method.
 
     Examples:
@@ -81,122 +168,118 @@ def upsample2d(
         array([1., 1., 2., 2.])
     """
     image = as_operand(x, "x", ndim=4)
-    _check_choice(method, "method", METHODS)
+    known = as_method(method)
     fh, fw = as_pair(factors, "factors")
     n, h, w, c = image.shape
     result = new_output((n, h * fh, w * fw, c), image.dtype)  # refused before the work starts
     if result.size == 0:
         return result
     del result
-    if method == "nearest":
+    if known == "nearest":
         return image.repeat(fh, axis=1).repeat(fw, axis=2)
     return resize2d(image, (image.shape[1] * fh, image.shape[2] * fw), method=method)
 
 
-def pad2d(
-    x: ArrayLike,
-    padding: Any,
-    *,
-    mode: Literal["constant", "reflect", "edge"] = "constant",
-    value: float = 0.0,
-) -> Array:
+def pad2d(x: ArrayLike, padding: Any, *, mode: Mode = "constant", value: float = 0.0) -> Array:
     """Put a frame around every image of x: (N,H,W,C) -> (N,H+top+bottom,W+left+right,C), x's dtype.
 
     padding: an int, (ph, pw), ((top, bottom), (left, right)) or TensorFlow's [[0,0], [t,b], [l,r], [0,0]].
-    mode: "constant" writes `value` (tf.pad, ZeroPadding2D), "reflect" mirrors without repeating the border
-    pixel (tf.pad, PyTorch), "edge" repeats it (PyTorch's "replicate").
-    Raises TypeError for a wrong dtype; ValueError for a wrong shape, padding or mode, for a reflection
-    as deep as the image, and for reflecting or repeating an image without pixels.
+    mode, in any case, with PyTorch's names in brackets:
+
+        constant ("zeros")   writes `value`, 0: tf.pad, ZeroPadding2D
+        reflect              mirrors without repeating the border pixel: tf.pad, PyTorch, ONNX
+        symmetric            mirrors with the border pixel: tf.pad
+        edge ("replicate")   repeats the border pixel: PyTorch, ONNX
+        wrap ("circular")    goes on at the other side: PyTorch, ONNX
+
+    Raises TypeError for a wrong dtype; ValueError for a wrong shape, padding or mode, for a value in another
+    mode than constant, for a frame deeper than the image (reflect: as deep as), which TensorFlow and PyTorch
+    refuse too, and for reflecting or repeating an image without pixels.
 
     Examples:
         >>> import numpy as np, convlite as cl
-        >>> cl.pad2d(np.array([[[[1.0], [2.0], [3.0]]]]), ((0, 0), (2, 1)), mode="reflect").ravel()
+        >>> x = np.array([[[[1.0], [2.0], [3.0]]]])
+        >>> cl.pad2d(x, ((0, 0), (2, 1)), mode="reflect").ravel()
         array([3., 2., 1., 2., 3., 2.])
+        >>> cl.pad2d(x, (0, 1), mode="circular").ravel()
+        array([3., 1., 2., 3., 1.])
     """
     image = as_operand(x, "x", ndim=4)
-    _check_choice(mode, "mode", MODES)
+    known = as_mode(mode)
     pads = as_padding(padding)
     if isinstance(pads, str):
         raise ValueError(
             "padding must be numbers for pad2d, such as 1 or ((top, bottom), (left, right)); "
             f"got {shown(padding)}"
         )
+    return pad_axes(image, pads, known, value)
+
+
+def pad1d(x: ArrayLike, padding: Any, *, mode: Mode = "constant", value: float = 0.0) -> Array:
+    """Lengthen every sequence of x at both ends: (N,W,C) -> (N,before+W+after,C), x's dtype; pad2d's modes.
+
+    padding: an int, (before, after) or TensorFlow's [[0,0], [before, after], [0,0]].
+    Raises TypeError and ValueError where pad2d does.
+
+    Examples:
+        >>> import numpy as np, convlite as cl
+        >>> cl.pad1d(np.array([[[1.0], [2.0], [3.0]]]), (2, 1), mode="symmetric").ravel()
+        array([2., 1., 1., 2., 3., 3.])
+    """
+    line = as_operand(x, "x", ndim=3)
+    known = as_mode(mode)
+    pads = as_padding_1d(padding)
+    if isinstance(pads, str):
+        raise ValueError(
+            f"padding must be numbers for pad1d, such as 1 or (before, after); got {shown(padding)}"
+        )
+    return pad_axes(line, pads[1:], known, value)
+
+
+# ---- padding -----------------------------------------------------------------------------------------------
+
+
+def pad_axes(x: Array, pads: Sequence[Pair], mode: str, value: float = 0.0) -> Array:
+    """Pad the axes behind the first of x by (before, after) each; `mode` is one of MODES."""
     fill = as_real(value, "value")
-    if mode != "constant":
-        _check_depth(image.shape, pads, mode)
-    n, h, w, c = image.shape
-    result = new_output((n, h + sum(pads[0]), w + sum(pads[1]), c), image.dtype)  # refused before the work
+    if mode != "constant" and fill != 0:
+        raise ValueError(f"value is for mode='constant'; mode={mode!r} takes its numbers from x; got {fill}")
+    check_depth(x.shape, pads, mode)
+    middle = [n + sum(pair) for n, pair in zip(x.shape[1:-1], pads, strict=True)]
+    result = new_output((x.shape[0], *middle, x.shape[-1]), x.dtype)  # refused before the work starts
     if result.size == 0:
         return result
     del result
     frame = ((0, 0), *pads, (0, 0))
     if mode == "constant":
-        return np.pad(image, frame, mode="constant", constant_values=fill)
-    return np.pad(image, frame, mode=mode)
+        return np.pad(x, frame, mode="constant", constant_values=fill)
+    padded: Array = np.pad(x, frame, mode=mode)  # type: ignore[call-overload]
+    return padded
 
 
-def _check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
-    if not is_one_of(value, choices):
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {shown(value)}")
+# ---- resizing ----------------------------------------------------------------------------------------------
 
 
-def _check_depth(shape: tuple[int, ...], pads: tuple[tuple[int, int], tuple[int, int]], mode: str) -> None:
-    for axis, (before, after) in zip((1, 2), pads, strict=True):
-        deepest = max(before, after)
-        if mode == "reflect" and deepest > max(shape[axis] - 1, 0):
-            raise ValueError(
-                f"padding {before, after} along axis {axis} is too deep for mode='reflect': it mirrors "
-                f"at most {max(shape[axis] - 1, 0)} of the {shape[axis]} pixels there; x has shape {shape}"
-            )
-        if deepest and shape[axis] == 0:
-            raise ValueError(
-                f"x of shape {shape} has no pixels along axis {axis} to repeat; use mode='constant'"
-            )
-
-
-def _coordinates(pixels: int, wanted: int, coordinates: str, dtype: Any) -> Array:
-    """Where output pixels stand, before the half pixel is taken off, as TensorFlow rounds it: in `dtype`."""
-    index: Array = np.arange(wanted, dtype=dtype)
-    real = index.dtype.type
-    if coordinates == "align_corners" and wanted > 1:
-        index *= real(pixels - 1) / real(wanted - 1)
-        return index
-    if coordinates == "half_pixel":
-        index += real(0.5)
-    index *= real(pixels) / real(wanted)
-    return index
-
-
-def _nearest(pixels: int, wanted: int, coordinates: str) -> NDArray[np.intp]:
-    # float32 whatever x's dtype: where a coordinate is close to a boundary, TensorFlow's and PyTorch's
-    # rounding decides, and they compute it so.
-    place = _coordinates(pixels, wanted, coordinates, np.float32)
-    index = np.floor(place)
-    if coordinates == "align_corners":
-        index += place - index >= 0.5
-    return np.minimum(index, pixels - 1).astype(np.intp)
-
-
-def _blend(image: Array, axis: int, wanted: int, coordinates: str) -> Array:
-    """One axis of the bilinear resize: image[lower] * (1 - weight) + image[upper] * weight."""
-    pixels = image.shape[axis]
-    place = _coordinates(pixels, wanted, coordinates, image.dtype)
-    if coordinates == "half_pixel":
-        place -= image.dtype.type(0.5)
-    np.clip(place, 0, pixels - 1, out=place)
-    lower = place.astype(np.intp)
-    weight = place - lower.astype(place.dtype)
-    result = image.take(lower, axis)
-    between = np.flatnonzero(weight)
-    if between.size == 0:
+def _resize(
+    x: Array,
+    sizes: tuple[int, ...],
+    ratios: tuple[float | None, ...],
+    rois: tuple[Any, ...],
+    outside: float,
+    options: dict[str, Any],
+) -> Array:
+    """Resize the axes behind the first: rows, then columns."""
+    result = new_output((x.shape[0], *sizes, x.shape[-1]), x.dtype)  # refused before the work starts
+    if 0 in x.shape[1:-1]:
+        raise ValueError(
+            f"x of shape {x.shape} has images without pixels, which cannot be resized to {sizes}"
+        )
+    if result.size == 0:
         return result
-    weight = weight.reshape(-1, *[1] * (image.ndim - axis - 1))
-    with np.errstate(invalid="ignore"):
-        upper = image.take(np.minimum(lower + 1, pixels - 1), axis)
-        upper *= weight
-        result *= 1 - weight
-        result += upper
-    # A pixel met exactly is copied: as a neighbour with weight 0, an infinite one would make NaN.
-    exact = (slice(None),) * axis + (np.flatnonzero(weight.ravel() == 0),)
-    result[exact] = image.take(lower[exact[-1]], axis)
-    return result
+    del result
+    each = enumerate(zip(x.shape[1:-1], sizes, ratios, rois, strict=True), start=1)
+    tables = [
+        (axis, axis_table(n, m, scale=ratio, roi=roi, dtype=x.dtype.name, **options))
+        for axis, (n, m, ratio, roi) in each
+    ]
+    return resample(x, tables, outside)

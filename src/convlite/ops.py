@@ -85,7 +85,8 @@ def conv2d(
     Pixels outside the image add nothing to the sum:
         out[n,i,j,l] = activation(bias[l] + sum over a,b,k of
             x[n, i*s + a*d - before, j*s + b*d - before, k] * kernel[a,b,k,l])
-    Ho = (H + before + after - ((kh-1)*d + 1))//s + 1, or with "same" ceil(H/s).
+    Ho = (H + before + after - ((kh-1)*d + 1))//s + 1, or with "same" ceil(H/s). A kernel that is larger than
+    the padded image, by less than a stride, gives an empty array, as in TensorFlow; layers refuse that.
 
     Examples:
         >>> import numpy as np, convlite as cl

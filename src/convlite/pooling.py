@@ -69,6 +69,8 @@ def max_pool2d(
     ceil_mode rounds the size of the output up, so that the last window may reach beyond the padding; it still
     begins inside of the image or the padding before it. This is PyTorch's rule, and ONNX's from opset 22 on:
     before, its formula counts windows behind the padding too. With "same" nothing changes.
+    A window that is larger than x, by less than a stride, gives an empty array, as in TensorFlow; the layer
+    refuses that.
     Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
 
     Examples:
@@ -102,7 +104,8 @@ def avg_pool2d(
     strides are pool_size by default; padding is as in conv2d, ceil_mode and dilations as in max_pool2d. The
     sum is divided by the number of elements inside of the image, as TensorFlow and Keras do;
     count_include_pad=True counts padding too, PyTorch's default, but never what ceil_mode adds beyond it, as
-    in PyTorch and ONNX.
+    in PyTorch and ONNX. A window that is larger than x, by less than a stride, gives an empty array, as in
+    TensorFlow; the layer refuses that.
     Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
 
     Examples:
@@ -125,7 +128,7 @@ def avg_pool2d(
 def global_max_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the largest element of each channel of x (N,H,W,C) -> (N,C), or (N,1,1,C) with keepdims.
 
-    An image without pixels gives -inf. Raises TypeError for a wrong dtype, ValueError for a wrong shape.
+    Raises TypeError for a wrong dtype, ValueError for a wrong shape or an image without pixels.
 
     Examples:
         >>> import numpy as np, convlite as cl
@@ -138,7 +141,7 @@ def global_max_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
 def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the mean of each channel of x (N,H,W,C), summed in float64 -> (N,C), or (N,1,1,C) with keepdims.
 
-    An image without pixels gives NaN. Raises TypeError for a wrong dtype, ValueError for a wrong shape.
+    Raises TypeError for a wrong dtype, ValueError for a wrong shape or an image without pixels.
 
     Examples:
         >>> import numpy as np, convlite as cl
@@ -149,7 +152,7 @@ def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
 
 
 def _over_images(x: ArrayLike, what: str, keepdims: bool) -> Array:
-    image, keep = as_operand(x, "x", ndim=4), as_flag(keepdims, "keepdims")
+    image, keep = _with_pixels(x), as_flag(keepdims, "keepdims")
     images, _, _, channels = image.shape
     result = new_output((images, channels), image.dtype)
     _reduce(image, result, what)
@@ -263,7 +266,8 @@ def avg_pool1d(
 def global_max_pool1d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the largest element of each channel of x (N,W,C) -> (N,C), or (N,1,C) with keepdims.
 
-    As global_max_pool2d on sequences. Raises TypeError for a wrong dtype, ValueError for a wrong shape.
+    As global_max_pool2d on sequences. Raises TypeError for a wrong dtype, ValueError for a wrong shape or an
+    empty sequence.
 
     Examples:
         >>> import numpy as np, convlite as cl
@@ -278,7 +282,8 @@ def global_max_pool1d(x: ArrayLike, *, keepdims: bool = False) -> Array:
 def global_avg_pool1d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the mean of each channel of x (N,W,C) -> (N,C), or (N,1,C) with keepdims.
 
-    As global_avg_pool2d on sequences. Raises TypeError for a wrong dtype, ValueError for a wrong shape.
+    As global_avg_pool2d on sequences. Raises TypeError for a wrong dtype, ValueError for a wrong shape or an
+    empty sequence.
 
     Examples:
         >>> import numpy as np, convlite as cl
@@ -315,6 +320,14 @@ def as_output_size(value: Any) -> tuple[int | None, int | None]:
         raise ValueError(f"output_size must be an int or (h, w), with None for x's size; got {shown(value)}")
     height, width = (None if size is None else as_size(size, "output_size") for size in value)
     return height, width
+
+
+def _with_pixels(x: ArrayLike) -> Array:
+    """The images, each of which has pixels."""
+    image = as_operand(x, "x", ndim=4)
+    if 0 in image.shape[1:3]:
+        raise ValueError(f"x must have pixels to pool; got shape {image.shape}, images without any")
+    return image
 
 
 def _axes(

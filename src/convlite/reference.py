@@ -39,6 +39,7 @@ from ._definitions import (
     space_to_depth,
     unit_norm,
 )
+from ._reference_images import pad2d, resize2d
 from .arguments import (
     FLOAT64,
     Padding,
@@ -62,6 +63,7 @@ __all__ = [
     "max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d", "max_pool1d", "avg_pool1d",
     "layer_norm", "rms_norm", "group_norm", "instance_norm", "unit_norm", "lrn",
     "depth_to_space", "space_to_depth", "channel_shuffle", "extract_patches",
+    "resize2d", "pad2d",
 ]  # fmt: skip
 
 Array = NDArray[Any]

@@ -1,8 +1,8 @@
 """Pixels for the networks: the normalised image, its pyramid, and patches cut out of it.
 
-`convlite.resize2d` samples points; the mtcnn package shrinks by averaging areas (TensorFlow's
-ResizeMethod.AREA) and cuts patches at fractional corners (crop_and_resize). Neither is a resize2d, so both
-are written here, in NumPy.
+The mtcnn package shrinks by averaging areas (TensorFlow's ResizeMethod.AREA) and cuts patches at fractional
+corners (crop_and_resize). `convlite.resize2d` has the former with exact areas; here the float32 edges of
+TensorFlow matter, so both are written out, in NumPy.
 """
 
 import itertools

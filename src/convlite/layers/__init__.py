@@ -8,12 +8,13 @@ A layer is built by its first call, or made from weights:
 >>> Conv2D.from_weights(np.ones((3, 3, 1, 1), np.float32))(np.ones((1, 3, 3, 1), np.float32)).item()
 9.0
 
-In reading order: base (what a layer is), convolution, pooling, shaping, shuffles, pointwise, normalization,
-chain and sequential.
+In reading order: base (what a layer is), parts (layers in layers), convolution, pooling, shaping, padding,
+shuffles, pointwise, normalization, chain, sequential and files.
 """
 
 from .base import Layer, WeightedLayer
 from .convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, KernelLayer
+from .files import LoadReport, read_weights
 from .normalization import (
     GroupNormalization,
     InstanceNormalization,
@@ -22,6 +23,16 @@ from .normalization import (
     Rescaling,
     RMSNormalization,
     UnitNormalization,
+)
+from .padding import (
+    CircularPad1D,
+    CircularPad2D,
+    Cropping1D,
+    ReflectionPad1D,
+    ReflectionPad2D,
+    ReplicationPad1D,
+    ReplicationPad2D,
+    ZeroPadding1D,
 )
 from .pointwise import Activation, BatchNormalization, LeakyReLU, PReLU, ReLU, Softmax
 from .pooling import (
@@ -39,7 +50,7 @@ from .pooling import (
 from .separable import SeparableConv1D, SeparableConv2D
 from .sequence import DepthwiseConv1D, UpSampling1D
 from .sequential import Sequential
-from .shaping import Cropping2D, Dropout, Flatten, InputLayer, Reshape, UpSampling2D, ZeroPadding2D
+from .shaping import Cropping2D, Dropout, Flatten, InputLayer, Reshape, Resizing, UpSampling2D, ZeroPadding2D
 from .shuffles import (
     ChannelShuffle,
     DepthToSpace,
@@ -55,6 +66,8 @@ __all__ = [
     "Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Conv1D", "Conv1DTranspose", "Dense",
     "MaxPooling2D", "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D",
     "InputLayer", "Flatten", "Reshape", "UpSampling2D", "ZeroPadding2D", "Cropping2D", "Dropout",
+    "Resizing", "ZeroPadding1D", "Cropping1D", "ReflectionPad1D", "ReflectionPad2D", "ReplicationPad1D",
+    "ReplicationPad2D", "CircularPad1D", "CircularPad2D",
     "Activation", "ReLU", "LeakyReLU", "PReLU", "Softmax", "BatchNormalization",
     "DepthwiseConv1D", "SeparableConv1D", "UpSampling1D",
     "MaxPooling1D", "AveragePooling1D", "GlobalMaxPooling1D", "GlobalAveragePooling1D",
@@ -63,5 +76,5 @@ __all__ = [
     "UnitNormalization", "Normalization", "Rescaling",
     "DepthToSpace", "SpaceToDepth", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle", "Permute",
     "RepeatVector",
-    "Sequential",
+    "Sequential", "LoadReport", "read_weights",
 ]  # fmt: skip

@@ -7,27 +7,31 @@ and whatever another thread installs meanwhile is a new object. Building happens
 from __future__ import annotations
 
 import abc
+import contextlib
 import copy
 import operator
 import re
 import threading
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import initializers
 from .._layouts import build_from
 from ..arguments import as_operand, mixed_dtypes, shown
 from .keywords import dtype_of, refuse_training, understands_keras
+from .parts import check_held, find, hides, is_name, rebuilt, unchanged, visit, watching
+from .weights import as_dtype, as_weight, frozen, initializer, read_only
 
-__all__ = ["Array", "Layer", "Shape", "WeightedLayer", "keep_unknown", "product"]
+__all__ = ["TOO_SMALL", "Array", "Layer", "Shape", "WeightedLayer", "check_pixels", "keep_unknown", "product"]
 
 Array = npt.NDArray[Any]
 Shape = tuple[int | None, ...]  # with the batch axis; None where the size is not known
 
-_DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
+TOO_SMALL = 'give it a larger image, a smaller window, or padding="same"'
+_STAND_INS = 1024, 1864  # two sizes for an unknown one, in a call without images
 _STAND_IN = 1 << 16  # for an unknown size: larger than any kernel, small enough for products of sizes
 
 
@@ -81,9 +85,7 @@ class Layer(abc.ABC):
 
     @understands_keras
     def __init__(self, *, name: str | None = None) -> None:
-        if name is not None and (
-            not isinstance(name, str) or not re.fullmatch(r"[^/\\]*[^/\\.][^/\\]*", name)
-        ):
+        if name is not None and not is_name(name):
             raise ValueError(f"name must be a string without slashes, and not only dots; got {shown(name)}")
         self.has_own_name = name is not None
         self.name: str = name if name is not None else _snake_case(type(self).__name__)
@@ -97,19 +99,30 @@ class Layer(abc.ABC):
         """
         if training is not None or mask is not None:
             refuse_training(self.name, training, mask)
+        return self.call(x) if self._ready else self._first_call(x)
+
+    def _first_call(self, x: npt.ArrayLike) -> Array:
+        """Build the layer where it is not, and call it; a call that is refused leaves it as it was."""
+        check_held(self)
         if self.input_shape is None:
-            x = self._build_for(x)
+            x = self._first_operand(x)
+        with self._lock:
+            if not self._ready:
+                with unchanged(self), watching(self):
+                    if self.input_shape is None:
+                        x = self._first_operand(x)
+                        build_from(self.build, x.shape, self._reads_images(), self.built)
+                    y = self.call(x)
+                    self._ready = True
+                return y
         return self.call(x)
 
-    def _build_for(self, x: npt.ArrayLike) -> Array:
-        """Build for an x of this shape; the array that x is."""
+    def _first_operand(self, x: npt.ArrayLike) -> Array:
+        """The array that x is, of the dtype of the layer's weights, where it has any."""
         array, dtype = as_operand(x, "x"), getattr(self, "dtype", None)
-        if dtype is not None and array.dtype != dtype:
+        if self._own_names() and dtype is not None and array.dtype != dtype:
             self.compute_output_shape((None, *array.shape[1:]))  # what is wrong with its shape comes first
             raise mixed_dtypes(x, "x", array.dtype, dtype, (f"the layer {self.name}", None))
-        with self._lock:
-            if self.input_shape is None:
-                build_from(self.build, array.shape, self._reads_images(), self.built)
         return array
 
     def _reads_images(self) -> bool:
@@ -120,10 +133,33 @@ class Layer(abc.ABC):
     def call(self, x: Any) -> Array:
         """The arithmetic of the layer, once it is built."""
 
+    def sublayers(self) -> list[tuple[str, Layer]]:
+        """The layers in this one's attributes, and in lists, tuples and dicts there, with their paths.
+
+        Their weights are this layer's too, under names such as "conv/kernel" or "blocks/0/kernel"; those of a
+        layer that is held twice have the first name. ValueError for a layer that is held where it has none.
+        """
+        kind = type(self)
+        for owner in kind.__mro__[: kind.__mro__.index(Layer)]:
+            for name, value in vars(owner).items():
+                slot = isinstance(value, types.MemberDescriptorType) and hasattr(self, name)
+                if isinstance(getattr(self, name) if slot else value, Layer):
+                    raise ValueError(
+                        f"{self.name} holds a layer in {owner.__name__}.{name}, which is no attribute of its "
+                        "own: make it in __init__, as self..."
+                    )
+        if hides(kind.call, Layer):
+            raise ValueError(
+                f"{kind.__name__}.call uses a layer that {self.name} does not hold: its weights would be "
+                "neither counted nor saved; keep it in an attribute"
+            )
+        attributes = {key: value for key, value in vars(self).items() if key not in self._private}
+        return find(self.name, attributes, _LAYER)
+
     @property
     def built(self) -> bool:
-        """Whether the layer has its weights (a layer without any always has)."""
-        return True
+        """Whether the layer, with all that it holds, has its weights (a layer without any always has)."""
+        return all(layer._has_weights for layer, _ in visit(self))
 
     @property
     def output_shape(self) -> Shape | None:
@@ -133,30 +169,98 @@ class Layer(abc.ABC):
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Fix the input shape, batch axis included, and create the weights that are not there yet.
 
-        ValueError where the number of axes or of channels does not fit the layer.
+        The layers inside are built by a call on a batch without images, where all other sizes are known.
+        ValueError where the number of axes or of channels does not fit the layer, which then stays as it was,
+        with all that it holds.
         """
         shape = self.as_input_shape(input_shape)
-        with self._lock:
-            self.compute_output_shape(shape)
+        with self._lock, unchanged(self):
+            declared = self.compute_output_shape(shape) if self._knows_its_output() else None
             self._ensure_weights(shape)
             self.input_shape = shape
+            self._build_parts(shape, declared)
             self._rehearse((1 if shape[:1] == (None,) else shape[0], *shape[1:]) if shape else shape)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
-        """The shape of `layer(x)` for an x of this shape; unknown sizes are None."""
-        return self.as_input_shape(input_shape)
+        """The shape of `layer(x)` for an x of this shape; unknown sizes are None.
+
+        A layer that holds others and does not say it is called on a batch without images to find out.
+        ValueError where that cannot be: unknown sizes, before the layers inside are built.
+        """
+        shape = self.as_input_shape(input_shape)
+        if self._knows_its_output():
+            return shape
+        if self._traced is not None and self._traced[:2] == (shape[1:], self._parts_now()):
+            return (*shape[:1], *self._traced[2])
+        twin = copy.copy(self)
+        for layer, _ in visit(twin):
+            if isinstance(layer, WeightedLayer):  # a shape needs no random numbers
+                layer._initializers = dict.fromkeys(layer._initializers, np.zeros)
+        if None not in shape[1:]:
+            with watching(twin, anew=True):
+                twin.build(shape)
+            assert twin._traced is not None
+            return (*shape[:1], *twin._traced[2])
+        if not self.built:
+            raise ValueError(
+                f"{self.name} holds layers; what it gives for {shape} is not known before they are built: "
+                "build or call it with known sizes first, or write its compute_output_shape"
+            )
+        with watching(twin, anew=True):  # a size that follows from an unknown one differs between the two
+            first, second = (
+                twin._dry([size or other for size in shape[1:]]).shape[1:] for other in _STAND_INS
+            )
+        if len(first) != len(second):
+            raise ValueError(f"{self.name} gives another number of axes for images of another size")
+        return (*shape[:1], *(a if a == b else None for a, b in zip(first, second, strict=True)))
+
+    def _knows_its_output(self) -> bool:
+        """Whether compute_output_shape can answer without a call."""
+        return type(self).compute_output_shape is not Layer.compute_output_shape or not self.sublayers()
+
+    def _parts_now(self) -> tuple[int, ...]:
+        return tuple(id(layer) for layer, _ in visit(self))
+
+    def _build_parts(self, shape: Shape, declared: Shape | None) -> None:
+        """Build the layers inside by a call on no images, and see whether the shape is as declared."""
+        if not self.sublayers() or None in shape[1:] or not shape:
+            return
+        with watching(self):
+            given = self._dry(shape[1:]).shape[1:]
+        agreed = given if declared is None else declared[1:]
+        if len(agreed) != len(given) or any(a not in (None, b) for a, b in zip(agreed, given, strict=True)):
+            raise ValueError(
+                f"{self.name} gives the shape {(None, *given)} for {shape}; its compute_output_shape says "
+                f"{declared}"
+            )
+        self._traced = shape[1:], self._parts_now(), given
+
+    def _dry(self, sizes: Sequence[int | None]) -> Array:
+        """What `call` gives for no images, or for one where it cannot do with none."""
+        weighted = (layer.dtype for layer, _ in visit(self) if isinstance(layer, WeightedLayer))
+        dtype, known = next(weighted, np.dtype(np.float32)), [size or 0 for size in sizes]
+        with np.errstate(all="ignore"):
+            try:
+                return self.call(np.zeros((0, *known), dtype))
+            except Exception:
+                return self.call(np.zeros((1, *known), dtype))
 
     def multiply_adds(self, input_shape: Sequence[int | None]) -> int | None:
-        """Multiplications (each with its addition) for one sample; None where a size is unknown."""
-        return 0
+        """Multiplications (each with its addition) for one sample; None where they are not known."""
+        return None if self.sublayers() else 0
 
     def weight_names(self) -> list[str]:
-        """The names of the weights, in the order of `get_weights`."""
-        return []
+        """The names of the weights, those of the layers inside included, in the order of `get_weights`."""
+        return list(self._places())
 
     def named_weights(self) -> dict[str, Array]:
         """The weights by name: read-only arrays, not copies. ValueError before the layer has any."""
-        return {}
+        held: dict[int, dict[str, Array]] = {}
+        for holder, _ in self._places().values():
+            if id(holder) not in held:
+                own = holder is self or not holder._names_its_own()
+                held[id(holder)] = holder._held() if own else holder.named_weights()
+        return {name: held[id(holder)][weight] for name, (holder, weight) in self._places().items()}
 
     def get_weights(self) -> list[Array]:
         """Copies of the weights, in Keras's order. ValueError before the layer has any."""
@@ -178,11 +282,22 @@ class Layer(abc.ABC):
         missing, unknown = [n for n in names if n not in weights], [n for n in weights if n not in names]
         if missing or unknown:
             raise ValueError(f"{self.name} has other weights: missing {missing}, unknown {unknown}")
-        with self._lock:
-            self._install(self._checked(weights, self._display))
+        parts: dict[int, tuple[Layer, dict[str, str]]] = {}
+        for name, (holder, weight) in self._places().items():
+            parts.setdefault(id(holder), (holder, {}))[1][weight] = name
+        with self._lock, unchanged(self):
+            checked = [  # all are checked, and laid out for the kernels, before one is replaced
+                (holder, holder._made({w: weights[n] for w, n in part.items()}, self._displays(part)))
+                for holder, part in parts.values()
+            ]
+            for holder, made in checked:
+                holder._set(made)
+
+    def _displays(self, part: Mapping[str, str]) -> Callable[[str], str]:
+        return lambda weight: self._display(part[weight])
 
     def count_params(self) -> int:
-        """The number of weights. ValueError before the layer is built."""
+        """The number of weights, those of a shared layer once. ValueError before the layer is built."""
         return sum(weight.size for weight in self.named_weights().values())
 
     def as_input_shape(self, input_shape: Sequence[int | None]) -> Shape:
@@ -216,33 +331,81 @@ class Layer(abc.ABC):
         """What messages call a weight."""
         return f"{self.name}/{weight}"
 
-    def _checked(
-        self, weights: Mapping[str, npt.ArrayLike], display: Callable[[str], str]
-    ) -> dict[str, Array]:
-        """Immutable copies of the weights, with every check done."""
+    def _own_names(self) -> list[str]:
+        """The names of the weights that are not those of a layer inside."""
+        return []
+
+    def _held(self) -> dict[str, Array]:
+        """The layer's own weights, by name. ValueError before there are any."""
         return {}
 
-    def _install(self, weights: dict[str, Array]) -> None:
-        """Make checked weights the layer's own."""
-        assert not weights, "a layer without weights is given none"
+    _has_weights: bool = True  # whether there are
+
+    def _made(self, weights: Mapping[str, npt.ArrayLike], display: Callable[[str], str]) -> Any:
+        """New own weights, with every check done: what `_set` takes, and cannot refuse."""
+        if type(self).assign is Layer.assign:
+            raise ValueError(f"{self.name} names weights of its own, {list(weights)}; it must have an assign")
+        return weights
+
+    def _set(self, made: Any) -> None:
+        """Make them the layer's own."""
+        self.assign(made)
+
+    # How the weights of layers inside are found and named.
+
+    def _names_its_own(self) -> bool:
+        """Whether a subclass has written the public methods itself."""
+        return type(self).weight_names is not Layer.weight_names
+
+    def _label(self, part: str, weight: str) -> str:
+        """The name here of a weight of a layer inside."""
+        return f"{part}/{weight}"
+
+    def _places(self) -> dict[str, tuple[Layer, str]]:
+        """Of every weight: the layer that has it, and its name there."""
+        places: dict[str, tuple[Layer, str]] = {}
+        for layer, label in visit(self):
+            own = layer is self or not layer._names_its_own()
+            for weight in layer._own_names() if own else layer.weight_names():
+                name = label(weight)
+                if name in places:
+                    raise ValueError(f"{self.name} has two weights of the name {name!r}: rename a layer")
+                places[name] = layer, weight
+        return places
 
     # Copies share what is immutable; a pickle holds plain arrays, and packs them again on arrival.
 
     _shared: ClassVar[frozenset[str]] = frozenset({"_prepared", "_weights", "_lock"})
+    _private: ClassVar[frozenset[str]] = _shared | {"_initializers", "_traced"}  # no layer lies there
+    _ready: bool = False  # whether it was called, so that nothing is left to find out
+    _traced: tuple[Shape, tuple[int, ...], Shape] | None = None  # input, layers inside, output
 
     def __copy__(self) -> Self:
-        twin = type(self).__new__(type(self))
-        twin.__dict__.update(self.__dict__)
+        return self._copied({})
+
+    def _copied(self, memo: dict[int, Any]) -> Self:
+        """A copy that shares all but the layers inside, of which it has copies too."""
+        if id(self) in memo:
+            known: Self = memo[id(self)]
+            return known
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        for key, value in list(self.__dict__.items()):
+            inside = key not in self._private
+            twin.__dict__[key] = rebuilt(value, _LAYER, lambda part: part._copied(memo)) if inside else value
         twin._lock = threading.RLock()
+        twin._renew()
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        twin = Layer.__copy__(self)
-        memo[id(self)] = twin
-        for key, value in self.__dict__.items():
-            if key not in self._shared:
-                twin.__dict__[key] = copy.deepcopy(value, memo)
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        for key, value in list(self.__dict__.items()):
+            twin.__dict__[key] = value if key in self._shared else copy.deepcopy(value, memo)
+        twin._lock = threading.RLock()
+        twin._renew()
         return twin
+
+    def _renew(self) -> None:  # noqa: B027
+        """Prepare a copy, whose layers inside are others."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key not in ("_prepared", "_lock")}
@@ -253,8 +416,14 @@ class Layer(abc.ABC):
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        shapes = f"{self.input_shape} -> {self.output_shape}" if self.input_shape else "not built"
+        shapes = "not built"
+        if self.input_shape:
+            with contextlib.suppress(ValueError):  # what is not known before a call
+                shapes = f"{self.input_shape} -> {self.output_shape}"
         return f"<{type(self).__name__} {self.name!r}: {shapes}>"
+
+
+_LAYER: type[Layer] = Layer  # type: ignore[type-abstract]  # to look for, not to make
 
 
 class WeightedLayer(Layer):
@@ -268,18 +437,18 @@ class WeightedLayer(Layer):
         self, initializers: Mapping[str, Any], *, dtype: npt.DTypeLike = "float32", name: str | None = None
     ) -> None:
         super().__init__(name=name)
-        self.dtype = _as_dtype(dtype_of(dtype))
-        self._initializers = {weight: _initializer(spec, weight) for weight, spec in initializers.items()}
+        self.dtype = as_dtype(dtype_of(dtype))
+        self._initializers = {weight: initializer(spec, weight) for weight, spec in initializers.items()}
         self._weights: dict[str, Array] | None = None
 
     @property
-    def built(self) -> bool:
+    def _has_weights(self) -> bool:  # type: ignore[override]
         return self._weights is not None
 
-    def weight_names(self) -> list[str]:
+    def _own_names(self) -> list[str]:
         return list(self._initializers)
 
-    def named_weights(self) -> dict[str, Array]:
+    def _held(self) -> dict[str, Array]:
         if self._weights is None:
             raise ValueError(
                 f"{self.name} has no weights yet: call it, build((None, ...)) it, or set_weights"
@@ -309,7 +478,7 @@ class WeightedLayer(Layer):
         expected = self._weight_shapes(shape)
         if self._weights is None:
             self._install({name: self._initial(name, size) for name, size in expected.items()})
-        for name, weight in self.named_weights().items():
+        for name, weight in self._held().items():
             if weight.shape != expected[name]:
                 article = "an" if name[0] in "aeiou" else "a"
                 raise ValueError(
@@ -331,12 +500,12 @@ class WeightedLayer(Layer):
                 f"{name}_initializer must give {self.dtype} of shape {shape}; "
                 f"got {values.dtype} of shape {values.shape}"
             )
-        return _frozen(values)
+        return frozen(values)
 
-    def _checked(
+    def _made(
         self, weights: Mapping[str, npt.ArrayLike], display: Callable[[str], str]
-    ) -> dict[str, Array]:
-        arrays = {name: _as_weight(weights[name], display(name), self.dtype) for name in self._initializers}
+    ) -> tuple[Any, dict[str, Array]]:
+        arrays = {name: as_weight(weights[name], display(name), self.dtype) for name in self._initializers}
         if self._weights is not None:
             expected = {name: weight.shape for name, weight in self._weights.items()}
         else:
@@ -355,19 +524,40 @@ class WeightedLayer(Layer):
                 )
         for name, array in arrays.items():
             try:
-                arrays[name] = _frozen(array)
+                arrays[name] = frozen(array)
             except MemoryError as error:
                 raise MemoryError(f"no memory for weight {display(name)!r}: {error}") from None
-        return arrays
+        return self._prepare(arrays), arrays
+
+    def _set(self, made: tuple[Any, dict[str, Array]]) -> None:
+        self._prepared, self._weights = made
 
     def _install(self, weights: dict[str, Array]) -> None:
-        self._prepared = self._prepare(weights)
-        self._weights = weights
+        self._set((self._prepare(weights), weights))
+
+    def _renew(self) -> None:
+        if self._weights is not None and self.sublayers():
+            self._install(dict(self._weights))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if self._weights is not None:
-            self._install({name: _read_only(weight) for name, weight in self._weights.items()})
+            self._install({name: read_only(weight) for name, weight in self._weights.items()})
+
+
+def check_pixels(name: str, given: Shape, result: Shape, why: str) -> Shape:
+    """`result`, the shape that a layer makes of the shape `given`. ValueError where either has no pixel.
+
+    >>> check_pixels("conv2d", (None, 5, 5, 1), (None, 3, 3, 8), "")
+    (None, 3, 3, 8)
+    """
+    if 0 in given[1:-1]:
+        raise ValueError(
+            f"{name} has no pixel to work on in the shape {given}: give the model a larger image"
+        )
+    if 0 in result[1:-1]:
+        raise ValueError(f"{name} would give {result} for the shape {given}, which is nothing: {why}")
+    return result
 
 
 def _as_dimension(size: Any) -> int:
@@ -379,45 +569,3 @@ def _as_dimension(size: Any) -> int:
 def _snake_case(name: str) -> str:
     """The default name that Keras gives: Conv2DTranspose -> conv2d_transpose, LeakyReLU -> leaky_re_lu."""
     return re.sub(r"(?<!^)(?=[A-Z][a-z0-9])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
-
-
-def _as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    try:
-        result: np.dtype[Any] = np.dtype(dtype)
-    except Exception:  # of a repr, among others
-        result = np.dtype(object)
-    if dtype is None or result not in _DTYPES:  # NumPy takes None as float64
-        raise TypeError(f"dtype must be float32 or float64; got {shown(dtype)}")
-    return result
-
-
-def _initializer(spec: Any, weight: str) -> Callable[..., Array]:
-    try:
-        return initializers.get(spec)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{weight}_initializer: {error}") from None
-
-
-def _as_weight(value: npt.ArrayLike, label: str, dtype: np.dtype[Any]) -> Array:
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"weight {label!r} is not an array: {error}") from None
-    if array.dtype != dtype:  # byte order is a matter of storage, so '>f4' counts as float32
-        if array.dtype.newbyteorder("=") == dtype:
-            return array.astype(dtype)
-        raise TypeError(
-            f"weight {label!r} must be {dtype}; got {array.dtype}: cast it with "
-            f"np.asarray(w, {dtype.name!r}), or make the layer with dtype={array.dtype.name!r}"
-        )
-    return array
-
-
-def _read_only(array: Array) -> Array:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _frozen(array: Array) -> Array:
-    return _read_only(np.array(array, order="C"))

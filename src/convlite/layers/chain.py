@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import abc
-import copy
-import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
-
-import numpy.typing as npt
+from collections.abc import Sequence
+from typing import Any
 
 from .base import Array, Layer, Shape
 
@@ -23,10 +19,6 @@ class Chain(Layer):
     def steps(self) -> Sequence[tuple[str, Layer]]:
         """The layers with their names, which differ from each other."""
 
-    @abc.abstractmethod
-    def _label(self, step: str, weight: str) -> str:
-        """The name of a step's weight within the chain."""
-
     def call(self, x: Any) -> Array:
         for name, layer in self.steps:
             try:
@@ -36,10 +28,6 @@ class Chain(Layer):
                 raise
         result: Array = x
         return result
-
-    @property
-    def built(self) -> bool:
-        return all(layer.built for _, layer in self.steps)
 
     def shapes(self, input_shape: Sequence[int | None]) -> list[Shape]:
         """The shapes that pass through: the input's, then the output's of every layer."""
@@ -64,40 +52,20 @@ class Chain(Layer):
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
 
-    def weight_names(self) -> list[str]:
-        return [self._label(name, weight) for name, layer in self.steps for weight in layer.weight_names()]
-
-    def named_weights(self) -> dict[str, Array]:
-        return {
-            self._label(name, weight): array
-            for name, layer in self.steps
-            for weight, array in layer.named_weights().items()
-        }
+    def sublayers(self) -> list[tuple[str, Layer]]:
+        steps = list(self.steps)
+        inside = {id(layer) for _, layer in steps}
+        return [*steps, *(part for part in super().sublayers() if id(part[1]) not in inside)]
 
     def _ensure_weights(self, shape: Shape) -> None:
-        for (_, layer), step_shape in zip(self.steps, self.shapes(shape), strict=False):
-            layer.build(step_shape)
-
-    def __copy__(self) -> Self:
-        return copy.deepcopy(self)  # the layers carry the weights, so a copy needs layers of its own
-
-    def _part(self, weights: Mapping[str, Any], name: str, layer: Layer) -> dict[str, Any]:
-        return {weight: weights[self._label(name, weight)] for weight in layer.weight_names()}
-
-    def _checked(
-        self, weights: Mapping[str, npt.ArrayLike], display: Callable[[str], str]
-    ) -> dict[str, Array]:
-        checked = {}
         for name, layer in self.steps:
-            part = layer._checked(
-                self._part(weights, name, layer), functools.partial(self._display_of, display, name)
-            )
-            checked.update({self._label(name, weight): array for weight, array in part.items()})
-        return checked
+            try:
+                layer.build(shape)
+                shape = layer.compute_output_shape(shape)
+            except Exception as error:
+                error.add_note(f"at the layer {name!r} ({type(layer).__name__}) of {self.name!r}")
+                raise
 
-    def _display_of(self, display: Callable[[str], str], step: str, weight: str) -> str:
-        return display(self._label(step, weight))
-
-    def _install(self, weights: dict[str, Array]) -> None:
-        for name, layer in self.steps:
-            layer._install(self._part(weights, name, layer))
+    def _build_parts(self, shape: Shape, declared: Shape | None) -> None:
+        if type(self).call is not Chain.call:  # a subclass's may call them otherwise
+            super()._build_parts(shape, declared)

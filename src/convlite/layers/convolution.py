@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import abc
 import copy
+import functools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import activations, initializers, ops
+from .. import activations, images, initializers, ops
 from .._calls import bind, constant
+from .._image_arguments import as_mode, check_depth
 from .._layouts import warn_of_window
 from ..arguments import (
     as_flag,
@@ -25,7 +28,7 @@ from ..arguments import (
     fits_torch,
 )
 from ..pack import Operation, PackedKernel
-from .base import Array, Shape, WeightedLayer, keep_unknown, product
+from .base import TOO_SMALL, Array, Shape, WeightedLayer, check_pixels, keep_unknown, product
 
 __all__ = [
     "KernelLayer",
@@ -191,8 +194,12 @@ class KernelLayer(WeightedLayer):
         kernel = weights["kernel"]
         packed = PackedKernel(kernel[None] if kernel.ndim == 3 else kernel, self.packed_as, **self._packing())
         weights["kernel"] = packed.kernel.reshape(kernel.shape)  # one copy, not two
-        operation: Callable[..., Array] = getattr(ops, self.operation)
+        operation = self._with_pixels(getattr(ops, self.operation))
         return bind(operation, packed, weights.get("bias"), {**self.options, "activation": self.activation})
+
+    def _with_pixels(self, operation: Callable[..., Array]) -> Callable[..., Array]:
+        """The operation; a result without pixels is refused, which costs calls like one before nothing."""
+        return operation
 
 
 class Dense(KernelLayer):
@@ -230,7 +237,11 @@ class Dense(KernelLayer):
 
 
 class _Convolution(KernelLayer):
-    """What the convolution layers share: their geometry. In 1-D it is that of an image of one row."""
+    """What the convolution layers share: their geometry. In 1-D it is that of an image of one row.
+
+    padding_mode is PyTorch's: "zeros", or "reflect", "replicate", "circular" or "symmetric" as in
+    `convlite.pad2d`, which then pads x by what `padding` says.
+    """
 
     rank = kernel_rank = 4
     axes = "batch, height, width, channels"
@@ -243,12 +254,17 @@ class _Convolution(KernelLayer):
         dilation_rate: Sizes,
         options: dict[str, Any],
         common: Common,
+        padding_mode: str = "zeros",
     ) -> None:
         self.kernel_size = self._as_sizes(kernel_size, "kernel_size")
         self.strides = self._as_sizes(strides, "strides")
         self.dilation_rate = self._as_sizes(dilation_rate, "dilation_rate")
         self.padding = self._as_padding(padding)
-        geometry = {"strides": self.strides, "padding": self.padding, "dilations": self.dilation_rate}
+        mode = as_mode(padding_mode, "padding_mode")
+        self.padding_mode = "zeros" if mode == "constant" else mode
+        self._framing = (self.padding, self.kernel_size, self.strides, self.dilation_rate)
+        own = self.padding if self.padding_mode == "zeros" else "valid"  # another mode pads x before the call
+        geometry = {"strides": self.strides, "padding": own, "dilations": self.dilation_rate}
         super().__init__({**geometry, **options}, **common)
 
     def _as_sizes(self, value: Any, name: str, minimum: int = 1) -> tuple[int, ...]:
@@ -259,7 +275,16 @@ class _Convolution(KernelLayer):
 
     def _in_2d(self) -> dict[str, Any]:
         """The geometry as the 2-D operations take it."""
-        return {key: self.options[key] for key in ("strides", "padding", "dilations")}
+        return {"strides": self.strides, "padding": self.padding, "dilations": self.dilation_rate}
+
+    def _prepare(self, weights: dict[str, Array]) -> Callable[[npt.ArrayLike], Array]:
+        return self._in_frame(super()._prepare(weights))
+
+    def _in_frame(self, run: Callable[[npt.ArrayLike], Array]) -> Callable[[npt.ArrayLike], Array]:
+        """The operation behind the padding of another mode than zeros."""
+        return (
+            run if self.padding_mode == "zeros" else partial(_framed, run, self._framing, self.padding_mode)
+        )
 
     def _packing(self) -> dict[str, Any]:
         geometry = self._in_2d()
@@ -280,13 +305,35 @@ class _Convolution(KernelLayer):
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         shape = self.as_input_shape(input_shape)
+        if self.padding_mode != "zeros" and None not in shape[1:-1]:
+            frame = _frame(self._framing, [n for n in shape[1:-1] if n is not None])
+            check_depth(shape, frame, self.padding_mode)
         ones = (1,) * (4 - len(shape))
 
         def rule(known: tuple[int, ...]) -> tuple[int, ...]:  # of one channel: the rest is not geometry
             sizes = self._output_rule((known[0], *ones, *known[1:-1], 1), (*ones, *self.kernel_size))
             return (sizes[0], *sizes[1 + len(ones) :])
 
-        return (*keep_unknown(shape, rule)[:-1], self._outputs(shape))
+        return self._some((*keep_unknown(shape, rule)[:-1], self._outputs(shape)), shape)
+
+    def _some(self, result: Shape, shape: Shape) -> Shape:
+        """`result`, where it has pixels, made of pixels."""
+        if 0 not in result[1:-1] and 0 not in shape[1:-1]:
+            return result
+        extents = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
+        window = "x".join(map(str, extents))
+        return check_pixels(self.name, shape, result, f"its kernel covers {window}; {TOO_SMALL}")
+
+    def _with_pixels(self, operation: Callable[..., Array]) -> Callable[..., Array]:
+        def call(x: Array, *operands: Any, **options: Any) -> Array:
+            y = operation(x, *operands, **options)
+            self._some(y.shape, x.shape)
+            return y
+
+        checked: Any = functools.update_wrapper(call, operation)
+        checked.__kwdefaults__ = operation.__kwdefaults__  # where `bind` finds the order of the arguments
+        result: Callable[..., Array] = checked
+        return result
 
 
 class _Filters(_Convolution):
@@ -301,12 +348,14 @@ class _Filters(_Convolution):
         *,
         dilation_rate: Sizes = 1,
         groups: int = 1,
+        padding_mode: str = "zeros",
         **common: Unpack[Common],
     ) -> None:
         self.filters = as_size(filters, "filters")
         groups = as_size(groups, "groups")
         _per_group(self.filters, groups, "filters")
-        super().__init__(kernel_size, strides, padding, dilation_rate, {"groups": groups}, common)
+        options = {"groups": groups}
+        super().__init__(kernel_size, strides, padding, dilation_rate, options, common, padding_mode)
 
     @classmethod
     def _arguments(cls, kernel: tuple[int, ...], groups: int) -> dict[str, Any]:
@@ -390,6 +439,7 @@ class Conv2D(_Filters):
     """Convolve images (N, H, W, Cin) -> (N, Ho, Wo, filters), as `convlite.conv2d` and Keras's Conv2D do.
 
     Weights: kernel (kh, kw, Cin // groups, filters), bias (filters,). Keywords as in KernelLayer.
+    padding_mode "reflect", "replicate", "circular" or "symmetric" pads as `convlite.pad2d`, "zeros" as usual.
 
     >>> layer = Conv2D(8, 3, padding="same", activation="relu")
     >>> layer.compute_output_shape((None, 28, 28, 1))
@@ -460,10 +510,11 @@ class DepthwiseConv2D(_Convolution):
         depth_multiplier: int = 1,
         *,
         dilation_rate: Sizes = 1,
+        padding_mode: str = "zeros",
         **common: Unpack[Common],
     ) -> None:
         self.depth_multiplier = as_size(depth_multiplier, "depth_multiplier")
-        super().__init__(kernel_size, strides, padding, dilation_rate, {}, common)
+        super().__init__(kernel_size, strides, padding, dilation_rate, {}, common, padding_mode)
 
     @classmethod
     def _arguments(cls, kernel: tuple[int, ...], groups: int) -> dict[str, Any]:
@@ -478,6 +529,31 @@ class DepthwiseConv2D(_Convolution):
 
     def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
         return None, first[2]
+
+
+def _framed(
+    run: Callable[[npt.ArrayLike], Array], framing: tuple[Any, ...], mode: str, x: npt.ArrayLike
+) -> Array:
+    """Pad x by another mode than zeros, then convolve."""
+    array = as_operand(x, "x", ndim=2 + len(framing[1]))
+    return run(images.pad_axes(array, _frame(framing, array.shape[1:-1]), mode))
+
+
+def _frame(framing: tuple[Any, ...], sizes: Sequence[int]) -> Sequence[tuple[int, int]]:
+    """What a layer's padding adds before and after each axis of an image of these sizes.
+
+    >>> _frame(("same", (3, 3), (2, 2), (1, 1)), (8, 7)), _frame(((2, 0), (3,), (1,), (1,)), (7,))
+    (((0, 1), (1, 1)), ((2, 0),))
+    """
+    padding, kernel_size, strides, dilations = framing
+    if not isinstance(padding, str):
+        return padding if len(kernel_size) == 2 else (padding,)
+    if padding == "valid":
+        return ((0, 0),) * len(kernel_size)
+    ones = (1,) * (2 - len(kernel_size))
+    steps = {"strides": (*ones, *strides), "dilations": (*ones, *dilations)}
+    frame = ops.same_padding((*ones, *sizes), (*ones, *kernel_size), **steps)[len(ones) :]
+    return frame if padding == "same" else tuple((after, before) for before, after in frame)
 
 
 def _per_group(channels: int, groups: int, what: str) -> int:

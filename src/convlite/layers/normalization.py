@@ -23,7 +23,7 @@ class _Own(WeightedLayer):
 
     def _own(self, x: Any) -> Array:
         array = as_operand(x, "x")
-        if self.weight_names() and array.dtype != self.dtype:
+        if self._initializers and array.dtype != self.dtype:
             raise TypeError(
                 f"x is {array.dtype} but the weights of {self.name} are {self.dtype}: write "
                 f"x.astype(np.{self.dtype}), or make the layer with dtype={array.dtype.name!r}"
@@ -66,7 +66,7 @@ class _Normalized(_Own):
         return (self._channels(shape),)
 
     def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
-        return dict.fromkeys(self.weight_names(), self._sizes(shape))
+        return dict.fromkeys(self._own_names(), self._sizes(shape))
 
     def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
         return None, first[-1]
@@ -310,7 +310,7 @@ class Normalization(_Own):
 
     def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         sizes = () if self.axis is None else (self._channels(shape),)
-        return dict.fromkeys(self.weight_names(), sizes)
+        return dict.fromkeys(self._own_names(), sizes)
 
     def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
         return (None,) if self.axis is None else (None, first[0])

@@ -218,7 +218,7 @@ class BatchNormalization(WeightedLayer):
         return shape
 
     def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
-        return dict.fromkeys(self.weight_names(), (self._channels(shape),))
+        return dict.fromkeys(self._own_names(), (self._channels(shape),))
 
     def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
         return None, first[0]

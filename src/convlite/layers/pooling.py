@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .. import pooling
 from ..arguments import as_flag, as_operand, as_padding, as_padding_1d, as_pair, as_single
-from .base import Array, Layer, Shape, keep_unknown
+from .base import TOO_SMALL, Array, Layer, Shape, check_pixels, keep_unknown
 
 __all__ = [
     "MaxPooling2D", "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D",
@@ -49,14 +51,23 @@ class _Pooling(Layer):
 
     def call(self, x: Any) -> Array:
         result: Array = getattr(pooling, self.operation)(x, self.pool_size, **self._options())
-        return result
+        return result if result.size else self._some(result, np.shape(x))
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         def rule(known: tuple[int, ...]) -> tuple[int, ...]:
             return pooling.pooled_sizes(known, self.pool_size, **self._options())
 
-        batch, *sizes, channels = self.as_input_shape(input_shape)
-        return batch, *keep_unknown(tuple(sizes), rule), channels
+        shape = batch, *sizes, channels = self.as_input_shape(input_shape)
+        return self._checked(shape, (batch, *keep_unknown(tuple(sizes), rule), channels))
+
+    def _some(self, result: Array, shape: Shape) -> Array:
+        self._checked(shape, result.shape)
+        return result
+
+    def _checked(self, shape: Shape, result: Shape) -> Shape:
+        """`result`, where it has pixels."""
+        window = "x".join(map(str, np.atleast_1d(self.pool_size)))
+        return check_pixels(self.name, shape, result, f"its window covers {window}; {TOO_SMALL}")
 
 
 class _AveragePooling(_Pooling):
@@ -78,7 +89,7 @@ class _AveragePooling(_Pooling):
         result: Array = getattr(pooling, self.operation)(
             x, self.pool_size, count_include_pad=self.count_include_pad, **self._options()
         )
-        return result
+        return result if result.size else self._some(result, np.shape(x))
 
 
 class _OneAxis(_Pooling):
@@ -154,7 +165,8 @@ class _GlobalPooling(Layer):
         return result
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
-        batch, *sizes, channels = self.as_input_shape(input_shape)
+        shape = batch, *sizes, channels = self.as_input_shape(input_shape)
+        check_pixels(self.name, shape, shape, "")
         return (batch, *(1 for _ in sizes), channels) if self.keepdims else (batch, channels)
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 __all__ = ["Progress", "reporting"]
 
-Progress = bool | Callable[[int, int], object]
+Progress = bool | Callable[[int, Any], object]  # the number in all is None where it is not known
 
 
 @contextlib.contextmanager
-def reporting(progress: Progress, total: int, title: str) -> Iterator[Callable[[int], object]]:
+def reporting(progress: Progress, total: int | None, title: str) -> Iterator[Callable[[int], object]]:
     """A function to tell how many of `total` are done: it calls `progress`, draws a bar, or does nothing.
+
+    total is None where it is not known: a bar then only counts.
 
     >>> with reporting(lambda done, total: print(f"{done}/{total}"), 2, "model") as report:
     ...     report(1)
@@ -27,7 +29,8 @@ def reporting(progress: Progress, total: int, title: str) -> Iterator[Callable[[
             yield lambda done: bar.update(done - bar.n)
     else:
         try:
-            yield lambda done: print(f"\r{title}: {done}/{total}", end="", file=sys.stderr, flush=True)
+            of = "" if total is None else f"/{total}"
+            yield lambda done: print(f"\r{title}: {done}{of}", end="", file=sys.stderr, flush=True)
         finally:
             print(file=sys.stderr)
 

@@ -31,6 +31,7 @@ class _Separable(Chain):
         *,
         dilation_rate: int | Sequence[int] = 1,
         depth_multiplier: int = 1,
+        padding_mode: str = "zeros",
         activation: Spec = None,
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
@@ -43,7 +44,7 @@ class _Separable(Chain):
         first, second = self._kinds
         self.depthwise: KernelLayer = first(
             kernel_size, strides, padding, depth_multiplier, dilation_rate=dilation_rate, use_bias=False,
-            kernel_initializer=depthwise_initializer, dtype=dtype,
+            padding_mode=padding_mode, kernel_initializer=depthwise_initializer, dtype=dtype,
         )  # fmt: skip
         self.pointwise: KernelLayer = second(
             filters, 1, activation=activation, use_bias=use_bias, kernel_initializer=pointwise_initializer,
@@ -73,8 +74,8 @@ class _Separable(Chain):
     def steps(self) -> list[tuple[str, Layer]]:
         return [("depthwise", self.depthwise), ("pointwise", self.pointwise)]
 
-    def _label(self, step: str, weight: str) -> str:
-        return weight if weight == "bias" else f"{step}_{weight}"
+    def _label(self, part: str, weight: str) -> str:
+        return weight if weight == "bias" else f"{part}_{weight}"
 
 
 class SeparableConv2D(_Separable):

@@ -36,10 +36,11 @@ class DepthwiseConv1D(_OneRow):
         depth_multiplier: int = 1,
         *,
         dilation_rate: Sizes = 1,
+        padding_mode: str = "zeros",
         **common: Unpack[Common],
     ) -> None:
         self.depth_multiplier = as_size(depth_multiplier, "depth_multiplier")
-        super().__init__(kernel_size, strides, padding, dilation_rate, {}, common)
+        super().__init__(kernel_size, strides, padding, dilation_rate, {}, common, padding_mode)
 
     @classmethod
     def _arguments(cls, kernel: tuple[int, ...], groups: int) -> dict[str, Any]:
@@ -62,7 +63,8 @@ class DepthwiseConv1D(_OneRow):
         weights["kernel"] = packed.kernel.reshape(kernel.shape)  # one copy, not two
         given = self.activation
         after = None if given is None or isinstance(given, activations.Activation) else given
-        options = {**self._in_2d(), "activation": given if after is None else None}
+        own = {} if self.padding_mode == "zeros" else {"padding": "valid"}  # x is padded before the call
+        options = {**self._in_2d(), **own, "activation": given if after is None else None}
         inner = bind(ops.depthwise_conv2d, packed, weights.get("bias"), options)
 
         def call(x: npt.ArrayLike) -> Array:
@@ -73,7 +75,7 @@ class DepthwiseConv1D(_OneRow):
             y = inner(row[:, None])[:, 0]
             return y if after is None else activations.checked(after, y, y.shape)
 
-        return call
+        return self._in_frame(call)
 
 
 class UpSampling1D(Layer):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from os import PathLike
-from typing import Unpack
+from typing import Any, Unpack, cast
 
+import numpy as np
 import numpy.typing as npt
 
 from ..arguments import as_operand, as_size, new_output
 from .base import Array, Layer
 from .chain import Chain
-from .files import read_weights, write_weights
+from .files import LoadReport, Rename, load_into, write_weights
 from .keywords import Predicting, progress_of
+from .parts import unchanged, visit
 from .progress import Progress, reporting
 from .shaping import InputLayer
 from .summary import table
@@ -39,8 +41,10 @@ class Sequential(Chain):
     def __init__(self, layers: Iterable[Layer] = (), *, name: str | None = None) -> None:
         super().__init__(name=name)
         self._steps: tuple[tuple[str, Layer], ...] = ()
-        for layer in layers:
-            self.add(layer)
+        listed = list(layers)
+        with unchanged(*(layer for layer in listed if isinstance(layer, Layer))):
+            for layer in listed:
+                self.add(layer)
 
     def add(self, layer: Layer) -> None:
         """Append a layer; it is built at once where the model is. ValueError for a name that is taken."""
@@ -50,13 +54,16 @@ class Sequential(Chain):
             raise ValueError(
                 f"the layer {layer.name!r} is in {self.name} already: give copy.copy(layer) for another"
             )
+        if any(inner is self for inner, _ in visit(layer)):
+            raise ValueError(f"{self.name} must not hold itself, and {layer.name!r} has it inside")
         step = (self._free_name(layer), layer)
         first = not self._steps and isinstance(layer, InputLayer | Sequential)
         shape = layer.input_shape if first else self.output_shape
         if not self._steps and shape is None:
             shape = layer.stated_shape
         if shape is not None:
-            layer.build(shape)
+            with unchanged(layer):
+                layer.build(shape)
         self._steps = (*self._steps, step)
         if self.input_shape is None:
             self.input_shape = shape
@@ -98,34 +105,38 @@ class Sequential(Chain):
             f"{self.name} has no layer {name!r}; its layers are {[known for known, _ in self._steps]}"
         )
 
-    def _label(self, step: str, weight: str) -> str:
-        return f"{step}/{weight}"
-
     def _display(self, weight: str) -> str:
         return weight
 
     def predict(
         self,
-        x: npt.ArrayLike,
+        x: npt.ArrayLike | Iterable[npt.ArrayLike],
         batch_size: int | None = 32,
         progress: Progress = False,
         **keras: Unpack[Predicting],
     ) -> Array:
         """`self(x)`, computed `batch_size` samples at a time, which bounds the memory for what lies between.
 
-        progress: True shows a bar on stderr, tqdm's where it is installed, else a line of text; a function is
-        called with (samples done, samples in all) after every batch. The bits are those of a single call.
-        Keras's verbose=1 is progress=True; batch_size=None is 32, as there.
+        x: an array, or an iterable of batches, such as a generator, of any sizes; the results are joined.
+        progress: True shows a bar on stderr, tqdm's where it is installed, else a line of text; a function
+        is called with (samples done, samples in all) after every batch, the latter None for an iterable.
+        Keras's verbose=1 is progress=True; batch_size=None is 32, as there. The bits are those of a single
+        call. TypeError for what is neither; ValueError for an iterable without a
+        batch.
 
         >>> import numpy as np
         >>> model = Sequential([InputLayer((2,))])
         >>> y = model.predict(np.ones((3, 2)), batch_size=2, progress=print)
         2 3
         3 3
+        >>> model.predict(np.ones((n, 2)) for n in (1, 4)).shape
+        (5, 2)
         """
         progress = progress_of(keras, progress)
-        x = as_operand(x, "x")
         size = 32 if batch_size is None else as_size(batch_size, "batch_size")
+        if _gives_batches(x):
+            return self._predict_batches(cast(Iterable[Any], x), size, progress)
+        x = as_operand(cast(npt.ArrayLike, x), "x")
         if x.ndim == 0:
             raise ValueError("x must have a batch axis; got a scalar")
         total = x.shape[0]
@@ -141,6 +152,30 @@ class Sequential(Chain):
                 report(min(start + size, total))
         return result
 
+    def _predict_batches(self, batches: Iterable[Any], size: int, progress: Progress) -> Array:
+        results: list[Array] = []
+        done = 0
+        with reporting(progress, None, self.name) as report:
+            for number, batch in enumerate(batches):
+                if isinstance(batch, (tuple, Mapping)) or batch is None:
+                    raise TypeError(
+                        f"x must give arrays; its batch {number} is a {type(batch).__name__}: give what the "
+                        "model takes alone, such as (x for x, _ in batches)"
+                    )
+                y = self.predict(as_operand(batch, f"batch {number} of x"), size)
+                if results and (y.shape[1:], y.dtype) != (results[0].shape[1:], results[0].dtype):
+                    raise ValueError(
+                        f"batch {number} of x gives {y.dtype} of shape {y.shape}, the first "
+                        f"{results[0].dtype} of shape {results[0].shape}: they cannot be joined"
+                    )
+                results.append(y)
+                done += len(y)
+                report(done)
+        if not results:
+            raise ValueError("x must give at least one batch; it gave none: was this generator used before?")
+        result = new_output((done, *results[0].shape[1:]), results[0].dtype)
+        return np.concatenate(results, out=result)
+
     def __str__(self) -> str:
         return "\n".join(table(self))
 
@@ -152,20 +187,50 @@ class Sequential(Chain):
         for line in table(self):
             (print if print_fn is None else print_fn)(line)
 
-    def save_weights(self, path: str | PathLike[str]) -> None:
+    def save_weights(self, path: str | PathLike[str], *, float16: bool = False) -> None:
         """Write the weights to a .safetensors or .npz file, under names such as "conv2d/kernel".
 
-        A file that is there is replaced at once or not at all. ValueError for another ending, or before the
-        model is built; ImportError where .safetensors needs a package that is missing.
+        float16: store half precision, rounded to 11 bits, in half the space; `load_weights` widens it again.
+        A file that is there is replaced at once or not at all. ValueError for another ending, for numbers
+        above 65504 with float16, or before the model is built; ImportError where .safetensors needs a package
+        that is missing.
         """
-        write_weights(path, self.named_weights())
+        write_weights(path, self.named_weights(), float16=float16)
 
-    def load_weights(self, path: str | PathLike[str]) -> None:
-        """Take the weights from a file of `save_weights`, or one with the same names: all of them or none.
+    def load_weights(
+        self, path: str | PathLike[str], *, strict: bool = True, rename: Rename = None
+    ) -> LoadReport:
+        """Take the weights from a file of `save_weights`, or one with the same names; returns what was done.
 
-        ValueError for a malformed file, other names or another shape; TypeError for another dtype.
+        strict: by default all of them or none; False takes every weight whose name and shape fit into a built
+        model, leaves the others as they are, and reports them. rename: what names of the file mean here: a
+        mapping, of whole names or of what precedes a slash ("old": "new" renames "old/kernel" too), or a
+        function of a name; None leaves a weight out. float16 and bfloat16 are widened, which is exact.
+        ValueError for a malformed file, other names or another shape (where not strict: where nothing fits);
+        TypeError for another dtype. Nothing is replaced then.
+
+        >>> import os, tempfile
+        >>> from convlite.layers import Dense
+        >>> path = os.path.join(tempfile.mkdtemp(), "weights.npz")
+        >>> model = Sequential([InputLayer((2,)), Dense(3, name="trunk"), Dense(5, name="head")])
+        >>> model.save_weights(path)
+        >>> other = Sequential([InputLayer((2,)), Dense(3, name="body"), Dense(4, name="head")])
+        >>> report = other.load_weights(path, strict=False, rename={"trunk": "body"})
+        >>> report.loaded, report.mismatched["head/bias"]
+        (('body/kernel', 'body/bias'), ((4,), (5,)))
         """
-        self.assign(read_weights(path))
+        return load_into(self, path, strict=strict, rename=rename)
+
+
+def _gives_batches(x: object) -> bool:
+    """Whether x is an iterable of arrays and not an array. TypeError for a mapping or a set."""
+    if isinstance(x, (Mapping, Set)):
+        hint = ": give the array itself, x[...]" if isinstance(x, Mapping) else ""
+        raise TypeError(f"x must be an array or an iterable of batches; got a {type(x).__name__}{hint}")
+    arrays = "__array__", "__array_interface__", "__dlpack__", "detach"
+    if isinstance(x, (Sequence, memoryview)) or any(hasattr(x, name) for name in arrays):
+        return False
+    return isinstance(x, Iterable) and not isinstance(x, type)
 
 
 def _described(value: object) -> str:

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
 from .. import images, initializers, pointwise
-from ..arguments import Pads, as_int, as_operand, as_padding, as_pair, as_real, is_one_of, shown
-from .base import Array, Layer, Shape, product
+from ..arguments import (
+    Pads,
+    as_flag,
+    as_int,
+    as_operand,
+    as_padding,
+    as_pair,
+    as_real,
+    as_size,
+    is_one_of,
+    shown,
+)
+from .base import Array, Layer, Shape, check_pixels, product
 
-__all__ = ["InputLayer", "Flatten", "Reshape", "UpSampling2D", "ZeroPadding2D", "Cropping2D", "Dropout"]
+__all__ = [
+    "InputLayer", "Flatten", "Reshape", "UpSampling2D", "Resizing", "ZeroPadding2D", "Cropping2D", "Dropout",
+]  # fmt: skip
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
 
 
 class InputLayer(Layer):
@@ -59,10 +74,14 @@ class Flatten(Layer):
         self.order: Literal["HWC", "CHW"] = order
 
     def call(self, x: Any) -> Array:
-        return pointwise.flatten(x, self.order)
+        row = pointwise.flatten(x, self.order)
+        if not row.size:
+            self.compute_output_shape(np.shape(x))
+        return row
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
-        batch, *rest = self.as_input_shape(input_shape)
+        shape = batch, *rest = self.as_input_shape(input_shape)
+        check_pixels(self.name, shape, shape, "")
         return batch, product(rest)
 
 
@@ -108,6 +127,9 @@ class _Images(Layer):
 class UpSampling2D(_Images):
     """Images enlarged by whole factors: (N, H, W, C) -> (N, H*fh, W*fw, C), pixels repeated or blended.
 
+    interpolation is "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5", as `convlite.resize2d` and
+    TensorFlow define them.
+
     >>> UpSampling2D((1, 2)).compute_output_shape((None, 7, 7, 8))
     (None, 7, 14, 8)
     """
@@ -116,14 +138,12 @@ class UpSampling2D(_Images):
         self,
         size: int | Sequence[int] = 2,
         *,
-        interpolation: Literal["nearest", "bilinear"] = "nearest",
+        interpolation: Interpolation = "nearest",
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
-        if not is_one_of(interpolation, ("nearest", "bilinear")):
-            raise ValueError(f"interpolation must be 'nearest' or 'bilinear'; got {shown(interpolation)}")
+        self.interpolation: Interpolation = _as_interpolation(interpolation)
         self.size = as_pair(size, "size")
-        self.interpolation: Literal["nearest", "bilinear"] = interpolation
 
     def call(self, x: Any) -> Array:
         return images.upsample2d(x, self.size, method=self.interpolation)
@@ -131,6 +151,65 @@ class UpSampling2D(_Images):
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         batch, height, width, channels = self.as_input_shape(input_shape)
         return batch, product((height, self.size[0])), product((width, self.size[1])), channels
+
+
+class Resizing(_Images):
+    """Images in another size: (N, H, W, C) -> (N, height, width, C), as Keras's Resizing and `resize2d` do.
+
+    interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5". antialias smooths what shrinks
+    ("nearest" ignores it, as in Keras). crop_to_aspect_ratio first cuts the largest centred window of the
+    output's shape; pad_to_aspect_ratio first puts rows or columns of fill_value around. Both round as Keras.
+
+    >>> Resizing(4, 6, antialias=True).compute_output_shape((None, 7, 7, 8))
+    (None, 4, 6, 8)
+    >>> Resizing(1, 2, crop_to_aspect_ratio=True)(np.arange(4.0).reshape(1, 4, 1, 1)).ravel().tolist()
+    [1.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        interpolation: Interpolation = "bilinear",
+        crop_to_aspect_ratio: bool = False,
+        pad_to_aspect_ratio: bool = False,
+        fill_mode: Literal["constant"] = "constant",
+        fill_value: float = 0.0,
+        antialias: bool = False,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.height, self.width = as_size(height, "height"), as_size(width, "width")
+        self.interpolation: Interpolation = _as_interpolation(interpolation)
+        self.crop_to_aspect_ratio = as_flag(crop_to_aspect_ratio, "crop_to_aspect_ratio")
+        self.pad_to_aspect_ratio = as_flag(pad_to_aspect_ratio, "pad_to_aspect_ratio")
+        if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
+            raise ValueError("crop_to_aspect_ratio and pad_to_aspect_ratio exclude each other; got both")
+        if not is_one_of(fill_mode, ("constant",)):
+            raise ValueError(f"fill_mode must be 'constant', as in Keras; got {shown(fill_mode)}")
+        self.fill_value = as_real(fill_value, "fill_value")
+        self.antialias = as_flag(antialias, "antialias")
+
+    def call(self, x: Any) -> Array:
+        image = as_operand(x, "x", ndim=4)
+        _, h, w, _ = image.shape
+        # Keras's arithmetic: the sizes that the image would have in the output's proportions, cut to whole.
+        high, wide = int(float(w * self.height) / self.width), int(float(h * self.width) / self.height)
+        if self.crop_to_aspect_ratio:
+            high, wide = max(min(h, high), min(h, 1)), max(min(w, wide), min(w, 1))
+            top, left = (h - high) // 2, (w - wide) // 2
+            image = image[:, top : top + high, left : left + wide]
+        elif self.pad_to_aspect_ratio:
+            frame = ((max(high - h, 0) // 2,) * 2, (max(wide - w, 0) // 2,) * 2)
+            image = images.pad2d(image, frame, value=self.fill_value)
+        smooth = self.antialias and self.interpolation != "nearest"
+        size = (self.height, self.width)
+        return images.resize2d(image, size, method=self.interpolation, antialias=smooth)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        shape = batch, _, _, channels = self.as_input_shape(input_shape)
+        return check_pixels(self.name, shape, (batch, self.height, self.width, channels), "")
 
 
 class ZeroPadding2D(_Images):
@@ -145,12 +224,15 @@ class ZeroPadding2D(_Images):
         self.padding = _as_pads(padding, "padding")
 
     def call(self, x: Any) -> Array:
+        if 0 in np.shape(x):
+            self.compute_output_shape(np.shape(x))
         return images.pad2d(x, self.padding)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
-        batch, height, width, channels = self.as_input_shape(input_shape)
+        shape = batch, height, width, channels = self.as_input_shape(input_shape)
         vertical, horizontal = self.padding
-        return batch, _grown(height, sum(vertical)), _grown(width, sum(horizontal)), channels
+        grown = _grown(height, sum(vertical)), _grown(width, sum(horizontal))
+        return check_pixels(self.name, shape, (batch, *grown, channels), "")
 
 
 class Cropping2D(_Images):
@@ -199,6 +281,13 @@ class Dropout(Layer):
         return as_operand(x, "x")
 
 
+def _as_interpolation(value: Any) -> Interpolation:
+    if not is_one_of(value, get_args(Interpolation)):
+        names = ", ".join(map(repr, get_args(Interpolation)))
+        raise ValueError(f"interpolation must be one of {names}; got {shown(value)}")
+    return cast(Interpolation, value)
+
+
 def _as_pads(value: Any, name: str) -> Pads:
     pads = as_padding(value, name)
     if isinstance(pads, str):
@@ -209,6 +298,6 @@ def _as_pads(value: Any, name: str) -> Pads:
 
 
 def _grown(size: int | None, amount: int) -> int | None:
-    if size is not None and size + amount < 0:
+    if size is not None and amount <= 0 and size + amount < bool(amount):
         raise ValueError(f"cropping takes {-amount} from a size of {size}: nothing would be left")
     return None if size is None else size + amount

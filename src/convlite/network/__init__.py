@@ -1,0 +1,1 @@
+"""Whole networks: graphs, what their nodes mean, and how they run."""

@@ -1,0 +1,288 @@
+"""`convlite run`: a network on pictures, arrays or a folder of them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import pathlib
+import sys
+import time
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from ...layers.progress import reporting
+from ..graph import Array, described_shape
+from ..load import load
+from ..network import Network
+from ..summary import aligned
+from .common import add_layout, add_model, ending_well, one_line, positive
+from .pictures import ARRAYS, Preparation, inputs_of, random_inputs, save_picture
+
+__all__ = ["main"]
+
+_EPILOG = """\
+A picture becomes (pixel * scale - mean) / std, resized to what the network wants; in a network with free
+sizes it keeps its own. Without INPUT the network runs on random numbers, to time it. One output that is a
+vector is shown as the classes with the largest values, other outputs by their shapes; nothing is written
+without --out or a FILE for --profile. Pictures need: pip install "convlite[run]"."""
+
+Outputs = dict[str, Array]
+_ENDINGS = (*ARRAYS, ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # taken from folders
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `convlite run` with these arguments; returns 0, or 1 after a line on stderr for each failure."""
+    options = _parser().parse_args(arguments)
+    return ending_well("run", lambda: _run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="convlite run",
+        description="Run a network on pictures, .npy and .npz files, or folders of them.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_model(parser)
+    add = parser.add_argument
+    add("inputs", nargs="*", type=pathlib.Path, metavar="INPUT", help="a picture, .npy, .npz or a folder")
+    add("--size", type=_size, metavar="HxW", help="height and width, where the network leaves them free")
+    add("--mean", type=_numbers, metavar="A,B,C", help="subtracted from each channel (default: nothing)")
+    add("--std", type=_numbers, metavar="A,B,C", help="what each channel is divided by (default: nothing)")
+    add("--scale", type=_scale, metavar="S", help="of pixels; default: 1/255 for floats, 1 for whole numbers")
+    add_layout(parser)
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--top", type=positive, metavar="N", help="classes to show (default: 5)")
+    shown.add_argument(
+        "--out",
+        type=pathlib.Path,
+        metavar="FILE",
+        help=".npz: all outputs; .png: the output as a picture (of several inputs: FILE-NAME.png)",
+    )
+    add("--labels", type=pathlib.Path, metavar="FILE", help="the names of the classes, one a line")
+    add(
+        "--profile",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="print the time of each node and kind for the first input; FILE.json: a trace for "
+        "chrome://tracing; FILE.png, .svg: a chart (needs matplotlib)",
+    )
+    add("--workers", type=positive, default=2, metavar="N", help="inputs read at the same time (default: 2)")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    how = Preparation(options.size, options.scale, options.mean, options.std)
+    out = options.out
+    if out is not None and out.suffix.lower() not in (".npz", ".png"):
+        raise ValueError(f"--out must end in .npz or .png; got {str(out)!r}")
+    profile = options.profile
+    if profile and pathlib.Path(profile).suffix.lower() not in (".json", ".png", ".svg", ".pdf"):
+        raise ValueError(f"--profile takes a file that ends in .json, .png, .svg or .pdf; got {profile!r}")
+    labels = None if options.labels is None else options.labels.read_text(encoding="utf-8").splitlines()
+    net = load(options.model, options.layout)
+    if not options.inputs:
+        return _timed(net, how, options)
+    paths, several = _listed(options.inputs)
+    show = _Show(options.top, labels, several)
+    failures = 0
+    bar = several and sys.stderr.isatty()
+    scale = how.scale_for(net.inputs[0].dtype) if net.inputs else 1.0
+    with _writer(out, several, scale) as write, reporting(bar, len(paths), net.name) as report:
+        for number, (path, outcome) in enumerate(_outcomes(paths, net, how, options.workers)):
+            try:
+                arrays = outcome.result()
+                if profile is not None:
+                    _profiled(net, arrays, profile)
+                    profile = None
+                outputs = _called(net, arrays)
+                if write is not None:
+                    write(path, outputs)
+                else:
+                    show(path, outputs)
+            except (ValueError, TypeError, OSError, MemoryError, zipfile.BadZipFile) as error:
+                failures += 1
+                print(f"convlite run: {path}: {one_line(error)}", file=sys.stderr)
+            report(number + 1)
+    return 1 if failures else 0
+
+
+def _listed(given: Sequence[pathlib.Path]) -> tuple[list[pathlib.Path], bool]:
+    """(the files, sorted within a folder; whether there may be several)."""
+    paths: list[pathlib.Path] = []
+    for path in given:
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in _ENDINGS)
+            if not inside:
+                raise ValueError(f"the folder {path} has no file that ends in {', '.join(_ENDINGS)}")
+            paths += inside
+        else:
+            paths.append(path)
+    return paths, len(given) > 1 or given[0].is_dir()
+
+
+def _outcomes(
+    paths: Sequence[pathlib.Path], net: Network, how: Preparation, workers: int
+) -> Iterator[tuple[pathlib.Path, Future[dict[str, Array]]]]:
+    """Each file with its inputs, read ahead by a few files."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[tuple[pathlib.Path, Future[dict[str, Array]]]] = deque()
+        try:
+            for path in paths:
+                waiting.append((path, pool.submit(inputs_of, path, net, how)))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft()
+            while waiting:
+                yield waiting.popleft()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def _called(net: Network, arrays: dict[str, Array]) -> Outputs:
+    outputs = net(*(arrays[value.name] for value in net.inputs))
+    if len(net.outputs) == 1:
+        outputs = (outputs,)
+    return {value.name: output for value, output in zip(net.outputs, outputs, strict=True)}
+
+
+@contextlib.contextmanager
+def _writer(
+    out: pathlib.Path | None, several: bool, scale: float
+) -> Iterator[Callable[[pathlib.Path, Outputs], None] | None]:
+    """What writes the outputs of one input; None without --out."""
+    if out is None:
+        yield None
+        return
+    if out.suffix.lower() == ".png":
+        yield lambda path, outputs: save_picture(
+            out.with_name(f"{out.stem}-{path.stem}{out.suffix}") if several else out, outputs, scale
+        )
+        return
+    part = out.with_name(f".{out.name}.part")
+    taken: set[str] = set()
+    try:
+        with zipfile.ZipFile(part, "w", allowZip64=True) as archive:
+
+            def add(path: pathlib.Path, outputs: Outputs) -> None:
+                for name, array in outputs.items():
+                    member = f"{path.name}/{name}" if several else name
+                    if member in taken:
+                        member = f"{path}/{name}"
+                    taken.add(member)
+                    with archive.open(f"{member}.npy", "w", force_zip64=True) as file:
+                        np.lib.format.write_array(file, array, allow_pickle=False)
+
+            yield add
+        if taken:
+            part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class _Show:
+    """Prints the outputs of one input after another."""
+
+    def __init__(self, top: int | None, labels: list[str] | None, several: bool) -> None:
+        self.top, self.labels, self.several = top, labels, several
+
+    def __call__(self, path: pathlib.Path, outputs: Outputs) -> None:
+        if self.several:
+            print(path)
+        first = next(iter(outputs.values()))
+        vector = first.size > 1 and max(first.shape, default=0) == first.size and first.dtype.kind in "iuf"
+        if len(outputs) == 1 and vector:
+            print("\n".join(self._classes(first.ravel())))
+        elif self.top is not None:
+            raise ValueError("--top needs one output that is a vector; write the outputs with --out FILE.npz")
+        else:
+            print("\n".join(_told(outputs)))
+
+    def _classes(self, values: Array) -> list[str]:
+        best = np.argsort(-values.astype(np.float64), kind="stable")[: self.top or 5]
+        cells = [("Class", "Value", "Label")] if self.labels is not None else [("Class", "Value")]
+        for place in best.tolist():
+            row = (str(place), f"{values[place]:.6g}")
+            if self.labels is not None:
+                row = (*row, self.labels[place] if place < len(self.labels) else "?")  # type: ignore[assignment]
+            cells.append(row)  # type: ignore[arg-type]
+        return aligned(cells, "><<"[: len(cells[0])])
+
+
+def _told(outputs: Outputs) -> list[str]:
+    cells = [("Output", "Type", "Shape", "Smallest", "Mean", "Largest")]
+    for name, array in outputs.items():
+        if array.size and array.dtype.kind in "iufb":
+            numbers = [f"{float(number):.6g}" for number in (array.min(), array.mean(), array.max())]
+        else:
+            numbers = [""] * 3
+        cells.append((name, str(array.dtype), described_shape(array.shape), *numbers))  # type: ignore[arg-type]
+    return aligned(cells, "<<<>>>")
+
+
+def _timed(net: Network, how: Preparation, options: argparse.Namespace) -> int:
+    """Run on random numbers: the first call, then the median of what two seconds hold."""
+    arrays = random_inputs(net, how.size)
+    begin = time.perf_counter()
+    outputs = _called(net, arrays)
+    first = time.perf_counter() - begin
+    times: list[float] = []
+    while len(times) < 3 or (sum(times) < 2 and len(times) < 100):
+        begin = time.perf_counter()
+        _called(net, arrays)
+        times.append(time.perf_counter() - begin)
+    for name, array in arrays.items():
+        print(f"random input {name}: {array.dtype}{described_shape(array.shape)}")
+    print("\n".join(_told(outputs)))
+    middle = sorted(times)[len(times) // 2]
+    print(f"first call {1e3 * first:.2f} ms, then {1e3 * middle:.2f} ms (median of {len(times)})")
+    if options.out is not None:
+        scale = how.scale_for(net.inputs[0].dtype) if net.inputs else 1.0
+        with _writer(options.out, False, scale) as write:
+            assert write is not None
+            write(pathlib.Path("random"), outputs)
+    if options.profile is not None:
+        _profiled(net, arrays, options.profile)
+    return 0
+
+
+def _profiled(net: Network, arrays: dict[str, Array], file: str) -> None:
+    found = net.profile(*(arrays[value.name] for value in net.inputs))
+    print(found)
+    if not file:
+        return
+    if pathlib.Path(file).suffix.lower() == ".json":
+        found.trace(file)
+    else:
+        found.chart(file)
+    print(f"wrote {file}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH, such as 224x224, received {text!r}")
+    return int(parts[0]), int(parts[1])
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not np.isfinite(numbers).all():
+        raise argparse.ArgumentTypeError(f"must be numbers with commas between, received {text!r}")
+    return numbers
+
+
+def _scale(text: str) -> float:
+    numbers: Any = _numbers(text)
+    if len(numbers) != 1 or numbers[0] == 0:
+        raise argparse.ArgumentTypeError(f"must be one number that is not 0, received {text!r}")
+    return float(numbers[0])

@@ -1,0 +1,99 @@
+"""A graph that can be called with arrays: programs by the shapes of the inputs, made when they are needed."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from .. import _dispatch, _precision
+from .assemble import assemble
+from .facts import Fact
+from .graph import Array, Graph
+from .infer import facts_of
+from .kinds import named
+from .lower import lower_node
+from .passes import optimised
+from .program import Lowering, Program
+
+__all__ = ["Executor"]
+
+_MOST_PROGRAMS = 8
+FAULTS = (TypeError, KeyError, IndexError, AttributeError, AssertionError, ArithmeticError)
+
+
+class Executor:
+    """Runs a graph whose nodes are fused already.
+
+    Programs are kept for the last eight sets of shapes. Making one happens under a lock, running one does
+    not. Weights are packed once for all of them.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
+        self._packed: dict[Any, Any] = {}
+        self._lock = threading.RLock()
+
+    def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
+        """The outputs for C-contiguous inputs of the declared dtypes."""
+        return self.program(tuple(array.shape for array in arrays)).run(arrays)
+
+    def program(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
+        """The program for inputs of these shapes, under the instruction set and precision in force."""
+        key = (shapes, _dispatch.active_isa(), _precision.is_fast())
+        program = self._programs.get(key)
+        if program is not None:
+            return program
+        with self._lock:
+            program = self._programs.get(key)
+            if program is None:
+                program = self._made(shapes)
+                while len(self._programs) >= _MOST_PROGRAMS:
+                    self._programs.popitem(last=False)
+                self._programs[key] = program
+        return program
+
+    def last_shapes(self) -> tuple[tuple[int, ...], ...] | None:
+        """The inputs' shapes of the program that was made last; None before the first one."""
+        with self._lock:
+            return next(reversed(self._programs))[0] if self._programs else None
+
+    def prepared(self, by_name: Mapping[str, Sequence[int]]) -> tuple[Graph, dict[str, Fact]]:
+        """The graph that runs for inputs of these shapes, and what is known of its values."""
+        graph = self.graph
+        facts = facts_of(graph, by_name)
+        if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
+            try:
+                graph = optimised(graph, by_name)  # what hung on unknown sizes can be seen through now
+            except FAULTS as error:
+                raise ValueError(f"the network {graph.name!r} cannot be prepared: {error!r}") from error
+            facts = facts_of(graph, by_name)
+        return graph, facts
+
+    def _made(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
+        names = (value.name for value in self.graph.inputs)
+        graph, facts = self.prepared(dict(zip(names, shapes, strict=True)))
+        low = Lowering(facts, MappingProxyType(dict(graph.constants)), self._packed)
+        lowered = []
+        for node in graph.nodes:
+            try:
+                lowered.append((node, lower_node(node, low)))
+            except FAULTS as error:  # attributes that no importer writes, out of a file
+                raise ValueError(f"{named(node)} cannot be prepared: {error!r}") from error
+        return assemble(graph, low, lowered)
+
+    def release(self) -> None:
+        """Forget the programs and give their memory back; weights stay packed."""
+        with self._lock:
+            for program in self._programs.values():
+                program.release()
+            self._programs.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"graph": self.graph}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Executor.__init__(self, state["graph"])

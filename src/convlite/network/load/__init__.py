@@ -1,0 +1,79 @@
+"""Files and live models of other libraries, read as graphs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ...arguments import shown
+
+if TYPE_CHECKING:
+    from ..graph import Graph
+    from ..network import Network
+
+__all__ = ["READERS", "load"]
+
+# Ending -> the module and function that read such a file as a graph, imported when they are used.
+READERS = {
+    ".onnx": "convlite.network.load.onnx:read_onnx",
+    ".tflite": "convlite.network.load.tflite:read_tflite",
+    ".keras": "convlite.network.load.keras:read_keras",
+    ".h5": "convlite.network.load.keras:read_keras",
+    ".npz": "convlite.network.file:read_network",
+    ".safetensors": "convlite.network.file:read_network",
+}
+
+
+def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
+    """Read a network from a file.
+
+    Args:
+        path: A file whose name ends in .onnx (needs the package onnx: `pip install "convlite[onnx]"`),
+            .tflite (the package tflite), .keras or .h5 (your own Keras), or in .npz or .safetensors: what
+            `Network.save` wrote; .npz needs NumPy alone.
+        layout: None: inputs and outputs as the file has them. "NHWC": images channels last, where the file
+            has them channels first.
+
+    Returns:
+        A `Network`: call it with arrays.
+
+    Raises:
+        ValueError: Another ending; a file that is malformed, or asks for what is not supported: every such
+            node is named in the one message.
+        ImportError: The package that reads the file is missing.
+        TypeError: `path` is no path.
+        OSError: The file cannot be opened.
+
+    Examples:
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from convlite import Network
+        >>> from convlite.network.graph import Graph, Node, Value
+        >>> x, y = (Value(name, np.dtype("float32"), ("n", 2)) for name in "xy")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "model.npz")
+        ...     Network(Graph.of([x], [y], [Node("relu", ("x",), ("y",))])).save(path)
+        ...     net = load(path)
+        >>> net(np.array([[-1, 2]], np.float32))
+        array([[0., 2.]], dtype=float32)
+    """
+    from ..file import ENDINGS
+    from ..network import Network
+    from ..passes import channels_last_ends
+
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a string or a path; got {shown(path)}")
+    ending = pathlib.Path(path).suffix.lower()
+    if ending not in READERS:
+        raise ValueError(f"path must end in one of {', '.join(READERS)}; got {shown(os.fspath(path))}")
+    if layout not in (None, "NHWC"):
+        raise ValueError(f'layout must be None or "NHWC"; got {shown(layout)}')
+    module, function = READERS[ending].split(":")
+    read: Callable[[str | os.PathLike[str]], Graph] = getattr(importlib.import_module(module), function)
+    graph = read(path)
+    if ending not in ENDINGS:
+        return Network(graph, layout=layout)
+    return Network.of_optimised(channels_last_ends(graph) if layout == "NHWC" else graph)

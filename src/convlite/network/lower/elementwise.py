@@ -1,0 +1,185 @@
+"""Elementwise kinds: a pass of the core over memory for each, activation included; NumPy for rare ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ... import _dispatch, _kernels, _threads
+from ...activations import Fused, resolve
+from ..graph import Array, Node
+from ..passes.activations import fused_form
+from ..program import Frame, Lowered, Lowering
+from .table import activation_of, rule
+
+_PASS = _kernels.pass_codes()
+_MOST_AXES = 8  # of the core's passes
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def float_only(low: Lowering, names: tuple[str, ...]) -> bool:
+    """Whether all values are float32, or all float64."""
+    found = {low.facts[name].dtype for name in names if name}
+    return len(found) == 1 and found <= set(_FLOATS)
+
+
+def fused_of(attribute: Any, channels: int, dtype: np.dtype[Any]) -> Fused:
+    """What the core takes for a fused activation."""
+    if attribute is not None and attribute[0] == "prelu":
+        attribute = ("prelu", np.asarray(attribute[1], dtype))
+    fused, after = resolve(activation_of(attribute), channels, dtype)
+    assert after is None, attribute
+    return fused
+
+
+def threads_of(size: int, work: int = 5) -> int:
+    """Threads for so many numbers of about 0.1 ns each."""
+    return _threads.threads_for(work * size)
+
+
+@rule("add", "sub", "mul", "div", "max", "min")
+def combined(node: Node, low: Lowering) -> Lowered | None:
+    """Two operands, broadcast, and an activation."""
+    names, output = node.inputs, node.outputs[0]
+    shape = low.shape(output)
+    if len(names) != 2 or not float_only(low, (*names, output)) or len(shape) > _MOST_AXES:
+        return None
+    dtype = low.facts[output].dtype
+    assert dtype is not None
+    fused = fused_of(node.attributes.get("activation"), shape[-1] if shape else 1, dtype)
+    a, b = names
+    if node.kind in ("add", "mul", "max", "min") and low.shape(a) != shape and low.shape(b) == shape:
+        a, b = b, a
+    first, second, target = low.slot(a), low.slot(b), low.slot(output)
+    size, op, isa, combine = _size(shape), _PASS[node.kind], _dispatch.active_isa(), _kernels.elementwise
+    code, least, most, alpha = fused
+
+    def run(frame: Frame) -> None:
+        x, y, out = frame[first], frame[second], frame[target]
+        combine(isa, op, x, y, out, code, least, most, alpha, threads_of(size))
+
+    over = tuple(low.slot(name) for name in names if low.shape(name) == shape)
+    return Lowered(run, (first, second), (target,), over=over, how="pass")
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=np.int64))
+
+
+_ACTIVATIONS = (
+    *("relu", "relu6", "sigmoid", "tanh", "silu", "hard_swish", "softplus", "mish", "softsign", "exp"),
+    *("gelu", "leaky_relu", "elu", "hard_sigmoid", "prelu", "clip", "celu", "selu"),
+)
+
+
+@rule(*_ACTIVATIONS)
+def activation(node: Node, low: Lowering) -> Lowered | None:
+    """One operand through an activation of the core."""
+    x, output = node.inputs[0], node.outputs[0]
+    if not float_only(low, (x, output)) or low.shape(x) != low.shape(output):
+        return None
+    shape, dtype = low.shape(output), low.facts[output].dtype
+    assert dtype is not None
+    fused = _bounds(node, low) if node.kind == "clip" else None
+    if fused is None:
+        form = fused_form(node, lambda name: low.constants.get(name), shape)
+        if form is None:
+            return None
+        fused = fused_of(form, shape[-1] if shape else 1, dtype)
+    if len(shape) > _MOST_AXES:
+        return None
+    source, target = low.slot(x), low.slot(output)
+    isa, op, size, combine = _dispatch.active_isa(), _PASS["first"], _size(shape), _kernels.elementwise
+    code, least, most, alpha = fused
+    work = 20 if code > 5 else 5  # exponentials take about 0.5 ns
+
+    def run(frame: Frame) -> None:
+        x, out = frame[source], frame[target]
+        combine(isa, op, x, None, out, code, least, most, alpha, threads_of(size, work))
+
+    return Lowered(run, (source,), (target,), over=(source,), how="pass")
+
+
+def _bounds(node: Node, low: Lowering) -> Fused | None:
+    """clip with constant bounds."""
+    bounds = []
+    for name, missing in zip([*node.inputs[1:], "", ""][:2], (-np.inf, np.inf), strict=True):
+        held = low.constants.get(name) if name else None
+        if name and (held is None or held.size != 1):
+            return None
+        bounds.append(missing if held is None else float(held.reshape(-1)[0]))
+    if not bounds[0] <= bounds[1]:
+        return None
+    return Fused(1, bounds[0], bounds[1])
+
+
+@rule("affine")
+def affine(node: Node, low: Lowering) -> Lowered | None:
+    """x*scale + offset per channel, and an activation."""
+    x, output = node.inputs[0], node.outputs[0]
+    scale, offset = (low.constants.get(name) for name in node.inputs[1:])
+    if scale is None or offset is None or not float_only(low, node.inputs):
+        return None
+    shape = low.shape(output)
+    channels = shape[-1]
+    pixels = (_size(shape) // max(channels, 1), channels)
+    source, target = low.view(low.slot(x), pixels), low.slot(output)
+    out = low.view(target, pixels)
+    factor, moved = (np.ascontiguousarray(np.broadcast_to(v, channels)) for v in (scale, offset))
+    code, least, most, alpha = fused_of(node.attributes["activation"], channels, scale.dtype)
+    isa, size, scaled = _dispatch.active_isa(), _size(shape), _kernels.affine
+    if size == 0:
+        return None
+
+    def run(frame: Frame) -> None:
+        threads = threads_of(size)
+        scaled(isa, frame[source], None, factor, moved, frame[out], code, least, most, alpha, threads)
+
+    return Lowered(run, (source,), (target,), over=(source,), how="pass")
+
+
+_UFUNCS: dict[str, Any] = {
+    "abs": np.abs,
+    "neg": np.negative,
+    "sqrt": np.sqrt,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "sin": np.sin,
+    "cos": np.cos,
+}
+
+
+@rule(*_UFUNCS)
+def ufunc(node: Node, low: Lowering) -> Lowered | None:
+    """NumPy's function into the arena."""
+    if not float_only(low, (*node.inputs, *node.outputs)):
+        return None
+    function = _UFUNCS[node.kind]
+    source, target = low.slot(node.inputs[0]), low.slot(node.outputs[0])
+
+    def run(frame: Frame) -> None:
+        with np.errstate(all="ignore"):
+            function(frame[source], out=frame[target])
+
+    return Lowered(run, (source,), (target,), over=(source,), how="NumPy")
+
+
+@rule("softmax")
+def softmax(node: Node, low: Lowering) -> Lowered | None:
+    """Over the last axis."""
+    shape = low.shape(node.outputs[0])
+    if not shape or node.attributes["axis"] % len(shape) != len(shape) - 1:
+        return None
+    if not float_only(low, node.inputs) or 0 in shape:
+        return None
+    source, target = low.slot(node.inputs[0]), low.slot(node.outputs[0])
+    size, columns, isa = _size(shape), shape[-1], _dispatch.active_isa()
+
+    def run(frame: Frame) -> None:
+        x: Array = frame[source]
+        x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
+        threads = threads_of(size, 30)
+        _kernels.softmax(isa, x.itemsize, x, frame[target], size // columns, columns, threads)
+
+    return Lowered(run, (source,), (target,), how="softmax")

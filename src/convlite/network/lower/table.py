@@ -1,0 +1,50 @@
+"""The table of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...activations import ELU, LeakyReLU, PReLU, Spec
+from ..graph import Node
+from ..program import Lowered, Lowering
+
+__all__ = ["RULES", "SHAPELESS", "Rule", "activation_of", "rule"]
+
+Rule = Callable[[Node, Lowering], Lowered | None]
+RULES: dict[str, Rule] = {}
+SHAPELESS: set[str] = set()  # kinds whose rules do not ask for shapes
+
+
+def rule(*kinds: str, shapeless: bool = False) -> Callable[[Rule], Rule]:
+    """Enter a rule for some kinds."""
+
+    def enter(function: Rule) -> Rule:
+        for kind in kinds:
+            assert kind not in RULES, kind
+            RULES[kind] = function
+            if shapeless:
+                SHAPELESS.add(kind)
+        return function
+
+    return enter
+
+
+def activation_of(attribute: tuple[Any, ...] | None) -> Spec:
+    """The activation object or name that a fused attribute `(name, *parameters)` stands for.
+
+    >>> activation_of(("leaky_relu", 0.1))
+    LeakyReLU(alpha=0.1)
+    """
+    if attribute is None:
+        return None
+    name, *parameters = attribute
+    if name == "leaky_relu":
+        return LeakyReLU(*parameters)
+    if name == "elu":
+        return ELU(*parameters)
+    if name == "prelu":
+        return PReLU(*parameters)
+    assert not parameters, attribute
+    result: str = name
+    return result

@@ -1,0 +1,53 @@
+"""Graph -> Graph, each pass small and tested against the interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..facts import Fact
+from ..graph import Graph, Node
+from ..infer import facts_of
+from .activations import fuse_activations, recognise_activations
+from .affine import fold_affine
+from .constants import fold_constants
+from .ends import channels_last_ends
+from .layout import sink_transposes
+from .padding import fold_padding
+
+__all__ = [
+    "PASSES",
+    "channels_last_ends",
+    "fold_affine",
+    "fold_constants",
+    "fold_padding",
+    "fuse_activations",
+    "optimised",
+    "recognise_activations",
+    "sink_transposes",
+]
+
+Pass = Callable[[Graph, Mapping[str, Fact]], Graph]
+
+# In this order: each leaves what the later ones look for.
+PASSES: tuple[Pass, ...] = (
+    fold_constants,
+    sink_transposes,
+    fold_constants,
+    recognise_activations,
+    fold_affine,
+    fold_padding,
+    fuse_activations,
+)
+
+
+def optimised(graph: Graph, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+    """The graph after all passes, branches and loops included; for inputs of these shapes where given."""
+    graph = graph.with_(nodes=tuple(_inside(node) for node in graph.nodes))
+    for function in PASSES:
+        graph = function(graph, facts_of(graph, input_shapes))
+    return graph
+
+
+def _inside(node: Node) -> Node:
+    changed = {name: optimised(value) for name, value in node.attributes.items() if isinstance(value, Graph)}
+    return node.with_(attributes={**node.attributes, **changed}) if changed else node

@@ -1,0 +1,185 @@
+"""A network made ready to run on inputs of one set of shapes.
+
+    graph + facts --lower each node--> steps on slots --place--> an arena
+
+A slot is a number; a frame is a list that holds an array for each slot while one call runs. Most slots are
+views of the frame's arena; a reshape is a slot that views another one; the network's inputs and results get
+theirs anew in each call. A step is a function of the frame. Threads may share a program: each call takes a
+frame from a pool, or makes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._memory import aligned_empty, empty
+from .facts import Fact
+from .graph import Array, Node
+
+__all__ = ["Frame", "Lowered", "Lowering", "Program", "Run", "View"]
+
+Frame = list[Any]
+Run = Callable[[Frame], None]
+
+
+class View(NamedTuple):
+    """A slot that is another one in another shape."""
+
+    slot: int
+    source: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any] | None
+
+
+@dataclass(slots=True)
+class Lowered:
+    """What became of a node.
+
+    run: the step, None where views do it all. reads, writes: its slots. loose: it makes its arrays itself and
+    puts them into the frame (what NumPy computes); otherwise it finds them there. over: the slot whose memory
+    the output may take, if nobody needs that any more. how: what does the work, for summaries.
+    """
+
+    run: Run | None
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    loose: bool = False
+    over: tuple[int, ...] = ()
+    how: str = ""
+
+
+@dataclass(slots=True)
+class Step:
+    """A step of a finished program."""
+
+    run: Run
+    node: Node
+    how: str
+    drop: tuple[int, ...] = ()  # loose slots that nobody reads after this step
+
+
+class Lowering:
+    """The state while nodes become steps: slots by name, and what is known of them."""
+
+    def __init__(self, facts: Mapping[str, Fact], constants: Mapping[str, Array], packed: dict[Any, Any]):
+        self.facts = facts
+        self.constants = constants
+        self.packed = packed  # PackedKernels by what they were made from, shared by a network's programs
+        self.names: dict[str, int] = {}
+        self.held: list[Array | None] = []  # constants, by slot
+        self.shapes: list[tuple[int, ...] | None] = []
+        self.dtypes: list[np.dtype[Any] | None] = []
+        self.views: list[View] = []
+
+    def new_slot(self, shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None) -> int:
+        """A slot of its own."""
+        self.held.append(None)
+        self.shapes.append(shape)
+        self.dtypes.append(dtype)
+        return len(self.held) - 1
+
+    def slot(self, name: str) -> int:
+        """The slot of a value; constants get theirs on first use."""
+        if name not in self.names:
+            fact = self.facts[name]
+            shape = fact.shape if fact.concrete else None
+            self.names[name] = self.new_slot(shape, fact.dtype)  # type: ignore[arg-type]
+            if name in self.constants:
+                self.held[self.names[name]] = self.constants[name]
+        return self.names[name]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a value, all of it numbers."""
+        fact = self.facts[name]
+        if not fact.concrete:
+            raise ValueError(f"the shape of {name!r} is not known before it is computed")
+        return fact.shape  # type: ignore[return-value]
+
+    def view(self, slot: int, shape: tuple[int, ...]) -> int:
+        """A slot that is another one in this shape."""
+        if self.shapes[slot] == shape:
+            return slot
+        new = self.new_slot(shape, self.dtypes[slot])
+        held = self.held[slot]
+        if held is not None:
+            self.held[new] = held.reshape(shape)
+        else:
+            self.views.append(View(new, slot, shape, self.dtypes[slot]))
+        return new
+
+
+@dataclass(slots=True)
+class Program:
+    """Steps and where their arrays lie."""
+
+    steps: tuple[Step, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    results: tuple[tuple[int, tuple[int, ...], np.dtype[Any]], ...]  # made anew for each call
+    views: tuple[View, ...]  # of inputs and results, likewise
+    template: Frame
+    buffers: tuple[tuple[int, int, tuple[int, ...], np.dtype[Any]], ...]  # slot, offset, shape, dtype
+    arena_views: tuple[View, ...]
+    arena_bytes: int
+    copied: tuple[int, ...]  # outputs that are inputs or constants, or share memory with another output
+    _frames: list[Frame] = field(default_factory=list)
+
+    def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
+        """The outputs for inputs of this program's shapes and dtypes."""
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            frame = self._new_frame()
+        try:
+            for slot, array in zip(self.inputs, arrays, strict=True):
+                frame[slot] = array
+            for slot, shape, dtype in self.results:
+                frame[slot] = empty(shape, dtype)
+            for slot, source, shape, _ in self.views:
+                frame[slot] = frame[source].reshape(shape)
+            for step in self.steps:
+                try:
+                    step.run(frame)
+                except Exception as error:
+                    error.add_note(f"in the node {step.node.label or step.node} of the network")
+                    raise
+                for slot in step.drop:
+                    frame[slot] = None
+            return tuple(self._result(frame, slot) for slot in self.outputs)
+        finally:
+            self._clear(frame)
+
+    def _result(self, frame: Frame, slot: int) -> Array:
+        result: Array = frame[slot]
+        return np.array(result, order="C") if slot in self.copied else result
+
+    def _clear(self, frame: Frame) -> None:
+        """Let go of what belongs to the call, and keep the arena for the next one."""
+        for slot in self.inputs:
+            frame[slot] = None
+        for slot, _, _ in self.results:
+            frame[slot] = None
+        for slot, _, _, _ in self.views:
+            frame[slot] = None
+        for step in self.steps:
+            for slot in step.drop:
+                frame[slot] = None
+        self._frames.append(frame)
+
+    def _new_frame(self) -> Frame:
+        frame = list(self.template)
+        arena = aligned_empty(self.arena_bytes, np.dtype(np.uint8))
+        for slot, offset, shape, dtype in self.buffers:
+            size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            frame[slot] = arena[offset : offset + size].view(dtype).reshape(shape)
+        for slot, source, shape, kind in self.arena_views:
+            frame[slot] = frame[source].view(kind).reshape(shape)
+        return frame
+
+    def release(self) -> None:
+        """Give the arenas back."""
+        self._frames.clear()

@@ -1,0 +1,93 @@
+"""Live PyTorch modules as networks. PyTorch itself is what they are compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: Network.from_torch is not tested")
+pytest.importorskip("onnx", reason="the package onnx is not installed: Network.from_torch is not tested")
+pytest.importorskip("onnxscript", reason="onnxscript is not installed: Network.from_torch is not tested")
+
+from convlite.network.load import torch as loader  # noqa: E402
+from convlite.network.network import Network  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the exporters
+
+
+def small() -> Any:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, stride=2, padding=1), torch.nn.BatchNorm2d(8), torch.nn.ReLU(),
+        torch.nn.Dropout(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 5),
+    )  # fmt: skip
+
+
+def test_any_batch_gives_what_torch_gives() -> None:
+    module = small().eval()
+    net = Network.from_torch(module, torch.zeros(2, 3, 12, 12))
+    assert [value.name for value in net.inputs] == ["input"]
+    for batch in (1, 5):
+        x = torch.randn(batch, 3, 12, 12)
+        np.testing.assert_allclose(net(x.numpy()), module(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_channels_last_on_request() -> None:
+    module = small().eval()
+    net = Network.from_torch(module, torch.zeros(2, 3, 12, 12), layout="NHWC")
+    x = torch.randn(3, 3, 12, 12)
+    got = net(np.ascontiguousarray(x.numpy().transpose(0, 2, 3, 1)))
+    np.testing.assert_allclose(got, module(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_every_part_keeps_its_mode() -> None:
+    module = small().train()
+    module[1].eval()
+    modes = [part.training for part in module.modules()]
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    loader.from_torch(module, torch.zeros(2, 3, 12, 12))
+    assert [part.training for part in module.modules()] == modes
+    assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
+
+
+def test_the_older_exporter_takes_over(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    def broken(*_: Any) -> Any:
+        print("noise")
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(loader, "_traced", broken)
+    module = small().eval()
+    net = Network.from_torch(module, torch.zeros(2, 3, 12, 12))
+    x = torch.randn(3, 3, 12, 12)
+    np.testing.assert_allclose(net(x.numpy()), module(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_two_inputs_keep_their_names() -> None:
+    class Two(torch.nn.Module):
+        def forward(self, left: Any, right: Any) -> Any:
+            return left * 2 - right
+
+    net = Network.from_torch(Two(), (torch.zeros(2, 4), torch.zeros(2, 4)))
+    assert [value.name for value in net.inputs] == ["left", "right"]
+    left, right = np.ones((3, 4), np.float32), np.full((3, 4), 0.5, np.float32)
+    np.testing.assert_array_equal(net(left=left, right=right), left * 2 - right)
+
+
+def test_what_no_exporter_takes_is_refused() -> None:
+    class Odd(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            raise RuntimeError("this module does not run")
+
+    module = Odd().train()
+    with pytest.raises(ValueError, match=r"does not take this module: traced: .*; scripted: .*does not run"):
+        loader.from_torch(module, torch.zeros(1, 2))
+    assert module.training
+
+
+@pytest.mark.parametrize(("module", "examples"), [(3, torch.zeros(1)), (torch.nn.ReLU(), np.zeros(1))])
+def test_wrong_arguments(module: Any, examples: Any) -> None:
+    with pytest.raises(TypeError, match=r"torch\.nn\.Module|torch\.from_numpy"):
+        loader.from_torch(module, examples)

@@ -1,0 +1,236 @@
+"""The commands convert, inspect and run: what they print and write, and how they end."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import convlite as cl
+from convlite import cli
+from convlite.network.graph import Graph, Node, Value
+
+F = np.dtype("float32")
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in an empty folder; nothing may be written there."""
+    empty = tmp_path / "here"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+
+    def call(*arguments: Any) -> tuple[int, str, str]:
+        status = cli.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert list(empty.iterdir()) == []
+        return status, captured.out, captured.err
+
+    return call
+
+
+def mean_of_channels(folder: Path, shape: tuple[Any, ...], axes: list[int]) -> Path:
+    """A classifier whose classes are the means of the channels."""
+    nodes = [Node("reduce_mean", ("x", "axes"), ("y",), {"keepdims": False, "noop_with_empty_axes": False})]
+    channels = next(size for axis, size in enumerate(shape) if axis not in (0, *axes))
+    x, y = Value("x", F, shape), Value("y", F, (shape[0], channels))
+    net = cl.Network(Graph.of([x], [y], nodes, {"axes": np.array(axes)}, name="means"))
+    path = folder / "means.npz"
+    net.save(path)
+    return path
+
+
+def convolution(folder: Path) -> Path:
+    """A picture in, the same picture out: a 1x1 kernel that is the identity."""
+    attributes = {"strides": (1, 1), "padding": "same", "dilations": (1, 1), "groups": 1, "activation": None}
+    node = Node("conv", ("x", "k"), ("y",), attributes, "the conv")
+    x, y = (Value(name, F, ("N", "H", "W", 3)) for name in "xy")
+    path = folder / "same.npz"
+    cl.Network(Graph.of([x], [y], [node], {"k": np.eye(3, dtype=F)[None, None]})).save(path)
+    return path
+
+
+def picture(path: Path, colour: tuple[int, int, int] = (10, 200, 30), size: tuple[int, int] = (6, 4)) -> Path:
+    image = pytest.importorskip("PIL.Image")
+    image.new("RGB", size, colour).save(path)
+    return path
+
+
+def test_run_shows_the_classes_of_a_picture(run: Run, tmp_path: Path) -> None:
+    model = mean_of_channels(tmp_path, (1, 4, 6, 3), [1, 2])
+    labels = tmp_path / "labels.txt"
+    labels.write_text("red\ngreen\nblue\n")
+    status, out, err = run("run", model, picture(tmp_path / "p.png"), "--labels", labels, "--top", 2)
+    assert (status, err) == (0, "")
+    assert [line.split() for line in out.splitlines()] == [
+        ["Class", "Value", "Label"], ["1", "0.784314", "green"], ["2", "0.117647", "blue"],
+    ]  # fmt: skip
+
+
+def test_run_takes_channels_first_and_normalises(run: Run, tmp_path: Path) -> None:
+    model = mean_of_channels(tmp_path, ("N", 3, "H", "W"), [2, 3])
+    status, out, _ = run(
+        "run",
+        model,
+        picture(tmp_path / "p.png"),
+        "--scale",
+        1,
+        "--mean",
+        "10,100,0",
+        "--std",
+        2,
+        "--size",
+        "8x8",
+    )
+    assert status == 0
+    assert [line.split() for line in out.splitlines()[1:]] == [["1", "50"], ["2", "15"], ["0", "0"]]
+
+
+def test_run_writes_a_picture(run: Run, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    out = tmp_path / "out.png"
+    assert run("run", convolution(tmp_path), picture(tmp_path / "p.png"), "--out", out)[0] == 0
+    with image.open(out) as written:
+        assert written.size == (6, 4)
+        assert written.getpixel((2, 2)) == (10, 200, 30)
+
+
+def test_run_goes_through_a_folder_and_reports_what_is_broken(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(7):
+        picture(folder / f"{number}.png", (number, 0, 0))
+    whole = (folder / "5.png").read_bytes()
+    (folder / "5.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "8.jpg").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("not read")
+    out = tmp_path / "out.npz"
+    status, printed, err = run("run", convolution(tmp_path), folder, "--out", out, "--workers", 3)
+    assert (status, printed) == (1, "")
+    lines = err.splitlines()
+    assert [re.sub(r": .*", "", line.removeprefix("convlite run: ")) for line in lines] == [
+        str(folder / "5.png"), str(folder / "8.jpg"),
+    ]  # fmt: skip
+    with np.load(out) as held:
+        assert sorted(held.files) == [f"{number}.png/y" for number in (0, 1, 2, 3, 4, 6)]
+        np.testing.assert_array_equal(held["3.png/y"][0, 0, 0], np.array([3 / 255, 0, 0], F))
+    assert not list(tmp_path.glob(".*part"))
+
+
+def test_run_takes_arrays_by_name(run: Run, tmp_path: Path) -> None:
+    a, b, y, z = (Value(name, F, ("N", 2)) for name in "abyz")
+    model = tmp_path / "two.npz"
+    nodes = [Node("sub", ("a", "b"), ("y",)), Node("add", ("a", "b"), ("z",))]
+    cl.Network(Graph.of([a, b], [y, z], nodes)).save(model)
+    np.savez(tmp_path / "in.npz", b=np.ones((1, 2), F), a=np.full((1, 2), 3, F))
+    status, out, _ = run("run", model, tmp_path / "in.npz")
+    assert status == 0
+    assert [line.split()[:4] for line in out.splitlines()[1:]] == [
+        ["y", "float32", "(1,", "2)"], ["z", "float32", "(1,", "2)"],
+    ]  # fmt: skip
+    assert run("run", model, tmp_path / "in.npz", "--out", tmp_path / "o.npz")[0] == 0
+    with np.load(tmp_path / "o.npz") as held:
+        assert held["y"].tolist() == [[2, 2]]
+        assert held["z"].tolist() == [[4, 4]]
+    np.save(tmp_path / "in.npy", np.ones((1, 2), F))
+    status, _, err = run("run", model, tmp_path / "in.npy")
+    assert status == 1
+    assert "one .npz file" in err
+
+
+def test_run_without_input_times_it(run: Run, tmp_path: Path) -> None:
+    model = convolution(tmp_path)
+    status, _, err = run("run", model)
+    assert status == 1
+    assert "--size" in err
+    trace = tmp_path / "trace.json"
+    status, out, _ = run("run", model, "--size", "5x7", "--profile", trace)
+    assert status == 0
+    assert "random input x: float32(1, 5, 7, 3)" in out
+    assert "first call" in out
+    assert "Runs as" in out
+    assert [event["name"] for event in json.loads(trace.read_text())["traceEvents"]] == ["the conv"]
+
+
+def test_convert_and_inspect(run: Run, tmp_path: Path) -> None:
+    model = convolution(tmp_path)
+    out = tmp_path / "half.npz"
+    status, printed, _ = run("convert", model, out, "--float16")
+    assert status == 0
+    assert printed.startswith(f"wrote {out}: 1 nodes, ")
+    with zipfile.ZipFile(out) as archive:
+        assert "graph.npy" in archive.namelist()
+    status, printed, _ = run("inspect", out, "--text")
+    assert status == 0
+    for text in ("the conv", "(N, H, W, 3)", "Multiply-adds: 9*H*N*W", "Parameters: 9", "groups=1"):
+        assert text in printed
+
+
+@pytest.mark.parametrize("command", ["run", "inspect", "convert"])
+def test_errors_are_one_line(command: str, run: Run, tmp_path: Path) -> None:
+    more = [tmp_path / "out.npz"] if command == "convert" else []
+    for name, text in (("none.npz", "No such file"), ("model.pb", ".onnx, .tflite")):
+        status, out, err = run(command, tmp_path / name, *more)
+        assert (status, out) == (1, "")
+        assert err.startswith(f"convlite {command}: ")
+        assert text in err
+        assert len(err.splitlines()) == 1
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_inspect_lists_every_node_that_is_not_supported(run: Run, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [helper.make_node("DFT", ["x"], ["a"], "one"), helper.make_node("Nope", ["a"], ["y"], "two")]
+    values = [helper.make_tensor_value_info(name, kind, [1, 4, 2]) for name in "xy"]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:])), tmp_path / "m.onnx")
+    status, out, err = run("inspect", tmp_path / "m.onnx")
+    assert (status, out) == (1, "")
+    assert "one" in err
+    assert "two" in err
+    assert len(run("run", tmp_path / "m.onnx")[2].splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--size", "5"],
+        ["--mean", "a"],
+        ["--scale", "0"],
+        ["--workers", "0"],
+        ["--top", "2", "--out", "a.npz"],
+        [],
+    ],
+)
+def test_misuse_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["run", *(["m.npz"] if arguments else []), *arguments])
+    assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--out", "a.txt"], ".npz or .png"),
+        (["--profile=a.txt"], ".json"),
+        (["--mean", "1,2"], "3 channels"),
+    ],
+)
+def test_options_that_do_not_fit(arguments: list[str], text: str, run: Run, tmp_path: Path) -> None:
+    status, _, err = run("run", convolution(tmp_path), picture(tmp_path / "p.png"), *arguments)
+    assert status == 1
+    assert text in err
+
+
+def test_a_size_that_the_network_does_not_take(run: Run, tmp_path: Path) -> None:
+    model = mean_of_channels(tmp_path, (1, 4, 6, 3), [1, 2])
+    status, _, err = run("run", model, picture(tmp_path / "p.png"), "--size", "5x5")
+    assert status == 1
+    assert "--size does not fit" in err
