@@ -78,7 +78,7 @@ def is_chosen() -> bool:
 
 def draw_seed() -> int:
     """The seed of something that was given none (make_default_seed of Keras 3)."""
-    return random.randint(1, 10**9)
+    return random.randint(1, 10**9)  # nosec B311
 
 
 @dataclass(frozen=True)
