@@ -37,7 +37,10 @@ TORCH = np.zeros((64, 3, 7, 7), np.float32)
             "^bias must be .* is given by name here",
         ),
         (lambda: cl.batch_norm(X, 1, 2, scale=1, gamma=1), "^scale and gamma are names of one thing"),
-        (lambda: cl.conv2d(X.astype(np.float64) / 255, np.zeros((3, 3, 3, 4), np.float32)), r"write x\.astype"),
+        (
+            lambda: cl.conv2d(X.astype(np.float64) / 255, np.zeros((3, 3, 3, 4), np.float32)),
+            r"write x\.astype",
+        ),
     ],
 )
 def test_type_errors(call: Callable[[], Any], message: str) -> None:
