@@ -199,8 +199,8 @@ def elementwise(
     b: Array | float | None,
     out: Array,
     code: int = 0,
-    low: float = 0,
-    high: float = 0,
+    low: float = 0.0,
+    high: float = 0.0,
     alpha: Array | None = None,
     threads: int = 1,
 ) -> None: ...
@@ -212,14 +212,14 @@ def affine(
     offset: Array | None,
     out: Array,
     code: int = 0,
-    low: float = 0,
-    high: float = 0,
+    low: float = 0.0,
+    high: float = 0.0,
     alpha: Array | None = None,
     threads: int = 1,
 ) -> None: ...
 def copy(isa: str, x: np.ndarray[Any, Any], out: np.ndarray[Any, Any], threads: int = 1) -> None: ...
 def pad_modes() -> dict[str, int]: ...
-def pad(x: Array, out: Array, top: int, left: int, mode: int, value: float = 0, threads: int = 1) -> None: ...
+def pad(x: Array, out: Array, top: int, left: int, mode: int, value: float = 0.0, threads: int = 1) -> None: ...
 def reduce_codes() -> dict[str, int]: ...
 def reduce(isa: str, op: int, x: Array, out: Array, threads: int = 1) -> None: ...
 def norm_factor(variance: Array, scale: Array | None, out: Array, itemsize: int, epsilon: float) -> None: ...
@@ -231,8 +231,8 @@ def layer_norm(
     out: Array,
     epsilon: float,
     code: int = 0,
-    low: float = 0,
-    high: float = 0,
+    low: float = 0.0,
+    high: float = 0.0,
     threads: int = 1,
 ) -> None: ...
 def group_norm(
@@ -244,8 +244,8 @@ def group_norm(
     groups: int,
     epsilon: float,
     code: int = 0,
-    low: float = 0,
-    high: float = 0,
+    low: float = 0.0,
+    high: float = 0.0,
     threads: int = 1,
 ) -> None: ...
 def resample(
