@@ -33,6 +33,7 @@ class Editor:
         self.inputs = {value.name for value in graph.inputs}
         self._taken = self.inputs | set(self.constants)
         self._serial = 0
+        self._order: list[int] | None = None
         for node in graph.nodes:
             self.insert(node)
 
@@ -40,24 +41,32 @@ class Editor:
 
     def order(self) -> list[int]:
         """The numbers of the nodes, each after those it reads from."""
+        if self._order is None:
+            self._order = self._sorted()
+        return list(self._order)
+
+    def _sorted(self) -> list[int]:
         done: set[int] = set()
         result: list[int] = []
-        for start in list(self.nodes):
+        producer = self._producer
+        for start in self.nodes:
             stack = [start]
             while stack:
                 number = stack[-1]
-                waits = [
-                    before
-                    for name in self.nodes[number].inputs
-                    if (before := self._producer.get(name, number)) not in done and before != number
-                ]
-                if number in done or not waits:
+                if number in done:
                     stack.pop()
-                    if number not in done:
-                        done.add(number)
-                        result.append(number)
-                else:
+                    continue
+                waits = []
+                for name in self.nodes[number].inputs:
+                    before = producer.get(name, number)
+                    if before != number and before not in done:
+                        waits.append(before)
+                if waits:
                     stack.extend(waits)
+                else:
+                    stack.pop()
+                    done.add(number)
+                    result.append(number)
         return result
 
     def producer(self, name: str) -> Node | None:
@@ -121,9 +130,13 @@ class Editor:
         return name
 
     def add_constant(self, stem: str, value: Array) -> str:
-        """A new constant; its name."""
+        """A new constant, in C order; its name."""
+        return self.hold_constant(stem, np.ascontiguousarray(value) if value.ndim else value)
+
+    def hold_constant(self, stem: str, value: Array) -> str:
+        """A new constant in the order that it has; its name."""
         name = self.fresh(stem)
-        self.constants[name] = frozen_array(np.ascontiguousarray(value) if value.ndim else value)
+        self.constants[name] = frozen_array(value)
         self.facts[name] = Fact(value.dtype, value.shape, self.constants[name])
         return name
 
@@ -139,6 +152,7 @@ class Editor:
     def remove(self, number: int) -> None:
         """Take a node out; nobody may read what it wrote."""
         node = self.nodes.pop(number)
+        self._order = None
         for name in node.inputs:
             if name and node.inputs and name in self._readers:
                 self._readers[name].pop(number, None)
@@ -209,6 +223,7 @@ class Editor:
                 self._serial += 1
                 number = self._serial
         self.nodes[number] = node
+        self._order = None
         for name in node.inputs:
             if name:
                 self._readers.setdefault(name, {})[number] = None
