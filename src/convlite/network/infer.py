@@ -105,7 +105,7 @@ def propagated(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fa
 
 
 def _remembered(node: Node, inputs: Sequence[Fact | None], memo: Memo) -> tuple[Fact, ...]:
-    """facts_of_node, once for all nodes of the same kind and attributes, with the same known of their inputs."""
+    """facts_of_node, once for all nodes of one kind and attributes with the same known of their inputs."""
     known = tuple(
         None if fact is None else (fact.dtype, fact.shape, None if fact.data is None else id(fact.data))
         for fact in inputs

@@ -44,8 +44,11 @@ def optimised(graph: Graph, input_shapes: Mapping[str, Sequence[int]] | None = N
     """The graph after all passes, branches and loops included; for inputs of these shapes where given."""
     graph = graph.with_(nodes=tuple(_inside(node) for node in graph.nodes))
     memo: Memo = {}
+    facts = facts_of(graph, input_shapes, memo)
     for function in PASSES:
-        graph = function(graph, facts_of(graph, input_shapes, memo))
+        before, graph = graph, function(graph, facts)
+        if graph is not before:
+            facts = facts_of(graph, input_shapes, memo)
     return graph
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -200,19 +201,32 @@ class Editor:
 
     def sweep(self) -> None:
         """Remove the nodes whose outputs nobody reads, and the constants that are left alone."""
-        for number in reversed(self.order()):
-            node = self.nodes[number]
-            if not any(name and (self._readers.get(name) or name in self.outputs) for name in node.outputs):
-                self.remove(number)
+        unread = [number for number in self.nodes if self._unread(number)]
+        while unread:
+            number = unread.pop()
+            names = self.nodes[number].inputs
+            self.remove(number)
+            writers = {self._producer[name] for name in names if name in self._producer}
+            unread.extend(writer for writer in writers if self._unread(writer))
         for name in list(self.constants):
             if not self._readers.get(name) and name not in self.outputs:
                 del self.constants[name]
 
+    def _unread(self, number: int) -> bool:
+        for name in self.nodes[number].outputs:
+            if name and (self._readers.get(name) or name in self.outputs):
+                return False
+        return True
+
     def graph(self) -> Graph:
-        """The frozen result, without what nobody reads."""
+        """The frozen result, without what nobody reads; the graph that was given where nothing changed."""
         self.sweep()
         nodes = tuple(self.nodes[number] for number in self.order())
-        return self._source.with_(nodes=nodes, constants=self.constants)
+        source = self._source
+        same = len(nodes) == len(source.nodes) and all(map(is_, nodes, source.nodes))
+        if same and self.constants.keys() == source.constants.keys():
+            return source
+        return source.with_(nodes=nodes, constants=self.constants)
 
     def insert(self, node: Node, number: int | None = None) -> None:
         """Put a node in, under a number of its own unless one is given."""
