@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import io
 import logging
 import os
@@ -57,6 +58,11 @@ SHAPES = {name: shape for name, (_, shape) in TORCH.items()} | {f"keras {n}": s 
 CASES = [(name, way) for name in TORCH for way in TORCH_WAYS] + [
     (f"keras {name}", way) for name in KERAS for way in KERAS_WAYS
 ]
+
+
+def absent(package: str) -> bool:
+    """Whether a package is not installed."""
+    return importlib.util.find_spec(package) is None
 
 
 def input_of(name: str) -> Array:
@@ -173,7 +179,11 @@ def written(name: str, way: str, folder: Path) -> Any:
         if way == "live":
             return model
         with quiet():
-            model.save(path) if way == "file" else model.export(path, format="onnx", verbose=False)
+            if way == "file":
+                model.save(path)
+            else:
+                model(input_of(name))  # a model that was never called is not exported
+                model.export(path, format="onnx", verbose=False)
         return path
     import torch
 

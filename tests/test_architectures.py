@@ -7,7 +7,6 @@ Keras build the networks: without them the tests are skipped aloud. A few run al
 from __future__ import annotations
 
 import functools
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def needed(name: str, way: str) -> list[str]:
 
 
 def missing(name: str, way: str) -> list[str]:
-    return [package for package in needed(name, way) if importlib.util.find_spec(package) is None]
+    return [package for package in needed(name, way) if architectures.absent(package)]
 
 
 @functools.cache

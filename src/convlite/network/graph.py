@@ -231,4 +231,6 @@ def _shown(value: Any) -> str:
         return f"<network {value.name}: {len(value.nodes)} nodes>"
     if isinstance(value, np.ndarray):
         return f"<{value.dtype}{described_shape(value.shape)}>" if value.size > 8 else repr(value.tolist())
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_shown, value))}{',' * (len(value) == 1)})"
     return repr(value)
