@@ -3,6 +3,7 @@ results/footprint.json, and the README's table from it.
 
 python bench/footprint.py          measure, each package in a fresh virtual environment; downloads about 1 GB
 python bench/footprint.py --show   write the table from the committed result
+python bench/footprint.py FOLDER   keep the environments there, and use those of an earlier run
 
 Size: the files that `pip install` adds to an environment that has NumPy, bytecode included. Import: the
 fastest of ROUNDS processes that import NumPy first and then the package, the packages in turn. Memory: what
@@ -48,8 +49,10 @@ def size(folder: Path) -> int:
 
 def install(folder: Path, what: str) -> tuple[Path, int]:
     """A virtual environment with NumPy, then with the package: its Python, and the bytes that came last."""
+    python, noted = folder / "bin" / "python", folder / "bytes"
+    if noted.exists():
+        return python, int(noted.read_text())
     venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
 
     def pip(*arguments: str) -> None:
         subprocess.run([python, "-m", "pip", "install", "-q", *arguments], check=True, stdout=sys.stderr)
@@ -57,16 +60,18 @@ def install(folder: Path, what: str) -> tuple[Path, int]:
     pip("numpy")
     before = size(folder)
     pip(what)
-    return python, size(folder) - before
+    grown = size(folder) - before
+    noted.write_text(str(grown))
+    return python, grown
 
 
-def measure() -> dict[str, Any]:
+def measure(kept: str | None) -> dict[str, Any]:
     """Install every package, then import them in turn."""
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         pythons = {}
         for name, (what, _, title) in PACKAGES.items():
-            pythons[name], grown = install(Path(scratch, name), what)
+            pythons[name], grown = install(Path(kept or scratch, name), what)
             code = f"from importlib.metadata import version; print(version({what.partition('==')[0]!r}))"
             if name == "convlite":
                 code = "import convlite; print(convlite.__version__)"
@@ -110,7 +115,7 @@ def table(data: dict[str, Any]) -> str:
 def main() -> None:
     """Measure unless `--show` is given, and rewrite the README's table."""
     if "--show" not in sys.argv[1:]:
-        RESULT.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
+        RESULT.write_text(json.dumps(measure(*sys.argv[1:2] or [None]), indent=1) + "\n", encoding="utf-8")
     readme = ROOT / "README.md"
     before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
