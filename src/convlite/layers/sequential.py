@@ -9,13 +9,13 @@ from typing import Any, Unpack, cast
 import numpy as np
 import numpy.typing as npt
 
+from .._progress import Progress, reporting
 from ..arguments import as_operand, as_size, new_output
 from .base import Array, Layer
 from .chain import Chain
 from .files import LoadReport, Rename, load_into, write_weights
 from .keywords import Predicting, progress_of
 from .parts import unchanged, visit
-from .progress import Progress, reporting
 from .shaping import InputLayer
 from .summary import table
 
