@@ -22,7 +22,13 @@ author = "convlite authors"
 copyright = author
 version = release = convlite.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
 exclude_patterns = ["_build", "_generated", "coming-from/differences.md"]
 templates_path: list[str] = []
 language = "en"
