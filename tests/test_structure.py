@@ -47,10 +47,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "resampling": {"_image_arguments"},
     "images": {"_image_arguments", "arguments", "resampling"},
     "pointwise": {"arguments", "activations", "_dispatch", "_threads", "_kernels"},
+    "_progress": set(),
+    "_weight_files": {"arguments"},
     "_libm": set(),
     "_philox": {"_libm"},
     "initializers": {"_philox", "arguments"},
     "layers": {
+        "network",
+        "_progress",
+        "_weight_files",
         "_image_arguments",
         "_calls",
         "_layouts",
@@ -74,7 +79,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_onnx": {"arguments", "geometry"},
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
     "network": {"_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations", "arguments"}
-    | {"geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd", "layers"},
+    | {"geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd", "_progress"}
+    | {"_weight_files"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 
