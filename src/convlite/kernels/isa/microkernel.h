@@ -138,11 +138,40 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
 }
 #undef STRIDED
 
+#if REAL_BITS == 64
+/* Strided tiles of doubles are gathered ones, whose pointers are written down first: own code took 58 KB with AVX-512. A few taps at a time;
+   the sums rest in the output meanwhile. */
+NOINLINE void NAME(strided_by_pointers)(const Tile *t, int mr, int nr, TileKernel gathered) {
+    enum { TAPS = 16 };
+    const void *rows[TAPS * TILE_MR];
+    void *out[TILE_MR];
+    const int half = (mr + 1) / 2;
+    Tile part = *t;
+    part.rows = rows, part.out = out;
+    for (int i = 0; i < mr; i++) out[i] = (char *)t->out[i >= half] + (i < half ? i : i - half) * t->out_step;
+    int64_t tap = 0;
+    do {
+        part.taps = t->taps - tap < TAPS ? t->taps - tap : TAPS;
+        for (int64_t p = 0; p < part.taps; p++)
+            for (int i = 0; i < mr; i++)
+                rows[p * mr + i] = (const char *)t->rows[2 * (tap + p) + (i >= half)] + (i < half ? i : i - half) * t->step;
+        part.panel = (const REAL *)t->panel + tap * t->kc * nr * LANES;
+        part.accumulate = t->accumulate || tap;
+        tap += part.taps;
+        part.finish = t->finish && tap >= t->taps;
+        gathered(&part);
+    } while (tap < t->taps);
+}
+#define STRIDED_TILE(t, m, n) NAME(strided_by_pointers)(t, m, n, NAME(gathered_##n##_##m))
+#else
+#define STRIDED_TILE(t, m, n) NAME(tile)(t, m, n, 0, 1)
+#endif
+
 /* One function for every (nr, mr): remainders run the tile that fits, never a scalar edge. Narrow ones are strided only: gathered tiles
    are for maps too small to matter. */
 #define INSTANCE(n, m) \
     static void NAME(gathered_##n##_##m)(const Tile *t) { NAME(tile)(t, m, n, 0, 0); } \
-    static void NAME(strided_##n##_##m)(const Tile *t) { NAME(tile)(t, m, n, 0, 1); } \
+    static void NAME(strided_##n##_##m)(const Tile *t) { STRIDED_TILE(t, m, n); } \
     NARROW_INSTANCE(n, m)
 #if HAS_HALF
 #define NARROW_INSTANCE(n, m) \
@@ -164,3 +193,4 @@ INSTANCE(1, 13) INSTANCE(1, 14) INSTANCE(2, 13) INSTANCE(2, 14)
 #endif
 #undef INSTANCE
 #undef NARROW_INSTANCE
+#undef STRIDED_TILE
