@@ -47,6 +47,11 @@ cdef extern from "isa/table.h" nogil:
         void (*input)(const WinogradInput *) noexcept nogil
         void (*output)(const WinogradOutput *) noexcept nogil
         void (*kernel)(const WinogradKernel *) noexcept nogil
+    int64_t NOT_CUT
+    enum:
+        FROM_ZERO, CONTINUE, ADD, ADD_LOW
+    ctypedef struct Pieces:
+        int64_t part, period, left, rest
     ctypedef struct Tile:
         const void *const *rows
         const void *panel
@@ -58,6 +63,9 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
         int accumulate, finish
+        Pieces pieces
+        const void *total
+        void *low
     ctypedef struct DepthwiseTile:
         const void *const *rows
         const void *weights
@@ -68,6 +76,9 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
         int accumulate, finish
+        Pieces pieces
+        const void *total
+        void *low
     ctypedef struct DepthwiseRow:
         const void *x
         const void *weights[2]
@@ -84,7 +95,8 @@ cdef extern from "isa/table.h" nogil:
         const void *x
         const void *w
         void *out
-        int64_t x_step, w_step, out_step, rows, columns, kc
+        int64_t x_step, w_step, out_step, rows, columns, kc, piece, section
+        void *sums
         const void *bias
         const void *alpha
         Activation act
@@ -112,7 +124,7 @@ cdef extern from "isa/table.h" nogil:
         const void *x
         const void *weights
         void *out
-        int64_t first, last, width, rows, sums, cin, cout
+        int64_t first, last, width, rows, sums, cin, cout, piece
         const void *bias
         const void *alpha
         Activation act
@@ -121,7 +133,7 @@ cdef extern from "isa/table.h" nogil:
         void *out
         int64_t rows, columns, row_step, column_step, channels
         double divisor
-        int largest
+        int largest, wide
     enum:
         PASS_ADD, PASS_SUB, PASS_MUL, PASS_DIV, PASS_MAX, PASS_MIN, PASS_PRELU, PASS_FIRST, PASS_AFFINE, PASS_SCALE
         PASS_A, PASS_B, PASS_FACTOR, PASS_OFFSET, PASS_SLOPES, PASS_OUT, PASS_OPERANDS
@@ -168,6 +180,7 @@ cdef extern from "isa/table.h" nogil:
         PixelKernel pixels[15]
         void (*pixel_transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
         void (*pixel_line)(const PixelLine *) noexcept nogil
+        void (*move_sums)(void *, void *, int64_t) noexcept nogil
         DepthwiseLineKernel depthwise_line[3][8]
         void (*rows)(const Rows *) noexcept nogil
         void (*skinny)(const Skinny *) noexcept nogil

@@ -3,7 +3,7 @@
 # What it computes, for every pair of phases (one of the rows, one of the columns), image n, group g and output channel l:
 #
 #     for i < count_h: for j < count_w:
-#         s = 0
+#         s = 0, in pieces and sections as sums.py cuts it
 #         for t over (taps of the row phase) x (taps of the column phase):
 #             (r, c) = (i*in_step_h + offset_h[t], j*in_step_w + offset_w[t])
 #             if inside(r, c): for k < kc: s = fma(x[n, r, c, g*kc + k], w[t, k, l], s)
@@ -11,8 +11,9 @@
 #
 # How: the outputs of a phase pair are cut into tiles of up to `mr` pixels, a block is some tiles, and a task is (block, group,
 # span of panels). A task first writes down where each tile finds its input at each tap, then runs panel by panel, so that a
-# panel of weights stays in L2 while the tiles of the block pass over it. Sums too long for the table or for L2 are cut into
-# chunks of taps or channels; the micro-kernel continues them exactly.
+# panel of weights stays in L2 while the tiles of the block pass over it. A section of the sum at a time, so that panel and table
+# stay small; between sections the sums rest in the output, and what their additions rounded off in `low`. The micro-kernel ends
+# the pieces by itself: `Pieces` says where.
 #
 # There are two ways to write down where the input is. Strided (segments.pxi): a tile is one or two runs of neighbouring
 # pixels, and two addresses and a step say it all. Gathered (here): a tile is any `mr` pixels of the phase pair's flat list,
@@ -33,6 +34,8 @@ cdef struct AxisPhase:
     # strided columns: a line is cut into so many tiles (0: two lines make one tile), of which some touch the left and right edge
     int64_t pieces, left, right
     int64_t copied             # pieces of a line whose input is copied
+    # where sums are cut (sums.py): in products; of a section the taps, of which a kernel row has `section_row` or 0, and channels
+    int64_t part, period, section_taps, section_row, section_k
     bint cut                   # the pixels of edge tiles that a tap reads outside are left out
 
 cdef struct Block:
@@ -51,7 +54,7 @@ cdef struct Job:
     int64_t lead               # "wide": so many numbers of the first pixel lie before its line
     int64_t group_step         # input channels from one group to the next
     int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see segments.pxi
-    int64_t mr, tap_chunk, k_chunk
+    int64_t mr
     int depthwise, strided
     int fetch                  # weights are larger than L2: prefetch the next panel
     int spread                 # strided: copy inputs whose pixels meet in one set of the L1 cache
@@ -74,6 +77,34 @@ cdef inline int64_t ceil_div(int64_t a, int64_t b) noexcept nogil:
 
 cdef inline int64_t smaller(int64_t a, int64_t b) noexcept nogil:
     return a if a < b else b
+
+
+cdef struct Span:              # of a sum: what a call adds up, and how that goes on from what is there
+    int64_t tap0, taps, k0, kc
+    int accumulate
+    bint finish
+    const char *total          # of the first panel and tile: see Tile
+    char *low
+    int64_t panel_step, tile_step  # bytes from one panel, one tile to the next in `total` and `low`
+
+
+cdef inline int64_t sum_sections(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
+    """How many sections the sums of a phase pair have: exact for 0 and 1, more for more."""
+    cdef int64_t taps = rp.taps * cp.taps
+    if cp.section_row and taps > cp.section_row:
+        return 2
+    return ceil_div(taps, cp.section_taps) * (1 if job.kc <= cp.section_k else 2)
+
+
+@cython.cdivision(True)
+cdef inline void begin_pieces(Pieces *pieces, const AxisPhase *cp, int64_t at, int64_t products) noexcept nogil:
+    """Where the pieces of a call end that begins `at` products after the first."""
+    cdef int64_t place = at % cp.period
+    pieces.part, pieces.period = cp.part, cp.period
+    pieces.rest = cp.period - place
+    pieces.left = smaller(cp.part - place % cp.part, pieces.rest)
+    if products <= pieces.left:
+        pieces.left = NOT_CUT
 
 
 @cython.cdivision(True)
@@ -136,43 +167,56 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
         rows += mr * taps
 
 
+cdef inline int64_t low_bytes(const Job *job, const Block *block) noexcept nogil:
+    """Bytes for what sections leave over, [panel][tile][mr][nr*lanes], where there is more than one."""
+    if sum_sections(job, &job.row[block.row_phase], &job.column[block.column_phase]) <= 1:
+        return 0
+    if job.depthwise:
+        return ceil_div(block.tiles * job.mr * job.cout * job.table.itemsize, 64) * 64
+    return block.tiles * job.panels * job.mr * job.table.nr * job.table.lanes * job.table.itemsize
+
+
 @cython.cdivision(True)
-cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t span, int64_t tap0, int64_t taps, int64_t k0,
-                    int64_t kc, bint accumulate, bint finish, const char **rows, char **out) noexcept nogil:
-    """LOOP panels, LOOP tiles over one chunk of the sum."""
+cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t span, const Span *part, const char **rows,
+                    char **out) noexcept nogil:
+    """LOOP panels, LOOP tiles over a part of the sum."""
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
     cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
     cdef int64_t wide = job.table.nr * job.table.lanes
-    cdef int64_t panel, tile, first, mr, lanes, nr
+    cdef int64_t panel, tile, first, mr, lanes, nr, place = 0, taps = part.taps
     cdef const char *weights
     cdef const char **tile_rows
     cdef char **tile_out
     cdef Tile call
     cdef DepthwiseTile depthwise
     if job.depthwise:
-        depthwise.weights = job.weights + (before + tap0) * job.kc * size
+        depthwise.weights = job.weights + (before + part.tap0) * job.kc * size
         depthwise.weights_step = job.kernel_taps * job.kc
         depthwise.taps, depthwise.channels, depthwise.multiplier = taps, job.kc, job.cout // job.kc
         depthwise.bias, depthwise.alpha, depthwise.act = job.bias, job.alpha, job.act
-        depthwise.accumulate, depthwise.finish = accumulate, finish
+        depthwise.accumulate, depthwise.finish = part.accumulate, part.finish
+        depthwise.total, depthwise.low = part.total, part.low
+        begin_pieces(&depthwise.pieces, cp, part.tap0, taps)
         for tile in range(block.first_tile, block.first_tile + block.tiles):
             first = cut(tile, block.all_tiles, pixels)
             mr = cut(tile + 1, block.all_tiles, pixels) - first
             depthwise.rows = <const void **> rows
             depthwise.out = <void **> out
+            depthwise.low = part.low + (tile - block.first_tile) * part.tile_step if part.low != NULL else NULL
             job.table.depthwise(&depthwise, <int> mr)
             rows += mr * taps
             out += mr
         return
-    call.taps, call.kc, call.act = taps, kc, job.act
-    call.accumulate, call.finish = accumulate, finish
+    call.taps, call.kc, call.act = taps, part.kc, job.act
+    call.accumulate, call.finish = part.accumulate, part.finish
+    begin_pieces(&call.pieces, cp, part.tap0 * job.kc + part.k0, taps * part.kc)
     weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         lanes = smaller(wide, job.width - panel * wide)
         nr = ceil_div(lanes, job.table.lanes)
-        call.panel = weights + (panel * wide * all_taps * job.kc + (tap0 * job.kc + k0) * nr * job.table.lanes) * size
+        call.panel = weights + (panel * wide * all_taps * job.kc + (part.tap0 * job.kc + part.k0) * nr * job.table.lanes) * size
         call.lanes = lanes
         call.out_offset = panel * wide
         call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
@@ -183,9 +227,12 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
             mr = cut(tile + 1, block.all_tiles, pixels) - first
             call.rows = <const void **> tile_rows
             call.out = <void **> tile_out
+            call.total = part.total + place if part.total != NULL else NULL
+            call.low = part.low + place + (tile - block.first_tile) * part.tile_step if part.low != NULL else NULL
             job.table.gathered[nr][mr](&call)
             tile_rows += mr * taps
             tile_out += mr
+        place += part.panel_step
 
 
 include "segments.pxi"
@@ -197,55 +244,145 @@ cdef void run_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef const Job *job = <const Job *> of
     cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
-    cdef int64_t all_taps = job.row[block.row_phase].taps * job.column[block.column_phase].taps
-    cdef int64_t tap0 = 0, taps, k0, kc
-    cdef bint accumulate, finish
-    cdef char **out = <char **> scratch
-    cdef const char **rows = <const char **> scratch + block.tiles * job.mr
-    while True:  # LOOP taps
-        taps = smaller(job.tap_chunk, all_taps - tap0)
-        k0 = 0
-        while True:  # LOOP channels
-            kc = smaller(job.k_chunk, job.kc - k0)
-            accumulate, finish = tap0 > 0 or k0 > 0, tap0 + taps >= all_taps and k0 + kc >= job.kc
+    cdef const AxisPhase *cp = &job.column[block.column_phase]
+    cdef int64_t all_taps = job.row[block.row_phase].taps * cp.taps, lows = low_bytes(job, block)
+    cdef Span part
+    cdef char **out = <char **> (scratch + lows)
+    cdef const char **rows = <const char **> out + block.tiles * job.mr
+    part.tap0, part.accumulate, part.total = 0, FROM_ZERO, NULL
+    part.low = scratch if lows else NULL
+    part.tile_step = job.mr * (job.cout if job.depthwise else job.table.nr * job.table.lanes) * job.table.itemsize
+    part.panel_step = block.tiles * part.tile_step
+    while True:  # LOOP sections: taps
+        part.taps, part.k0 = smaller(cp.section_taps, all_taps - part.tap0), 0
+        if cp.section_row:
+            part.taps = smaller(part.taps, cp.section_row - part.tap0 % cp.section_row)
+        while True:  # LOOP sections: channels
+            part.kc = smaller(cp.section_k, job.kc - part.k0)
+            part.finish = part.tap0 + part.taps >= all_taps and part.k0 + part.kc >= job.kc
             if job.strided:
-                run_segments(job, block, group, span, tap0, taps, k0, kc, accumulate, finish, <char *> scratch)
+                run_segments(job, block, group, span, &part, <char *> out)
             else:
-                locate(job, block, group, tap0, taps, k0, rows, out)
-                run_tiles(job, block, group, span, tap0, taps, k0, kc, accumulate, finish, rows, out)
-            k0 += kc
-            if k0 >= job.kc:
+                locate(job, block, group, part.tap0, part.taps, part.k0, rows, out)
+                run_tiles(job, block, group, span, &part, rows, out)
+            part.accumulate = ADD_LOW
+            part.k0 += part.kc
+            if part.k0 >= job.kc:
                 break
-        tap0 += taps
-        if tap0 >= all_taps:
+        part.tap0 += part.taps
+        if part.tap0 >= all_taps:
             break
+
+
+@cython.cdivision(True)
+cdef inline bint ends_piece(const AxisPhase *cp, int64_t at) noexcept nogil:
+    """Whether a piece ends after so many products."""
+    cdef int64_t place = at % cp.period
+    return place == 0 or place % cp.part == 0
+
+
+@cython.cdivision(True)
+cdef inline bint ends_section(const AxisPhase *cp, int64_t tap) noexcept nogil:
+    """Whether a section of whole taps ends before a tap."""
+    return (tap % cp.section_row if cp.section_row else tap) % cp.section_taps == 0
+
+
+cdef inline int64_t exact_bytes(const Job *job) noexcept nogil:
+    """Bytes of a pixel's sums."""
+    return (job.cout if job.depthwise else job.panels * job.table.nr * job.table.lanes) * job.table.itemsize
+
+
+cdef struct Exact:             # one pixel
+    const Job *job
+    Block block
+    int64_t group, span
+    char *piece                # unfinished
+    char *section              # the pieces before
+    char *low
+    bint begun, summed, sectioned
+    char **out
+    const char **rows
+
+
+@cython.cdivision(True)
+cdef void exact_call(Exact *pixel, int64_t tap, int64_t taps, int64_t k0, int64_t kc, int accumulate, char *to, const char *total,
+                     char *low, bint finish) noexcept nogil:
+    """`taps` taps of a pixel, 1 or 0, whose input `rows` says, to its sums in the scratch, or to its output."""
+    cdef const Job *job = pixel.job
+    cdef Span part
+    cdef int64_t first = 0
+    part.tap0, part.taps, part.k0, part.kc, part.accumulate, part.finish = tap, taps, k0, kc, accumulate, finish
+    part.tile_step = part.panel_step = 0
+    if not job.depthwise:
+        part.panel_step = job.table.nr * job.table.lanes * job.table.itemsize
+        first = pixel.span * job.panels // job.spans * part.panel_step
+    part.total = total + first if total != NULL else NULL
+    part.low = low + first if low != NULL else NULL
+    if to != NULL:
+        pixel.out[0] = to
+    else:
+        locate(job, &pixel.block, pixel.group, 0, 0, 0, pixel.rows, pixel.out)
+    run_tiles(job, &pixel.block, pixel.group, pixel.span, &part, pixel.rows, pixel.out)
+
+
+cdef void exact_piece(Exact *pixel) noexcept nogil:
+    """The piece is finished: on to the section."""
+    if pixel.begun:
+        exact_call(pixel, 0, 0, 0, pixel.job.kc, ADD if pixel.summed else FROM_ZERO, pixel.section, pixel.piece, NULL, False)
+        pixel.begun, pixel.summed = False, True
+
+
+cdef void exact_section(Exact *pixel) noexcept nogil:
+    """The section is finished, and not the last one: on to the output and to `low`."""
+    if pixel.summed:
+        exact_call(pixel, 0, 0, 0, pixel.job.kc, ADD_LOW if pixel.sectioned else FROM_ZERO, NULL, pixel.section, pixel.low, False)
+        pixel.summed, pixel.sectioned = False, True
 
 
 @cython.cdivision(True)
 cdef void exact_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """The same task without zeros for padding: pixel by pixel, tap by tap; for kernels that hold Inf or NaN."""
     cdef const Job *job = <const Job *> of
-    cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
-    cdef int64_t pixels = job.images * rp.count * cp.count, all_taps = rp.taps * cp.taps, t, flat
-    cdef bint any_tap
-    cdef char **out = <char **> scratch
-    cdef const char **rows = <const char **> scratch + 1
-    cdef Block one
-    one.row_phase, one.column_phase, one.tiles, one.all_tiles = block.row_phase, block.column_phase, 1, pixels
+    cdef int64_t pixels = job.images * rp.count * cp.count, all_taps = rp.taps * cp.taps, t, flat, k0, kc
+    cdef int64_t products = 1 if job.depthwise else job.kc, bytes = exact_bytes(job)
+    cdef Exact pixel
+    pixel.job, pixel.span, pixel.group = job, task % job.spans, task // job.spans % job.groups
+    pixel.block.row_phase, pixel.block.column_phase, pixel.block.tiles = block.row_phase, block.column_phase, 1
+    pixel.block.all_tiles = pixels
+    pixel.piece, pixel.section, pixel.low = scratch, scratch + bytes, scratch + 2 * bytes
+    pixel.out = <char **> (scratch + 3 * bytes)
+    pixel.rows = <const char **> pixel.out + 1
     for flat in range(cut(block.first_tile, block.all_tiles, pixels),
                       cut(block.first_tile + block.tiles, block.all_tiles, pixels)):
-        one.first_tile = flat
-        any_tap = False
+        pixel.block.first_tile = flat
+        pixel.begun = pixel.summed = pixel.sectioned = False
         for t in range(all_taps):
-            locate(job, &one, group, t, 1, 0, rows, out)
-            if rows[0] != job.zeros:
-                run_tiles(job, &one, group, span, t, 1, 0, job.kc, any_tap, False, rows, out)
-                any_tap = True
-        locate(job, &one, group, 0, 0, 0, rows, out)
-        run_tiles(job, &one, group, span, 0, 0, 0, job.kc, any_tap, True, rows, out)
+            if ends_piece(cp, t * products):
+                exact_piece(&pixel)
+            if (t % cp.section_row if cp.section_row else t) % cp.section_taps == 0:
+                exact_section(&pixel)
+            locate(job, &pixel.block, pixel.group, t, 1, 0, pixel.rows, pixel.out)
+            if pixel.rows[0] == job.zeros:
+                continue
+            if products <= cp.part:
+                exact_call(&pixel, t, 1, 0, job.kc, CONTINUE if pixel.begun else FROM_ZERO, pixel.piece, NULL, NULL, False)
+                pixel.begun = True
+                continue
+            k0 = 0
+            while k0 < job.kc:  # a tap of several pieces
+                if k0:
+                    exact_section(&pixel)
+                    locate(job, &pixel.block, pixel.group, t, 1, k0, pixel.rows, pixel.out)
+                kc = smaller(cp.section_k, job.kc - k0)
+                exact_call(&pixel, t, 1, k0, kc, ADD if pixel.summed else FROM_ZERO, pixel.section, NULL, NULL, False)
+                pixel.summed = True
+                k0 += kc
+        exact_piece(&pixel)
+        exact_call(&pixel, 0, 0, 0, job.kc, ADD_LOW if pixel.sectioned else FROM_ZERO, NULL,
+                   pixel.section if pixel.summed else NULL, pixel.low if pixel.sectioned else NULL, True)
 
 
 @cython.final
@@ -281,7 +418,7 @@ cdef class Gather(Runner):
         self.job.panels = ceil_div(self.job.width, self.job.table.nr * self.job.table.lanes)
         self.job.kernel_w = columns.kernel // self.job.fused
         self.job.kernel_taps = rows.kernel * self.job.kernel_w
-        self.job.mr, self.job.tap_chunk, self.job.k_chunk = plan.tile_pixels, plan.tap_chunk, plan.channel_chunk
+        self.job.mr = plan.tile_pixels
 
         # the axes
         row_phases, column_phases = len(rows.phases), len(columns.phases)
@@ -291,6 +428,8 @@ cdef class Gather(Runner):
         self.job.column = <AxisPhase *> calloc(column_phases + 1, sizeof(AxisPhase))
         if not (self.offsets and self.job.row and self.job.column):
             raise MemoryError("no memory for a plan")
+        for i in range(column_phases):
+            self._fill_cuts(plan.cuts[i], &self.job.column[i])
         k = self._fill_axis(rows, self.job.row, 0, 1)
         k = self._fill_axis(columns, self.job.column, k, self.job.fused)
 
@@ -302,7 +441,7 @@ cdef class Gather(Runner):
         self.job.blocks = <Block *> calloc(self.block_count + 1, sizeof(Block))
         if not self.job.blocks:
             raise MemoryError("no memory for a plan")
-        self.scratch_bytes = 0
+        self.scratch_bytes, self.padding = 0, plan.padding
         k = 0
         for i in range(row_phases):
             for j in range(column_phases):
@@ -314,7 +453,6 @@ cdef class Gather(Runner):
                     self.scratch_bytes = max(self.scratch_bytes, self._scratch(&self.job.blocks[k]))
                     done += self.job.blocks[k].tiles
                     k += 1
-        self.padding = plan.padding
         self.job.zeros = <const char *> calloc(self._zeros() + 1, size)
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")
@@ -326,6 +464,15 @@ cdef class Gather(Runner):
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
         self.describe_work(plan.multiply_adds)
+
+    cdef int _fill_cuts(self, object cuts, AxisPhase *ap) except -1:
+        """Where sums are cut, from products and taps to those of fused taps, of which a section has whole ones."""
+        ap.part, ap.period = cuts.part, cuts.period
+        ap.section_taps, ap.section_row = cuts.taps // self.job.fused, cuts.row // self.job.fused
+        ap.section_k = cuts.channels if cuts.channels * self.job.fused < self.job.kc and not self.job.depthwise else NOT_CUT
+        if ap.part < 1 or ap.section_taps < 1 or (self.job.fused > 1 and cuts.row):
+            raise ValueError("internal error: sums that cannot be cut so")
+        return 0
 
     cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k, int64_t fused) except -1:
         """Phases to C; `fused` neighbouring offsets become the first of them."""
@@ -357,10 +504,12 @@ cdef class Gather(Runner):
     cdef int64_t _scratch(self, const Block *block) noexcept:
         """Bytes that a task on this block needs."""
         cdef int64_t all_taps = self.job.row[block.row_phase].taps * self.job.column[block.column_phase].taps
-        cdef int64_t taps = smaller(all_taps, self.job.tap_chunk)
+        cdef int64_t taps = smaller(all_taps, self.job.column[block.column_phase].section_taps)
+        cdef int64_t lows = low_bytes(&self.job, block)
         if self.job.strided:
-            return segment_scratch(&self.job, block, taps)
-        return block.tiles * self.job.mr * (1 + taps) * sizeof(void *)
+            return lows + segment_scratch(&self.job, block, taps)
+        return max(lows + block.tiles * self.job.mr * (1 + taps) * sizeof(void *),
+                   3 * exact_bytes(&self.job) + 2 * sizeof(void *) if self.padding else 0)
 
     cdef int64_t _zeros(self) noexcept:
         """Numbers in the row of zeros; a strided tile of two lines walks over it."""

@@ -32,6 +32,7 @@ cdef struct Spot:
     int64_t out_step           # bytes between neighbouring outputs
     bint cut                   # some of its pixels leave out some taps
     bint two_lines
+    int64_t left, rest         # of the piece in which its sums begin: see Pieces
     bint clipped               # "wide": its first or its last pixel reaches over the line's ends
 
 
@@ -84,7 +85,7 @@ cdef inline int64_t tile_work(const Job *job, int64_t pixels) noexcept nogil:
 cdef bint pays_to_cut(const Job *job, const AxisPhase *cp) noexcept nogil:
     """Whether the multiplications by zeros that the edge tiles of a line save cost more than the calls they add."""
     cdef int64_t piece, p0, count, b, low, high, last_low, last_high, saved = 0, calls = 0, lines = 1 if cp.pieces else 2
-    if job.clips or job.k_chunk < job.kc:
+    if job.clips or cp.section_k < job.kc:
         return False
     for piece in range(max(cp.pieces, 1)):
         if cp.left <= piece < cp.pieces - cp.right:
@@ -135,6 +136,7 @@ cdef inline void move_along(Spot *spot, const char **bases, int64_t room, int64_
     # field by field: vectors, in which a compiler copies a whole struct, wait for the fields just stored
     spot[1].step, spot[1].out_step, spot[1].pixel = spot.step, out_step, spot.pixel
     spot[1].tap, spot[1].taps = spot.tap, spot.taps
+    spot[1].left, spot[1].rest = spot.left, spot.rest
     spot[1].cut = spot[1].two_lines = False
     spot[1].p0, spot[1].count, spot[1].mr = spot.p0 + spot.count, count, count
     spot[1].out[0] = <char *> spot.out[0] + spot.count * out_step
@@ -157,9 +159,9 @@ cdef int64_t copied_pixel(const Job *job, int64_t kc) noexcept nogil:
     return kc * size + (64 if kc * size % 1024 == 0 else 0)
 
 
-cdef inline int64_t tile_bytes(const Job *job) noexcept nogil:
-    """Bytes of the buffer for a clipped tile."""
-    return job.mr * job.table.nr * job.table.lanes * job.table.itemsize if job.clips else 0
+cdef inline int64_t tile_bytes(const Job *job, const AxisPhase *cp) noexcept nogil:
+    """Bytes of the buffer for a clipped tile, or for an unfinished piece and the section of a tile that is cut."""
+    return (2 if cp.cut else job.clips) * job.mr * job.table.nr * job.table.lanes * job.table.itemsize
 
 
 cdef inline char *pixel_out(const Tile *tile, const Spot *spot, int64_t i) noexcept nogil:
@@ -181,7 +183,7 @@ cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *til
     out[0], out[1] = buffer, buffer + half * row_bytes
     call.out, call.out_step, call.out_offset = out, row_bytes, 0
     for turn in range(2):
-        if turn == 0 and not tile.accumulate:
+        if turn == 0 and tile.accumulate == FROM_ZERO:
             continue
         if turn == 1:
             kernels[spot.mr](&call)
@@ -200,59 +202,94 @@ cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *til
                 memcpy(at + low * size, row + low * size, (high - low) * size)
 
 
+@cython.cdivision(True)
 cdef void run_cut(const Job *job, const AxisPhase *cp, const TileKernel *kernels, const Tile *tile, const Spot *spot,
-                  int64_t nr) noexcept nogil:
+                  int64_t nr, char *buffer) noexcept nogil:
     """A tile of a panel, tap by tap: the pixels that a tap reads inside the image make a smaller tile.
 
-    Between the calls the sums rest in the output array. Leaving out what would be multiplied by zeros changes no bit.
+    Between the calls the sums rest in the output array, those of a section that is not the only one in the buffer, and
+    those of a piece that takes several calls in the buffer, too. Leaving out what would be multiplied by zeros changes no bit.
     """
     cdef int64_t size = job.table.itemsize, fused = job.fused, subs = cp.taps * fused, total = spot.taps * fused
-    cdef int64_t s = 0, g, t, b, i
-    cdef int64_t low, high, this_low, this_high, shift, n, half
+    cdef int64_t s = 0, g, t, b, i, first = spot.tap * fused, row_bytes = nr * job.table.lanes * size
+    cdef int64_t low, high, this_low, this_high, shift, n, half, step
     cdef int lines, these
-    cdef bint begun = tile.accumulate, finished = False, whole
+    cdef bint summed = False, begun = False, finished = False, whole, last, alone, ends
+    cdef bint sectioned = tile.low != NULL, whole_pieces = tile.kc // fused > cp.part
     cdef const char *rows[16]
     cdef const char *const *bases = <const char *const *> tile.rows
     cdef char *out[2]
-    cdef Tile call = tile[0]
-    call.kc = tile.kc // fused
+    cdef char *sums[2]         # where the pieces before are, and the unfinished piece
+    cdef char *piece[2]
+    cdef char **to
+    cdef Tile call = tile[0], add = tile[0]
+    piece[0], piece[1] = buffer, buffer + (spot.mr + 1) // 2 * row_bytes
+    sums[0], sums[1] = <char *> tile.out[0], <char *> tile.out[1]
+    call.kc, call.low, add.low = tile.kc // fused, NULL, NULL
+    if sectioned:
+        sums[0] = buffer + spot.mr * row_bytes
+        sums[1], add.out_step, add.out_offset = sums[0] + (spot.mr + 1) // 2 * row_bytes, row_bytes, 0
+    add.out, add.total, add.taps = <void *const *> sums, buffer, 0
     while s < total:
         low = high = lines = g = n = half = 0
         while s + g < total and g < 8:  # neighbouring taps that meet the same pixels are one call
             t = (s + g) // fused
-            b = (spot.tap * fused + s + g) % subs
+            b = (first + s + g) % subs
             outside(job, cp, spot.p0, spot.count, column_offset(job, cp, b), &this_low, &this_high)
             these = (1 if bases[2 * t] else 0) + (2 if spot.two_lines and bases[2 * t + 1] else 0)
             if g == 0:
                 low, high, lines = this_low, this_high, these
                 n = spot.count - low - high
                 half = (n + 1) // 2
-            elif low != this_low or high != this_high or lines != these:
+            elif (low != this_low or high != this_high or lines != these
+                  or (not whole_pieces and ends_piece(cp, (first + s + g) * call.kc))):
                 break
             shift = (s + g) % fused * spot.pixel + low * spot.step
             rows[2 * g] = bases[2 * t + (1 if lines == 2 else 0)] + shift
             rows[2 * g + 1] = bases[2 * t + 1] + shift if lines == 3 else rows[2 * g] + half * spot.step
             g += 1
         whole = n == spot.count and lines == (3 if spot.two_lines else 1)
+        last = s + g == total
+        ends = whole_pieces or last or ends_piece(cp, (first + s + g) * call.kc)
+        alone = ends and (whole_pieces or s == 0 or ends_piece(cp, (first + s) * call.kc))
         if n > 0 and lines:
-            if not begun and not whole:
+            to = <char **> sums if alone else <char **> piece
+            step = row_bytes if sectioned or not alone else tile.out_step
+            call.out_step, call.out_offset = step, 0 if sectioned or not alone else tile.out_offset
+            if not whole and not (summed if alone else begun):
                 for i in range(spot.mr):
-                    memset(pixel_out(tile, spot, i) + tile.out_offset * size, 0, tile.lanes * size)
+                    half = (spot.mr + 1) // 2
+                    memset(to[1 if i >= half else 0] + (i - half if i >= half else i) * step + call.out_offset * size, 0,
+                           tile.lanes * size)
+                half = (n + 1) // 2
+            if alone:
+                call.accumulate = FROM_ZERO if whole and not summed else ADD
+                begin_pieces(&call.pieces, cp, (first + s) * call.kc, g * call.kc)
+                summed, finished = True, whole and last and not sectioned
+            else:
+                call.accumulate = FROM_ZERO if whole and not begun else CONTINUE
+                call.pieces.left = NOT_CUT
                 begun = True
             call.panel = <const char *> tile.panel + s * call.kc * nr * job.table.lanes * size
             call.ahead = <const char *> tile.ahead + s * call.kc * 32
             call.rows, call.taps, call.out = <const void **> rows, g, <void *const *> out
-            call.accumulate = begun
-            finished = whole and s + g == total
-            call.finish = finished and tile.finish
-            out[0] = <char *> spot.out[1 if lines == 2 else 0] + low * tile.out_step
-            out[1] = (<char *> spot.out[1] + low * tile.out_step) if lines == 3 else out[0] + half * tile.out_step
+            call.finish = finished and alone and tile.finish
+            out[0] = to[1 if lines == 2 else 0] + low * step
+            out[1] = to[1] + low * step if lines == 3 else out[0] + half * step
             kernels[2 * n if lines == 3 else n](&call)
-            begun = True
         s += g
-    if not begun or (tile.finish and not finished):
-        call.out, call.taps, call.accumulate, call.finish = tile.out, 0, begun, tile.finish
-        kernels[spot.mr](&call)
+        if ends and begun:
+            finished = last and not sectioned
+            add.accumulate, add.finish = ADD if summed else FROM_ZERO, finished and tile.finish
+            kernels[spot.mr](&add)
+            summed, begun = True, False
+    if sectioned:
+        add = tile[0]
+        add.taps, add.total = 0, buffer + spot.mr * row_bytes if summed else NULL
+        kernels[spot.mr](&add)
+    elif not summed or (tile.finish and not finished):
+        add.accumulate, add.total, add.finish = ADD if summed else FROM_ZERO, NULL, tile.finish
+        kernels[spot.mr](&add)
 
 
 cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) noexcept nogil:
@@ -269,7 +306,7 @@ cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) n
             slots *= cp.copied
             copies = smaller(copies, slots)
     longest = ceil_div(cp.count, cp.pieces) if cp.pieces else cp.count
-    return (tile_bytes(job) + block.tiles * (sizeof(Spot) + 2 * taps * sizeof(void *)) + slots * sizeof(void *)
+    return (tile_bytes(job, cp) + block.tiles * (sizeof(Spot) + 2 * taps * sizeof(void *)) + slots * sizeof(void *)
             + copies * span_pixels(cp, longest) * (job.kc * job.table.itemsize + 64) + 64)
 
 
@@ -291,9 +328,10 @@ cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int6
 
 
 @cython.cdivision(True)
-cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_t span, int64_t tap0, int64_t taps, int64_t k0,
-                       int64_t kc, bint accumulate, bint finish, char *scratch) noexcept nogil:
-    """One chunk of the sum: where the tiles are, then LOOP panels, LOOP tiles."""
+cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_t span, const Span *part,
+                       char *scratch) noexcept nogil:
+    """One section of the sum: where the tiles are, then LOOP panels, LOOP tiles."""
+    cdef int64_t tap0 = part.tap0, taps = part.taps, k0 = part.k0, kc = part.kc
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, lines = job.images * rp.count
@@ -302,7 +340,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef int64_t copy_step = copied_pixel(job, kc), copy_bytes = (job.cin if job.fused > 1 else kc) * size
     cdef int64_t k_first = group * job.group_step + k0
     cdef char *buffer = scratch
-    cdef Spot *spots = <Spot *> (scratch + tile_bytes(job))
+    cdef Spot *spots = <Spot *> (scratch + tile_bytes(job, cp))
     cdef const char **bases = <const char **> (spots + block.tiles)
     cdef const char **slots = bases + 2 * taps * block.tiles
     cdef char *edge
@@ -317,6 +355,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef bint inside, at_edge, copied, along = False, shared = cp.copied > 0 and job.h > 0 and rp.taps > 1
     cdef const TileKernel *kernels
     cdef Tile call
+    cdef char *lows = part.low
+    cdef bint in_pieces = all_taps * job.kc > cp.part
     if shared:  # kernels of one row read no input row twice
         line = smaller(lines - 1, first_line(cp, block.first_tile + block.tiles - 1) + (0 if cp.pieces else 1))
         first_row = first_input_row(job, rp, first_line(cp, block.first_tile))
@@ -377,6 +417,10 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         low = low if low > tap0 else tap0
         high = smaller(high, tap0 + taps)
         spot.tap, spot.taps = low, (high - low if high > low else 0)
+        spot.left = NOT_CUT
+        if in_pieces:
+            begin_pieces(&call.pieces, cp, low * job.kc + k0, spot.taps * kc)
+            spot.left, spot.rest = call.pieces.left, call.pieces.rest
 
         for run in range(runs):
             spot.out[run] = job.out + ((n * job.ho + rp.start + q * rp.step) * job.line + (cp.start + p0 * cp.step) * job.cout
@@ -426,7 +470,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         bases += 2 * taps
     bases -= 2 * taps * block.tiles
 
-    call.kc, call.act, call.accumulate, call.finish = kc, job.act, accumulate, finish
+    call.kc, call.act, call.accumulate, call.finish = kc, job.act, part.accumulate, part.finish
+    call.pieces.part, call.pieces.period, call.total, call.low = cp.part, cp.period, NULL, NULL
     cdef const char *weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     # prefetching the next tile's outputs, 12.8 MB or less: 0 to -2%
     # tiles outside, panels inside was no faster where all weights stay in L1: 1x1 on 24 and 64 channels, first layers -2 to 0%
@@ -449,11 +494,15 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
             call.out = spot.out
             call.step = spot.step
             call.taps = spot.taps
+            call.pieces.left, call.pieces.rest = spot.left, spot.rest
+            if lows != NULL:
+                call.low = lows
+                lows += part.tile_step
             # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
             call.ahead = next_panel + (tile * slice_bytes if tile < 4 else 0)
             if spot.clipped:
                 run_clipped(job, kernels, &call, spot, nr, buffer)
             elif spot.cut:
-                run_cut(job, cp, kernels, &call, spot, nr)
+                run_cut(job, cp, kernels, &call, spot, nr, buffer)
             else:
                 kernels[spot.mr](&call)

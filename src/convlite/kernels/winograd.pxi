@@ -21,6 +21,7 @@ cdef struct WinogradJob:
     int64_t m, n, positions
     int64_t tiles_w, image_tiles, tiles         # of a row, an image, all images
     int64_t wide, padded, panels                # lanes of a panel; cout rounded up to whole vectors
+    int64_t piece              # input channels of a sum's piece: sums.py
     int64_t v_step, v_tile, s_tile              # elements from one position, one tile to the next
     const char *zeros
     # of one call
@@ -108,6 +109,10 @@ cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept no
     winograd_gather_tiles(job, first, tiles, v)
     call.rows, call.out, call.step, call.out_step = rows, out, job.v_tile * size, job.s_tile * size
     call.taps, call.kc = 1, job.cin
+    call.pieces.part = call.pieces.period = call.pieces.rest = job.cin
+    call.pieces.left = NOT_CUT
+    if job.piece < job.cin:
+        call.pieces.part = call.pieces.left = job.piece
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         width = smaller(job.wide, job.padded - panel * job.wide)
         halves = ceil_div(2 * smaller(width, job.cout - panel * job.wide), job.table.lanes)
@@ -146,7 +151,7 @@ cdef class Winograd(Runner):
         self.job.h, self.job.w, self.job.cin = rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
         self.job.before_h, self.job.before_w = -min(rows.phases[0].offsets), -min(columns.phases[0].offsets)
-        self.job.m = plan.winograd
+        self.job.m, self.job.piece = plan.winograd, plan.piece
         self.job.n = self.job.m + 2
         self.job.positions = self.job.n * self.job.n
         self.job.tiles_w = ceil_div(self.job.wo, self.job.m)

@@ -74,10 +74,25 @@ typedef struct {
     void (*kernel)(const WinogradKernel *);
 } WinogradTransforms;
 
-/* One tile: out[i][0:lanes] = act(bias + sum over taps t, channels k of rows[t][i][k] * panel[t][k][0:lanes]).
+/* Where a sum is cut (sums.py): it is added up from pieces, each a chain from zero. Numbers are products, counted from the first tap on. */
+typedef struct {
+    int64_t part, period; /* a piece ends after each `part` products of a period, and with it */
+    int64_t left, rest;   /* of the piece and of the period in which a call begins; left is NOT_CUT where a sum is one piece */
+} Pieces;
 
-   Without `finish` the raw sum is stored; with `accumulate` the sum continues from what is stored there. Storing and
-   reloading a float is exact, so a sum cut into pieces has the same bits as an uncut one. */
+#define NOT_CUT INT64_MAX
+
+/* What a call finds in `out`, and does with it. */
+enum {
+    FROM_ZERO = 0, /* nothing: the sum begins here */
+    CONTINUE = 1,  /* the unfinished piece of this sum, which goes on from there, as storing and reloading a float is exact */
+    ADD = 2,       /* the pieces so far, to which those of this call are added */
+    ADD_LOW = 3,   /* the sections so far: the sum of this call is the next one, and `low` takes what is rounded off */
+};
+
+/* One tile: out[i][0:lanes] = act(bias + sum over taps t, channels k of rows[t][i][k] * panel[t][k][0:lanes]), in pieces.
+
+   Without `finish` the raw sum is stored. */
 typedef struct {
     const void *const *rows; /* gathered: [taps][mr], where each pixel of the tile finds its kc channels; strided: [taps][2], see below */
     const void *panel;       /* [taps][kc][nr*LANES], 64-byte aligned, zero-padded; depthwise: see depthwise.h */
@@ -91,6 +106,9 @@ typedef struct {
     const void *alpha;       /* [nr*LANES] slopes of ACT_PRELU */
     Activation act;
     int accumulate, finish;
+    Pieces pieces;
+    const void *total;       /* [mr][nr*LANES]: added to the sum of this call before anything else; NULL: nothing */
+    void *low;               /* [mr][nr*LANES]: this call's sum is a section, the first one unless ADD_LOW; NULL: the only one */
 } Tile;
 
 /* A strided tile is two runs of neighbouring pixels: the first (mr + 1)/2 start at rows[t][0] and out[0], the others at rows[t][1] and out[1].
@@ -109,6 +127,9 @@ typedef struct {
     const void *alpha;
     Activation act;
     int accumulate, finish;
+    Pieces pieces;           /* in taps */
+    const void *total;       /* [mr][channels*multiplier] */
+    void *low;               /* the same: see Tile */
 } DepthwiseTile;
 
 typedef void (*DepthwiseKernel)(const DepthwiseTile *, int mr);
@@ -144,6 +165,7 @@ typedef struct {
     void *out;               /* [pixels / width][rows][width][sums / rows] */
     int64_t first, last;     /* pixels that this call computes: a vector of them, or more */
     int64_t width, rows, sums, cin, cout;
+    int64_t piece; /* of so many products each: sums.py */
     const void *bias, *alpha; /* [cout], or NULL: sum i is of output channel i % cout */
     Activation act;
 } Skinny;
@@ -179,6 +201,8 @@ typedef struct {
     void *out;
     int64_t x_step, w_step, out_step; /* elements from one row to the next */
     int64_t rows, columns, kc;
+    int64_t piece, section; /* of so many products each: sums.py */
+    void *sums;             /* [3][rows][columns] where there is more than a piece: the piece, the section, its low */
     const void *bias, *alpha; /* [columns] or NULL */
     Activation act;
 } Rows;
@@ -196,7 +220,7 @@ typedef struct {
     int64_t rows, columns; /* taps inside the image */
     int64_t row_step, column_step, channels;
     double divisor;
-    int largest;
+    int largest, wide; /* wide: a mean is summed in double */
 } Window;
 
 #include "steps_table.h"
@@ -211,6 +235,7 @@ typedef struct {
     PixelKernel pixels[MAX_MR + 1]; /* [n] */
     void (*pixel_transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
     void (*pixel_line)(const PixelLine *);
+    void (*move_sums)(void *from, void *to, int64_t n); /* to += from, from = 0: whole vectors */
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
     void (*rows)(const Rows *);
     void (*skinny)(const Skinny *); /* up to skinny_sums sums; NULL where that is 0 */
