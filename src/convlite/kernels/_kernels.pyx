@@ -47,11 +47,6 @@ cdef extern from "isa/table.h" nogil:
         void (*input)(const WinogradInput *) noexcept nogil
         void (*output)(const WinogradOutput *) noexcept nogil
         void (*kernel)(const WinogradKernel *) noexcept nogil
-    int64_t NOT_CUT
-    enum:
-        FROM_ZERO, CONTINUE, ADD, ADD_LOW
-    ctypedef struct Pieces:
-        int64_t part, period, left, rest
     ctypedef struct Tile:
         const void *const *rows
         const void *panel
@@ -63,9 +58,7 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
         int accumulate, finish
-        Pieces pieces
-        const void *total
-        void *low
+        void *const *total
     ctypedef struct DepthwiseTile:
         const void *const *rows
         const void *weights
@@ -76,9 +69,7 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
         int accumulate, finish
-        Pieces pieces
-        const void *total
-        void *low
+        void *const *total
     ctypedef struct DepthwiseRow:
         const void *x
         const void *weights[2]
@@ -181,6 +172,7 @@ cdef extern from "isa/table.h" nogil:
         void (*pixel_transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
         void (*pixel_line)(const PixelLine *) noexcept nogil
         void (*move_sums)(void *, void *, int64_t) noexcept nogil
+        void (*add_low)(void *, void *, const void *, int64_t, int, int) noexcept nogil
         DepthwiseLineKernel depthwise_line[3][8]
         void (*rows)(const Rows *) noexcept nogil
         void (*skinny)(const Skinny *) noexcept nogil

@@ -12,8 +12,8 @@
 # How: the outputs of a phase pair are cut into tiles of up to `mr` pixels, a block is some tiles, and a task is (block, group,
 # span of panels). A task first writes down where each tile finds its input at each tap, then runs panel by panel, so that a
 # panel of weights stays in L2 while the tiles of the block pass over it. A section of the sum at a time, so that panel and table
-# stay small; between sections the sums rest in the output, and what their additions rounded off in `low`. The micro-kernel ends
-# the pieces by itself: `Pieces` says where.
+# stay small; between sections the sums rest in the output, and what their additions rounded off in `low`. Each piece of a section
+# is a call of the micro-kernel (pieces.pxi).
 #
 # There are two ways to write down where the input is. Strided (segments.pxi): a tile is one or two runs of neighbouring
 # pixels, and two addresses and a step say it all. Gathered (here): a tile is any `mr` pixels of the phase pair's flat list,
@@ -22,6 +22,16 @@
 #
 # Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels
 # (the packing looks for them) `exact_task` visits the taps inside the image one by one: slow, and right.
+
+
+cdef inline int64_t ceil_div(int64_t a, int64_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+cdef inline int64_t smaller(int64_t a, int64_t b) noexcept nogil:
+    return a if a < b else b
+
+
+include "pieces.pxi"
 
 
 cdef struct AxisPhase:
@@ -34,8 +44,7 @@ cdef struct AxisPhase:
     # strided columns: a line is cut into so many tiles (0: two lines make one tile), of which some touch the left and right edge
     int64_t pieces, left, right
     int64_t copied             # pieces of a line whose input is copied
-    # where sums are cut (sums.py): in products; of a section the taps, of which a kernel row has `section_row` or 0, and channels
-    int64_t part, period, section_taps, section_row, section_k
+    Cuts cuts                  # of sums
     bint cut                   # the pixels of edge tiles that a tap reads outside are left out
 
 cdef struct Block:
@@ -72,39 +81,24 @@ cdef struct Job:
     Activation act
     int64_t spans, panels
 
-cdef inline int64_t ceil_div(int64_t a, int64_t b) noexcept nogil:
-    return (a + b - 1) // b
-
-cdef inline int64_t smaller(int64_t a, int64_t b) noexcept nogil:
-    return a if a < b else b
-
-
-cdef struct Span:              # of a sum: what a call adds up, and how that goes on from what is there
+cdef struct Span:              # a section of a sum
     int64_t tap0, taps, k0, kc
-    int accumulate
-    bint finish
-    const char *total          # of the first panel and tile: see Tile
-    char *low
-    int64_t panel_step, tile_step  # bytes from one panel, one tile to the next in `total` and `low`
+    bint accumulate, finish
+    const Cuts *cuts           # NULL: the whole sum is one piece
+    char *low                  # [panel][tile][mr][nr*lanes]: what sections leave over; NULL: there is one
+    int64_t tile_step          # bytes from one tile to the next
+    char *sums                 # depthwise: see pieces.pxi
 
 
-cdef inline int64_t sum_sections(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
-    """How many sections the sums of a phase pair have: exact for 0 and 1, more for more."""
+cdef inline bint is_cut(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
+    """Whether the sums of a phase pair are more than one piece."""
+    return rp.taps * cp.taps * (1 if job.depthwise else job.kc) > cp.cuts.part
+
+
+cdef inline bint has_sections(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
+    """Whether they are more than one section."""
     cdef int64_t taps = rp.taps * cp.taps
-    if cp.section_row and taps > cp.section_row:
-        return 2
-    return ceil_div(taps, cp.section_taps) * (1 if job.kc <= cp.section_k else 2)
-
-
-@cython.cdivision(True)
-cdef inline void begin_pieces(Pieces *pieces, const AxisPhase *cp, int64_t at, int64_t products) noexcept nogil:
-    """Where the pieces of a call end that begins `at` products after the first."""
-    cdef int64_t place = at % cp.period
-    pieces.part, pieces.period = cp.part, cp.period
-    pieces.rest = cp.period - place
-    pieces.left = smaller(cp.part - place % cp.part, pieces.rest)
-    if products <= pieces.left:
-        pieces.left = NOT_CUT
+    return taps > cp.cuts.taps or (cp.cuts.row and taps > cp.cuts.row) or (taps and job.kc > cp.cuts.channels)
 
 
 @cython.cdivision(True)
@@ -167,13 +161,22 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
         rows += mr * taps
 
 
+cdef inline int64_t pixel_bytes_of(const Job *job) noexcept nogil:
+    """Bytes of a pixel's sums in whole vectors, of all panels; depthwise: of all channels."""
+    cdef int64_t lanes = job.table.lanes
+    return (ceil_div(job.cout, lanes) if job.depthwise else job.panels * job.table.nr) * lanes * job.table.itemsize
+
+
+cdef inline int64_t sums_bytes(const Job *job, const Block *block) noexcept nogil:
+    """Bytes for the pieces of a depthwise tile."""
+    cdef bint cut = is_cut(job, &job.row[block.row_phase], &job.column[block.column_phase])
+    return job.mr * pixel_bytes_of(job) if job.depthwise and cut else 0
+
+
 cdef inline int64_t low_bytes(const Job *job, const Block *block) noexcept nogil:
-    """Bytes for what sections leave over, [panel][tile][mr][nr*lanes], where there is more than one."""
-    if sum_sections(job, &job.row[block.row_phase], &job.column[block.column_phase]) <= 1:
-        return 0
-    if job.depthwise:
-        return ceil_div(block.tiles * job.mr * job.cout * job.table.itemsize, 64) * 64
-    return block.tiles * job.panels * job.mr * job.table.nr * job.table.lanes * job.table.itemsize
+    """Bytes for what sections leave over."""
+    cdef bint several = has_sections(job, &job.row[block.row_phase], &job.column[block.column_phase])
+    return block.tiles * job.mr * pixel_bytes_of(job) if several else 0
 
 
 @cython.cdivision(True)
@@ -185,7 +188,8 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
     cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
     cdef int64_t wide = job.table.nr * job.table.lanes
-    cdef int64_t panel, tile, first, mr, lanes, nr, place = 0, taps = part.taps
+    cdef int64_t panel, tile, first, mr, lanes, nr, taps = part.taps, at = part.tap0 * job.kc + part.k0
+    cdef char *low = part.low
     cdef const char *weights
     cdef const char **tile_rows
     cdef char **tile_out
@@ -197,26 +201,27 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         depthwise.taps, depthwise.channels, depthwise.multiplier = taps, job.kc, job.cout // job.kc
         depthwise.bias, depthwise.alpha, depthwise.act = job.bias, job.alpha, job.act
         depthwise.accumulate, depthwise.finish = part.accumulate, part.finish
-        depthwise.total, depthwise.low = part.total, part.low
-        begin_pieces(&depthwise.pieces, cp, part.tap0, taps)
+        depthwise.total = NULL
         for tile in range(block.first_tile, block.first_tile + block.tiles):
             first = cut(tile, block.all_tiles, pixels)
             mr = cut(tile + 1, block.all_tiles, pixels) - first
             depthwise.rows = <const void **> rows
             depthwise.out = <void **> out
-            depthwise.low = part.low + (tile - block.first_tile) * part.tile_step if part.low != NULL else NULL
-            job.table.depthwise(&depthwise, <int> mr)
+            if part.cuts == NULL:
+                job.table.depthwise(&depthwise, <int> mr)
+            else:
+                depthwise_in_pieces(job.table, &depthwise, part.cuts, part.tap0, <int> mr, part.sums, low)
+            low += part.tile_step
             rows += mr * taps
             out += mr
         return
     call.taps, call.kc, call.act = taps, part.kc, job.act
-    call.accumulate, call.finish = part.accumulate, part.finish
-    begin_pieces(&call.pieces, cp, part.tap0 * job.kc + part.k0, taps * part.kc)
+    call.accumulate, call.finish, call.total = part.accumulate, part.finish, NULL
     weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         lanes = smaller(wide, job.width - panel * wide)
         nr = ceil_div(lanes, job.table.lanes)
-        call.panel = weights + (panel * wide * all_taps * job.kc + (part.tap0 * job.kc + part.k0) * nr * job.table.lanes) * size
+        call.panel = weights + (panel * wide * all_taps * job.kc + at * nr * job.table.lanes) * size
         call.lanes = lanes
         call.out_offset = panel * wide
         call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
@@ -227,12 +232,10 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
             mr = cut(tile + 1, block.all_tiles, pixels) - first
             call.rows = <const void **> tile_rows
             call.out = <void **> tile_out
-            call.total = part.total + place if part.total != NULL else NULL
-            call.low = part.low + place + (tile - block.first_tile) * part.tile_step if part.low != NULL else NULL
-            job.table.gathered[nr][mr](&call)
+            run_tile(job.table, job.table.gathered[nr][mr], &call, part.cuts, at, mr, nr, False, low)
             tile_rows += mr * taps
             tile_out += mr
-        place += part.panel_step
+            low += part.tile_step
 
 
 include "segments.pxi"
@@ -244,28 +247,31 @@ cdef void run_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef const Job *job = <const Job *> of
     cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
+    cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
-    cdef int64_t all_taps = job.row[block.row_phase].taps * cp.taps, lows = low_bytes(job, block)
+    cdef const Cuts *cuts = &cp.cuts
+    cdef int64_t all_taps = rp.taps * cp.taps, low = low_bytes(job, block)
     cdef Span part
-    cdef char **out = <char **> (scratch + lows)
+    cdef char **out = <char **> (scratch + low + sums_bytes(job, block))
     cdef const char **rows = <const char **> out + block.tiles * job.mr
-    part.tap0, part.accumulate, part.total = 0, FROM_ZERO, NULL
-    part.low = scratch if lows else NULL
-    part.tile_step = job.mr * (job.cout if job.depthwise else job.table.nr * job.table.lanes) * job.table.itemsize
-    part.panel_step = block.tiles * part.tile_step
+    part.tap0, part.accumulate, part.cuts, part.low, part.sums, part.tile_step = 0, False, NULL, NULL, scratch + low, 0
+    if is_cut(job, rp, cp):
+        part.cuts = cuts
+    if low:
+        part.low, part.tile_step = scratch, job.mr * pixel_bytes_of(job) // (1 if job.depthwise else job.panels)
     while True:  # LOOP sections: taps
-        part.taps, part.k0 = smaller(cp.section_taps, all_taps - part.tap0), 0
-        if cp.section_row:
-            part.taps = smaller(part.taps, cp.section_row - part.tap0 % cp.section_row)
+        part.taps, part.k0 = smaller(cuts.taps, all_taps - part.tap0), 0
+        if cuts.row:
+            part.taps = smaller(part.taps, cuts.row - part.tap0 % cuts.row)
         while True:  # LOOP sections: channels
-            part.kc = smaller(cp.section_k, job.kc - part.k0)
+            part.kc = smaller(cuts.channels, job.kc - part.k0)
             part.finish = part.tap0 + part.taps >= all_taps and part.k0 + part.kc >= job.kc
             if job.strided:
                 run_segments(job, block, group, span, &part, <char *> out)
             else:
                 locate(job, block, group, part.tap0, part.taps, part.k0, rows, out)
                 run_tiles(job, block, group, span, &part, rows, out)
-            part.accumulate = ADD_LOW
+            part.accumulate = True
             part.k0 += part.kc
             if part.k0 >= job.kc:
                 break
@@ -275,114 +281,58 @@ cdef void run_task(const void *of, int64_t task, char *scratch) noexcept nogil:
 
 
 @cython.cdivision(True)
-cdef inline bint ends_piece(const AxisPhase *cp, int64_t at) noexcept nogil:
-    """Whether a piece ends after so many products."""
-    cdef int64_t place = at % cp.period
-    return place == 0 or place % cp.part == 0
-
-
-@cython.cdivision(True)
-cdef inline bint ends_section(const AxisPhase *cp, int64_t tap) noexcept nogil:
-    """Whether a section of whole taps ends before a tap."""
-    return (tap % cp.section_row if cp.section_row else tap) % cp.section_taps == 0
-
-
-cdef inline int64_t exact_bytes(const Job *job) noexcept nogil:
-    """Bytes of a pixel's sums."""
-    return (job.cout if job.depthwise else job.panels * job.table.nr * job.table.lanes) * job.table.itemsize
-
-
-cdef struct Exact:             # one pixel
-    const Job *job
-    Block block
-    int64_t group, span
-    char *piece                # unfinished
-    char *section              # the pieces before
-    char *low
-    bint begun, summed, sectioned
-    char **out
-    const char **rows
-
-
-@cython.cdivision(True)
-cdef void exact_call(Exact *pixel, int64_t tap, int64_t taps, int64_t k0, int64_t kc, int accumulate, char *to, const char *total,
-                     char *low, bint finish) noexcept nogil:
-    """`taps` taps of a pixel, 1 or 0, whose input `rows` says, to its sums in the scratch, or to its output."""
-    cdef const Job *job = pixel.job
-    cdef Span part
-    cdef int64_t first = 0
-    part.tap0, part.taps, part.k0, part.kc, part.accumulate, part.finish = tap, taps, k0, kc, accumulate, finish
-    part.tile_step = part.panel_step = 0
-    if not job.depthwise:
-        part.panel_step = job.table.nr * job.table.lanes * job.table.itemsize
-        first = pixel.span * job.panels // job.spans * part.panel_step
-    part.total = total + first if total != NULL else NULL
-    part.low = low + first if low != NULL else NULL
-    if to != NULL:
-        pixel.out[0] = to
-    else:
-        locate(job, &pixel.block, pixel.group, 0, 0, 0, pixel.rows, pixel.out)
-    run_tiles(job, &pixel.block, pixel.group, pixel.span, &part, pixel.rows, pixel.out)
-
-
-cdef void exact_piece(Exact *pixel) noexcept nogil:
-    """The piece is finished: on to the section."""
-    if pixel.begun:
-        exact_call(pixel, 0, 0, 0, pixel.job.kc, ADD if pixel.summed else FROM_ZERO, pixel.section, pixel.piece, NULL, False)
-        pixel.begun, pixel.summed = False, True
-
-
-cdef void exact_section(Exact *pixel) noexcept nogil:
-    """The section is finished, and not the last one: on to the output and to `low`."""
-    if pixel.summed:
-        exact_call(pixel, 0, 0, 0, pixel.job.kc, ADD_LOW if pixel.sectioned else FROM_ZERO, NULL, pixel.section, pixel.low, False)
-        pixel.summed, pixel.sectioned = False, True
-
-
-@cython.cdivision(True)
 cdef void exact_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """The same task without zeros for padding: pixel by pixel, tap by tap; for kernels that hold Inf or NaN."""
     cdef const Job *job = <const Job *> of
+    cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
-    cdef int64_t pixels = job.images * rp.count * cp.count, all_taps = rp.taps * cp.taps, t, flat, k0, kc
-    cdef int64_t products = 1 if job.depthwise else job.kc, bytes = exact_bytes(job)
-    cdef Exact pixel
-    pixel.job, pixel.span, pixel.group = job, task % job.spans, task // job.spans % job.groups
-    pixel.block.row_phase, pixel.block.column_phase, pixel.block.tiles = block.row_phase, block.column_phase, 1
-    pixel.block.all_tiles = pixels
-    pixel.piece, pixel.section, pixel.low = scratch, scratch + bytes, scratch + 2 * bytes
-    pixel.out = <char **> (scratch + 3 * bytes)
-    pixel.rows = <const char **> pixel.out + 1
+    cdef const Cuts *cuts = &cp.cuts
+    cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count, all_taps = rp.taps * cp.taps, flat, left
+    cdef int64_t wide = job.table.nr * job.table.lanes, first = span * job.panels // job.spans * wide, bytes = pixel_bytes_of(job)
+    cdef int64_t last = smaller((span + 1) * job.panels // job.spans * wide, job.width), products = job.kc
+    cdef char *piece = scratch  # unfinished
+    cdef char *section = piece + bytes  # the pieces before
+    cdef char *low = section + bytes
+    cdef char *to
+    cdef char *ignored
+    cdef const char *row
+    cdef bint sectioned
+    cdef Block one
+    cdef Span part
+    if job.depthwise:
+        first, last, products = 0, job.cout, 1
+    memset(piece, 0, 2 * bytes)
+    one.row_phase, one.column_phase, one.tiles, one.all_tiles = block.row_phase, block.column_phase, 1, pixels
+    part.cuts, part.low, part.sums, part.tile_step, part.accumulate = NULL, NULL, NULL, 0, True
     for flat in range(cut(block.first_tile, block.all_tiles, pixels),
                       cut(block.first_tile + block.tiles, block.all_tiles, pixels)):
-        pixel.block.first_tile = flat
-        pixel.begun = pixel.summed = pixel.sectioned = False
-        for t in range(all_taps):
-            if ends_piece(cp, t * products):
-                exact_piece(&pixel)
-            if (t % cp.section_row if cp.section_row else t) % cp.section_taps == 0:
-                exact_section(&pixel)
-            locate(job, &pixel.block, pixel.group, t, 1, 0, pixel.rows, pixel.out)
-            if pixel.rows[0] == job.zeros:
-                continue
-            if products <= cp.part:
-                exact_call(&pixel, t, 1, 0, job.kc, CONTINUE if pixel.begun else FROM_ZERO, pixel.piece, NULL, NULL, False)
-                pixel.begun = True
-                continue
-            k0 = 0
-            while k0 < job.kc:  # a tap of several pieces
-                if k0:
-                    exact_section(&pixel)
-                    locate(job, &pixel.block, pixel.group, t, 1, k0, pixel.rows, pixel.out)
-                kc = smaller(cp.section_k, job.kc - k0)
-                exact_call(&pixel, t, 1, k0, kc, ADD if pixel.summed else FROM_ZERO, pixel.section, NULL, NULL, False)
-                pixel.summed = True
-                k0 += kc
-        exact_piece(&pixel)
-        exact_call(&pixel, 0, 0, 0, job.kc, ADD_LOW if pixel.sectioned else FROM_ZERO, NULL,
-                   pixel.section if pixel.summed else NULL, pixel.low if pixel.sectioned else NULL, True)
+        one.first_tile, sectioned = flat, False
+        locate(job, &one, group, 0, 0, 0, &row, &to)
+        part.taps, part.finish, part.tap0 = 1, False, 0
+        while part.tap0 < all_taps:
+            part.k0 = 0
+            while part.k0 < job.kc:  # LOOP pieces: of a tap or less
+                left = piece_left(cuts, part.tap0 * products + part.k0)
+                part.kc = job.kc if job.depthwise else smaller(left, job.kc - part.k0)
+                locate(job, &one, group, part.tap0, 1, part.k0, &row, &ignored)
+                if row != job.zeros:
+                    run_tiles(job, &one, group, span, &part, &row, &piece)
+                part.k0 += part.kc
+                if left > (1 if job.depthwise else part.kc):
+                    continue
+                job.table.move_sums(piece, section, bytes // size)
+                if ends_section(cuts, part.tap0, part.k0, job.kc):
+                    job.table.add_low(to + first * size, low, section + first * size, last - first, not sectioned, False)
+                    memset(section, 0, bytes)
+                    sectioned = True
+            part.tap0 += 1
+        job.table.move_sums(piece, section, bytes // size)
+        job.table.add_low(to + first * size, low, section + first * size, last - first, not sectioned, True)
+        memset(section, 0, bytes)
+        part.tap0, part.taps, part.k0, part.kc, part.finish = 0, 0, 0, job.kc, True
+        run_tiles(job, &one, group, span, &part, &row, &to)
 
 
 @cython.final
@@ -467,10 +417,11 @@ cdef class Gather(Runner):
 
     cdef int _fill_cuts(self, object cuts, AxisPhase *ap) except -1:
         """Where sums are cut, from products and taps to those of fused taps, of which a section has whole ones."""
-        ap.part, ap.period = cuts.part, cuts.period
-        ap.section_taps, ap.section_row = cuts.taps // self.job.fused, cuts.row // self.job.fused
-        ap.section_k = cuts.channels if cuts.channels * self.job.fused < self.job.kc and not self.job.depthwise else NOT_CUT
-        if ap.part < 1 or ap.section_taps < 1 or (self.job.fused > 1 and cuts.row):
+        ap.cuts.part, ap.cuts.period = cuts.part, cuts.period
+        ap.cuts.taps, ap.cuts.row, ap.cuts.channels = cuts.taps // self.job.fused, cuts.row // self.job.fused, cuts.channels
+        if self.job.depthwise or cuts.channels * self.job.fused >= self.job.kc:
+            ap.cuts.channels = max(self.job.kc, 1)
+        if ap.cuts.part < 1 or ap.cuts.taps < 1 or (self.job.fused > 1 and cuts.row):
             raise ValueError("internal error: sums that cannot be cut so")
         return 0
 
@@ -504,12 +455,12 @@ cdef class Gather(Runner):
     cdef int64_t _scratch(self, const Block *block) noexcept:
         """Bytes that a task on this block needs."""
         cdef int64_t all_taps = self.job.row[block.row_phase].taps * self.job.column[block.column_phase].taps
-        cdef int64_t taps = smaller(all_taps, self.job.column[block.column_phase].section_taps)
-        cdef int64_t lows = low_bytes(&self.job, block)
+        cdef int64_t taps = smaller(all_taps, self.job.column[block.column_phase].cuts.taps)
+        cdef int64_t sums = low_bytes(&self.job, block) + sums_bytes(&self.job, block)
         if self.job.strided:
-            return lows + segment_scratch(&self.job, block, taps)
-        return max(lows + block.tiles * self.job.mr * (1 + taps) * sizeof(void *),
-                   3 * exact_bytes(&self.job) + 2 * sizeof(void *) if self.padding else 0)
+            return sums + segment_scratch(&self.job, block, taps)
+        sums += block.tiles * self.job.mr * (1 + taps) * sizeof(void *)
+        return max(sums, 3 * pixel_bytes_of(&self.job) if self.padding else 0)
 
     cdef int64_t _zeros(self) noexcept:
         """Numbers in the row of zeros; a strided tile of two lines walks over it."""

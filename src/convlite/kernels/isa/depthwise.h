@@ -1,7 +1,9 @@
 /* Depthwise tile: every channel has filters of its own, so vectors run along channels. What it computes:
 
        for i < mr, c < channels, m < multiplier:
-           s = the sum over t < taps of rows[t][i][c] * weights[m][t][c], in pieces and sections as in microkernel.h
+           s = accumulate ? out[i][c*multiplier + m] : 0
+           for t < taps:  s = fma(rows[t][i][c], weights[m][t][c], s)
+           if total:  s = total[i][c*multiplier + m] + s        the pieces before this one: see pieces.pxi
            out[i][c*multiplier + m] = finish ? act(s + bias[c*multiplier + m]) : s
 
    The loops below equal it: one sum per (i, c, m), its taps in the same order; LANES channels go side by side.
@@ -42,51 +44,22 @@ INLINE void NAME(depthwise_tile)(const DepthwiseTile *d, const int mr) {
             const int64_t n = channels - c < LANES ? channels - c : LANES;
             const REAL *w = (const REAL *)d->weights + m * d->weights_step + c;
             const void *const *rows = d->rows;
-            V acc[MAX_DEPTHWISE_MR], sum[MAX_DEPTHWISE_MR];
-            const int64_t place = c * step + m;
-            int summed = d->accumulate == ADD || d->total;
+            V acc[MAX_DEPTHWISE_MR];
             for (int i = 0; i < mr; i++) {
-                acc[i] = d->accumulate == CONTINUE ? NAME(load_apart)((const REAL *)d->out[i] + place, step, n) : VZERO();
-                sum[i] = d->accumulate == ADD ? NAME(load_apart)((const REAL *)d->out[i] + place, step, n) : VZERO();
-                if (d->total) sum[i] = VADD(sum[i], NAME(load_apart)((const REAL *)d->total + i * channels * step + place, step, n));
+                acc[i] = d->accumulate ? NAME(load_apart)((const REAL *)d->out[i] + c * step + m, step, n) : VZERO();
             }
-            int64_t left = d->pieces.left, rest = d->pieces.rest;
-            for (int64_t t = 0; t < d->taps;) { /* LOOP pieces */
-                if (!left) {
-                    for (int i = 0; i < mr; i++) {
-                        sum[i] = summed ? VADD(sum[i], acc[i]) : acc[i];
-                        acc[i] = VZERO();
-                    }
-                    summed = 1;
-                    if (!rest) rest = d->pieces.period;
-                    left = rest < d->pieces.part ? rest : d->pieces.part;
+            if (n == LANES) {
+                for (int64_t t = 0; t < d->taps; t++, rows += mr, w += channels) {
+                    const V weight = VLOAD(w); // clang-format off: it takes UNROLL for part of a declaration
+                    UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(VLOAD((const REAL *)rows[i] + c), weight, acc[i]); // clang-format on
                 }
-                const int64_t end = d->taps - t < left ? d->taps : t + left;
-                left -= end - t;
-                rest -= end - t;
-                if (n == LANES) {
-                    for (; t < end; t++, rows += mr, w += channels) {
-                        const V weight = VLOAD(w); // clang-format off: it takes UNROLL for part of a declaration
-                        UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(VLOAD((const REAL *)rows[i] + c), weight, acc[i]); // clang-format on
-                    }
-                } else {
-                    for (; t < end; t++, rows += mr, w += channels) {
-                        const V weight = NAME(load_some)(w, n);
-                        UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(NAME(load_some)((const REAL *)rows[i] + c, n), weight, acc[i]);
-                    }
+            } else {
+                for (int64_t t = 0; t < d->taps; t++, rows += mr, w += channels) {
+                    const V weight = NAME(load_some)(w, n);
+                    UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(NAME(load_some)((const REAL *)rows[i] + c, n), weight, acc[i]);
                 }
             }
-            if (summed) UNROLL for (int i = 0; i < mr; i++) acc[i] = VADD(sum[i], acc[i]);
-            for (int i = 0; d->low && i < mr; i++) { /* see add_low */
-                REAL section[LANES];
-                VSTORE(section, acc[i]);
-                for (int64_t l = 0; l < n; l++) {
-                    const int64_t at = place + l * step;
-                    NAME(add_low)((const REAL *)d->out[i] + at, (REAL *)d->low + i * channels * step + at, section + l, 1,
-                                  d->accumulate != ADD_LOW, d->finish);
-                }
-                acc[i] = VLOAD(section);
-            }
+            for (int i = 0; d->total && i < mr; i++) acc[i] = VADD(NAME(load_apart)((const REAL *)d->total[i] + c * step + m, step, n), acc[i]);
             if (d->finish) UNROLL for (int i = 0; i < mr; i++) acc[i] = VADD(acc[i], VZERO()); /* no -0: see microkernel.h */
             if (d->finish && d->bias) {
                 const V bias = NAME(load_apart)((const REAL *)d->bias + c * step + m, step, n);

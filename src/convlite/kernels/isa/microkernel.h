@@ -1,23 +1,20 @@
 /* The innermost tile: mr pixels x nr vectors of output channels, over every tap and channel. What it computes:
 
        for i < mr, l < lanes:
-           s = 0                                        CONTINUE: out[i][l], and there is one piece
-           for pieces of (t < taps, k < kc):            as Pieces says
-               a = 0
-               for (t, k) of the piece:  a = fma(rows[t][i][k], panel[t][k][l], a)
-               s = s + a                                the first piece: s = a; with `total`, ADD: s begins there
-           sections: s, low[i][l] = see `add_low`
+           s = accumulate ? out[i][l] : 0
+           for t < taps: for k < kc:  s = fma(rows[t][i][k], panel[t][k][l], s)
+           if total:  s = total[i][l] + s                   the pieces before this one: see pieces.pxi
            out[i][l] = finish ? act((s + 0) + bias[l]) : s
 
    The tile below equals it because every (i, l) keeps one sum that meets the same products in the same order; only
    independent sums are interleaved. mr, nr, narrow and strided are compile-time constants of each instance, so `acc` and `last` live
-   in registers; the pieces before wait on the stack, whence each costs an addition and a store for PIECE multiply-adds.
+   in registers.
 
    A narrow tile uses at most half the lanes of its last vector, and sums only that half (`last`): a Zen 4 makes a 32-byte FMA in half
    the time of a 64-byte one. Where it takes as long, nothing is lost.
 
    Contract: 1 <= mr <= TILE_MR, 1 <= nr <= 2, (nr-1)*LANES < lanes <= nr*LANES, less LANES/2 if narrow; each pixel has kc readable
-   elements at each tap; out[i] + out_offset has `lanes` writeable ones; bias and alpha, where given, have nr*LANES readable ones. */
+   elements at each tap; out[i] + out_offset has `lanes` writeable ones; total, bias and alpha, where given, have nr*LANES readable ones. */
 
 /* Pixel i of a strided tile, from the bases of its two runs. Index registers hold 1, 3 and 5 steps; with the scales 1, 2, 4 of an
    address they reach seven pixels, so that 14 need two bases, three indices and no pointer of their own. */
@@ -41,45 +38,13 @@ INLINE char *NAME(tile_out)(const Tile *t, const int i, const int half, const in
     return base + t->out_offset * (int64_t)sizeof(REAL) + (strided ? (i < half ? i : i - half) * t->out_step : 0);
 }
 
-/* What is there before this call: sum[i] = (ADD: out[i]) + (total[i]). Rare, so that one function serves all tiles. */
-NOINLINE void NAME(begin_sum)(const Tile *t, V *sum, const int mr, const int nr, const int strided) {
-    const int half = (mr + 1) / 2;
-    const REAL *total = (const REAL *)t->total;
-    for (int i = 0; i < mr; i++) {
-        const REAL *o = (const REAL *)NAME(tile_out)(t, i, half, strided);
-        for (int j = 0; j < nr; j++) {
-            V before = VZERO();
-            if (t->accumulate == ADD) before = (j + 1) * LANES <= t->lanes ? VLOAD(o + j * LANES) : NAME(load_some)(o + j * LANES, t->lanes % LANES);
-            sum[i * MAX_NR + j] = total ? VADD(before, VLOAD(total + (i * nr + j) * LANES)) : before;
-        }
-    }
-}
-
-/* The next section: high + low += sum by Knuth's two-sum, and sum = high, or high + low where it is the last one. Where `high` overflows
-   or is not finite, the error is NaN, and left out. */
-NOINLINE void NAME(add_low)(const REAL *high, REAL *low, REAL *sum, int64_t n, int first, int last) {
-    for (int64_t l = 0; l < n; l++) {
-        const REAL h = first ? 0 : high[l], s = sum[l], t = h + s, of_s = t - h;
-        const REAL error = (h - (t - of_s)) + (s - of_s);
-        low[l] = (first ? 0 : low[l]) + (error == error ? error : 0);
-        sum[l] = last ? t + low[l] : t;
-    }
-}
-
-NOINLINE void NAME(add_section)(const Tile *t, V *sum, const int mr, const int nr, const int strided) {
-    const int half = (mr + 1) / 2;
-    for (int i = 0; i < mr; i++)
-        NAME(add_low)((const REAL *)NAME(tile_out)(t, i, half, strided), (REAL *)t->low + i * nr * LANES, (REAL *)(sum + i * MAX_NR), t->lanes,
-                      t->accumulate != ADD_LOW, t->finish);
-}
-
 INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narrow, const int strided) {
-    V acc[TILE_MR][MAX_NR], room[TILE_MR][MAX_NR];
+    V acc[TILE_MR][MAX_NR];
     HALF last[TILE_MR]; /* narrow: what is summed in place of acc[i][nr - 1] */
     const int whole = nr - narrow;
     const int64_t full = t->lanes / LANES, rest = t->lanes % LANES;
     const int half = (mr + 1) / 2;
-    if (t->accumulate == CONTINUE) {
+    if (t->accumulate) {
         UNROLL for (int i = 0; i < mr; i++) {
             const REAL *o = (const REAL *)NAME(tile_out)(t, i, half, strided);
             UNROLL for (int j = 0; j < nr; j++) acc[i][j] = j < full ? VLOAD(o + j * LANES) : NAME(load_some)(o + j * LANES, rest);
@@ -89,15 +54,6 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     }
 
     if (narrow) UNROLL for (int i = 0; i < mr; i++) last[i] = FIRST_HALF(acc[i][nr - 1]);
-
-    /* The pieces so far, in memory: KEEP hides that it is `room`, which would compete with `acc` for the registers. */
-    V *sum = &room[0][0];
-    KEEP(sum);
-    /* A call of one piece adds it to what is there at the end. */
-    const int direct = t->accumulate == ADD && !t->total && t->pieces.left == NOT_CUT;
-    int summed = !direct && (t->accumulate == ADD || t->total);
-    if (summed) NAME(begin_sum)(t, sum, mr, nr, strided);
-    int64_t left = t->pieces.left, period = t->pieces.rest;
 
     const REAL *b = (const REAL *)t->panel;
     const void *const *rows = t->rows;
@@ -109,85 +65,58 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
         if (!strided) UNROLL for (int i = 0; i < mr; i++) a[i] = (const char *)rows[i];
 #define PIXEL(i, k) (*((const REAL *)(strided ? STRIDED(a0, a1, i) : a[i]) + (k)))
         int64_t k = 0;
-        for (;;) { /* LOOP pieces, of which most taps have one */
-            if (!left) {
-                if (narrow) UNROLL for (int i = 0; i < mr; i++) acc[i][nr - 1] = FROM_HALF(last[i]);
-                if (summed) UNROLL for (int i = 0; i < mr; i++)
-                    UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(sum[i * MAX_NR + j], acc[i][j]);
-                UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) {
-                    sum[i * MAX_NR + j] = acc[i][j];
-                    acc[i][j] = VZERO();
-                }
-                if (narrow) UNROLL for (int i = 0; i < mr; i++) last[i] = FIRST_HALF(acc[i][nr - 1]);
-                summed = 1;
-                if (!period) period = t->pieces.period;
-                left = period < t->pieces.part ? period : t->pieces.part;
-            }
-            const int64_t end = kc - k < left ? kc : k + left;
-            left -= end - k;
-            period -= end - k;
-            for (; k + 4 <= end; k += 4, b += 4 * nr * LANES) {
-                UNROLL for (int u = 0; u < 4; u++) {
-                    V w[MAX_NR];
-                    const int64_t at = strided ? u : k + u;
-                    if (strided) { /* else all of them are made for each u, and spilled */
-                        KEEP(s1);
-                        if (half > 3) KEEP(s3);
-                        if (half > 5) KEEP(s5);
-                    }
-                    UNROLL for (int j = 0; j < whole; j++) w[j] = VLOAD(b + (u * nr + j) * LANES);
-                    const HALF h = HALF_LOAD(b + (u * nr + nr - 1) * LANES);
-                    UNROLL for (int i = 0; i < mr; i++) {
-                        const V s = VSPLAT(PIXEL(i, at));
-                        UNROLL for (int j = 0; j < whole; j++) acc[i][j] = VFMA(s, w[j], acc[i][j]);
-                        if (narrow) last[i] = HALF_FMA(whole ? FIRST_HALF(s) : HALF_SPLAT(PIXEL(i, at)), h, last[i]);
-                    }
-                }
-                if (strided) {
-                    PREFETCH_L2(ahead);
-                    PREFETCH_L2(ahead + 64);
-                    ahead += 128;
-                    a0 += 4 * sizeof(REAL);
-                    a1 += 4 * sizeof(REAL);
-                    KEEP_BASES(a0, a1);
-                }
-            }
-            for (; k < end; k++, b += nr * LANES) {
+        for (; k + 4 <= kc; k += 4, b += 4 * nr * LANES) {
+            UNROLL for (int u = 0; u < 4; u++) {
                 V w[MAX_NR];
-                const int64_t at = strided ? 0 : k;
-                UNROLL for (int j = 0; j < whole; j++) w[j] = VLOAD(b + j * LANES);
-                const HALF h = HALF_LOAD(b + (nr - 1) * LANES);
+                const int64_t at = strided ? u : k + u;
+                if (strided) { /* else all of them are made for each u, and spilled */
+                    KEEP(s1);
+                    if (half > 3) KEEP(s3);
+                    if (half > 5) KEEP(s5);
+                }
+                UNROLL for (int j = 0; j < whole; j++) w[j] = VLOAD(b + (u * nr + j) * LANES);
+                const HALF h = HALF_LOAD(b + (u * nr + nr - 1) * LANES);
                 UNROLL for (int i = 0; i < mr; i++) {
                     const V s = VSPLAT(PIXEL(i, at));
                     UNROLL for (int j = 0; j < whole; j++) acc[i][j] = VFMA(s, w[j], acc[i][j]);
                     if (narrow) last[i] = HALF_FMA(whole ? FIRST_HALF(s) : HALF_SPLAT(PIXEL(i, at)), h, last[i]);
                 }
-                if (strided) {
-                    a0 += sizeof(REAL);
-                    a1 += sizeof(REAL);
-                    KEEP_BASES(a0, a1);
-                }
             }
-            if (k == kc) break;
+            if (strided) {
+                PREFETCH_L2(ahead);
+                PREFETCH_L2(ahead + 64);
+                ahead += 128;
+                a0 += 4 * sizeof(REAL);
+                a1 += 4 * sizeof(REAL);
+                KEEP_BASES(a0, a1);
+            }
+        }
+        for (; k < kc; k++, b += nr * LANES) {
+            V w[MAX_NR];
+            const int64_t at = strided ? 0 : k;
+            UNROLL for (int j = 0; j < whole; j++) w[j] = VLOAD(b + j * LANES);
+            const HALF h = HALF_LOAD(b + (nr - 1) * LANES);
+            UNROLL for (int i = 0; i < mr; i++) {
+                const V s = VSPLAT(PIXEL(i, at));
+                UNROLL for (int j = 0; j < whole; j++) acc[i][j] = VFMA(s, w[j], acc[i][j]);
+                if (narrow) last[i] = HALF_FMA(whole ? FIRST_HALF(s) : HALF_SPLAT(PIXEL(i, at)), h, last[i]);
+            }
+            if (strided) {
+                a0 += sizeof(REAL);
+                a1 += sizeof(REAL);
+                KEEP_BASES(a0, a1);
+            }
         }
 #undef PIXEL
     }
 
     if (narrow) UNROLL for (int i = 0; i < mr; i++) acc[i][nr - 1] = FROM_HALF(last[i]);
-    if (summed) UNROLL for (int i = 0; i < mr; i++)
-        UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(sum[i * MAX_NR + j], acc[i][j]);
-    if (direct) UNROLL for (int i = 0; i < mr; i++) {
-        const REAL *o = (const REAL *)NAME(tile_out)(t, i, half, strided);
-        UNROLL for (int j = 0; j < nr; j++)
-            acc[i][j] = VADD(j < full ? VLOAD(o + j * LANES) : NAME(load_some)(o + j * LANES, rest), acc[i][j]);
-    }
-    if (t->low) {
-        UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) sum[i * MAX_NR + j] = acc[i][j];
-        NAME(add_section)(t, sum, mr, nr, strided);
-        UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) acc[i][j] = sum[i * MAX_NR + j];
-    }
 
     KEEP(t); /* addresses of outputs are made here: made before the loop they were spilled */
+    if (t->total) UNROLL for (int i = 0; i < mr; i++) {
+        const REAL *before = (const REAL *)t->total[strided ? i >= half : i] + (strided ? (i < half ? i : i - half) * nr * LANES : 0);
+        UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(VLOAD(before + j * LANES), acc[i][j]);
+    }
     const int clip = t->finish && t->act.code == ACT_CLIP, beyond = t->finish && t->act.code > ACT_CLIP;
     const V low = VSPLAT((REAL)t->act.a), high = VSPLAT((REAL)t->act.b);
     /* A sum that underflowed to -0 becomes +0, whether or not a tap of zeros followed: the bits of zero do not tell either. A bias

@@ -231,13 +231,5 @@ static void NAME(pixel_line)(const PixelLine *line) {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t p = 0; p < most; p += LANES) VSTORE(acc + r * step + p, VZERO());
 }
-/* A finished piece to the sum of the pieces before it; the next one begins at zero. */
-static void NAME(move_sums)(void *from, void *to, int64_t n) {
-    REAL *a = (REAL *)from, *b = (REAL *)to;
-    for (int64_t p = 0; p < n; p += LANES) {
-        VSTORE(b + p, VADD(VLOAD(b + p), VLOAD(a + p)));
-        VSTORE(a + p, VZERO());
-    }
-}
 #undef PIXEL_REGISTERS
 #undef PIXEL_VECTORS

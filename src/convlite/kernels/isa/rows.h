@@ -3,7 +3,7 @@
        for m < rows, n < columns:
            s = 0
            for pieces of k < kc:  a = 0;  for k of the piece:  a = fma(x[m][k], w[k][n], a);  s = s + a
-           sections of these: see add_low
+           sections of these: see sections.h
            out[m][n] = act(s + bias[n])
 
    The loops below go through w once, four of its rows at a time, while the unfinished pieces wait in `out` or, where there is more than one
@@ -65,7 +65,7 @@ static void NAME(rows)(const Rows *r) {
         for (int64_t m = 0; m < r->rows; m++) {
             REAL *out = (REAL *)r->out + m * r->out_step;
             if (r->section < r->kc) NAME(add_low)(out, low + m * n, section + m * n, n, s0 == 0, s1 == r->kc);
-            for (int64_t c = 0; c < n; c++) out[c] = section[m * n + c];
+            else memcpy(out, section + m * n, (size_t)n * sizeof(REAL));
         }
     }
     for (int64_t m = 0; m < r->rows; m++) {

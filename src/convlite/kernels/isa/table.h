@@ -74,25 +74,10 @@ typedef struct {
     void (*kernel)(const WinogradKernel *);
 } WinogradTransforms;
 
-/* Where a sum is cut (sums.py): it is added up from pieces, each a chain from zero. Numbers are products, counted from the first tap on. */
-typedef struct {
-    int64_t part, period; /* a piece ends after each `part` products of a period, and with it */
-    int64_t left, rest;   /* of the piece and of the period in which a call begins; left is NOT_CUT where a sum is one piece */
-} Pieces;
+/* One tile: out[i][0:lanes] = act(bias + sum over taps t, channels k of rows[t][i][k] * panel[t][k][0:lanes]).
 
-#define NOT_CUT INT64_MAX
-
-/* What a call finds in `out`, and does with it. */
-enum {
-    FROM_ZERO = 0, /* nothing: the sum begins here */
-    CONTINUE = 1,  /* the unfinished piece of this sum, which goes on from there, as storing and reloading a float is exact */
-    ADD = 2,       /* the pieces so far, to which those of this call are added */
-    ADD_LOW = 3,   /* the sections so far: the sum of this call is the next one, and `low` takes what is rounded off */
-};
-
-/* One tile: out[i][0:lanes] = act(bias + sum over taps t, channels k of rows[t][i][k] * panel[t][k][0:lanes]), in pieces.
-
-   Without `finish` the raw sum is stored. */
+   Without `finish` the raw sum is stored; with `accumulate` the sum continues from what is stored there, which is exact, as storing and
+   reloading a float is. With `total` it is a piece of a longer sum, added to those before. */
 typedef struct {
     const void *const *rows; /* gathered: [taps][mr], where each pixel of the tile finds its kc channels; strided: [taps][2], see below */
     const void *panel;       /* [taps][kc][nr*LANES], 64-byte aligned, zero-padded; depthwise: see depthwise.h */
@@ -106,9 +91,7 @@ typedef struct {
     const void *alpha;       /* [nr*LANES] slopes of ACT_PRELU */
     Activation act;
     int accumulate, finish;
-    Pieces pieces;
-    const void *total;       /* [mr][nr*LANES]: added to the sum of this call before anything else; NULL: nothing */
-    void *low;               /* [mr][nr*LANES]: this call's sum is a section, the first one unless ADD_LOW; NULL: the only one */
+    void *const *total;      /* NULL, or what is added: bases like those of `out`, for whole pixels of [nr*LANES] */
 } Tile;
 
 /* A strided tile is two runs of neighbouring pixels: the first (mr + 1)/2 start at rows[t][0] and out[0], the others at rows[t][1] and out[1].
@@ -127,9 +110,7 @@ typedef struct {
     const void *alpha;
     Activation act;
     int accumulate, finish;
-    Pieces pieces;           /* in taps */
-    const void *total;       /* [mr][channels*multiplier] */
-    void *low;               /* the same: see Tile */
+    void *const *total;      /* [mr], or NULL */
 } DepthwiseTile;
 
 typedef void (*DepthwiseKernel)(const DepthwiseTile *, int mr);
@@ -236,6 +217,7 @@ typedef struct {
     void (*pixel_transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
     void (*pixel_line)(const PixelLine *);
     void (*move_sums)(void *from, void *to, int64_t n); /* to += from, from = 0: whole vectors */
+    void (*add_low)(void *high, void *low, const void *sum, int64_t n, int first, int last); /* see sections.h */
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
     void (*rows)(const Rows *);
     void (*skinny)(const Skinny *); /* up to skinny_sums sums; NULL where that is 0 */
