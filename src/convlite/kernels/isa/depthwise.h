@@ -3,6 +3,7 @@
        for i < mr, c < channels, m < multiplier:
            s = accumulate ? out[i][c*multiplier + m] : 0
            for t < taps:  s = fma(rows[t][i][c], weights[m][t][c], s)
+           if total:  s = total[i][c*multiplier + m] + s        the pieces before this one: see pieces.pxi
            out[i][c*multiplier + m] = finish ? act(s + bias[c*multiplier + m]) : s
 
    The loops below equal it: one sum per (i, c, m), its taps in the same order; LANES channels go side by side.
@@ -58,6 +59,7 @@ INLINE void NAME(depthwise_tile)(const DepthwiseTile *d, const int mr) {
                     UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(NAME(load_some)((const REAL *)rows[i] + c, n), weight, acc[i]);
                 }
             }
+            for (int i = 0; d->total && i < mr; i++) acc[i] = VADD(NAME(load_apart)((const REAL *)d->total[i] + c * step + m, step, n), acc[i]);
             if (d->finish) UNROLL for (int i = 0; i < mr; i++) acc[i] = VADD(acc[i], VZERO()); /* no -0: see microkernel.h */
             if (d->finish && d->bias) {
                 const V bias = NAME(load_apart)((const REAL *)d->bias + c * step + m, step, n);
