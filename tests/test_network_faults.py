@@ -368,7 +368,7 @@ def test_signals_at_any_moment_leave_a_network_right() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("kind", ["network", "packed kernel"])
+@pytest.mark.parametrize("kind", ["network", "packed kernel", "layer"])
 def test_a_child_forked_while_a_lock_is_held_goes_on(kind: str) -> None:
     held: Any
     if kind == "network":

@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_philox": {"_libm"},
     "initializers": {"_philox", "arguments"},
     "layers": {
+        "_locks",
         "_image_arguments",
         "_calls",
         "_layouts",
