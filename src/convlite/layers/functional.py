@@ -16,7 +16,7 @@ from .parts import visit
 from .shaping import InputLayer
 from .summary import model_table
 from .symbolic import Call, Operation, SymbolicTensor
-from .tracing import Plan, check_dtypes, named, plan_of, replayed, symbolically, whole_order
+from .tracing import Plan, check_dtypes, named, plan_of, replayed, symbolically, told, whole_order
 from .weights import as_dtype
 from .whole import Network, Whole, as_network, gives_batches
 
@@ -238,7 +238,7 @@ class Model(Whole):
         for tensor in tensors:
             if not isinstance(tensor, SymbolicTensor):
                 raise TypeError(
-                    f"{named(self)} is called on symbolic tensors and {shown(tensor)}: all must be symbolic"
+                    f"{named(self)} is called on symbolic tensors and {told(tensor)}: all must be symbolic"
                 )
         return tensors, len(tensors) == 1
 

@@ -21,7 +21,7 @@ from .symbolic import Call, NoNumbers, Operation, SymbolicTensor, repeated
 
 __all__ = [
     "CannotFollow", "Plan", "called", "check_dtypes", "flat", "given_by", "named", "plan_of", "replayed",
-    "run_call", "symbolically", "why_not", "whole_order",
+    "run_call", "symbolically", "told", "whole_order", "why_not",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -29,6 +29,11 @@ T = TypeVar("T")
 
 class CannotFollow(TypeError):
     """A layer whose call cannot be recorded."""
+
+
+def told(value: object) -> str:
+    """What messages say of a value that is no symbolic tensor."""
+    return f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else shown(value)
 
 
 def named(layer: Layer) -> str:
@@ -49,7 +54,7 @@ def flat(layer: Layer, x: Any) -> tuple[list[SymbolicTensor], bool]:
     for number, tensor in enumerate(tensors):
         if not isinstance(tensor, SymbolicTensor):
             raise TypeError(
-                f"{named(layer)} is called on symbolic tensors and, at {number}, {shown(tensor)}: all of "
+                f"{named(layer)} is called on symbolic tensors and, at {number}, {told(tensor)}: all of "
                 "them must come from Input"
             )
     return tensors, False
@@ -152,16 +157,18 @@ def run_call(layer: Layer, tensors: list[SymbolicTensor], single: bool) -> Any:
     if not sound:
         raise CannotFollow(
             f"{named(layer)} cannot be part of a network: its call must give the tensors that it makes of x, "
-            f"one or several; it gave {shown(given)}"
+            f"one or several; it gave {told(given)}"
         )
     return given
 
 
 def why_not(error: BaseException | None) -> str | None:
-    """The message of the NoNumbers that an error comes from; None where it comes from none."""
+    """What a call wanted of a symbolic tensor where an error comes from that; None for all else."""
     while error is not None:
         if isinstance(error, NoNumbers):
             return str(error)
+        if isinstance(error, AttributeError) and isinstance(error.obj, SymbolicTensor):
+            return str(NoNumbers(f"x.{error.name}"))
         error = error.__cause__ or error.__context__
     return None
 
