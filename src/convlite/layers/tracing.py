@@ -20,15 +20,18 @@ from .shaping import InputLayer
 from .symbolic import Call, NoNumbers, Operation, SymbolicTensor, repeated
 
 __all__ = [
-    "CannotFollow", "Plan", "called", "check_dtypes", "flat", "given_by", "named", "plan_of", "replayed",
+    "Plan", "called", "check_dtypes", "flat", "given_by", "named", "plan_of", "replayed",
     "run_call", "symbolically", "told", "whole_order", "why_not",
 ]  # fmt: skip
 
 T = TypeVar("T")
 
 
-class CannotFollow(TypeError):
-    """A layer whose call cannot be recorded."""
+def _cannot(layer: Layer, why: str) -> TypeError:
+    """The error for a layer whose call cannot be recorded; layers around it pass it on."""
+    error = TypeError(f"{named(layer)} cannot be part of a network: its call {why}")
+    error.__dict__["says_which"] = True
+    return error
 
 
 def told(value: object) -> str:
@@ -135,17 +138,15 @@ def traced(layer: Layer, tensors: Sequence[SymbolicTensor], single: bool) -> Any
 
 
 def run_call(layer: Layer, tensors: list[SymbolicTensor], single: bool) -> Any:
-    """`layer.call` on symbolic tensors. CannotFollow where it needs numbers or gives no tensors."""
+    """`layer.call` on symbolic tensors. TypeError where it needs numbers or gives no tensors."""
     try:
         with watching(layer):
             given = layer.call(tensors[0] if single else tensors)
-    except CannotFollow:
-        raise
     except Exception as error:
+        if getattr(error, "says_which", False):
+            raise
         if (reason := why_not(error)) is not None:
-            raise CannotFollow(
-                f"{named(layer)} cannot be part of a network: its call does what cannot be recorded; {reason}"
-            ) from error
+            raise _cannot(layer, f"does what cannot be recorded; {reason}") from error
         error.add_note(f"in {named(layer)}, called on symbolic tensors")
         raise
     entries = given.values() if isinstance(given, dict) else given
@@ -155,9 +156,8 @@ def run_call(layer: Layer, tensors: list[SymbolicTensor], single: bool) -> Any:
         and all(isinstance(entry, SymbolicTensor) for entry in entries)
     )
     if not sound:
-        raise CannotFollow(
-            f"{named(layer)} cannot be part of a network: its call must give the tensors that it makes of x, "
-            f"one or several; it gave {told(given)}"
+        raise _cannot(
+            layer, f"must give the tensors that it makes of x, one or several; it gave {told(given)}"
         )
     return given
 
