@@ -233,6 +233,15 @@ class Model(Whole):
 
     # ---- calls
 
+    def __call__(self, x: Any, *, training: bool | None = None, mask: None = None) -> Any:
+        """Arrays of the inputs give arrays of the outputs, symbolic tensors give symbolic ones.
+
+        x: one array, a list of them in the order of `input_names`, or a dict by these names. Each must have
+        its input's dtype and fit its shape. training and mask are Keras's, and may be False and None.
+        TypeError for another dtype and for wrong names, ValueError for another shape or number of arrays.
+        """
+        return super().__call__(x, training=training, mask=mask)
+
     def _flat(self, x: Any) -> tuple[list[SymbolicTensor], bool]:
         tensors = self._arguments(x)
         for tensor in tensors:
