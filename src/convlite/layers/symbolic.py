@@ -81,10 +81,10 @@ class SymbolicTensor:
 
     __slots__ = ("call", "dtype", "shape")
 
-    def __init__(self, shape: Shape, dtype: np.dtype[Any], call: Call | None = None) -> None:
+    def __init__(self, shape: Shape, dtype: np.dtype[Any], call: Any = None) -> None:
         self.shape: Shape = shape
         self.dtype: np.dtype[Any] = dtype
-        self.call = call
+        self.call: Call | None = call
 
     @property
     def ndim(self) -> int:
