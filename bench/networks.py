@@ -30,16 +30,16 @@ GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 ROUNDS = 5
 HEAD = """# Real networks
 
-What [`convlite.load`](api/networks.md) makes of known networks: trained ones that packages on PyPI ship, and
-architectures with random weights as PyTorch (`scripted`, `traced`: its two exporters) and Keras write them. The
-tests run all of them (`tests/test_real_networks.py`, `tests/test_architectures.py`).
+What [`convlite.load`](api/networks.rst) makes of known networks: trained ones that packages on PyPI ship, and
+architectures with random weights as PyTorch (`scripted`, `traced`: its two exporters) and Keras write them.
+The tests run all of them (`tests/test_real_networks.py`, `tests/test_architectures.py`).
 
 - error: largest difference from ONNX Runtime (LiteRT for .tflite) without its optimisations, over the largest
   output.
 - noise: the same between that runtime with and without its optimisations.
 - nodes, run: nodes in the file, and those that run.
-- load: what `convlite.load` takes; session: what ONNX Runtime takes to make a session of the same file; quotient:
-  the one over the other.
+- load: what `convlite.load` takes; session: what ONNX Runtime takes to make a session of the same file;
+  quotient: the one over the other.
 - first call: the first call over a later one; it plans, and lays the weights out.
 - saved: the size of `Network.save`'s .npz, and that over the size of the file.
 
@@ -126,9 +126,8 @@ def processor() -> str:
 def main(folder: str) -> None:
     print(HEAD)
     packages = ", ".join(f"{p} {version(p)}" for p in ("onnxruntime", "torch", "keras", "onnx", "numpy"))
-    print(
-        f"{datetime.date.today()}, {processor()}, one thread, convlite {cl.__version__}, {packages}. Milliseconds of processor time.\n"
-    )
+    where = f"{datetime.date.today()}, {processor()}, one thread, convlite {cl.__version__}, {packages}."
+    print(f"{where} Milliseconds of processor time.\n")
     print(
         "| network | error | noise | nodes | run | load, ms | session, ms | quotient | first call | saved |"
     )
