@@ -31,10 +31,12 @@ class Executor:
     not. Weights are packed once for all of them.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, like: Executor | None = None) -> None:
+        """like: an executor whose packed weights serve this one too."""
         self.graph = graph
         self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
-        self._packed: dict[Any, Any] = {}
+        self._packed: dict[Any, Any] = {} if like is None else like._packed
+        self.cuts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()  # of tiles, by the whole image's shape
         self._lock = threading.RLock()
 
     def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
@@ -91,6 +93,7 @@ class Executor:
             for program in self._programs.values():
                 program.release()
             self._programs.clear()
+            self.cuts.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"graph": self.graph}
