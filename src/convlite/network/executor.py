@@ -37,7 +37,7 @@ class Executor:
         self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
         self._packed: dict[Any, Any] = {} if like is None else like._packed
         self.cuts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()  # of tiles, by the whole image's shape
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
         """The outputs for C-contiguous inputs of the declared dtypes."""
@@ -49,7 +49,7 @@ class Executor:
         program = self._programs.get(key)
         if program is not None:
             return program
-        with self._lock:
+        with self.lock:
             program = self._programs.get(key)
             if program is None:
                 program = self._made(shapes)
@@ -60,7 +60,7 @@ class Executor:
 
     def last_shapes(self) -> tuple[tuple[int, ...], ...] | None:
         """The inputs' shapes of the program that was made last; None before the first one."""
-        with self._lock:
+        with self.lock:
             return next(reversed(self._programs))[0] if self._programs else None
 
     def prepared(self, by_name: Mapping[str, Sequence[int]]) -> tuple[Graph, dict[str, Fact]]:
@@ -89,7 +89,7 @@ class Executor:
 
     def release(self) -> None:
         """Forget the programs and give their memory back; weights stay packed."""
-        with self._lock:
+        with self.lock:
             for program in self._programs.values():
                 program.release()
             self._programs.clear()

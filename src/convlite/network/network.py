@@ -218,6 +218,27 @@ class Network:
 
         return run_tiled(self._executor, x, out, tile, memory, progress, journal)
 
+    def map_overlap(self, x: Any, threads: int = 1) -> Any:
+        """`self(x)` for a Dask array, lazily: chunk by chunk with the halos that the network needs.
+
+        x: a `dask.array`, images (N, H, W, C) or as the network declares them, the axis of images may be
+        missing; in one piece along channels. Chunks stay as they are, scaled as the network scales images;
+        they must be at least as large as the halo. threads: of each chunk's call, since Dask computes chunks
+        side by side. The precision is that of this call, wherever chunks are computed.
+
+        Returns a `dask.array` whose values have the bits of `self(x)` in "exact". On a cluster the network is
+        sent to each worker once. Raises as `tiled`; ValueError also for chunks that are too small or split
+        channels, ImportError without dask.
+        """
+        from .tiling.overlap import mapped
+
+        return mapped(self, self._executor, x, as_size(threads, "threads"))
+
+    def __dask_tokenize__(self) -> Any:
+        from .tiling.journal import fingerprint
+
+        return fingerprint(self.graph)
+
     def save(self, path: str | os.PathLike[str], float16: bool = False) -> None:
         """Write graph and weights to a file that `convlite.load` reads; .npz takes NumPy alone for that.
 

@@ -156,13 +156,14 @@ def _bytes(shape: Any, dtype: np.dtype[Any] | None) -> int:
 def cut_of(executor: Executor, shape: tuple[int, ...], aligned: bool = False) -> Cells:
     """The network cut for this shape under the precision in force; the last few are kept."""
     key = (shape, _precision.is_fast(), aligned)
-    found: Cells | None = executor.cuts.get(key)
-    if found is None:
-        found = Cells(executor, shape, aligned)
-        while len(executor.cuts) >= MOST_CUTS:
-            executor.cuts.popitem(last=False)
-        executor.cuts[key] = found
-    return found
+    with executor.lock:
+        found: Cells | None = executor.cuts.get(key)
+        if found is None:
+            found = Cells(executor, shape, aligned)
+            while len(executor.cuts) >= MOST_CUTS:
+                executor.cuts.popitem(last=False)
+            executor.cuts[key] = found
+        return found
 
 
 def edges_of(cells: Cells, role: int, step: int) -> list[int]:
