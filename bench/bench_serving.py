@@ -5,7 +5,8 @@
 
 On loopback, one thread a worker. Each server gets the same load: so many clients, each with one connection
 and one request at a time. Memory is what Linux says of each worker after the load: resident, Pss (pages that
-several share count in parts) and what is the worker's own.
+several share count in parts) and what is the worker's own. Processor: what
+the workers took for a request, which a busy machine changes least.
 """
 
 from __future__ import annotations
@@ -106,18 +107,29 @@ def loaded(port: int, body: bytes, clients: int, seconds: float) -> list[float]:
     return times
 
 
+def children(server: subprocess.Popen[bytes]) -> Iterator[tuple[pathlib.Path, list[str]]]:
+    """(folder in /proc, fields of its stat from the state on) of each child."""
+    for child in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (child / "stat").read_text().rsplit(")", 1)[1].split()
+            if int(fields[1]) == server.pid:
+                yield child, fields
+
+
+def processor(server: subprocess.Popen[bytes]) -> float:
+    """Seconds of the processor that the workers took."""
+    ticks = sum(int(fields[11]) + int(fields[12]) for _, fields in children(server))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def memory(server: subprocess.Popen[bytes]) -> list[tuple[int, int, int]]:
     """(resident, Pss, own) in MB of each worker."""
     found = []
-    for child in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if int((child / "stat").read_text().rsplit(")", 1)[1].split()[1]) == server.pid:
-                lines = (child / "smaps_rollup").read_text().splitlines()[1:]
-                sizes = {line.split(":")[0]: int(line.split()[1]) // 1024 for line in lines}
-                if sizes["Rss"] > 40:  # not a helper of multiprocessing
-                    found.append(
-                        (sizes["Rss"], sizes["Pss"], sizes["Private_Dirty"] + sizes["Private_Clean"])
-                    )
+    for child, _ in children(server):
+        lines = (child / "smaps_rollup").read_text().splitlines()[1:]
+        sizes = {line.split(":")[0]: int(line.split()[1]) // 1024 for line in lines}
+        if sizes["Rss"] > 40:  # not a helper of multiprocessing
+            found.append((sizes["Rss"], sizes["Pss"], sizes["Private_Dirty"] + sizes["Private_Clean"]))
     return found
 
 
@@ -137,9 +149,8 @@ def main() -> None:
         (pathlib.Path(folder) / "peer.py").write_text(PEER)
         path = os.pathsep.join([folder, str(EXAMPLES), os.environ.get("PYTHONPATH", "")])
         environment = {"MODEL": options.model, "CONVLITE_NUM_THREADS": "1", "PYTHONPATH": path}
-        print(
-            "server                           requests/s   50% ms   99% ms   MB a worker: resident, Pss, own"
-        )
+        columns = "requests/s   50% ms   99% ms  processor ms   MB a worker: resident, Pss, own"
+        print(f"{'server':32} {columns}")
         for kind in ("uvicorn", "gunicorn --preload"):
             for name, app in (("convlite", "serve_fastapi:app"), ("ONNX Runtime", "peer:app")):
                 port = free_port()
@@ -150,12 +161,15 @@ def main() -> None:
                     command = ["-m", "gunicorn", app, "--preload", *workers, *bind, "--log-level", "error"]
                 with serving([sys.executable, *command], port, environment) as server:
                     loaded(port, body.getvalue(), options.clients, 1)
+                    begin = processor(server)
                     times = loaded(port, body.getvalue(), options.clients, options.seconds)
+                    each = 1e3 * (processor(server) - begin) / len(times)
                     held = memory(server)
                 middle, slow = (1e3 * float(np.percentile(times, part)) for part in (50, 99))
                 rate = len(times) / options.seconds
                 shown = "; ".join(f"{rss}, {pss}, {own}" for rss, pss, own in held)
-                print(f"{name + ', ' + kind:32} {rate:10.1f} {middle:8.1f} {slow:8.1f}   {shown}", flush=True)
+                line = f"{name + ', ' + kind:32} {rate:10.1f} {middle:8.1f} {slow:8.1f} {each:10.1f}"
+                print(f"{line}   {shown}", flush=True)
 
 
 if __name__ == "__main__":

@@ -283,4 +283,4 @@ def cut_network(graph: Graph, facts: Mapping[str, Fact], aligned: bool) -> Cut:
         except Refused as error:
             tried.append(error)
     reason = max(tried, key=lambda error: error.reached)
-    raise Refused(f"the network {graph.name!r} cannot be cut into tiles: {reason}")
+    raise ValueError(f"the network {graph.name!r} cannot be cut into tiles: {reason}")

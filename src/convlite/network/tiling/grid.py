@@ -20,7 +20,7 @@ from .cut import Cut, Way, cut_network
 from .rule import Window
 from .windows import winograd_of
 
-__all__ = ["Cells", "Grid", "Tile", "cut_of", "edges_of"]
+__all__ = ["Cells", "Grid", "Tile", "cut_of", "edges_of", "widest"]
 
 MOST_GRAPHS = 32
 MOST_CUTS = 4
@@ -178,6 +178,21 @@ def edges_of(cells: Cells, role: int, step: int) -> list[int]:
         ):
             edges.append(place)
     return [*edges, size]
+
+
+def widest(cells: Cells, role: int, step: int) -> Way:
+    """The way that reads most, of the first stretches of `step` places, the last, and one in the middle."""
+    size = cells.size(role)
+    last = (size - 1) // step * step
+    places = {0, step, 2 * step, size // 2 // step * step, last - step, last}
+    ways = []
+    for lo in sorted(place for place in places if 0 <= place < size):
+        windows = {name: cells.window(name, role, lo, min(size, lo + step)) for name in cells.outputs}
+        if all(first < end for first, end in windows.values()):
+            ways.append(cells.cut.way(role, windows))
+    if not ways:  # so few outputs that a tile of this size has none of its own
+        return cells.cut.way(role, {name: cells.window(name, role, 0, size) for name in cells.outputs})
+    return max(ways, key=lambda way: way.source[1] - way.source[0])
 
 
 class Grid:

@@ -14,7 +14,7 @@ from ...arguments import as_size, new_output, shown
 from ...layers.progress import Progress, reporting
 from ..executor import Executor
 from ..graph import Array, Value, described_shape
-from .grid import Cells, Grid, Tile, cut_of, edges_of
+from .grid import Cells, Grid, Tile, cut_of, edges_of, widest
 from .journal import Journal, fingerprint
 from .record import TiledArray, Tiling
 from .rule import ROLES
@@ -114,32 +114,32 @@ def _fitting(
     step = math.lcm(*alignment.values())
     most = -(-max(cells.size(role) for role in roles) // step)
 
-    def tried(count: int) -> tuple[Grid, dict[int, int], int]:
-        sides = dict.fromkeys(roles, count * step)
-        grid = _grid(cells, sides)
-        return grid, sides, cells.peak(grid.largest())
+    def needed(count: int) -> int:
+        """Bytes of tiles of so many steps, by a few of them."""
+        ways = {role: widest(cells, role, count * step if role else 1) for role in cells.cut.used}
+        return cells.peak(cells.tile(ways))
 
     low, high = 0, 1  # in steps: what fits, what does not
-    best = None
-    while high <= most and (found := tried(high))[2] <= limit:
-        low, high, best = high, 2 * high, found
+    while high <= most and needed(high) <= limit:
+        low, high = high, 2 * high
     high = min(high, most + 1)
     while high - low > max(1, low // 8):
         middle = (low + high) // 2
-        found = tried(middle)
-        if found[2] <= limit:
-            low, best = middle, found
-        else:
-            high = middle
-    if best is None:
-        grid, sides, least = tried(1)
+        low, high = (middle, high) if needed(middle) <= limit else (low, middle)
+    if low == 0:
         if memory is not None:
+            least = needed(1)
             raise ValueError(
                 f"memory must be at least {least} bytes, for tiles of {step}; got {shown(memory)}"
             )
-        best = grid, sides, least
-    cells.forget()
-    return best[0], best[1]
+        low = 1
+    while True:
+        sides = dict.fromkeys(roles, low * step)
+        grid = _grid(cells, sides)
+        if low == 1 or cells.peak(grid.largest()) <= limit:
+            cells.forget()
+            return grid, sides
+        low -= 1
 
 
 def run_tiled(
