@@ -32,11 +32,13 @@ class Executor:
     running one does not. Weights are packed once for all of them.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, like: Executor | None = None) -> None:
+        """like: an executor whose packed weights serve this one too."""
         self.graph = graph
         self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
-        self._packed: dict[Any, Any] = {}
-        self._lock = fork_lock()
+        self._packed: dict[Any, Any] = {} if like is None else like._packed
+        self.cuts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()  # of tiles, by the whole image's shape
+        self.lock = fork_lock()
 
     def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
         """The outputs for C-contiguous inputs of the declared dtypes."""
@@ -50,7 +52,7 @@ class Executor:
             with suppress(KeyError):  # another thread may have made room in between
                 self._programs.move_to_end(key)
             return program
-        with self._lock:
+        with self.lock:
             program = self._programs.get(key)
             if program is None:
                 program = self._made(shapes)
@@ -61,7 +63,7 @@ class Executor:
 
     def last_shapes(self) -> tuple[tuple[int, ...], ...] | None:
         """The inputs' shapes of the program that was used last; None before the first one."""
-        with self._lock:
+        with self.lock:
             return next(reversed(self._programs))[0] if self._programs else None
 
     def prepared(self, by_name: Mapping[str, Sequence[int]]) -> tuple[Graph, dict[str, Fact]]:
@@ -90,10 +92,11 @@ class Executor:
 
     def release(self) -> None:
         """Forget the programs and give their memory back; weights stay packed."""
-        with self._lock:
+        with self.lock:
             for program in self._programs.values():
                 program.release()
             self._programs.clear()
+            self.cuts.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"graph": self.graph}
