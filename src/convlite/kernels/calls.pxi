@@ -203,7 +203,7 @@ cdef class Call:
             if self.threads_for is not None:
                 on.threads = self.threads_for(self.multiply_adds)
             on.x, on.out = <const char *> x.buf, <char *> views[0].buf
-            self.runner.execute(&on)
+            self.runner.execute(&on, None)
         finally:
             free(packed)
             for i in range(3):

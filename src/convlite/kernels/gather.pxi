@@ -325,7 +325,7 @@ cdef class Gather(Runner):
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
-        self.describe_work(plan.multiply_adds)
+        self.describe_work(plan.multiply_adds, 1 if self.job.depthwise else 3)
 
     cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k, int64_t fused) except -1:
         """Phases to C; `fused` neighbouring offsets become the first of them."""
@@ -390,7 +390,7 @@ cdef class Gather(Runner):
             memset(into + g * padded + width, 0, padded - width)
         return into
 
-    cdef int execute(self, const Operands *on) except -1:
+    cdef int execute(self, const Operands *on, Script into) except -1:
         cdef Job job = self.job
         cdef char *memory
         cdef void *small[256]
@@ -409,12 +409,16 @@ cdef class Gather(Runner):
             threads = <int> tasks
         lane_bytes = ceil_div(self.scratch_bytes, 64) * 64 + 64  # + a line, so that threads share none
         bytes = 2 * self.packed_bias_bytes + threads * lane_bytes
-        memory = <char *> small if bytes <= <int64_t> sizeof(small) else <char *> malloc(bytes)
+        if into is not None:
+            memory = into.hold(2 * self.packed_bias_bytes)
+        else:
+            memory = <char *> small if bytes <= <int64_t> sizeof(small) else <char *> malloc(bytes)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
         job.bias = self._pad(on.bias, memory)
         job.alpha = self._pad(on.alpha, memory + self.packed_bias_bytes)
-        self.run_tasks(exact_task if exact else run_task, &job, tasks, threads, memory + 2 * self.packed_bias_bytes, lane_bytes)
-        if memory != <char *> small:
+        self.deal(into, exact_task if exact else run_task, &job, sizeof(job), tasks, threads, memory + 2 * self.packed_bias_bytes,
+                  lane_bytes, &job.x, &job.out)
+        if memory != <char *> small and into is None:
             free(memory)
         return 0

@@ -12,7 +12,7 @@ cdef struct Pool:
     char *out
     int64_t channels
     PoolAxis rows, columns
-    bint count_padding
+    bint count_padding, largest
 
 
 @cython.cdivision(True)
@@ -36,12 +36,13 @@ cdef int64_t counted(const PoolAxis *axis, int64_t i) noexcept nogil:
 
 
 @cython.cdivision(True)
-cdef void pool_row(const Pool *job, int64_t task, bint largest) noexcept nogil:
+cdef void pool_task(const void *of, int64_t task, char *scratch) noexcept nogil:
+    """A row of outputs."""
+    cdef const Pool *job = <const Pool *> of
     cdef int64_t row, column, size = job.table.itemsize, j
     cdef const char *image
     cdef Window window
-    cdef uint64_t mode = float_mode_enter(KEEP if largest else FLUSH)
-    window.largest, window.channels = largest, job.channels
+    window.largest, window.channels = job.largest, job.channels
     window.rows = inside(&job.rows, task % job.rows.out_size, &row)
     window.row_step = job.rows.spread * job.columns.in_size * job.channels
     window.column_step = job.columns.spread * job.channels
@@ -55,7 +56,6 @@ cdef void pool_row(const Pool *job, int64_t task, bint largest) noexcept nogil:
         window.x = image + column * job.channels * size
         window.out = job.out + (task * job.columns.out_size + j) * job.channels * size
         job.table.pool(&window)
-    float_mode_leave(mode)
 
 
 cdef int fill_axis(PoolAxis *axis, numbers) except -1:
@@ -64,15 +64,15 @@ cdef int fill_axis(PoolAxis *axis, numbers) except -1:
 
 
 def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, columns, bint largest, bint count_padding,
-         int threads):
+         int threads, Script into=None):
     """Pool contiguous images; an axis is (first, step, spread, kernel, in_size, out_size, limit)."""
     cdef Pool job
     cdef View views[2]
-    cdef int64_t task, tasks, pixels
+    cdef int64_t tasks, pixels, work
     cdef int i
     memset(views, 0, sizeof(views))
     job.table = table_of(isa, 8 * itemsize)
-    job.channels, job.count_padding = channels, count_padding
+    job.channels, job.count_padding, job.largest = channels, count_padding, largest
     fill_axis(&job.rows, rows)
     fill_axis(&job.columns, columns)
     tasks = images * job.rows.out_size
@@ -80,14 +80,8 @@ def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, 
         pixels = images * job.rows.in_size * job.columns.in_size
         job.x = <const char *> borrow(x, &views[0], pixels * channels * itemsize, False, "x")
         job.out = <char *> borrow(out, &views[1], tasks * job.columns.out_size * channels * itemsize, True, "out")
-        threads = <int> smaller(threads, tasks)
-        if threads <= 1:
-            with nogil:
-                for task in range(tasks):
-                    pool_row(&job, task, largest)
-        else:
-            for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=2):
-                pool_row(&job, task, largest)
+        work = views[1].len // 32 * max(job.rows.kernel * job.columns.kernel, 1) + views[0].len // 16
+        deal(into, pool_task, &job, sizeof(job), tasks, threads, 0, False, KEEP if largest else FLUSH, work, &job.x, &job.out)
     finally:
         for i in range(2):
             PyBuffer_Release(&views[i])

@@ -42,7 +42,7 @@ cdef class FewRows(Runner):
         self.bias_bytes = whole.columns * size
         self.describe_work(plan.multiply_adds)
 
-    cdef int execute(self, const Operands *on) except -1:
+    cdef int execute(self, const Operands *on, Script into) except -1:
         cdef RowsJob job = self.job
         cdef Rows *whole = &job.whole
         cdef int64_t lines = ceil_div(whole.columns * job.table.itemsize, 64)
@@ -50,5 +50,5 @@ cdef class FewRows(Runner):
         # sums of a piece stay in L1; a piece is whole cache lines
         job.pieces = max(ceil_div(self.out_bytes, 16384), min(on.threads, lines))
         job.pieces = min(job.pieces, max(lines, 1))
-        self.run_tasks(rows_task, &job, job.pieces, <int> smaller(on.threads, job.pieces), NULL, 0)
-        return 0
+        return self.deal(into, rows_task, &job, sizeof(job), job.pieces, <int> smaller(on.threads, job.pieces), NULL, 0, &whole.x,
+                         &whole.out)

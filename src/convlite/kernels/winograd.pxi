@@ -166,7 +166,7 @@ cdef class Winograd(Runner):
         self.bias_bytes = self.job.cout * size
         self.packed_bias_bytes = ceil_div(self.job.padded * size, 64) * 64
         self.weight_bytes = self.job.positions * self.job.cin * self.job.padded * size
-        self.describe_work(plan.multiply_adds)
+        self.describe_work(plan.multiply_adds, 6)
         self.job.zeros = <const char *> calloc(self.job.cin, size)
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")
@@ -186,7 +186,7 @@ cdef class Winograd(Runner):
         memset(into + self.bias_bytes, 0, self.packed_bias_bytes - self.bias_bytes)
         return into
 
-    cdef int execute(self, const Operands *on) except -1:
+    cdef int execute(self, const Operands *on, Script into) except -1:
         cdef WinogradJob job = self.job
         cdef char *memory
         cdef char *lanes
@@ -208,14 +208,19 @@ cdef class Winograd(Runner):
         threads = <int> smaller(threads, tasks)
         job.most_tiles = ceil_div(job.tiles, job.blocks)
         lane_bytes = self._scratch(job.most_tiles)
-        memory = <char *> malloc(2 * self.packed_bias_bytes + threads * lane_bytes + 64)
+        if into is not None:
+            memory = into.hold(2 * self.packed_bias_bytes)
+        else:
+            memory = <char *> malloc(2 * self.packed_bias_bytes + threads * lane_bytes + 64)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
         lanes = <char *> (<size_t> (memory + 63) & ~<size_t> 63)
         job.bias = self._pad(on.bias, lanes)
         job.alpha = self._pad(on.alpha, lanes + self.packed_bias_bytes)
-        self.run_tasks(winograd_task, &job, tasks, threads, lanes + 2 * self.packed_bias_bytes, lane_bytes)
-        free(memory)
+        self.deal(into, winograd_task, &job, sizeof(job), tasks, threads, lanes + 2 * self.packed_bias_bytes, lane_bytes, &job.x,
+                  &job.out)
+        if into is None:
+            free(memory)
         return 0
 
 

@@ -137,7 +137,7 @@ class _Assembly:
                 shape, dtype = low.shapes[new], low.dtypes[new]
                 assert shape is not None
                 views[root in per_call].append(View(new, self.source[new], shape, dtype))
-        template: Frame = list(low.held)
+        template = list(low.held)
         return Program(
             self._steps(),
             self.inputs,
@@ -184,7 +184,11 @@ class _Assembly:
         steps = []
         for number, (node, part) in enumerate(self.parts):
             assert part.run is not None
-            steps.append(Step(part.run, node, part.how, tuple(drops.get(number, ()))))
+            core = part.core and not any(
+                self.root(slot) in self.loose for slot in (*part.reads, *part.writes)
+            )
+            drop = tuple(drops.get(number, ()))
+            steps.append(Step(part.run, node, part.how, drop, core and not drop))
         return tuple(steps)
 
 

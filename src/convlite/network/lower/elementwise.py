@@ -10,7 +10,7 @@ from ... import _dispatch, _kernels, _threads
 from ...activations import Fused, resolve
 from ..graph import Array, Node
 from ..passes.activations import fused_form
-from ..program import Frame, Lowered, Lowering
+from ..program import Frame, Lowered, Lowering, Script
 from .table import activation_of, rule
 
 _PASS = _kernels.pass_codes()
@@ -31,6 +31,12 @@ def fused_of(attribute: Any, channels: int, dtype: np.dtype[Any]) -> Fused:
     fused, after = resolve(activation_of(attribute), channels, dtype)
     assert after is None, attribute
     return fused
+
+
+def keep(into: Script | None, *things: Any) -> None:
+    """Let a script hold what its step points to, beside slots."""
+    if into is not None:
+        into.keep(things)
 
 
 def threads_of(size: int, work: int = 5) -> int:
@@ -55,12 +61,13 @@ def combined(node: Node, low: Lowering) -> Lowered | None:
     size, op, isa, combine = _size(shape), _PASS[node.kind], _dispatch.active_isa(), _kernels.elementwise
     code, least, most, alpha = fused
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         x, y, out = frame[first], frame[second], frame[target]
-        combine(isa, op, x, y, out, code, least, most, alpha, threads_of(size))
+        keep(into, alpha)
+        combine(isa, op, x, y, out, code, least, most, alpha, threads_of(size), into)
 
     over = tuple(low.slot(name) for name in names if low.shape(name) == shape)
-    return Lowered(run, (first, second), (target,), over=over, how="pass")
+    return Lowered(run, (first, second), (target,), over=over, how="pass", core=True)
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -94,11 +101,12 @@ def activation(node: Node, low: Lowering) -> Lowered | None:
     code, least, most, alpha = fused
     work = 20 if code > 5 else 5  # exponentials take about 0.5 ns
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         x, out = frame[source], frame[target]
-        combine(isa, op, x, None, out, code, least, most, alpha, threads_of(size, work))
+        keep(into, alpha)
+        combine(isa, op, x, None, out, code, least, most, alpha, threads_of(size, work), into)
 
-    return Lowered(run, (source,), (target,), over=(source,), how="pass")
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True)
 
 
 def _bounds(node: Node, low: Lowering) -> Fused | None:
@@ -132,11 +140,12 @@ def affine(node: Node, low: Lowering) -> Lowered | None:
     if size == 0:
         return None
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         threads = threads_of(size)
-        scaled(isa, frame[source], None, factor, moved, frame[out], code, least, most, alpha, threads)
+        keep(into, factor, moved, alpha)
+        scaled(isa, frame[source], None, factor, moved, frame[out], code, least, most, alpha, threads, into)
 
-    return Lowered(run, (source,), (target,), over=(source,), how="pass")
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True)
 
 
 _UFUNCS: dict[str, Any] = {
@@ -176,10 +185,11 @@ def softmax(node: Node, low: Lowering) -> Lowered | None:
     source, target = low.slot(node.inputs[0]), low.slot(node.outputs[0])
     size, columns, isa = _size(shape), shape[-1], _dispatch.active_isa()
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         x: Array = frame[source]
         x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
         threads = threads_of(size, 30)
-        _kernels.softmax(isa, x.itemsize, x, frame[target], size // columns, columns, threads)
+        keep(into, x)
+        _kernels.softmax(isa, x.itemsize, x, frame[target], size // columns, columns, threads, into)
 
-    return Lowered(run, (source,), (target,), how="softmax")
+    return Lowered(run, (source,), (target,), how="softmax", core=True)

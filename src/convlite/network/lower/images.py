@@ -16,8 +16,8 @@ import numpy as np
 from ... import _dispatch, _kernels
 from ..graph import Array, Node
 from ..kinds.images import KINDS
-from ..program import Frame, Lowered, Lowering
-from .elementwise import threads_of
+from ..program import Frame, Lowered, Lowering, Script
+from .elementwise import keep, threads_of
 from .table import rule
 
 _LARGEST = 4096  # sizes whose matrix is made
@@ -63,13 +63,14 @@ def resize(node: Node, low: Lowering) -> Lowered | None:
     source, target = low.slot(x), low.slot(output)
     isa, itemsize, size = _dispatch.active_isa(), dtype.itemsize, math.prod(found)
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         x = frame[source]
         x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
         out, threads = frame[target], threads_of(size, 10)
-        _kernels.resize(isa, itemsize, x, out, sizes, row_places, row_weights, places, weights, threads)
+        keep(into, x, row_places, row_weights, places, weights)
+        _kernels.resize(isa, itemsize, x, out, sizes, row_places, row_weights, places, weights, threads, into)
 
-    return Lowered(run, (source,), (target,), how="resize")
+    return Lowered(run, (source,), (target,), how="resize", core=True)
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import _dispatch, _kernels
 from ..graph import Array, Node
-from ..program import Frame, Lowered, Lowering, Run
+from ..program import Frame, Lowered, Lowering, Run, Script
 from .elementwise import threads_of
 from .table import rule
 
@@ -33,12 +33,10 @@ def _can_copy(low: Lowering, *names: str) -> bool:
     return len(dtypes) == 1 and all(len(low.shape(name)) <= _MOST_AXES for name in names)
 
 
-def _copied(x: Array, out: Array, isa: str) -> None:
+def _copied(x: Array, out: Array, isa: str, into: Script | None) -> None:
     """out[...] = x, with threads where that is worth it."""
-    if x.ndim == 0 or x.ndim > _MOST_AXES:
-        out[...] = x
-    elif x.size:
-        _kernels.copy(isa, x, out, threads_of(x.size))
+    if x.size:
+        _kernels.copy(isa, x, out, threads_of(x.size), into)
 
 
 @rule("transpose")
@@ -49,10 +47,10 @@ def transpose(node: Node, low: Lowering) -> Lowered | None:
         return None
     source, target, perm, isa = low.slot(x), low.slot(output), node.attributes["perm"], _dispatch.active_isa()
 
-    def run(frame: Frame) -> None:
-        _copied(frame[source].transpose(perm), frame[target], isa)
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _copied(frame[source].transpose(perm), frame[target], isa, into)
 
-    return Lowered(run, (source,), (target,), how="copy")
+    return Lowered(run, (source,), (target,), how="copy", core=True)
 
 
 @rule("concat")
@@ -69,12 +67,12 @@ def concat(node: Node, low: Lowering) -> Lowered | None:
         start += size
     isa = _dispatch.active_isa()
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         out = frame[target]
         for slot, place in places:
-            _copied(frame[slot], out[place], isa)
+            _copied(frame[slot], out[place], isa, into)
 
-    return Lowered(run, sources, (target,), how="copy")
+    return Lowered(run, sources, (target,), how="copy", core=True)
 
 
 @rule("split")
@@ -93,12 +91,12 @@ def split(node: Node, low: Lowering) -> Lowered | None:
         start += size
     isa = _dispatch.active_isa()
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         x = frame[source]
         for slot, place in places:
-            _copied(x[place], frame[slot], isa)
+            _copied(x[place], frame[slot], isa, into)
 
-    return Lowered(run, (source,), tuple(slot for slot, _ in places), how="copy")
+    return Lowered(run, (source,), tuple(slot for slot, _ in places), how="copy", core=True)
 
 
 @rule("slice")
@@ -127,10 +125,10 @@ def sliced(node: Node, low: Lowering) -> Lowered | None:
     if found != low.shape(output):
         return None
 
-    def run(frame: Frame) -> None:
-        _copied(frame[source][chosen], frame[target], isa)
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _copied(frame[source][chosen], frame[target], isa, into)
 
-    return Lowered(run, (source,), (target,), how="copy")
+    return Lowered(run, (source,), (target,), how="copy", core=True)
 
 
 @rule("expand")
@@ -141,10 +139,10 @@ def expand(node: Node, low: Lowering) -> Lowered | None:
         return None
     source, target, shape, isa = low.slot(x), low.slot(output), low.shape(output), _dispatch.active_isa()
 
-    def run(frame: Frame) -> None:
-        _copied(np.broadcast_to(frame[source], shape), frame[target], isa)
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _copied(np.broadcast_to(frame[source], shape), frame[target], isa, into)
 
-    return Lowered(run, (source,), (target,), how="copy")
+    return Lowered(run, (source,), (target,), how="copy", core=True)
 
 
 @rule("depth_to_space", "space_to_depth")
@@ -168,14 +166,16 @@ def blocks(node: Node, low: Lowering) -> Lowered | None:
     if math.prod(outer) != math.prod(found):
         return None
     source, target = low.view(low.slot(x), inner), low.slot(output)
-    return Lowered(_moved(source, low.view(target, outer), order), (source,), (target,), how="copy")
+    return Lowered(
+        _moved(source, low.view(target, outer), order), (source,), (target,), how="copy", core=True
+    )
 
 
 def _moved(source: int, target: int, order: tuple[int, ...]) -> Run:
     isa = _dispatch.active_isa()
 
-    def run(frame: Frame) -> None:
-        _copied(frame[source].transpose(order), frame[target], isa)
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _copied(frame[source].transpose(order), frame[target], isa, into)
 
     return run
 
@@ -222,7 +222,7 @@ def pad(node: Node, low: Lowering) -> Lowered | None:
     source, target = low.view(low.slot(x), image), low.slot(output)
     out, code, size = low.view(target, wide), _kernels.pad_modes()[mode], math.prod(found)
 
-    def run(frame: Frame) -> None:
-        _kernels.pad(frame[source], frame[out], top, left, code, value, threads_of(size))
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _kernels.pad(frame[source], frame[out], top, left, code, value, threads_of(size), into)
 
-    return Lowered(run, (source,), (target,), how="copy")
+    return Lowered(run, (source,), (target,), how="copy", core=True)
