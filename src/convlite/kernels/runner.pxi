@@ -7,6 +7,7 @@ cdef struct Operands:
     const char *bias           # as given, not padded; NULL: none
     const char *alpha
     char *out
+    int64_t x_pixel, out_pixel # elements from one pixel to the next; 0: there are no gaps
     Activation act
     bint finite                # no Inf, no NaN among the weights
     int threads
@@ -32,6 +33,7 @@ cdef class Runner:
     cdef int64_t x_bytes, weight_bytes, out_bytes, bias_bytes
     cdef int64_t nanoseconds   # what it takes one thread, about
     cdef bint short            # it keeps the GIL
+    cdef readonly bint x_gaps, out_gaps  # x, out may be channels of a larger array
 
     cdef int describe_work(self, int64_t multiply_adds, int64_t rate=3) except -1:
         """rate: multiply-adds a nanosecond for each lane of a vector."""
@@ -70,18 +72,26 @@ cdef class Runner:
     def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads, Script into=None):
         """out = act(operation(x, weights) + bias), now, or as a step of the script `into`, which must keep the arrays.
 
-        Arrays are C-contiguous and of the plan's dtype and sizes; out overlaps none.
+        Arrays are C-contiguous, but x with x_gaps and out with out_gaps, which may be some channels of a larger array; and of the
+        plan's dtype and sizes; out overlaps none.
         """
         cdef View views[5]
         memset(views, 0, sizeof(views))
         cdef Operands on
         cdef int i
         try:
-            on.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
+            on.x_pixel = on.out_pixel = 0
+            if self.x_gaps:
+                on.x = <const char *> borrow_pixels(x, &views[0], self.x_bytes, False, &on.x_pixel, "x")
+            else:
+                on.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
             on.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")
             on.bias = <const char *> borrow(bias, &views[2], self.bias_bytes, False, "bias")
             on.alpha = <const char *> borrow(alpha, &views[3], self.bias_bytes, False, "alpha")
-            on.out = <char *> borrow(out, &views[4], self.out_bytes, True, "out")
+            if self.out_gaps:
+                on.out = <char *> borrow_pixels(out, &views[4], self.out_bytes, True, &on.out_pixel, "out")
+            else:
+                on.out = <char *> borrow(out, &views[4], self.out_bytes, True, "out")
             on.act.code, on.act.a, on.act.b = code, a, b
             on.finite, on.threads = finite, threads if into is None else into.share(self.nanoseconds)
             self.execute(&on, into)

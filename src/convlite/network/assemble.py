@@ -6,6 +6,8 @@ Every slot is a view of a root (often itself), and each root has one owner:
     result     made by each call, returned    loose    a step makes it and puts it into the frame
     arena      everything else: a place in the frame's block
 
+Where a concat or a split moves whole channels, one slot may be a view of another's channels (slices.py).
+
 A step may write over an operand that nobody reads afterwards (`Lowered.over`), where both are in the arena:
 the output's root then becomes a view of the operand's.
 """
@@ -20,6 +22,7 @@ import numpy as np
 from .arena import Lifetime, place
 from .graph import Graph, Node
 from .program import Frame, Lowered, Lowering, Program, Run, Step, View
+from .slices import in_place
 
 __all__ = ["assemble"]
 
@@ -36,6 +39,8 @@ class _Assembly:
         self.outputs = tuple(low.slot(value.name) for value in graph.outputs)
         self.source = {view.slot: view.source for view in low.views}
         self.parts = self._expanded(lowered)
+        self.copied, self.results = self._results()
+        self.start = in_place(self.parts, low, self.source, self._fixed())
         self.last: dict[int, int] = {}  # of each root, the step that reads or writes it last
         self.first: dict[int, int] = {}
         for number, (_, part) in enumerate(self.parts):
@@ -43,7 +48,6 @@ class _Assembly:
                 self.last[self.root(slot)] = number
             for slot in part.writes:
                 self.first.setdefault(self.root(slot), number)
-        self.copied, self.results = self._results()
 
     def root(self, slot: int) -> int:
         """The slot that owns the memory."""
@@ -95,6 +99,12 @@ class _Assembly:
             claimed.add(memory)
         return tuple(copied), results
 
+    def _fixed(self) -> set[int]:
+        """The roots that do not lie in the arena."""
+        written = {self.root(slot) for _, part in self.parts for slot in part.writes}
+        slots = range(len(self.low.held))
+        return self.loose | self.results | set(self.inputs) | {slot for slot in slots if slot not in written}
+
     def _owned(self) -> set[int]:
         """The roots that lie in the arena."""
         return set(self.first) - self.loose - self.results - set(self.inputs)
@@ -136,7 +146,8 @@ class _Assembly:
             if root in per_call or root in self._owned_now:
                 shape, dtype = low.shapes[new], low.dtypes[new]
                 assert shape is not None
-                views[root in per_call].append(View(new, self.source[new], shape, dtype))
+                view = View(new, self.source[new], shape, dtype, self.start.get(new, -1))
+                views[root in per_call].append(view)
         template = list(low.held)
         return Program(
             self._steps(),

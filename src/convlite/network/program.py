@@ -23,7 +23,7 @@ from .._memory import aligned_empty, empty
 from .facts import Fact
 from .graph import Array, Node
 
-__all__ = ["Frame", "Lowered", "Lowering", "Program", "Run", "Script", "View"]
+__all__ = ["Frame", "Lowered", "Lowering", "Program", "Run", "Script", "Slice", "View"]
 
 Script = _kernels.Script
 
@@ -45,12 +45,30 @@ Run = Callable[..., None]  # of a frame; the core's of a script as well, to whic
 
 
 class View(NamedTuple):
-    """A slot that is another one in another shape."""
+    """A slot that is another one in another shape; or, from channel `start` on, some of its channels."""
 
     slot: int
     source: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | None
+    start: int = -1
+
+    def of(self, source: Array) -> Array:
+        """The view of this array."""
+        if self.start >= 0:
+            return source[..., self.start : self.start + self.shape[-1]]
+        assert self.dtype is not None
+        view: Array = source.view(self.dtype).reshape(self.shape)
+        assert view.size == 0 or np.may_share_memory(view, source)
+        return view
+
+
+class Slice(NamedTuple):
+    """A slot that holds what another one has from channel `start` on."""
+
+    whole: int
+    part: int
+    start: int
 
 
 @dataclass(slots=True)
@@ -60,7 +78,9 @@ class Lowered:
     run: the step, None where views do it all. reads, writes: its slots. loose: it makes its arrays itself and
     puts them into the frame (what NumPy computes); otherwise it finds them there. over: the slot whose memory
     the output may take, if nobody needs that any more. how: what does the work, for summaries. core: the
-    step may be given a script, to which it adds itself in place of running.
+    step may be given a script, to which it adds itself in place of running. gaps: the slots, of those it
+    reads and writes, that may be some channels of a larger array. slices: what a concat or a split copies,
+    which it does not where the one lies in the other already.
     """
 
     run: Run | None
@@ -70,6 +90,8 @@ class Lowered:
     over: tuple[int, ...] = ()
     how: str = ""
     core: bool = False
+    gaps: tuple[int, ...] = ()
+    slices: tuple[Slice, ...] = ()
 
 
 @dataclass(slots=True)
@@ -190,8 +212,8 @@ class Program:
             frame[slot] = array if array.flags.aligned else array.copy()
         for slot, shape, dtype in self.results:
             frame[slot] = empty(shape, dtype)
-        for slot, source, shape, _ in self.views:
-            frame[slot] = frame[source].reshape(shape)
+        for view in self.views:
+            frame[view.slot] = frame[view.source].reshape(view.shape)
 
     def _bind(self, frame: Frame, arrays: Sequence[Array], threads: int) -> None:
         """Bind the core's steps to this frame's arrays."""
@@ -223,8 +245,8 @@ class Program:
             frame[slot] = None
         for slot, _, _ in self.results:
             frame[slot] = None
-        for slot, _, _, _ in self.views:
-            frame[slot] = None
+        for view in self.views:
+            frame[view.slot] = None
         for step in self.steps:
             for slot in step.drop:
                 frame[slot] = None
@@ -238,8 +260,8 @@ class Program:
         for slot, offset, shape, dtype in self.buffers:
             size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
             frame[slot] = arena[offset : offset + size].view(dtype).reshape(shape)
-        for slot, source, shape, kind in self.arena_views:
-            frame[slot] = frame[source].view(kind).reshape(shape)
+        for view in self.arena_views:
+            frame[view.slot] = view.of(frame[view.source])
         return frame
 
     def release(self) -> None:

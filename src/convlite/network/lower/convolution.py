@@ -37,15 +37,17 @@ def step_of(
     shape: tuple[int, ...],
     options: tuple[Any, Any, Any] = ((1, 1), "valid", (1, 1)),
     sizes: tuple[Any, Any] = (None, None),
-) -> Run:
-    """A step: the operation of a packed kernel on the slots of x, (N,H,W,C) of this shape, and of the output.
+) -> tuple[Run, tuple[bool, bool]]:
+    """A step, and whether x and the output may be some channels of larger arrays.
+
+    The operation of a packed kernel on the slots of x, (N,H,W,C) of this shape, and of the output.
 
     options: strides, padding, dilations. sizes: output_shape and output_padding of a transposed convolution.
     """
     geometry, runner, panels, work = made_ready(packed, shape, *options, *sizes)
     source, target = slots
     if panels is None:
-        return _nothing
+        return _nothing, (False, False)
     data, finite = panels
     code, a, b, alpha = fused_of(activation, geometry.cout, packed.dtype)
     offsets = None if bias is None else check_bias(bias, geometry.cout, packed.dtype)
@@ -55,7 +57,7 @@ def step_of(
         x, out, threads = frame[source], frame[target], _threads.threads_for(work)
         runner.run(x, data, offsets, alpha, out, code, a, b, finite, threads, into)
 
-    return run
+    return run, (runner.x_gaps, runner.out_gaps)
 
 
 def _nothing(frame: Frame, into: Script | None = None) -> None:
@@ -99,8 +101,12 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
         packed = _packed(low, kernel, weights, "conv2d", groups=groups)
     image = low.shapes[inner]
     assert image is not None
-    run = step_of(packed, offsets, activation, (inner, outer), image, (strides, padding, dilations))
-    return Lowered(run, (inner,), (target,), how=packed.operation, core=True)
+    run, ways = step_of(packed, offsets, activation, (inner, outer), image, (strides, padding, dilations))
+    return Lowered(run, (inner,), (target,), how=packed.operation, core=True, gaps=_gaps(ways, inner, target))
+
+
+def _gaps(ways: tuple[bool, bool], source: int, target: int) -> tuple[int, ...]:
+    return tuple(slot for slot, may in zip((source, target), ways, strict=True) if may)
 
 
 def _two(value: Any) -> Any:
@@ -143,8 +149,10 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
     image = low.shapes[inner]
     assert image is not None
     options, ends = (strides, padding, dilations), (size, extra)
-    run = step_of(packed, offsets, activation, (inner, outer), image, options, ends)
-    return Lowered(run, (inner,), (target,), how="conv2d_transpose", core=True)
+    run, ways = step_of(packed, offsets, activation, (inner, outer), image, options, ends)
+    return Lowered(
+        run, (inner,), (target,), how="conv2d_transpose", core=True, gaps=_gaps(ways, inner, target)
+    )
 
 
 def _extra(
@@ -195,8 +203,8 @@ def _product(
     shape = low.shape(x)
     source, target = low.slot(x), low.slot(output)
     row = (1, 1, math.prod(shape[:-1]), shape[-1])
-    run = step_of(packed, bias, activation, (source, target), row)
-    return Lowered(run, (source,), (target,), how="dense", core=True)
+    run, ways = step_of(packed, bias, activation, (source, target), row)
+    return Lowered(run, (source,), (target,), how="dense", core=True, gaps=_gaps(ways, source, target))
 
 
 @rule("matmul")

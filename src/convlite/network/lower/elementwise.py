@@ -67,7 +67,8 @@ def combined(node: Node, low: Lowering) -> Lowered | None:
         combine(isa, op, x, y, out, code, least, most, alpha, threads_of(size), into)
 
     over = tuple(low.slot(name) for name in names if low.shape(name) == shape)
-    return Lowered(run, (first, second), (target,), over=over, how="pass", core=True)
+    ends = (first, second, target)
+    return Lowered(run, ends[:2], (target,), over=over, how="pass", core=True, gaps=ends)
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -106,7 +107,8 @@ def activation(node: Node, low: Lowering) -> Lowered | None:
         keep(into, alpha)
         combine(isa, op, x, None, out, code, least, most, alpha, threads_of(size, work), into)
 
-    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True)
+    ends = (source, target)
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
 
 
 def _bounds(node: Node, low: Lowering) -> Fused | None:
@@ -145,7 +147,8 @@ def affine(node: Node, low: Lowering) -> Lowered | None:
         keep(into, factor, moved, alpha)
         scaled(isa, frame[source], None, factor, moved, frame[out], code, least, most, alpha, threads, into)
 
-    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True)
+    ends = (source, target)
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
 
 
 _UFUNCS: dict[str, Any] = {

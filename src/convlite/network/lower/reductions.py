@@ -46,7 +46,7 @@ def reduce(node: Node, low: Lowering) -> Lowered | None:
     def run(frame: Frame, into: Script | None = None) -> None:
         _kernels.reduce(isa, op, frame[source], frame[out], threads_of(size, 3), into)
 
-    return Lowered(run, (source,), (target,), how="reduction", core=True)
+    return Lowered(run, (source,), (target,), how="reduction", core=True, gaps=(source,))
 
 
 @rule("layer_norm")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import _dispatch, _kernels
 from ..graph import Array, Node
-from ..program import Frame, Lowered, Lowering, Run, Script
+from ..program import Frame, Lowered, Lowering, Run, Script, Slice
 from .elementwise import threads_of
 from .table import rule
 
@@ -34,9 +34,27 @@ def _can_copy(low: Lowering, *names: str) -> bool:
 
 
 def _copied(x: Array, out: Array, isa: str, into: Script | None) -> None:
-    """out[...] = x, with threads where that is worth it."""
-    if x.size:
+    """out[...] = x, with threads where that is worth it; nothing where they are the same."""
+    same = x.strides == out.strides and x.__array_interface__["data"][0] == out.__array_interface__["data"][0]
+    if x.size and not same:
         _kernels.copy(isa, x, out, threads_of(x.size), into)
+
+
+def _slices(low: Lowering, whole: int, places: list[tuple[int, tuple[slice, ...]]]) -> tuple[Slice, ...]:
+    """The parts as ranges of channels, where they are that."""
+    shape, found = low.shapes[whole], []
+    if not shape or len(shape) < 2:
+        return ()
+    for slot, place in places:
+        starts = [part.indices(size) for part, size in zip(place, shape, strict=False)]
+        whole_axes = all(
+            (start, stop, step) == (0, size, 1)
+            for (start, stop, step), size in zip(starts[: len(shape) - 1], shape, strict=False)
+        )
+        if len(place) < len(shape) or not whole_axes or starts[-1][2] != 1:
+            return ()
+        found.append(Slice(whole, slot, starts[-1][0]))
+    return tuple(found)
 
 
 @rule("transpose")
@@ -60,19 +78,21 @@ def concat(node: Node, low: Lowering) -> Lowered | None:
         return None
     sources, target = tuple(low.slot(name) for name in node.inputs), low.slot(node.outputs[0])
     axis = node.attributes["axis"] % len(low.shape(node.outputs[0]))
-    places, start = [], 0
+    places: list[tuple[int, tuple[slice, ...]]] = []
+    start = 0
     for name, slot in zip(node.inputs, sources, strict=True):
         size = low.shape(name)[axis]
         places.append((slot, (*(slice(None),) * axis, slice(start, start + size))))
         start += size
-    isa = _dispatch.active_isa()
+    isa, slices = _dispatch.active_isa(), _slices(low, target, places)
 
     def run(frame: Frame, into: Script | None = None) -> None:
         out = frame[target]
         for slot, place in places:
             _copied(frame[slot], out[place], isa, into)
 
-    return Lowered(run, sources, (target,), how="copy", core=True)
+    ends = (*sources, target)
+    return Lowered(run, sources, (target,), how="copy", core=True, gaps=ends, slices=slices)
 
 
 @rule("split")
@@ -82,21 +102,23 @@ def split(node: Node, low: Lowering) -> Lowered | None:
     if not _can_copy(low, x, *outputs):
         return None
     axis = node.attributes["axis"] % len(low.shape(x))
-    source, places, start = low.slot(x), [], 0
+    source, start = low.slot(x), 0
+    places: list[tuple[int, tuple[slice, ...]]] = []
     for name in node.outputs:
         if not name:
             return None
         size = low.shape(name)[axis]
         places.append((low.slot(name), (*(slice(None),) * axis, slice(start, start + size))))
         start += size
-    isa = _dispatch.active_isa()
+    isa, slices = _dispatch.active_isa(), _slices(low, source, places)
 
     def run(frame: Frame, into: Script | None = None) -> None:
         x = frame[source]
         for slot, place in places:
             _copied(x[place], frame[slot], isa, into)
 
-    return Lowered(run, (source,), tuple(slot for slot, _ in places), how="copy", core=True)
+    writes = tuple(slot for slot, _ in places)
+    return Lowered(run, (source,), writes, how="copy", core=True, gaps=(source, *writes), slices=slices)
 
 
 @rule("slice")
@@ -125,10 +147,13 @@ def sliced(node: Node, low: Lowering) -> Lowered | None:
     if found != low.shape(output):
         return None
 
+    slices = _slices(low, source, [(target, chosen)])
+
     def run(frame: Frame, into: Script | None = None) -> None:
         _copied(frame[source][chosen], frame[target], isa, into)
 
-    return Lowered(run, (source,), (target,), how="copy", core=True)
+    both = (source, target)
+    return Lowered(run, (source,), (target,), how="copy", core=True, gaps=both, slices=slices)
 
 
 @rule("expand")

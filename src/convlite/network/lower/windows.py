@@ -38,4 +38,4 @@ def pool(node: Node, low: Lowering) -> Lowered | None:
     def run(frame: Frame, into: Script | None = None) -> None:
         pool_windows(frame[inner], axes, frame[outer], largest=largest, count_padding=counts, into=into)
 
-    return Lowered(run, (inner,), (target,), how=f"{node.kind}2d", core=True)
+    return Lowered(run, (inner,), (target,), how=f"{node.kind}2d", core=True, gaps=(inner, target))
