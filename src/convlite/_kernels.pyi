@@ -314,3 +314,18 @@ def resize(
     threads: int = 1,
     into: Script | None = None,
 ) -> None: ...
+
+# Recurrent layers, and functions of one number.
+def recurrent_gates(
+    isa: str,
+    product: Array,
+    inputs: Array,
+    h: Array | None,
+    c: Array | None,
+    out: Array,
+    hidden: int,
+    threads: int = 1,
+    into: Script | None = None,
+) -> None: ...
+def unary(op: int, x: Array, out: Array, threads: int = 1, into: Script | None = None) -> None: ...
+def unary_codes() -> dict[str, int]: ...

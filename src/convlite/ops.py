@@ -535,9 +535,9 @@ def _run(
 def made_ready(
     packed: PackedKernel,
     x_shape: tuple[int, ...],
-    strides: object,
-    padding: object,
-    dilations: object,
+    strides: object = 1,
+    padding: object = "valid",
+    dilations: object = 1,
     output_shape: object = None,
     output_padding: Pair | None = None,
 ) -> tuple[Geometry, Any, Panels | None, int]:

@@ -231,6 +231,7 @@ include "copies.pxi"
 include "reductions.pxi"
 include "norms.pxi"
 include "resampling.pxi"
+include "recurrent.pxi"
 include "calls.pxi"
 
 

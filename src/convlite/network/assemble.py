@@ -15,6 +15,7 @@ the output's root then becomes a view of the operand's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class _Assembly:
         self.inputs = tuple(low.slot(value.name) for value in graph.inputs)
         self.outputs = tuple(low.slot(value.name) for value in graph.outputs)
         self.source = {view.slot: view.source for view in low.views}
+        lowered = [(node, self._landed(part)) for node, part in lowered]
         self.parts = self._expanded(lowered)
         self.copied, self.results = self._results()
         self.start = in_place(self.parts, low, self.source, self._fixed())
@@ -54,6 +56,17 @@ class _Assembly:
         while slot in self.source:
             slot = self.source[slot]
         return slot
+
+    def _landed(self, part: Lowered) -> Lowered:
+        """What NumPy makes, copied into the arena, so that the core's steps find it where they are bound.
+
+        Not outputs, which are handed out as they are, nor what is known only when it is there.
+        """
+        known = all(self.low.shapes[slot] is not None and self.low.dtypes[slot] for slot in part.writes)
+        ends = {self.root(slot) for slot in self.outputs}
+        if not part.loose or part.run is None or not known or ends & {self.root(s) for s in part.writes}:
+            return part
+        return replace(part, run=_landing(part.run, part.writes), loose=False)
 
     def _expanded(self, lowered: Sequence[tuple[Node, Lowered]]) -> list[tuple[Node, Lowered]]:
         """The parts that do something, each followed by steps for the views of what it makes itself."""
@@ -201,6 +214,27 @@ class _Assembly:
             drop = tuple(drops.get(number, ()))
             steps.append(Step(part.run, node, part.how, drop, core and not drop))
         return tuple(steps)
+
+
+def _landing(run: Run, slots: tuple[int, ...]) -> Run:
+    """A step that makes its arrays, and then copies them to where the frame has them."""
+
+    def landed(frame: Frame) -> None:
+        homes = [frame[slot] for slot in slots]
+        try:
+            run(frame)
+            for slot, home in zip(slots, homes, strict=True):
+                made = frame[slot]
+                if made.shape != home.shape or made.dtype != home.dtype:
+                    raise ValueError(
+                        f"internal error: {made.dtype}{made.shape}, not {home.dtype}{home.shape}"
+                    )
+                np.copyto(home, made)
+        finally:
+            for slot, home in zip(slots, homes, strict=True):
+                frame[slot] = home
+
+    return landed
 
 
 def _reshape(source: int, target: int, shape: tuple[int, ...]) -> Run:

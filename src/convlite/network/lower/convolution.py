@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import _threads
+from ... import _dispatch, _kernels, _threads
 from ...arguments import check_bias
 from ...ops import dense, made_ready
 from ...pack import PackedKernel
@@ -22,6 +22,7 @@ _KERNEL_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 def _packed(low: Lowering, name: str, kernel: Array, operation: str, **options: Any) -> PackedKernel:
     """The constant's packed kernel, made once for all programs of the network."""
     key = (name, operation, kernel.shape, tuple(sorted(options.items())))
+    options.pop("turned", None)
     held = low.packed.get(key)
     if held is None or held[0] is not low.constants[name]:
         held = low.packed[key] = (low.constants[name], PackedKernel(kernel, operation, **options))  # type: ignore[arg-type]
@@ -55,6 +56,7 @@ def step_of(
     def run(frame: Frame, into: Script | None = None) -> None:
         keep(into, runner, data, offsets, alpha)
         x, out, threads = frame[source], frame[target], _threads.threads_for(work)
+        x = x if into is not None else np.ascontiguousarray(x)
         runner.run(x, data, offsets, alpha, out, code, a, b, finite, threads, into)
 
     return run, (runner.x_gaps, runner.out_gaps)
@@ -227,6 +229,8 @@ def matmul(node: Node, low: Lowering) -> Lowered | None:
             dense(frame[source], frame[other], out=frame[target])
 
         return Lowered(plain, (source, other), (target,), how="dense")
+    if a in low.constants and len(left) == 2 and 0 not in right:
+        return _constant_first(low, node)
     stack = shape[:-2]
     lefts, rights = (*stack, *left[-2:]), (*stack, *right[-2:])
 
@@ -240,3 +244,27 @@ def matmul(node: Node, low: Lowering) -> Lowered | None:
             dense(x[index], w[index], out=out[index])
 
     return Lowered(stacked, (source, other), (target,), how="dense")
+
+
+def _constant_first(low: Lowering, node: Node) -> Lowered:
+    """A constant matrix times each matrix of a stack: its transpose on the transposed ones, in the same order
+    of sums.
+    """
+    a, b = node.inputs
+    right, shape, dtype = low.shape(b), low.shape(node.outputs[0]), low.facts[b].dtype
+    packed = _packed(low, a, np.ascontiguousarray(low.constants[a].T), "dense", turned=True)
+    _, runner, panels, work = made_ready(packed, (1, 1, math.prod(right[:-2]) * right[-1], right[-2]))
+    source, target, isa = low.slot(b), low.slot(node.outputs[0]), _dispatch.active_isa()
+    assert panels is not None
+    data, finite = panels
+
+    def run(frame: Frame, into: Script | None = None) -> None:
+        turned = np.empty((*right[:-2], right[-1], right[-2]), dtype)
+        products = np.empty((*shape[:-2], shape[-1], shape[-2]), dtype)
+        keep(into, runner, data, turned, products)
+        threads = _threads.threads_for(work)
+        _kernels.copy(isa, np.swapaxes(frame[source], -1, -2), turned, threads, into)
+        runner.run(turned, data, None, None, products, 0, 0.0, 0.0, finite, threads, into)
+        _kernels.copy(isa, np.swapaxes(products, -1, -2), frame[target], threads, into)
+
+    return Lowered(run, (source,), (target,), how="dense", core=True)

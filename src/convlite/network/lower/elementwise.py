@@ -151,10 +151,48 @@ def affine(node: Node, low: Lowering) -> Lowered | None:
     return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
 
 
+_UNARY = _kernels.unary_codes()
+
+
+@rule(*_UNARY)
+def unary(node: Node, low: Lowering) -> Lowered | None:
+    """Square roots and the like."""
+    x, output = node.inputs[0], node.outputs[0]
+    if not float_only(low, (x, output)):
+        return None
+    source, target, size = low.slot(x), low.slot(output), _size(low.shape(output))
+    op = _UNARY[node.kind]
+
+    def run(frame: Frame, into: Script | None = None) -> None:
+        if size:
+            x = np.ascontiguousarray(frame[source])
+            keep(into, x)
+            _kernels.unary(op, x, frame[target], threads_of(size), into)
+
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True)
+
+
+@rule("pow")
+def square(node: Node, low: Lowering) -> Lowered | None:
+    """x to the second power, of a constant: a product."""
+    x, exponent = node.inputs
+    held, output = low.constants.get(exponent), node.outputs[0]
+    if held is None or held.size != 1 or held.reshape(-1)[0] != 2 or not float_only(low, (x, output)):
+        return None
+    shape = low.shape(output)
+    if low.shape(x) != shape or len(shape) > _MOST_AXES:
+        return None
+    source, target, size, isa = low.slot(x), low.slot(output), _size(shape), _dispatch.active_isa()
+
+    def run(frame: Frame, into: Script | None = None) -> None:
+        x, out, threads = frame[source], frame[target], threads_of(size)
+        _kernels.elementwise(isa, _PASS["mul"], x, x, out, threads=threads, into=into)
+
+    ends = (source, target)
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
+
+
 _UFUNCS: dict[str, Any] = {
-    "abs": np.abs,
-    "neg": np.negative,
-    "sqrt": np.sqrt,
     "floor": np.floor,
     "ceil": np.ceil,
     "sin": np.sin,

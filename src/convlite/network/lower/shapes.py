@@ -156,6 +156,26 @@ def sliced(node: Node, low: Lowering) -> Lowered | None:
     return Lowered(run, (source,), (target,), how="copy", core=True, gaps=both, slices=slices)
 
 
+@rule("gather")
+def gather(node: Node, low: Lowering) -> Lowered | None:
+    """A copy of what one constant index picks."""
+    x, output = node.inputs[0], node.outputs[0]
+    index = low.constants.get(node.inputs[1])
+    shape = low.shape(x)
+    if index is None or index.ndim or not shape or not _can_copy(low, x, output):
+        return None
+    axis, chosen = node.attributes["axis"] % len(shape), int(index)
+    if not -shape[axis] <= chosen < shape[axis]:
+        return None
+    place = (*(slice(None),) * axis, chosen)
+    source, target, isa = low.slot(x), low.slot(output), _dispatch.active_isa()
+
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _copied(frame[source][place], frame[target], isa, into)
+
+    return Lowered(run, (source,), (target,), how="copy", core=True)
+
+
 @rule("expand")
 def expand(node: Node, low: Lowering) -> Lowered | None:
     """A copy that repeats."""
@@ -211,7 +231,7 @@ def pad(node: Node, low: Lowering) -> Lowered | None:
     x, output = node.inputs[0], node.outputs[0]
     shape, found = low.shape(x), low.shape(output)
     dtype, mode = low.facts[x].dtype, node.attributes["mode"]
-    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)) or len(shape) not in (3, 4) or 0 in shape:
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)) or not 1 < len(shape) < 5 or 0 in shape:
         return None
     pads, value = low.constants.get(node.inputs[1]), 0.0
     if len(node.inputs) > 2 and node.inputs[2]:
@@ -231,8 +251,12 @@ def pad(node: Node, low: Lowering) -> Lowered | None:
     for axis, count in zip(axes, pads.reshape(-1)[: len(axes)], strict=True):
         before[axis] = int(count)
     grown = [after - size for after, size in zip(found, shape, strict=True)]
-    ends = (0, len(shape) - 1)
-    if any(grown[axis] or before[axis] for axis in ends):
+    ends: tuple[int, ...] = (0, len(shape) - 1)
+    if all(grown[axis] == before[axis] == 0 for axis in range(len(shape) - 1)):  # the last axis alone
+        rows = math.prod(shape[:-1])
+        shape, found = (rows, shape[-1], 1), (rows, found[-1], 1)
+        grown, before, ends = [0, grown[-1], 0], {0: 0, 1: before[len(before) - 1], 2: 0}, (0, 2)
+    if len(shape) < 3 or any(grown[axis] or before[axis] for axis in ends):
         return None
     if any(before[axis] < 0 or grown[axis] < before[axis] for axis in before):
         return None

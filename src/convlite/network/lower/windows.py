@@ -36,6 +36,7 @@ def pool(node: Node, low: Lowering) -> Lowered | None:
     axes = window_axes(low.shapes[inner][1:3], window, strides, padding, dilations, ceil)  # type: ignore[index]
 
     def run(frame: Frame, into: Script | None = None) -> None:
-        pool_windows(frame[inner], axes, frame[outer], largest=largest, count_padding=counts, into=into)
+        x = frame[inner] if into is not None else np.ascontiguousarray(frame[inner])
+        pool_windows(x, axes, frame[outer], largest=largest, count_padding=counts, into=into)
 
     return Lowered(run, (inner,), (target,), how=f"{node.kind}2d", core=True, gaps=(inner, target))
