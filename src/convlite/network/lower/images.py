@@ -16,8 +16,8 @@ import numpy as np
 from ... import _dispatch, _kernels
 from ..graph import Array, Node
 from ..kinds.images import ROUNDINGS, _coordinates, _taps
-from ..program import Frame, Lowered, Lowering
-from .elementwise import threads_of
+from ..program import Frame, Lowered, Lowering, Script
+from .elementwise import keep, threads_of
 from .table import rule
 
 
@@ -104,13 +104,14 @@ def _applied(low: Lowering, node: Node, tables: list[tuple[Array, Array]]) -> Lo
     source, target = low.slot(x), low.slot(output)
     isa, itemsize, size = _dispatch.active_isa(), dtype.itemsize, math.prod(found)
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         x = frame[source]
         x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
         out, threads = frame[target], threads_of(size, 10)
-        _kernels.resize(isa, itemsize, x, out, sizes, row_places, row_weights, places, weights, threads)
+        keep(into, x, row_places, row_weights, places, weights)
+        _kernels.resize(isa, itemsize, x, out, sizes, row_places, row_weights, places, weights, threads, into)
 
-    return Lowered(run, (source,), (target,), how="resize")
+    return Lowered(run, (source,), (target,), how="resize", core=True)
 
 
 @lru_cache(maxsize=64)
