@@ -41,6 +41,9 @@
 #include "epilogue.h"
 #include "microkernel.h"
 #include "depthwise.h"
+#if LANES > 1 && REAL_BITS == 32 /* doubles have fewer lanes to fill, and the code its size */
+#include "lanewise.h"
+#endif
 #include "pixels.h"
 #include "skinny.h"
 #include "pooling.h"
@@ -108,6 +111,10 @@ static const Table NAME(table) = {
     .pixel_transpose = NAME(pixel_transpose),
     .pixel_line = NAME(pixel_line),
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
+#if LANES > 1 && REAL_BITS == 32
+    .lanewise = NAME(lanewise),
+    .lanewise_copy = NAME(lanewise_copy),
+#endif
     .rows = NAME(rows),
     .skinny_sums = SKINNY_SUMS,
 #if SKINNY_SUMS

@@ -1,0 +1,123 @@
+"""Few channels for each group, and depthwise kernels of any size: vectors along the outputs of all groups.
+
+The input is copied row by row, so that lane l of a vector is what output channel l reads: of a depthwise
+operation a channel (as often as the multiplier says), of groups of k channels k vectors, one for each. Each
+output is then a sum over kernel rows, columns and those k vectors of products lane by lane, of whatever
+kernel, stride and dilation. Zeros stand around the copied rows.
+
+A vector holds LANES output channels of one pixel. Where there are fewer, or half as many again, it holds what
+follows in the row: `per` numbers for each pixel, so that a whole number of pixels fills one vector or three.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .geometry import Axis, Geometry
+
+# Copied rows of a task: within L1, or at least so many pixels that few are copied for two tasks; never more.
+ROWS_BYTES = 32 * 1024
+MOST_BYTES = 4 * 1024 * 1024
+MIN_VECTORS = 28  # of a line of a task: two tiles
+EDGES = 4  # pixels of a task at least, for each that it shares with its neighbour
+BAND_ROWS = 4  # likewise rows, and
+BAND_BYTES = 1024 * 1024  # of input rows that all blocks of channels read in turn: they stay in L2
+
+
+class LanewisePlan(NamedTuple):
+    """What kernels/lanewise.pxi needs to know beyond the geometry."""
+
+    per: int  # numbers of a pixel
+    patterns: int  # vectors after which pixels begin with a vector again
+    lowest: int  # of all taps: pixels of a plane before and behind that of the output
+    highest: int
+    positions: int  # pixels of a plane of a copied row
+    x_step: int  # numbers from one copied vector's row to the next
+    slots: int  # input rows from the first to the last that an output row reads
+    stretches: int  # tasks: along a row, and along the rows
+    bands: int
+    piece: int  # kernel rows of a piece of the sum
+
+
+def fits_lanewise(
+    operation: str,
+    kernel: tuple[int, ...],
+    strides: tuple[int, int],
+    dilations: tuple[int, int],
+    groups: int,
+    table: Any,
+) -> bool:
+    """Whether the form wins for this kernel, whatever the input's size.
+
+    >>> table = {"lanewise": True, "lanes": 16, "lines": {(1, 3), (2, 3)}}
+    >>> fits_lanewise("depthwise_conv2d", (7, 7, 96, 1), (1, 1), (1, 1), 1, table)
+    True
+    >>> fits_lanewise("conv2d", (3, 3, 4, 128), (1, 1), (1, 1), 32, table)
+    True
+    """
+    if not table["lanewise"] or len(kernel) != 4 or 0 in kernel:
+        return False
+    height, channels, lanes = kernel[0] * kernel[1], kernel[2], table["lanes"]
+    if operation == "depthwise_conv2d":
+        groups, width, channels = channels, kernel[3], 1
+    elif operation == "conv2d":
+        width = kernel[3] // groups
+    else:
+        width, channels = channels, kernel[3] // groups
+    if groups < 2 or width >= lanes or channels > MOST_CHANNELS:
+        return False
+    if operation == "conv2d_transpose":
+        return width == 1
+    single = width == channels == 1
+    if single and height == 1:
+        return False  # a factor for each channel
+    lines = (strides[1], kernel[1]) in table["lines"] and dilations[1] == 1
+    return not (single and lines and groups >= lanes)
+
+
+MOST_CHANNELS = 16  # of a group: beyond, its vectors of outputs are worth the lanes that they leave empty
+
+
+def numbers_of(cout: int, lanes: int) -> tuple[int, int]:
+    """(numbers of a pixel, vectors after which pixels begin with a vector again).
+
+    >>> [numbers_of(cout, 16) for cout in (2, 3, 5, 12, 13, 21, 64)]
+    [(2, 1), (3, 3), (6, 3), (12, 3), (16, 1), (24, 3), (16, 1)]
+    """
+    for per in (2, 3, 4, 6, 8, 12):
+        if cout <= per < lanes:
+            return per, 1 if lanes % per == 0 else 3
+    return (lanes * 3 // 2, 3) if lanes < cout <= lanes * 3 // 2 else (lanes, 1)
+
+
+def _span(axis: Axis, scale: int) -> tuple[int, int]:
+    """The least and the largest offset of all phases, in planes of `scale` inputs."""
+    offsets = [o // scale for p in axis.phases for o in p.offsets]
+    return min(offsets, default=0), max(offsets, default=0)
+
+
+def lanewise_plan(loops: Geometry, lanes: int, size: int) -> LanewisePlan | None:
+    """How the copied rows lie, and what a task is; None where a row is too long to copy."""
+    rows, columns = loops.rows, loops.columns
+    per, patterns = numbers_of(loops.cout, lanes)
+    kc = loops.cin // loops.groups
+    planes = columns.in_step
+    lowest, highest = _span(columns, planes)
+    first, last = _span(rows, 1)
+    slots, halo = last - first + 1, highest - lowest
+    most = max([p.count for p in columns.phases], default=0)
+    lines = max([p.count for p in rows.phases], default=0)
+
+    number = slots * kc * planes * size  # bytes for each number of a plane's row
+    fitting = ROWS_BYTES // number // per - halo
+    stretch = max(fitting, -(-MIN_VECTORS * lanes // per), EDGES * halo)
+    stretches = max(-(-most // stretch), 1)
+    positions = -(-most // stretches) + halo
+    beyond = (16 if patterns > 1 or per < lanes else 1) * lanes  # what a last tile reads behind the row
+    x_step = -(-(positions * per + beyond) // lanes) * lanes
+    if number * x_step > MOST_BYTES:
+        return None
+    row_bytes = rows.in_step * columns.in_size * loops.cin * size
+    band = max(BAND_BYTES // max(row_bytes, 1), -(-BAND_ROWS * slots // rows.in_step), 1)
+    bands = max(-(-lines // band), 1)
+    return LanewisePlan(per, patterns, lowest, highest, positions, x_step, slots, stretches, bands, 2**62)
