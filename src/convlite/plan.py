@@ -52,6 +52,8 @@ COPY_SHARE = 0.4
 # more multiplications by zeros are saved. 3x3 on 512 channels of 7x7 +16%, of 4x4 +34%, on 256 of 14x14
 # +2%, 5x5 on 256 of 10x10 +13%, 1x7 on 128 of 17x17 +11%; Zen 4, one thread.
 CALL_WORK = 150
+# Pixel vectors multiply the padding at a line's ends; strided tiles leave it out where it is much.
+MOST_INSIDE = 0.8
 # Tiles of a block at least where wide dilations leave its tiles few pixels in common: 2048 to 256 channels of
 # 33x33 with a dilation of 12 +25%, of 256 channels no change.
 WIDE_TILES = 16
@@ -233,6 +235,16 @@ def _reach(axis: Axis, outputs: int) -> int:
     return max(spans, default=0)
 
 
+def _inside(axis: Axis) -> float:
+    """The share of the products along an axis whose input is no padding."""
+    found = 0
+    for p in axis.phases:
+        for o in p.offsets:
+            first, last = max(-(o // p.in_step), 0), (axis.in_size - 1 - o) // p.in_step
+            found += max(min(last + 1, p.count) - first, 0)
+    return found / max(axis.products, 1)
+
+
 def _chunks(taps: int, channels: int, row_bytes: int, addresses: int) -> tuple[int, int]:
     """LOOP taps and channels: (taps, channels) of a piece whose panel fits L2; only one of the two is ever
     cut."""
@@ -257,7 +269,10 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
     size = dtype.itemsize
     table = _kernels.describe(isa, 8 * size)
     # pixel vectors hold a row of the input with its padding, which a wide dilation makes long
-    too_wide = layout == "pixels" and _reach(geometry.columns, 1) * geometry.cin * size > EDGE_BYTES
+    too_wide = layout == "pixels" and (
+        _reach(geometry.columns, 1) * geometry.cin * size > EDGE_BYTES
+        or (geometry.cout > table["lanes"] and _inside(geometry.columns) < MOST_INSIDE)
+    )
     unfit = layout == "skinny" and not fits_skinny(geometry, table["lanes"])
     lanewise = None
     if layout == "lanewise" and 0 not in geometry.out_shape and geometry.cin:

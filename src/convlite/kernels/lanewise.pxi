@@ -125,6 +125,10 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t o, c
     call.weights_step = call.taps * job.patterns * lanes
     call.weights = job.weights + (before * job.blocks + task.block * rp.taps * cp.taps) * job.kc * job.patterns * lanes * size
     call.patterns, call.piece, call.bias = job.patterns, job.piece, job.bias + task.first * size
+    call.inside, call.behind = 0, <int64_t> 1 << 62
+    if job.kc == 1 and job.planes == 1:
+        call.inside = -(task.p0 + job.lowest) * job.per
+        call.behind = (job.w - task.p0 - job.lowest) * job.per
     call.low, call.high = -INFINITY, INFINITY
     if job.act.code == ACT_CLIP:
         call.low, call.high = job.act.a, job.act.b

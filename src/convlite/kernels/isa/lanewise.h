@@ -21,6 +21,9 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
     REAL sums[14 * LANES]; /* of the pieces; in the end, of a tile that is not stored in whole vectors */
     UNROLL for (int i = 0; i < n; i++) acc[i] = VZERO();
     int64_t left = d->piece;
+    int64_t low = 0, high = d->taps; /* the taps that meet a pixel of the tile: of wide kernels many do not */
+    while (low < high && d->shifts[low] + (first + n) * LANES <= d->inside) low++;
+    while (low < high && d->shifts[high - 1] + first * LANES >= d->behind) high--;
     const int pieces = d->rows > left;
     if (pieces) memset(sums, 0, sizeof(sums));
     for (int64_t a = 0; a < d->rows; a++, left--) {
@@ -32,8 +35,8 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
             left = d->piece;
         }
         if (!d->x[a]) continue;
-        const REAL *x = (const REAL *)d->x[a] + first * LANES, *w = (const REAL *)d->weights + a * d->weights_step;
-        for (int64_t t = 0; t < d->taps; t++, w += patterns * LANES) {
+        const REAL *x = (const REAL *)d->x[a] + first * LANES, *w = (const REAL *)d->weights + a * d->weights_step + low * patterns * LANES;
+        for (int64_t t = low; t < high; t++, w += patterns * LANES) {
             const REAL *at = x + d->shifts[t];
             V weight[3];
             UNROLL for (int j = 0; j < patterns; j++) weight[j] = VLOAD(w + j * LANES); // clang-format off: it takes UNROLL for part of a declaration
@@ -43,9 +46,9 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
     if (pieces) UNROLL for (int i = 0; i < n; i++) acc[i] = VADD(VLOAD(sums + i * LANES), acc[i]);
     V bias[3];
     UNROLL for (int j = 0; j < patterns; j++) bias[j] = VLOAD((const REAL *)d->bias + j * LANES);
-    const V low = VSPLAT((REAL)d->low), high = VSPLAT((REAL)d->high);
+    const V least = VSPLAT((REAL)d->low), most = VSPLAT((REAL)d->high);
     UNROLL for (int i = 0; i < n; i++) /* no -0: see microkernel.h */
-        acc[i] = VMIN(high, VMAX(low, VADD(VADD(acc[i], VZERO()), bias[i % patterns])));
+        acc[i] = VMIN(most, VMAX(least, VADD(VADD(acc[i], VZERO()), bias[i % patterns])));
     REAL *out = (REAL *)d->out + first * d->out_step;
     if (d->lanes == LANES && (first + n < d->vectors || (first + n == d->vectors && d->last == LANES))) {
         UNROLL for (int i = 0; i < n; i++) {

@@ -181,6 +181,7 @@ typedef struct {
     const int64_t *shifts; /* [taps] */
     int64_t rows, taps, vectors, patterns;
     int64_t piece;        /* rows of a piece of the sum */
+    int64_t inside, behind; /* of a row: where pixels begin and end; all else is zeros */
     void *out;
     int64_t out_step, lanes, last;
     const void *bias;     /* [patterns][LANES] */
