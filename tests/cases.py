@@ -217,9 +217,9 @@ SMALL: tuple[Case, ...] = (
     _transpose("depthwise-3", (2, 5, 19, 3), (4, 4, 1, 3), strides=2, groups=3, padding=1),
     _transpose("groups-of-2-to-1", (1, 5, 9, 40), (3, 5, 1, 40), strides=(3, 2), dilations=(2, 1), groups=20),
     # ---- dilations whose taps mostly fall outside
-    _conv("dilation-most-outside", (1, 17, 17, 600), (3, 3, 600, 3), dilations=8, padding="same"),
+    _conv("dilation-most-outside", (1, 17, 17, 600), (3, 3, 600, 40), dilations=8, padding="same"),
     _conv("dilation-two-lines", (3, 9, 7, 2400), (3, 3, 2400, 17), dilations=(5, 6), padding="same"),
-    _conv("dilation-many-channels", (1, 5, 7, 5000), (3, 3, 5000, 3), dilations=(2, 3), padding="same"),
+    _conv("dilation-many-channels", (1, 5, 7, 3000), (3, 3, 3000, 40), dilations=(2, 3), padding="same"),
     # ---- dense
     _dense("vector", (5,), (5, 3)),
     _dense("matrix", (6, 5), (5, 33)),

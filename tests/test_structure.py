@@ -30,10 +30,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shuffles": {"arguments", "geometry"},
     "activations": {"_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
     "_precision": {"arguments"},
-    "lanewise": {"geometry"},
+    "sums": set(),
+    "lanewise": {"geometry", "sums"},
     "heads": {"geometry", "lanewise"},
-    "winograd": {"geometry", "_kernels"},
-    "plan": {"geometry", "heads", "lanewise", "winograd", "_kernels"},
+    "winograd": {"geometry", "sums", "_kernels"},
+    "plan": {"geometry", "heads", "lanewise", "winograd", "sums", "_kernels"},
     "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
@@ -48,10 +49,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "resampling": {"_image_arguments"},
     "images": {"_image_arguments", "arguments", "resampling"},
     "pointwise": {"arguments", "activations", "_dispatch", "_threads", "_kernels"},
+    "_progress": set(),
+    "_weight_files": {"arguments"},
     "_libm": set(),
     "_philox": {"_libm"},
     "initializers": {"_philox", "arguments"},
     "layers": {
+        "network",
+        "_progress",
+        "_weight_files",
         "_image_arguments",
         "_calls",
         "_layouts",
@@ -75,7 +81,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_onnx": {"arguments", "geometry"},
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
     "network": {"_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations", "arguments"}
-    | {"geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd", "layers"},
+    | {"geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd", "_progress"}
+    | {"_weight_files"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from . import sums
 from .geometry import Axis, Geometry
 
 # Copied rows of a task: within L1, or at least so many pixels that few are copied for two tasks; never more.
@@ -36,7 +37,7 @@ class LanewisePlan(NamedTuple):
     slots: int  # input rows from the first to the last that an output row reads
     stretches: int  # tasks: along a row, and along the rows
     bands: int
-    piece: int  # kernel rows of a piece of the sum
+    pieces: tuple[int, ...]  # of each column phase: kernel rows of a piece of the sum (sums.py)
 
 
 def fits_lanewise(
@@ -97,11 +98,19 @@ def _span(axis: Axis, scale: int) -> tuple[int, int]:
 
 
 def lanewise_plan(loops: Geometry, lanes: int, size: int) -> LanewisePlan | None:
-    """How the copied rows lie, and what a task is; None where a row is too long to copy."""
+    """How the copied rows lie, and what a task is; None where a row is too long to copy, or a sum too long to
+    be one section of pieces of whole kernel rows."""
     rows, columns = loops.rows, loops.columns
     per, patterns = numbers_of(loops.cout, lanes)
     kc = loops.cin // loops.groups
     planes = columns.in_step
+    taps = [len(p.offsets) for p in columns.phases]
+    cuts = [sums.cuts(n, kc) for n in taps]
+    if max(taps, default=0) * kc > sums.PIECE:
+        return None
+    if not all(sums.one_section(rows.most_taps * n, cut, kc) for n, cut in zip(taps, cuts, strict=True)):
+        return None
+    pieces = tuple([cut.part // max(n * kc, 1) for n, cut in zip(taps, cuts, strict=True)])
     lowest, highest = _span(columns, planes)
     first, last = _span(rows, 1)
     slots, halo = last - first + 1, highest - lowest
@@ -120,4 +129,4 @@ def lanewise_plan(loops: Geometry, lanes: int, size: int) -> LanewisePlan | None
     row_bytes = rows.in_step * columns.in_size * loops.cin * size
     band = max(BAND_BYTES // max(row_bytes, 1), -(-BAND_ROWS * slots // rows.in_step), 1)
     bands = max(-(-lines // band), 1)
-    return LanewisePlan(per, patterns, lowest, highest, positions, x_step, slots, stretches, bands, 2**62)
+    return LanewisePlan(per, patterns, lowest, highest, positions, x_step, slots, stretches, bands, pieces)

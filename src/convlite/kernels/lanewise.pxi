@@ -13,6 +13,7 @@
 cdef struct LanewiseColumns:
     int64_t start, step, count, taps
     int64_t before             # taps of the column phases packed earlier
+    int64_t piece              # rows of a piece of the sum
     int64_t *shifts            # [taps][kc]
 
 cdef struct LanewiseRows:
@@ -28,7 +29,6 @@ cdef struct LanewiseJob:
     int64_t row_phases, column_phases
     int64_t planes, per, patterns, lowest, positions, x_step, slots
     int64_t blocks, stretches, bands, lines, pixels     # lines and pixels of the largest phase
-    int64_t piece
     LanewiseRows *row
     LanewiseColumns *column
     # of one call
@@ -124,7 +124,7 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t o, c
     call.x, call.rows, call.taps, call.shifts = <const void **> task.found, rp.taps, cp.taps * job.kc, cp.shifts
     call.weights_step = call.taps * job.patterns * lanes
     call.weights = job.weights + (before * job.blocks + task.block * rp.taps * cp.taps) * job.kc * job.patterns * lanes * size
-    call.patterns, call.piece, call.bias = job.patterns, job.piece, job.bias + task.first * size
+    call.patterns, call.piece, call.bias = job.patterns, cp.piece, job.bias + task.first * size
     call.inside, call.behind = 0, <int64_t> 1 << 62
     if job.kc == 1 and job.planes == 1:
         call.inside = -(task.p0 + job.lowest) * job.per
@@ -205,7 +205,7 @@ cdef class Lanewise(Runner):
         job.planes, job.per, job.patterns = columns.in_step, chosen.per, chosen.patterns
         job.lowest, job.positions, job.x_step, job.slots = chosen.lowest, chosen.positions, chosen.x_step, chosen.slots
         job.blocks = ceil_div(job.cout, lanes) if job.per == lanes else 1
-        job.stretches, job.bands, job.piece = chosen.stretches, chosen.bands, chosen.piece
+        job.stretches, job.bands = chosen.stretches, chosen.bands
         job.lines, job.pixels = max([p.count for p in rows.phases]), max([p.count for p in columns.phases])
         job.most_taps = rows.most_taps
         n = sum([len(p.offsets) for p in rows.phases]) + job.kc * sum([len(p.offsets) for p in columns.phases])
@@ -227,6 +227,7 @@ cdef class Lanewise(Runner):
         for phase in columns.phases:
             job.column[j].start, job.column[j].step, job.column[j].count = phase.start, phase.step, phase.count
             job.column[j].taps, job.column[j].before = len(phase.offsets), phase.before
+            job.column[j].piece = chosen.pieces[j]
             job.column[j].shifts = self.numbers + n
             for offset in phase.offsets:
                 shift = offset % job.planes * job.x_step + (offset // job.planes - job.lowest) * job.per

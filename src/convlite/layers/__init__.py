@@ -9,12 +9,15 @@ A layer is built by its first call, or made from weights:
 9.0
 
 In reading order: base (what a layer is), parts (layers in layers), convolution, pooling, shaping, padding,
-shuffles, pointwise, normalization, chain, sequential and files.
+shuffles, pointwise, normalization, merging, chain, sequential and files; then symbolic, tracing and
+functional, for networks with branches, and graph, where layers become the nodes of a network.
 """
 
 from .base import Layer, WeightedLayer
 from .convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, KernelLayer
 from .files import LoadReport, read_weights
+from .functional import Input, Model
+from .merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from .normalization import (
     GroupNormalization,
     InstanceNormalization,
@@ -60,6 +63,7 @@ from .shuffles import (
     RepeatVector,
     SpaceToDepth,
 )
+from .symbolic import SymbolicTensor
 
 __all__ = [
     "Layer", "WeightedLayer", "KernelLayer",
@@ -76,5 +80,6 @@ __all__ = [
     "UnitNormalization", "Normalization", "Rescaling",
     "DepthToSpace", "SpaceToDepth", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle", "Permute",
     "RepeatVector",
-    "Sequential", "LoadReport", "read_weights",
+    "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot",
+    "Sequential", "Input", "SymbolicTensor", "Model", "LoadReport", "read_weights",
 ]  # fmt: skip

@@ -99,7 +99,8 @@ def kind_shown(node: Node) -> str:
     'dense + leaky_relu'
     """
     activation = node.attributes.get("activation")
-    return f"{node.kind} + {activation[0]}" if isinstance(activation, tuple) and activation else node.kind
+    name = activation if isinstance(activation, str) else activation[0] if activation else None
+    return node.kind if name is None else f"{node.kind} + {name}"
 
 
 def _parameters(graph: Graph) -> int:

@@ -39,6 +39,7 @@
 #include "simd.h"
 #include "exponential.h"
 #include "epilogue.h"
+#include "sections.h"
 #include "microkernel.h"
 #include "depthwise.h"
 #if LANES > 1 && REAL_BITS == 32 /* doubles have fewer lanes to fill, and the code its size */
@@ -46,11 +47,11 @@
 #endif
 #include "pixels.h"
 #include "skinny.h"
+#include "wide.h"
 #include "pooling.h"
 #include "softmax.h"
 #include "winograd.h"
 #include "rows.h"
-#include "wide.h"
 #include "pass.h"
 #include "reduce.h"
 #include "norm.h"
@@ -110,6 +111,8 @@ static const Table NAME(table) = {
     .pixels = {ROW(pixels)},
     .pixel_transpose = NAME(pixel_transpose),
     .pixel_line = NAME(pixel_line),
+    .move_sums = NAME(move_sums),
+    .add_low = NAME(add_low),
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
 #if LANES > 1 && REAL_BITS == 32
     .lanewise = NAME(lanewise),
