@@ -109,13 +109,19 @@ def test_special_values(isa: str, value: float, place: str) -> None:
     [
         ("depthwise_conv2d", (7, 7, 96, 1), 1, 1, True),
         ("depthwise_conv2d", (3, 3, 96, 1), 1, 1, False),  # lines
-        ("depthwise_conv2d", (3, 3, 96, 1), 3, 1, True),
+        ("depthwise_conv2d", (5, 7, 96, 1), 2, 1, True),
+        ("depthwise_conv2d", (3, 3, 96, 1), 3, 1, False),  # each input is used once
+        ("depthwise_conv2d", (3, 3, 3, 1), 2, 1, False),
         ("depthwise_conv2d", (3, 3, 3, 1), 1, 1, True),  # vectors of several pixels
         ("depthwise_conv2d", (3, 3, 96, 2), 1, 1, True),
         ("depthwise_conv2d", (1, 1, 96, 1), 1, 1, False),  # a factor for each channel
         ("depthwise_conv2d", (3, 3, 3, 40), 1, 1, False),  # vectors along a channel's outputs
         ("depthwise_conv2d", (3, 3, 1, 4), 1, 1, False),
         ("conv2d", (3, 3, 4, 128), 1, 32, True),
+        ("conv2d", (1, 1, 4, 128), 1, 32, True),
+        ("conv2d", (1, 1, 8, 64), 1, 16, False),  # a vector's inputs fill two
+        ("conv2d", (3, 3, 8, 32), 1, 16, True),
+        ("conv2d", (3, 3, 6, 48), 1, 8, False),
         ("conv2d", (3, 3, 4, 128), 1, 1, False),
         ("conv2d", (3, 3, 32, 64), 1, 8, False),  # long sums, most of a vector in use
         ("conv2d_transpose", (4, 4, 1, 21), 2, 21, True),

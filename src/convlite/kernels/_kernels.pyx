@@ -195,6 +195,7 @@ cdef extern from "isa/table.h" nogil:
         DepthwiseLineKernel depthwise_line[3][8]
         void (*lanewise)(const LanewiseLine *) noexcept nogil
         void (*lanewise_copy)(const LanewiseCopy *) noexcept nogil
+        void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *) noexcept nogil
         void (*rows)(const Rows *) noexcept nogil
         void (*skinny)(const Skinny *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil

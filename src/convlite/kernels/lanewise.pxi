@@ -28,6 +28,7 @@ cdef struct LanewiseJob:
     int64_t kernel_w, kernel_taps, most_taps
     int64_t row_phases, column_phases
     int64_t planes, per, patterns, lowest, positions, x_step, slots
+    bint point                 # one tap, no padding, one vector for each pixel: nothing need be copied
     int64_t blocks, stretches, bands, lines, pixels     # lines and pixels of the largest phase
     LanewiseRows *row
     LanewiseColumns *column
@@ -82,12 +83,18 @@ cdef void place_lanes(const LanewiseJob *job, LanewiseTask *task, int32_t *place
 
 
 @cython.cdivision(True)
+cdef inline const char *input_row(const LanewiseJob *job, const LanewiseTask *task, int64_t r) noexcept nogil:
+    """Row r of the task's image, at the first channel that it reads."""
+    return job.x + ((task.image * job.h + r) * job.w * job.cin + task.first // job.width * job.kc) * job.table.itemsize
+
+
+@cython.cdivision(True)
 cdef const char *copied_row(const LanewiseJob *job, LanewiseTask *task, int64_t r) noexcept nogil:
     """Input row r of the task's image as lanes want it."""
     cdef int64_t size = job.table.itemsize, slot = r % job.slots, low = task.p0 + job.lowest, plane, first, last, k
     cdef char *row = task.rows + slot * lanewise_row(job)
     cdef char *to
-    cdef const char *x = job.x + ((task.image * job.h + r) * job.w * job.cin + task.first // job.width * job.kc) * size
+    cdef const char *x = input_row(job, task, r)
     cdef bint fresh = task.held[slot] < 0
     if task.held[slot] == r:
         return row
@@ -111,10 +118,11 @@ cdef const char *copied_row(const LanewiseJob *job, LanewiseTask *task, int64_t 
 
 
 @cython.cdivision(True)
-cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t o, const LanewiseRows *rp,
+cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, const LanewiseRows *rp,
                         const LanewiseColumns *cp) noexcept nogil:
-    """One output row of a column phase."""
-    cdef int64_t size = job.table.itemsize, lanes = job.table.lanes, pixels = smaller(task.p1, cp.count) - task.p0, i
+    """One output row of a pair of phases."""
+    cdef int64_t size = job.table.itemsize, lanes = job.table.lanes, pixels = smaller(task.p1, cp.count) - task.p0
+    cdef int64_t o = rp.start + i * rp.step, r = i * rp.in_step
     cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, pixel = job.cout * size, numbers = task.outputs * size
     cdef bint whole = job.per == lanes and job.patterns == 1, direct
     cdef char *out = job.out + ((task.image * job.ho + o) * job.wo + cp.start + task.p0 * cp.step) * pixel + task.first * size
@@ -140,13 +148,18 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t o, c
         call.last = task.outputs if whole else pixels * job.per - (call.vectors - 1) * lanes
     else:
         call.out, call.out_step, call.lanes, call.last = task.line, lanes, lanes, lanes
-    job.table.lanewise(&call)
+    if job.point and task.copy.span <= lanes:
+        task.copy.source = input_row(job, task, r) + task.p0 * job.planes * job.cin * size
+        task.copy.pixels = pixels
+        job.table.lanewise_point(&call, &task.copy)
+    else:
+        job.table.lanewise(&call)
     if direct:
         return
     if job.act.code > ACT_CLIP:
         job.table.activate(task.line, task.line, pixels, job.per, job.alpha + task.first * size if job.alpha else NULL, job.act)
-    for i in range(pixels):
-        memcpy(out + i * cp.step * pixel, task.line + i * job.per * size, numbers)
+    for r in range(pixels):
+        memcpy(out + r * cp.step * pixel, task.line + r * job.per * size, numbers)
 
 
 @cython.cdivision(True)
@@ -173,11 +186,11 @@ cdef void lanewise_task(const void *of, int64_t index, char *scratch) noexcept n
             rp = &job.row[p]
             if i >= rp.count:
                 continue
-            for a in range(rp.taps):
+            for a in range(0 if job.point and task.copy.span <= lanes else rp.taps):
                 r = i * rp.in_step + rp.offsets[a]
                 task.found[a] = copied_row(job, &task, r) if 0 <= r < job.h else NULL
             for a in range(job.column_phases):
-                lanewise_line(job, &task, rp.start + i * rp.step, rp, &job.column[a])
+                lanewise_line(job, &task, i, rp, &job.column[a])
 
 
 @cython.final
@@ -208,6 +221,8 @@ cdef class Lanewise(Runner):
         job.stretches, job.bands = chosen.stretches, chosen.bands
         job.lines, job.pixels = max([p.count for p in rows.phases]), max([p.count for p in columns.phases])
         job.most_taps = rows.most_taps
+        job.point = job.kernel_taps == 1 and not plan.padding and job.per == lanes and job.table.lanewise_point != NULL
+        job.point = job.point and [p.offsets for p in rows.phases + columns.phases] == [(0,), (0,)]
         n = sum([len(p.offsets) for p in rows.phases]) + job.kc * sum([len(p.offsets) for p in columns.phases])
         self.numbers = <int64_t *> malloc((n + 1) * sizeof(int64_t))
         job.row = <LanewiseRows *> calloc(job.row_phases + 1, sizeof(LanewiseRows))

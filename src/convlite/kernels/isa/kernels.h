@@ -117,6 +117,9 @@ static const Table NAME(table) = {
 #if LANES > 1 && REAL_BITS == 32
     .lanewise = NAME(lanewise),
     .lanewise_copy = NAME(lanewise_copy),
+#ifdef VPERMUTE
+    .lanewise_point = NAME(lanewise_point),
+#endif
 #endif
     .rows = NAME(rows),
     .skinny_sums = SKINNY_SUMS,

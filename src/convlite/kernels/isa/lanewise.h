@@ -110,6 +110,7 @@ static void NAME(lanewise_copy)(const LanewiseCopy *d) {
         if (per == step && per == span) memcpy(to, from, (size_t)(pixels * per) * sizeof(REAL));
         else if (span == LANES) for (int64_t i = 0; i < pixels; i++) VSTORE(to + i * LANES, VLOAD(from + i * step));
         else if (per == LANES) for (int64_t i = 0; i < pixels; i++) VSTORE(to + i * LANES, NAME(load_some)(from + i * step, span));
+        else if (span <= LANES) for (int64_t i = 0; i < pixels; i++) NAME(store_some)(to + i * per, NAME(load_some)(from + i * step, span), span);
         else for (int64_t i = 0; i < pixels; i++) memcpy(to + i * per, from + i * step, (size_t)span * sizeof(REAL));
         return;
     }
@@ -130,3 +131,20 @@ static void NAME(lanewise_copy)(const LanewiseCopy *d) {
         for (int64_t k = 0; k < d->kc; k++)
             for (int64_t l = 0; l < per; l++) to[k * d->to_step + l] = from[d->places[k * d->places_step + l]];
 }
+
+#ifdef VPERMUTE
+/* A kernel of one tap, of one vector for each pixel, that reads no more than a vector of each: nothing is copied. */
+static void NAME(lanewise_point)(const LanewiseLine *d, const LanewiseCopy *c) {
+    const REAL *from = (const REAL *)c->from, *w = (const REAL *)d->weights;
+    REAL *out = (REAL *)d->out;
+    const V bias = VLOAD((const REAL *)d->bias), least = VSPLAT((REAL)d->low), most = VSPLAT((REAL)d->high);
+    for (int64_t i = 0; i < c->pixels; i++, from += c->from_step, out += d->out_step) {
+        const V v = c->span == LANES ? VLOAD(from) : NAME(load_some)(from, c->span);
+        V s = VZERO();
+        for (int64_t k = 0; k < c->kc; k++) s = VFMA(VPERMUTE(v, c->places + k * c->places_step), VLOAD(w + k * LANES), s);
+        s = VMIN(most, VMAX(least, VADD(VADD(s, VZERO()), bias)));
+        if (d->lanes == LANES) VSTORE(out, s);
+        else NAME(store_some)(out, s, d->lanes);
+    }
+}
+#endif

@@ -246,6 +246,7 @@ typedef struct {
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
     void (*lanewise)(const LanewiseLine *); /* NULL where there is no such form, as is lanewise_copy */
     void (*lanewise_copy)(const LanewiseCopy *);
+    void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *); /* NULL where lanes are not moved by an instruction */
     void (*rows)(const Rows *);
     void (*skinny)(const Skinny *); /* up to skinny_sums sums; NULL where that is 0 */
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
