@@ -30,7 +30,7 @@ except ImportError:
 
 with atheris.instrument_imports(include=["convlite"]) if atheris else contextlib.nullcontext():
     import convlite as cl
-    from convlite import _dispatch, arguments, geometry, ops, pack, plan
+    from convlite import _dispatch, _kernels, arguments, geometry, ops, pack, plan
     from convlite.layers.files import read_weights
     from convlite.network.file import read_network
 
@@ -243,10 +243,10 @@ def plans(data: bytes) -> None:
     options |= {} if extra is None else {"output_padding": extra}
     want = getattr(cl.reference, name)(x, weights, **options)
     chosen = [plan.make_plan(geo, np.dtype(dtype), isa, fast=True)]
-    chosen += [
-        plan.make_direct_plan(geo, np.dtype(dtype), isa, layout)
-        for layout in _forms(name, kernel, strides, dilations, groups)
-    ]
+    forms = _forms(name, kernel, strides, dilations, groups)
+    if _kernels.describe(isa, 8 * np.dtype(dtype).itemsize)["lanewise"]:
+        forms += ["lanewise"] if name != "conv2d_transpose" or kernel[2] == 1 else []
+    chosen += [plan.make_direct_plan(geo, np.dtype(dtype), isa, layout) for layout in forms]
     for made in chosen:
         panels = pack.pack_panels(weights, name, strides, dilations, groups, isa, made.layout)
         near = 1e-2 if made.layout.startswith("winograd") else 0

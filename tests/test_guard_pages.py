@@ -265,6 +265,7 @@ def test_no_byte_beside_an_array_is_touched(isa: str) -> None:
     assert chosen >= {"strided", "gathered", "depthwise", "depthwise_lines", "few rows"}
     assert chosen >= {"winograd4", "winograd5", "winograd6"}
     assert chosen >= {"plain", "pixels", "wide"}
+    assert "lanewise" in chosen or not _kernels.describe(isa, 32)["lanewise"]
     assert "skinny" in chosen or not _kernels.describe(isa, 32)["skinny_sums"]
 
 

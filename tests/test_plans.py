@@ -54,11 +54,12 @@ def line(case: Case, isa: str, dtype: str, fast: bool) -> str:
         for a, name in enumerate(("height", "width"))
     )
     cin, cout, groups = channels_of(case.operation, kernel, options.get("groups", 1))
-    lanes = _kernels.describe(isa, 8 * size)["lanes"]
+    table = _kernels.describe(isa, 8 * size)
+    lanes = table["lanes"]
     pixels = columns.phases[0].count if columns.phases else 0
     geometry = Geometry(x[0], rows, columns, cin, cout, groups)
     skinny = fits_skinny(geometry, lanes)
-    layout = layout_for(case.operation, kernel, strides, dilations, groups, lanes, pixels, skinny)
+    layout = layout_for(case.operation, kernel, strides, dilations, groups, lanes, pixels, skinny, table)
     plan = make_plan(geometry, np.dtype(dtype), isa, fast, layout)
     names = (
         "layout", "algorithm", "winograd", "tile_pixels", "block_tiles", "cuts", "fused",

@@ -20,6 +20,7 @@ class _Table(TypedDict):
     depthwise_mr: int
     line_mr: int
     lines: set[tuple[int, int]]
+    lanewise: bool
     skinny_sums: int
     fma: bool
 
@@ -69,6 +70,10 @@ class Gather(Runner):
 
 @final
 class Lines(Runner):
+    def __init__(self, plan: Plan) -> None: ...
+
+@final
+class Lanewise(Runner):
     def __init__(self, plan: Plan) -> None: ...
 
 @final

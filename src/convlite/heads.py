@@ -7,11 +7,12 @@ packed before the input's size is known; `make_plan` turns back to "plain" where
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .geometry import Axis, Geometry, Phase
+from .lanewise import fits_lanewise
 
-LAYOUTS = ("plain", "wide", "pixels", "skinny")
+LAYOUTS = ("plain", "wide", "pixels", "skinny", "lanewise")
 
 # Pixel vectors: a tile's slice of the transposed row stays in L1, the row and the rolling sums of a stretch
 # in L2.
@@ -43,6 +44,7 @@ def layout_for(
     lanes: int,
     line: int = 0,
     skinny: bool = True,
+    table: Any = None,
 ) -> str:
     """The layout of the weights, and with it the form of the loops: the cheapest by the estimates below.
 
@@ -52,9 +54,10 @@ def layout_for(
     "pixels": vectors along the pixels of a row.
     "skinny": the same where each output reads one pixel, and each pixel gives few outputs: nothing waits in
     memory.
+    "lanewise": vectors along the outputs of all groups (lanewise.py).
 
     `line` is how many pixels a line of a phase has, 0 where the input's size is not known yet; `skinny`
-    is whether the input allows that form.
+    is whether the input allows that form; `table` is what the instruction set has, None for no "lanewise".
 
     >>> layout_for("conv2d_transpose", (16, 16, 21, 21), (8, 8), (1, 1), 1, 16)
     'wide'
@@ -63,6 +66,8 @@ def layout_for(
     >>> layout_for("conv2d_transpose", (2, 2, 1, 16), (2, 2), (1, 1), 1, 16)
     'skinny'
     """
+    if table and fits_lanewise(operation, kernel, strides, dilations, groups, table):
+        return "lanewise"
     if groups != 1 or 0 in kernel or operation not in ("conv2d", "conv2d_transpose"):
         return "plain"
     transposed = operation == "conv2d_transpose"

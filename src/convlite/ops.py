@@ -461,11 +461,12 @@ def _check_inputs(operation: Operation, x: tuple[int, ...], kernel: tuple[int, .
 def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | WinogradPlan:
     """The plan of a call, by everything that it depends on."""
     operation, _, kernel, strides, _, dilations, groups = shape[:7]
-    lanes = _kernels.describe(isa, 8 * dtype.itemsize)["lanes"]
+    table = _kernels.describe(isa, 8 * dtype.itemsize)
+    lanes = table["lanes"]
     geometry = _geometry(*shape)
     line = geometry.columns.phases[0].count if geometry.columns.phases else 0
     skinny = fits_skinny(geometry, lanes)
-    layout = layout_for(operation, kernel, strides, dilations, groups, lanes, line, skinny)
+    layout = layout_for(operation, kernel, strides, dilations, groups, lanes, line, skinny, table)
     return make_plan(geometry, dtype, isa, fast, layout)
 
 

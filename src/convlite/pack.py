@@ -46,15 +46,22 @@ def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[in
 
 def layout_of(kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str) -> str:
     """heads.layout_for this kernel."""
-    lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
-    return layout_for(operation, kernel.shape, strides, dilations, groups, lanes)
+    table = _kernels.describe(isa, 8 * kernel.itemsize)
+    return layout_for(operation, kernel.shape, strides, dilations, groups, table["lanes"], table=table)
 
 
 @lru_cache(maxsize=512)
 def _recipe(
-    operation: str, shape: tuple[int, ...], strides: Pair, dilations: Pair, groups: int, isa: str, bits: int
+    operation: str,
+    shape: tuple[int, ...],
+    strides: Pair,
+    dilations: Pair,
+    groups: int,
+    isa: str,
+    bits: int,
+    lanewise: bool = False,
 ) -> tuple[int, _kernels.Recipe]:
-    """recipe_for the plain layout."""
+    """recipe_for the plain layout, or "lanewise"."""
     cin, cout, groups = channels_of(operation, shape, groups)
     height, width = shape[:2] if len(shape) == 4 else (1, 1)
     table = _kernels.describe(isa, bits)
@@ -81,6 +88,13 @@ def _recipe(
     phase_taps = [len(row) * len(column) for row in rows for column in columns]
 
     steps: tuple[int, int, int, int, int, int]
+    if lanewise:  # [phase][panel of one vector][taps][kc][lanes], panels over the outputs of all groups
+        padded = -(-cout // table["lanes"]) * table["lanes"]
+        l_step = group_step if operation == "conv2d_transpose" else 1
+        recipe = _kernels.Recipe(
+            bits // 8, taps, phase_taps, 1, kc, cout, k_step, l_step, 0, table["lanes"], 1, False
+        )
+        return len(taps) * kc * padded, recipe
     if depthwise:
         # channels are the groups: kc counts them, width is the multiplier
         size = len(taps) * cout
@@ -129,7 +143,7 @@ def recipe_for(
     if layout == "wide":  # stride taps of a kernel row are one tap of stride*Cout channels, as they lie
         height, width, cout, cin = shape
         shape, strides = (height, width // strides[1], strides[1] * cout, cin), (strides[0], 1)
-    return _recipe(operation, shape, strides, dilations, groups, isa, bits)
+    return _recipe(operation, shape, strides, dilations, groups, isa, bits, layout == "lanewise")
 
 
 @lru_cache(maxsize=512)

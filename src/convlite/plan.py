@@ -17,6 +17,7 @@ import numpy as np
 from . import _kernels, sums
 from .geometry import Axis, Geometry, Phase
 from .heads import PixelPlan, fits_skinny, pixel_plan, widened
+from .lanewise import LanewisePlan, lanewise_plan
 from .winograd import WinogradPlan, make_winograd_plan
 
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels and its
@@ -34,8 +35,8 @@ FETCH_BYTES = 512 * 1024
 # Fuse a kernel row's taps where they are at most so many numbers: 7x7 on 3 channels 60 -> 84% of peak, 3x3
 # on 512 channels of 7x7 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
-# Strided tiles copy what lies between the first and the last tap at an edge, pixel vectors hold it for a row;
-# wider dilations are gathered.
+# Strided tiles copy what lies between the first and the last tap at an edge, pixel vectors hold it for a row.
+# Of wider dilations most taps fall outside there: edge tiles are cut, whatever their calls cost.
 EDGE_BYTES = 1024 * 1024
 # Where a tile reads more pixels a multiple of SET_BYTES apart than a set of L1 holds lines (8 or 12 on
 # servers), each drives out another: their channels are copied first. On 32 KB and 8 lines (Zen 4): 1x1
@@ -50,6 +51,11 @@ COPY_SHARE = 0.4
 # more multiplications by zeros are saved. 3x3 on 512 channels of 7x7 +16%, of 4x4 +34%, on 256 of 14x14
 # +2%, 5x5 on 256 of 10x10 +13%, 1x7 on 128 of 17x17 +11%; Zen 4, one thread.
 CALL_WORK = 150
+# Pixel vectors multiply the padding at a line's ends; strided tiles leave it out where it is much.
+MOST_INSIDE = 0.8
+# Tiles of a block at least where wide dilations leave its tiles few pixels in common: 2048 to 256 channels of
+# 33x33 with a dilation of 12 +25%, of 256 channels no change.
+WIDE_TILES = 16
 # Packing a matrix for one product with few rows costs more than the product.
 FEW_ROWS = 8
 
@@ -62,7 +68,7 @@ class _Choices(NamedTuple):
     isa: str
     bits: int
     layout: str  # of the weights: heads.LAYOUTS
-    algorithm: str  # "strided", "gathered", "depthwise_lines", "depthwise", "pixels" or "skinny"
+    algorithm: str  # "strided", "gathered", "depthwise_lines", "depthwise", or a layout's name
     tile_pixels: int
     block_tiles: int
     cuts: tuple[sums.Cuts, ...]  # of each column phase: where sums are cut
@@ -74,7 +80,8 @@ class _Choices(NamedTuple):
     lead: int = 0  # "wide": numbers of the first pixel that lie before its output line
     pixels: PixelPlan | None = None
     spread: bool = False  # strided tiles copy their input: its pixels lie in one set of the L1 cache
-    call_work: int = 0  # what another call of a tile costs, in multiply-adds of vectors
+    call_work: int = 0  # what another call of a tile costs, in multiply-adds of vectors; -1: cut all edges
+    lanewise: LanewisePlan | None = None
 
 
 class Plan(_Choices):
@@ -87,6 +94,8 @@ class Plan(_Choices):
         """The plan as C structures, built on first use."""
         if self.algorithm == "depthwise_lines":
             return _kernels.Lines(self)
+        if self.algorithm == "lanewise":
+            return _kernels.Lanewise(self)
         if self.algorithm == "skinny":
             return _kernels.TallSkinny(self)
         return _kernels.Pixels(self) if self.pixels else _kernels.Gather(self)
@@ -197,8 +206,10 @@ def _lines(loops: Geometry, kernels: set[tuple[int, int]]) -> bool:
     )
 
 
-def _algorithm(loops: Geometry, table: _kernels._Table, size: int, padding: bool) -> tuple[str, int]:
-    """(algorithm, pixels of a tile)."""
+def _algorithm(
+    loops: Geometry, table: _kernels._Table, size: int, padding: bool, cuts: bool
+) -> tuple[str, int]:
+    """(algorithm, pixels of a tile); `cuts`: tiles at an edge may be cut."""
     if algorithm_for(loops.groups, loops.cin, loops.cout, table["lanes"]) == "depthwise":
         # lines against tiles of any pixels, on Zen 4: 3x3 on 96 channels of 56x56 24 -> 77 GFLOP/s, with
         # stride 2 on 112x112 20 -> 41, 5x5 on 240 of 14x14 37 -> 116 (products with padding counted, too)
@@ -208,7 +219,7 @@ def _algorithm(loops: Geometry, table: _kernels._Table, size: int, padding: bool
     # lines so short that two of them leave most of a tile empty are gathered across more lines
     narrowest = min([p.count for p in loops.columns.phases], default=0)
     fits = 4 * narrowest > table["mr"]
-    if fits and padding:
+    if fits and padding and not cuts:
         fits = _edge_bytes(loops, table["mr"], size) <= EDGE_BYTES
     return ("strided" if fits else "gathered"), table["mr"]
 
@@ -223,6 +234,16 @@ def _reach(axis: Axis, outputs: int) -> int:
     """The most inputs from the first to the last that so many neighbouring outputs of a phase read."""
     spans = [p.reach + (outputs - 1) * p.in_step for p in axis.phases if p.offsets]
     return max(spans, default=0)
+
+
+def _inside(axis: Axis) -> float:
+    """The share of the products along an axis whose input is no padding."""
+    found = 0
+    for p in axis.phases:
+        for o in p.offsets:
+            first, last = max(-(o // p.in_step), 0), (axis.in_size - 1 - o) // p.in_step
+            found += max(min(last + 1, p.count) - first, 0)
+    return found / max(axis.products, 1)
 
 
 def _one_section(axes: tuple[Axis, Axis], channels: int) -> bool:
@@ -248,20 +269,31 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
     size = dtype.itemsize
     table = _kernels.describe(isa, 8 * size)
     # pixel vectors hold a row of the input with its padding, which a wide dilation makes long
-    too_wide = layout == "pixels" and _reach(geometry.columns, 1) * geometry.cin * size > EDGE_BYTES
+    too_wide = layout == "pixels" and (
+        _reach(geometry.columns, 1) * geometry.cin * size > EDGE_BYTES
+        or (geometry.cout > table["lanes"] and _inside(geometry.columns) < MOST_INSIDE)
+    )
     unfit = layout == "skinny" and not fits_skinny(geometry, table["lanes"])
     if layout in ("pixels", "skinny"):
         unfit = unfit or not _one_section((geometry.rows, geometry.columns), geometry.cin)
+    lanewise = None
+    if layout == "lanewise" and 0 not in geometry.out_shape and geometry.cin:
+        lanewise = lanewise_plan(flattened(geometry), table["lanes"], size)
+        unfit = lanewise is None
     if 0 in geometry.out_shape or geometry.cin == 0 or too_wide or unfit:
         layout = "plain"
     loops, lead = widened(geometry) if layout == "wide" else (flattened(geometry), 0)
     rows, columns = loops.rows, loops.columns
     padding = _reads_outside(rows) or _reads_outside(columns)
-    algorithm, mr = _algorithm(loops, table, size, padding)
+    cuttable = layout != "wide" and loops.cin // loops.groups <= sums.SECTION
+    algorithm, mr = _algorithm(loops, table, size, padding, cuttable)
     if layout == "wide" and algorithm != "strided":
         return make_direct_plan(geometry, dtype, isa)
     depthwise = algorithm.startswith("depthwise")
-    spread = algorithm == "strided" and _spread(loops, mr, table["nr"] * table["lanes"], size)
+    wide_edges = algorithm == "strided" and padding and _edge_bytes(loops, mr, size) > EDGE_BYTES
+    spread = (
+        algorithm == "strided" and not wide_edges and _spread(loops, mr, table["nr"] * table["lanes"], size)
+    )
     fused = algorithm == "strided" and not spread and _fused(loops)
     channels = loops.cin // (1 if depthwise else loops.groups)
     width = loops.cout // loops.groups
@@ -281,13 +313,15 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
     )
     if not depthwise and rows.kernel * columns.kernel * channels * width * size <= SMALL_WEIGHT_BYTES:
         block_tiles = min(block_tiles, OUT_BYTES // max(mr * width * size, 1))
+    if wide_edges:  # tiles share no pixels, so a panel in L2 serves many of them
+        block_tiles = max(block_tiles, WIDE_TILES)
     return Plan(
         geometry,
         loops,
         isa,
         8 * size,
         layout,
-        layout if layout in ("pixels", "skinny") else algorithm,
+        layout if layout in ("pixels", "skinny", "lanewise") else algorithm,
         mr,
         max(block_tiles, 1),
         cuts,
@@ -299,7 +333,8 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
         lead,
         pixel_plan(geometry, table["lanes"], size) if layout == "pixels" else None,
         spread,
-        CALL_WORK,
+        -1 if wide_edges else CALL_WORK,
+        lanewise,
     )
 
 

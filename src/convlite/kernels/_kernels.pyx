@@ -8,8 +8,8 @@ their sizes in bytes. Nothing here knows what "same" or "transposed" means, and 
 
 cimport cython
 from cython.parallel cimport prange, threadid
-from libc.math cimport sqrt
-from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.math cimport INFINITY, sqrt
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
@@ -82,6 +82,25 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
     ctypedef void (*DepthwiseLineKernel)(const DepthwiseLine *) noexcept nogil
+    ctypedef struct LanewiseLine:
+        const void *const *x
+        const void *weights
+        int64_t weights_step
+        const int64_t *shifts
+        int64_t rows, taps, vectors, patterns, piece, inside, behind
+        void *out
+        int64_t out_step, lanes, last
+        const void *bias
+        double low, high
+    ctypedef struct LanewiseCopy:
+        const void *source "from"
+        int64_t source_step "from_step"
+        int64_t pixels
+        const int32_t *places
+        int64_t places_step, kc, per, span
+        void *to
+        int64_t to_step
+        int in_order
     ctypedef struct Rows:
         const void *x
         const void *w
@@ -174,6 +193,9 @@ cdef extern from "isa/table.h" nogil:
         void (*move_sums)(void *, void *, int64_t) noexcept nogil
         void (*add_low)(void *, void *, const void *, int64_t, int, int) noexcept nogil
         DepthwiseLineKernel depthwise_line[3][8]
+        void (*lanewise)(const LanewiseLine *) noexcept nogil
+        void (*lanewise_copy)(const LanewiseCopy *) noexcept nogil
+        void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *) noexcept nogil
         void (*rows)(const Rows *) noexcept nogil
         void (*skinny)(const Skinny *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
@@ -223,6 +245,7 @@ include "script.pxi"
 include "runner.pxi"
 include "gather.pxi"
 include "depthwise.pxi"
+include "lanewise.pxi"
 include "pixels.pxi"
 include "skinny.pxi"
 include "winograd.pxi"
@@ -272,7 +295,8 @@ def describe(str isa, int bits):
     found = described[isa, bits] = {
         "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
         "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums,
-        "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL}, "fma": bool(table.fma),
+        "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL},
+        "lanewise": table.lanewise != NULL, "fma": bool(table.fma),
     }
     return found
 

@@ -84,6 +84,8 @@ cdef inline int64_t tile_work(const Job *job, int64_t pixels) noexcept nogil:
 cdef bint pays_to_cut(const Job *job, const AxisPhase *cp) noexcept nogil:
     """Whether the multiplications by zeros that the edge tiles of a line save cost more than the calls they add."""
     cdef int64_t piece, p0, count, b, low, high, last_low, last_high, saved = 0, calls = 0, lines = 1 if cp.pieces else 2
+    if job.call_work < 0:
+        return True
     if job.clips or cp.cuts.channels < job.kc:
         return False
     for piece in range(max(cp.pieces, 1)):

@@ -42,6 +42,9 @@
 #include "sections.h"
 #include "microkernel.h"
 #include "depthwise.h"
+#if LANES > 1 && REAL_BITS == 32 /* doubles have fewer lanes to fill, and the code its size */
+#include "lanewise.h"
+#endif
 #include "pixels.h"
 #include "skinny.h"
 #include "wide.h"
@@ -111,6 +114,13 @@ static const Table NAME(table) = {
     .move_sums = NAME(move_sums),
     .add_low = NAME(add_low),
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
+#if LANES > 1 && REAL_BITS == 32
+    .lanewise = NAME(lanewise),
+    .lanewise_copy = NAME(lanewise_copy),
+#ifdef VPERMUTE
+    .lanewise_point = NAME(lanewise_point),
+#endif
+#endif
     .rows = NAME(rows),
     .skinny_sums = SKINNY_SUMS,
 #if SKINNY_SUMS

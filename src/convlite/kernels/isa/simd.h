@@ -352,6 +352,14 @@ static inline REAL NAME(real_of)(WORD word) {
 #define VZIP_HIGH(a, b) (b)
 #endif
 
+/* VPERMUTE(v, places) = v[places[0]], v[places[1]], ...: of float, where an instruction does it. */
+#undef VPERMUTE
+#if defined(SIMD_AVX512) && REAL_BITS == 32
+#define VPERMUTE(v, places) _mm512_permutexvar_ps(_mm512_loadu_si512(places), v)
+#elif defined(SIMD_AVX2) && REAL_BITS == 32
+#define VPERMUTE(v, places) _mm256_permutevar8x32_ps(v, _mm256_loadu_si256((const __m256i *)(places)))
+#endif
+
 /* Vectors as quarters of 16 bytes, QUARTER elements each: zips within each quarter, which are cheaper than whole ones, and load_quarters: one
    quarter from each of p, p + step, ... Of float in AVX2 and AVX-512 also VPAIR_*, zips of pairs. */
 #undef QUARTER

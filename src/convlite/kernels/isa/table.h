@@ -176,6 +176,31 @@ typedef void (*DepthwiseLineKernel)(const DepthwiseLine *);
 
 enum { LINE_PIXELS = 7 };
 
+/* Products lane by lane along a line of outputs, and the copying of an input row for them: see lanewise.h. Steps are in elements. */
+typedef struct {
+    const void *const *x; /* [rows], NULL outside the image */
+    const void *weights;  /* [rows][taps][patterns][LANES] */
+    int64_t weights_step; /* from one row to the next */
+    const int64_t *shifts; /* [taps] */
+    int64_t rows, taps, vectors, patterns;
+    int64_t piece;        /* rows of a piece of the sum */
+    int64_t inside, behind; /* of a row: where pixels begin and end; all else is zeros */
+    void *out;
+    int64_t out_step, lanes, last;
+    const void *bias;     /* [patterns][LANES] */
+    double low, high;     /* infinite where nothing is cut off */
+} LanewiseLine;
+
+typedef struct {
+    const void *from;
+    int64_t from_step, pixels;
+    const int32_t *places; /* [kc][per], places_step apart */
+    int64_t places_step, kc, per, span;
+    void *to;
+    int64_t to_step;
+    int in_order;
+} LanewiseCopy;
+
 /* A few rows times a matrix that was not packed. */
 typedef struct {
     const void *x, *w;
@@ -219,6 +244,9 @@ typedef struct {
     void (*move_sums)(void *from, void *to, int64_t n); /* to += from, from = 0: whole vectors */
     void (*add_low)(void *high, void *low, const void *sum, int64_t n, int first, int last); /* see sections.h */
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
+    void (*lanewise)(const LanewiseLine *); /* NULL where there is no such form, as is lanewise_copy */
+    void (*lanewise_copy)(const LanewiseCopy *);
+    void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *); /* NULL where lanes are not moved by an instruction */
     void (*rows)(const Rows *);
     void (*skinny)(const Skinny *); /* up to skinny_sums sums; NULL where that is 0 */
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */

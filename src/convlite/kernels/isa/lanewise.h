@@ -1,0 +1,150 @@
+/* Products lane by lane: depthwise kernels of any size and groups of few channels. The input lies in copied rows, in which lane l holds what
+   output l reads (lanewise.py). What it computes for v < vectors, l < LANES:
+
+       s = 0
+       for a < rows, where x[a]: for t < taps:  s = fma(x[a][shifts[t] + v*LANES + l], weights[a][t][v % patterns][l], s)
+       out[v*out_step + l] = min(high, max(low, s + bias[v % patterns][l]))
+
+   Where a sum is cut into pieces, each is `piece` rows, one chain from zero; pieces are added in their order.
+
+   A tile is some vectors of a line: each weight is loaded once for it, and each product has its input from memory, so it takes L1 one load for
+   a multiply-add, as many as there are ports for either.
+
+   Contract: x[a] and weights[a] are copied, so whole vectors can be read, up to 11 behind the last; `vectors` have `lanes` valid
+   numbers each but the last, which has `last`; no other byte of out is touched. */
+
+#undef LANEWISE_TILE
+#define LANEWISE_TILE (HAS_FMA ? 14 : 8)
+
+INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int n, const int patterns) {
+    V acc[14];
+    REAL sums[14 * LANES]; /* of the pieces; in the end, of a tile that is not stored in whole vectors */
+    UNROLL for (int i = 0; i < n; i++) acc[i] = VZERO();
+    int64_t left = d->piece;
+    int64_t low = 0, high = d->taps; /* the taps that meet a pixel of the tile: of wide kernels many do not */
+    while (low < high && d->shifts[low] + (first + n) * LANES <= d->inside) low++;
+    while (low < high && d->shifts[high - 1] + first * LANES >= d->behind) high--;
+    const int pieces = d->rows > left;
+    if (pieces) memset(sums, 0, sizeof(sums));
+    for (int64_t a = 0; a < d->rows; a++, left--) {
+        if (!left) {
+            UNROLL for (int i = 0; i < n; i++) {
+                VSTORE(sums + i * LANES, VADD(VLOAD(sums + i * LANES), acc[i]));
+                acc[i] = VZERO();
+            }
+            left = d->piece;
+        }
+        if (!d->x[a]) continue;
+        const REAL *x = (const REAL *)d->x[a] + first * LANES, *w = (const REAL *)d->weights + a * d->weights_step + low * patterns * LANES;
+        for (int64_t t = low; t < high; t++, w += patterns * LANES) {
+            const REAL *at = x + d->shifts[t];
+            V weight[3];
+            UNROLL for (int j = 0; j < patterns; j++) weight[j] = VLOAD(w + j * LANES); // clang-format off: it takes UNROLL for part of a declaration
+            UNROLL for (int i = 0; i < n; i++) acc[i] = VFMA(VLOAD(at + i * LANES), weight[i % patterns], acc[i]); // clang-format on
+        }
+    }
+    if (pieces) UNROLL for (int i = 0; i < n; i++) acc[i] = VADD(VLOAD(sums + i * LANES), acc[i]);
+    V bias[3];
+    UNROLL for (int j = 0; j < patterns; j++) bias[j] = VLOAD((const REAL *)d->bias + j * LANES);
+    const V least = VSPLAT((REAL)d->low), most = VSPLAT((REAL)d->high);
+    UNROLL for (int i = 0; i < n; i++) /* no -0: see microkernel.h */
+        acc[i] = VMIN(most, VMAX(least, VADD(VADD(acc[i], VZERO()), bias[i % patterns])));
+    REAL *out = (REAL *)d->out + first * d->out_step;
+    if (d->lanes == LANES && (first + n < d->vectors || (first + n == d->vectors && d->last == LANES))) {
+        UNROLL for (int i = 0; i < n; i++) {
+            VSTORE(out, acc[i]);
+            out += d->out_step;
+            KEEP(out);
+        }
+        return;
+    }
+    UNROLL for (int i = 0; i < n; i++) VSTORE(sums + i * LANES, acc[i]);
+    for (int64_t v = first; v < first + n && v < d->vectors; v++, out += d->out_step) {
+        const int64_t lanes = v + 1 < d->vectors ? d->lanes : d->last;
+        memcpy(out, sums + (v - first) * LANES, (size_t)lanes * sizeof(REAL));
+    }
+}
+
+#define TILE(n) \
+    NOINLINE void NAME(lanewise_##n)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, n, 1); }
+TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8)
+#if HAS_FMA
+TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
+NOINLINE void NAME(lanewise_12_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 12, 3); }
+#endif
+#undef TILE
+NOINLINE void NAME(lanewise_3_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 3, 3); }
+NOINLINE void NAME(lanewise_6_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 6, 3); }
+
+static void NAME(lanewise)(const LanewiseLine *d) {
+    static void (*const tiles[])(const LanewiseLine *, int64_t) = {
+        0, NAME(lanewise_1), NAME(lanewise_2), NAME(lanewise_3), NAME(lanewise_4), NAME(lanewise_5), NAME(lanewise_6), NAME(lanewise_7),
+        NAME(lanewise_8),
+#if HAS_FMA
+        NAME(lanewise_9), NAME(lanewise_10), NAME(lanewise_11), NAME(lanewise_12), NAME(lanewise_13), NAME(lanewise_14),
+#endif
+    };
+    int64_t first = 0;
+    if (d->patterns == 1) {
+        for (int64_t left = (d->vectors + LANEWISE_TILE - 1) / LANEWISE_TILE; left > 0; left--) { /* nearly equal tiles */
+            const int64_t n = (d->vectors - first + left - 1) / left;
+            tiles[n](d, first);
+            first += n;
+        }
+        return;
+    }
+#if HAS_FMA
+    for (; d->vectors - first > 6; first += 12) NAME(lanewise_12_3)(d, first);
+#endif
+    for (; d->vectors - first > 3; first += 6) NAME(lanewise_6_3)(d, first);
+    if (d->vectors > first) NAME(lanewise_3_3)(d, first);
+}
+
+/* to[k][i*per + l] = from[i*from_step + places[k][l]] for i < pixels, k < kc, l < per; no more than `span` numbers of a pixel are read.
+   `in_order`: kc is 1, and places are 0, 1, ... span - 1, and any behind them. */
+static void NAME(lanewise_copy)(const LanewiseCopy *d) {
+    const REAL *from = (const REAL *)d->from;
+    REAL *to = (REAL *)d->to;
+    const int64_t step = d->from_step, pixels = d->pixels, per = d->per, span = d->span;
+    if (d->in_order) {
+        if (per == step && per == span) memcpy(to, from, (size_t)(pixels * per) * sizeof(REAL));
+        else if (span == LANES) for (int64_t i = 0; i < pixels; i++) VSTORE(to + i * LANES, VLOAD(from + i * step));
+        else if (per == LANES) for (int64_t i = 0; i < pixels; i++) VSTORE(to + i * LANES, NAME(load_some)(from + i * step, span));
+        else if (span <= LANES) for (int64_t i = 0; i < pixels; i++) NAME(store_some)(to + i * per, NAME(load_some)(from + i * step, span), span);
+        else for (int64_t i = 0; i < pixels; i++) memcpy(to + i * per, from + i * step, (size_t)span * sizeof(REAL));
+        return;
+    }
+#ifdef VPERMUTE
+    if (span <= LANES && per <= LANES) {
+        for (int64_t i = 0; i < pixels; i++) {
+            const V v = span == LANES ? VLOAD(from + i * step) : NAME(load_some)(from + i * step, span);
+            for (int64_t k = 0; k < d->kc; k++) {
+                const V lanes = VPERMUTE(v, d->places + k * d->places_step);
+                if (per == LANES) VSTORE(to + k * d->to_step + i * LANES, lanes);
+                else NAME(store_some)(to + k * d->to_step + i * per, lanes, per);
+            }
+        }
+        return;
+    }
+#endif
+    for (int64_t i = 0; i < pixels; i++, from += step, to += per)
+        for (int64_t k = 0; k < d->kc; k++)
+            for (int64_t l = 0; l < per; l++) to[k * d->to_step + l] = from[d->places[k * d->places_step + l]];
+}
+
+#ifdef VPERMUTE
+/* A kernel of one tap, of one vector for each pixel, that reads no more than a vector of each: nothing is copied. */
+static void NAME(lanewise_point)(const LanewiseLine *d, const LanewiseCopy *c) {
+    const REAL *from = (const REAL *)c->from, *w = (const REAL *)d->weights;
+    REAL *out = (REAL *)d->out;
+    const V bias = VLOAD((const REAL *)d->bias), least = VSPLAT((REAL)d->low), most = VSPLAT((REAL)d->high);
+    for (int64_t i = 0; i < c->pixels; i++, from += c->from_step, out += d->out_step) {
+        const V v = c->span == LANES ? VLOAD(from) : NAME(load_some)(from, c->span);
+        V s = VZERO();
+        for (int64_t k = 0; k < c->kc; k++) s = VFMA(VPERMUTE(v, c->places + k * c->places_step), VLOAD(w + k * LANES), s);
+        s = VMIN(most, VMAX(least, VADD(VADD(s, VZERO()), bias)));
+        if (d->lanes == LANES) VSTORE(out, s);
+        else NAME(store_some)(out, s, d->lanes);
+    }
+}
+#endif

@@ -1,0 +1,145 @@
+"""Few channels for each group, and depthwise kernels of any size: vectors along the outputs of all groups.
+
+The input is copied row by row, so that lane l of a vector is what output channel l reads: of a depthwise
+operation a channel (as often as the multiplier says), of groups of k channels k vectors, one for each. Each
+output is then a sum over kernel rows, columns and those k vectors of products lane by lane, of whatever
+kernel, stride and dilation. Zeros stand around the copied rows.
+
+A vector holds LANES output channels of one pixel. Where there are fewer, or half as many again, it holds what
+follows in the row: `per` numbers for each pixel, so that a whole number of pixels fills one vector or three.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from . import sums
+from .geometry import Axis, Geometry
+
+# Copied rows of a task: within L1, or at least so many pixels that few are copied for two tasks; never more.
+ROWS_BYTES = 32 * 1024
+MOST_BYTES = 4 * 1024 * 1024
+MIN_VECTORS = 28  # of a line of a task: two tiles
+EDGES = 4  # pixels of a task at least, for each that it shares with its neighbour
+BAND_ROWS = 4  # likewise rows, and
+BAND_BYTES = 1024 * 1024  # of input rows that all blocks of channels read in turn: they stay in L2
+
+
+class LanewisePlan(NamedTuple):
+    """What kernels/lanewise.pxi needs to know beyond the geometry."""
+
+    per: int  # numbers of a pixel
+    patterns: int  # vectors after which pixels begin with a vector again
+    lowest: int  # of all taps: pixels of a plane before and behind that of the output
+    highest: int
+    positions: int  # pixels of a plane of a copied row
+    x_step: int  # numbers from one copied vector's row to the next
+    slots: int  # input rows from the first to the last that an output row reads
+    stretches: int  # tasks: along a row, and along the rows
+    bands: int
+    pieces: tuple[int, ...]  # of each column phase: kernel rows of a piece of the sum (sums.py)
+
+
+def fits_lanewise(
+    operation: str,
+    kernel: tuple[int, ...],
+    strides: tuple[int, int],
+    dilations: tuple[int, int],
+    groups: int,
+    table: Any,
+) -> bool:
+    """Whether the form wins for this kernel, whatever the input's size.
+
+    >>> table = {"lanewise": True, "lanes": 16, "lines": {(1, 3), (2, 3)}}
+    >>> fits_lanewise("depthwise_conv2d", (7, 7, 96, 1), (1, 1), (1, 1), 1, table)
+    True
+    >>> fits_lanewise("conv2d", (3, 3, 4, 128), (1, 1), (1, 1), 32, table)
+    True
+    """
+    if not table["lanewise"] or len(kernel) != 4 or 0 in kernel:
+        return False
+    taps, channels, lanes = kernel[0] * kernel[1], kernel[2], table["lanes"]
+    uses = taps / (strides[0] * strides[1])  # of a copied vector
+    if operation == "depthwise_conv2d":
+        groups, width, channels = channels, kernel[3], 1
+    elif operation == "conv2d":
+        width = kernel[3] // groups
+    else:
+        width, channels, uses = channels, kernel[3] // groups, taps
+        if width > 1:  # neighbouring outputs' weights lie apart unevenly
+            return False
+    if groups < 2 or width >= lanes:
+        return False
+    if channels > 1:
+        touched = groups if groups * width <= lanes else lanes // width + (2 if lanes % width else 0)
+        if touched * channels <= lanes and lanes >= MOVING_LANES:
+            return taps == 1 or uses >= 2
+        return width == 1 or (width <= 3 and uses >= 4)
+    if width == 1 and operation != "conv2d_transpose":
+        lines = (strides[1], kernel[1]) in table["lines"] and dilations[1] == 1
+        if lines and not (uses >= 8 and (2 * groups <= lanes or lanes < MOVING_LANES) and groups < lanes):
+            return False
+        if lanes < MOVING_LANES and groups >= lanes and uses < 16:
+            return False
+    return uses >= 4
+
+
+# Vectors that one instruction rearranges. Without, lanes are copied one by one. The rules above, against the
+# plain form on a Sapphire Rapids core (AVX-512 / AVX2 / SSE2): depthwise 7x7 2.8 / 1.7 / 1.3, dilated 3x3 1.4
+# / 1.2 / 0.9, 2x2 1.2 / 1.0 / 1.0, with stride 2 (one use) 0.8 / 0.6 / 0.6; 3 channels, 11x11 17 / 14 / 51.
+# Groups of 4 channels, 3x3 2.5 / 1.7, with stride 2 1.6 / 1.1, 1x1 2.6 / 2.2; of 6, 3x3 0.8 / 0.8 / 0.7; from
+# 4 channels to 2, 3x3 2.8 / 2.6 / 1.8, 1x1 0.7 / 0.8 / 1.0.
+MOVING_LANES = 8
+
+
+def numbers_of(cout: int, lanes: int) -> tuple[int, int]:
+    """(numbers of a pixel, vectors after which pixels begin with a vector again).
+
+    >>> [numbers_of(cout, 16) for cout in (2, 3, 5, 12, 13, 21, 64)]
+    [(2, 1), (3, 3), (6, 3), (12, 3), (16, 1), (24, 3), (16, 1)]
+    """
+    for per in (2, 3, 4, 6, 8, 12):
+        if cout <= per < lanes:
+            return per, 1 if lanes % per == 0 else 3
+    return (lanes * 3 // 2, 3) if lanes < cout <= lanes * 3 // 2 else (lanes, 1)
+
+
+def _span(axis: Axis, scale: int) -> tuple[int, int]:
+    """The least and the largest offset of all phases, in planes of `scale` inputs."""
+    offsets = [o // scale for p in axis.phases for o in p.offsets]
+    return min(offsets, default=0), max(offsets, default=0)
+
+
+def lanewise_plan(loops: Geometry, lanes: int, size: int) -> LanewisePlan | None:
+    """How the copied rows lie, and what a task is; None where a row is too long to copy, or a sum too long to
+    be one section of pieces of whole kernel rows."""
+    rows, columns = loops.rows, loops.columns
+    per, patterns = numbers_of(loops.cout, lanes)
+    kc = loops.cin // loops.groups
+    planes = columns.in_step
+    taps = [len(p.offsets) for p in columns.phases]
+    cuts = [sums.cuts(n, kc) for n in taps]
+    if max(taps, default=0) * kc > sums.PIECE:
+        return None
+    if not all(sums.one_section(rows.most_taps * n, cut, kc) for n, cut in zip(taps, cuts, strict=True)):
+        return None
+    pieces = tuple([cut.part // max(n * kc, 1) for n, cut in zip(taps, cuts, strict=True)])
+    lowest, highest = _span(columns, planes)
+    first, last = _span(rows, 1)
+    slots, halo = last - first + 1, highest - lowest
+    most = max([p.count for p in columns.phases], default=0)
+    lines = max([p.count for p in rows.phases], default=0)
+
+    number = slots * kc * planes * size  # bytes for each number of a plane's row
+    fitting = ROWS_BYTES // number // per - halo
+    stretch = max(fitting, -(-MIN_VECTORS * lanes // per), EDGES * halo)
+    stretches = max(-(-most // stretch), 1)
+    positions = -(-most // stretches) + halo
+    beyond = (16 if patterns > 1 or per < lanes else 1) * lanes  # what a last tile reads behind the row
+    x_step = -(-(positions * per + beyond) // lanes) * lanes
+    if number * x_step > MOST_BYTES:
+        return None
+    row_bytes = rows.in_step * columns.in_size * loops.cin * size
+    band = max(BAND_BYTES // max(row_bytes, 1), -(-BAND_ROWS * slots // rows.in_step), 1)
+    bands = max(-(-lines // band), 1)
+    return LanewisePlan(per, patterns, lowest, highest, positions, x_step, slots, stretches, bands, pieces)
