@@ -27,16 +27,14 @@ from convlite import (
     _threads,
     arguments,
     geometry,
-    heads,
     ops,
     pack,
-    plan,
-    winograd,
 )
 from convlite._calls import bind
+from convlite.plan import costs, direct, winograd
 
 Call = Callable[[np.ndarray | None], np.ndarray]
-MODULES = (arguments, geometry, heads, ops, pack, plan, winograd)
+MODULES = (arguments, geometry, ops, pack, costs, direct, winograd)
 CACHES = [value for module in MODULES for value in vars(module).values() if hasattr(value, "cache_clear")]
 ARRAYS = 1024  # bytes from which on NumPy asks malloc each time; smaller blocks it keeps
 

@@ -30,9 +30,10 @@ except ImportError:
 
 with atheris.instrument_imports(include=["convlite"]) if atheris else contextlib.nullcontext():
     import convlite as cl
-    from convlite import _dispatch, arguments, geometry, ops, pack, plan
+    from convlite import _dispatch, arguments, geometry, ops, pack
     from convlite.layers.files import read_weights
     from convlite.network.file import read_network
+    from convlite.plan import direct as plan
 
 from network_examples import branching, classifier
 

@@ -23,7 +23,8 @@ from cases import SMALL, Case
 from interpreter import python
 
 import convlite as cl
-from convlite import _kernels, activations, ops, pack, plan
+from convlite import _kernels, activations, ops, pack
+from convlite.plan import direct as plan
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason=f"guard pages are made with Linux's mprotect; this is {sys.platform}"

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import convlite as cl
-from convlite import _dispatch, _kernels, heads, ops, pack, plan
+from convlite import _dispatch, _kernels, ops, pack
+from convlite.plan import costs as heads
+from convlite.plan import direct as plan
 
 PADDINGS = ("same", "valid", "same_lower", ((1, 1), (1, 1)), ((0, 1), (2, 0)), ((3, 2), (5, 3)))
 SHAPES = (

@@ -14,7 +14,8 @@ from cases import NETWORKS, SMALL, Case
 from tolerance import tolerance
 
 import convlite as cl
-from convlite import _dispatch, _kernels, _threads, activations, ops, plan
+from convlite import _dispatch, _kernels, _threads, activations, ops
+from convlite.plan import direct as plan
 
 CASES = [pytest.param(case, id=case.name) for case in SMALL]
 # Threads, batches and special values meet every loop without all the tails of channels and pixels.

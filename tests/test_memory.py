@@ -13,7 +13,8 @@ from calls import every_operation, operands
 from interpreter import python
 
 import convlite as cl
-from convlite import _kernels, _threads, arguments, geometry, heads, ops, pack, plan, winograd
+from convlite import _kernels, _threads, arguments, geometry, ops, pack
+from convlite.plan import costs, direct, winograd
 
 linux = pytest.mark.skipif(
     not os.path.exists("/proc/self/statm"), reason="this system has no /proc/self/statm"
@@ -124,7 +125,7 @@ def test_errors_leave_nothing() -> None:
 def test_caches_have_a_bound() -> None:
     caches = {
         f"{module.__name__}.{name}": value.cache_info().maxsize
-        for module in (arguments, geometry, heads, ops, pack, plan, winograd)
+        for module in (arguments, geometry, ops, pack, costs, direct, winograd)
         for name, value in vars(module).items()
         if hasattr(value, "cache_info")
     }

@@ -13,10 +13,11 @@ import pytest
 from cases import NETWORKS, SMALL, Case
 
 import convlite as cl
-from convlite import _dispatch, _kernels, ops, plan
+from convlite import _dispatch, _kernels, ops
 from convlite.arguments import as_padding, as_pair
 from convlite.geometry import Axis, Geometry, conv_axis, transpose_axis
-from convlite.plan import Plan, algorithm_for, make_plan
+from convlite.plan import direct as plan
+from convlite.plan.direct import Plan, algorithm_for, make_plan
 
 ALL = [pytest.param(case, id=case.name) for case in SMALL + NETWORKS]
 

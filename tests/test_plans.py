@@ -15,9 +15,9 @@ from cases import SMALL, Case
 from convlite import _kernels
 from convlite.arguments import as_padding, as_pair
 from convlite.geometry import Geometry, conv_axis, transpose_axis
-from convlite.heads import fits_skinny, layout_for
 from convlite.pack import channels_of
-from convlite.plan import make_plan
+from convlite.plan.costs import fits_skinny, layout_for
+from convlite.plan.direct import make_plan
 
 PLANS = Path(__file__).parent / "golden" / "plans.txt"
 PLAIN = {"output_shape", "output_padding", "precision"}  # options that this list leaves out

@@ -30,18 +30,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shuffles": {"arguments", "geometry"},
     "activations": {"_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
     "_precision": {"arguments"},
-    "heads": {"geometry"},
-    "winograd": {"geometry", "_kernels"},
-    "plan": {"geometry", "heads", "winograd", "_kernels"},
+    "plan": {"geometry", "_kernels"},
     "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
-    "pack": {"_memory", "arguments", "geometry", "heads", "plan", "_dispatch", "_kernels"},
-    "ops": {"arguments", "geometry", "winograd", "plan", "pack", "activations", "_dispatch", "_precision"}
-    | {"_threads", "_kernels", "heads", "_calls", "_memory", "_layouts", "_options"},
+    "pack": {"_memory", "arguments", "geometry", "plan", "_dispatch", "_kernels"},
+    "ops": {"arguments", "geometry", "plan", "pack", "activations", "_dispatch", "_precision"}
+    | {"_threads", "_kernels", "_calls", "_memory", "_layouts", "_options"},
     "_equivalents": {"arguments", "geometry"},
     "explain": {"_equivalents", "ops", "arguments", "_options"},
-    "_calls": {"plan", "winograd", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
+    "_calls": {"plan", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
     | {"_memory"},
     "pooling": {"arguments", "geometry", "_dispatch", "_threads", "_kernels"},
     "resampling": {"_image_arguments"},
@@ -74,7 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_onnx": {"arguments", "geometry"},
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
     "network": {"_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations", "arguments"}
-    | {"geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd", "layers"},
+    | {"geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "layers"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 import convlite as cl
-from convlite import _dispatch, _kernels, ops, plan, reference, winograd
+from convlite import _dispatch, _kernels, ops, reference
 from convlite.geometry import Geometry, conv_axis
+from convlite.plan import direct as plan
+from convlite.plan import winograd
 
 # The matrices of kernels/isa/winograd.h.
 MATRICES: dict[int, tuple[list[list[Any]], list[list[Any]], list[list[Any]]]] = {

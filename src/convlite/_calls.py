@@ -17,8 +17,8 @@ from ._memory import empty, is_large
 from .activations import CELU, ELU, Fused, HardShrink, LeakyReLU, Named, PReLU, ReLU, SoftShrink, softmax
 from .arguments import Array, Pair, as_operand, mixed_dtypes
 from .pack import PackedKernel, Panels, recipe_for
-from .plan import Plan
-from .winograd import WinogradPlan, tile_for
+from .plan.direct import Plan
+from .plan.winograd import WinogradPlan, tile_for
 
 Given = tuple[Any, ...]
 Packing = tuple[str, tuple[int, ...], Pair, Pair, int, str]  # recipe_for's arguments but bits and layout

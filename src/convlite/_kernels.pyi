@@ -10,8 +10,8 @@ from typing_extensions import disjoint_base  # known to type checkers; nothing i
 from .activations import Fused
 from .arguments import Array
 from .pack import PackedKernel, Panels
-from .plan import Plan
-from .winograd import WinogradPlan
+from .plan.direct import Plan
+from .plan.winograd import WinogradPlan
 
 class _Table(TypedDict):
     lanes: int

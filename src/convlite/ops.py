@@ -55,10 +55,10 @@ from .arguments import (
     shown,
 )
 from .geometry import Geometry, check_phases, conv_axis, effective_kernel, same_pads, transpose_axis
-from .heads import fits_skinny, layout_for
 from .pack import Operation, PackedKernel, Panels, channels_of, pack_panels
-from .plan import Plan, make_plan, with_panels
-from .winograd import WinogradPlan
+from .plan.costs import fits_skinny, layout_for
+from .plan.direct import Plan, make_plan, with_panels
+from .plan.winograd import WinogradPlan
 
 Kernel = ArrayLike | PackedKernel
 

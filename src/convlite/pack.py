@@ -19,8 +19,8 @@ from . import _dispatch, _kernels
 from ._memory import aligned_empty
 from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
 from .geometry import residue_classes
-from .heads import layout_for
-from .plan import algorithm_for
+from .plan.costs import layout_for
+from .plan.direct import algorithm_for
 
 Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
 _RANK = {"conv2d": 4, "conv2d_transpose": 4, "depthwise_conv2d": 4, "dense": 2}

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from . import _kernels
-from .geometry import Axis, Geometry, Phase
-from .heads import PixelPlan, fits_skinny, pixel_plan, widened
+from .. import _kernels
+from ..geometry import Axis, Geometry, Phase
+from .costs import PixelPlan, fits_skinny, pixel_plan, widened
 from .winograd import WinogradPlan, make_winograd_plan
 
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its

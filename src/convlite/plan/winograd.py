@@ -30,8 +30,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import _kernels
-from .geometry import Axis, Geometry
+from .. import _kernels
+from ..geometry import Axis, Geometry
 
 # What a tile costs beside its products, in products per pair of channels: the transforms of its input
 # (once for all output channels) and of its output, by vectors of 16 channels, and the start and end of each

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .geometry import Axis, Geometry, Phase
+from ..geometry import Axis, Geometry, Phase
 
 LAYOUTS = ("plain", "wide", "pixels", "skinny")
 

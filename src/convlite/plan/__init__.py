@@ -1,0 +1,1 @@
+"""How a call is computed: geometry + weights + dtype + instruction set -> a frozen record."""
