@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shuffles": {"arguments", "geometry"},
     "activations": {"_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
     "_precision": {"arguments"},
-    "plan": {"geometry", "_kernels"},
+    "plan": {"arguments", "geometry", "_kernels"},
     "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ops": {"arguments", "geometry", "plan", "pack", "activations", "_dispatch", "_precision"}
     | {"_threads", "_kernels", "_calls", "_memory", "_layouts", "_options"},
     "_equivalents": {"arguments", "geometry"},
-    "explain": {"_equivalents", "ops", "arguments", "_options"},
+    "explain": {"_dispatch", "_equivalents", "geometry", "ops", "plan", "arguments", "_options"},
     "_calls": {"plan", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
     | {"_memory"},
     "pooling": {"arguments", "geometry", "_dispatch", "_threads", "_kernels"},

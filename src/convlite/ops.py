@@ -19,14 +19,14 @@ Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each n
 from __future__ import annotations
 
 import math
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision, _threads
-from ._calls import Given, Packing, remember, runner_for
+from ._calls import Given, Packing, remember
 from ._layouts import warn_of_foreign
 from ._options import documented
 from ._precision import Precision
@@ -55,10 +55,8 @@ from .arguments import (
     shown,
 )
 from .geometry import Geometry, check_phases, conv_axis, effective_kernel, same_pads, transpose_axis
-from .pack import Operation, PackedKernel, Panels, channels_of, pack_panels
-from .plan.costs import fits_skinny, layout_for
-from .plan.direct import Plan, make_plan, with_panels
-from .plan.winograd import WinogradPlan
+from .pack import Operation, PackedKernel, Panels, pack_panels
+from .plan import Plan, Weights, channels_of, plan_for
 
 Kernel = ArrayLike | PackedKernel
 
@@ -458,15 +456,33 @@ def _check_inputs(operation: Operation, x: tuple[int, ...], kernel: tuple[int, .
 
 
 @lru_cache(maxsize=512)
-def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | WinogradPlan:
+def _plan(isa: str, dtype: np.dtype[Any], fast: bool, packed: bool, finite: bool, *shape: Any) -> Plan:
     """The plan of a call, by everything that it depends on."""
     operation, _, kernel, strides, _, dilations, groups = shape[:7]
-    lanes = _kernels.describe(isa, 8 * dtype.itemsize)["lanes"]
-    geometry = _geometry(*shape)
-    line = geometry.columns.phases[0].count if geometry.columns.phases else 0
-    skinny = fits_skinny(geometry, lanes)
-    layout = layout_for(operation, kernel, strides, dilations, groups, lanes, line, skinny)
-    return make_plan(geometry, dtype, isa, fast, layout)
+    weights = Weights(operation, kernel, strides, dilations, groups, packed, finite)
+    return plan_for(_geometry(*shape), weights, dtype, isa, fast)
+
+
+def with_weights(plan: Plan, weights: Array | PackedKernel, shapes: tuple[Any, ...]) -> tuple[Plan, Panels]:
+    """A plan, and the weights in its layout.
+
+    Where they hold Inf or NaN and zeros would stand for padding, it is another plan, which leaves padding
+    out. `shapes` are _plan's last arguments.
+    """
+
+    def pack(layout: str) -> Panels:
+        if isinstance(weights, PackedKernel):
+            return weights.panels(layout, plan.isa)
+        if not layout:
+            return Panels(weights, True)  # as they lie
+        operation, _, _, strides, _, dilations, groups = shapes[:7]
+        return pack_panels(weights, operation, strides, dilations, groups, plan.isa, layout)
+
+    panels = pack(plan.layout)
+    if panels.finite or not plan.needs_finite:
+        return plan, panels
+    other = _plan(plan.isa, weights.dtype, False, isinstance(weights, PackedKernel), False, *shapes)
+    return other, panels if other.layout == plan.layout else pack(other.layout)
 
 
 def _run(
@@ -499,7 +515,8 @@ def _run(
     isa = _dispatch.active_isa()
     options = (strides, padding, dilations, groups, output_shape, output_padding, axes)
     fast = _precision.resolve(precision) == "fast"
-    plan = _plan(isa, dtype, fast, operation, array.shape, weights.shape, *options)
+    shapes = (operation, array.shape, weights.shape, *options)
+    plan = _plan(isa, dtype, fast, isinstance(weights, PackedKernel), True, *shapes)
     geometry = plan.geometry
     bias_array = check_bias(bias, geometry.cout, dtype)
     fused, after = (NONE, None) if activation is None else resolve(activation, geometry.cout, dtype)
@@ -512,16 +529,10 @@ def _run(
     busy = target.size > 0  # 2**42 empty rows need no tables
     if busy:
         packing: Packing = (operation, weights.shape, strides, dilations, groups, isa)
-        panels: Panels | None = None
-        if isinstance(weights, PackedKernel):
-            plan, panels = with_panels(plan, partial(weights.panels, isa=isa))
-        elif not plan.few_rows or operation == "conv2d_transpose":
-            plan, panels = with_panels(plan, partial(pack_panels, weights, operation, *packing[2:]))
-        runner = runner_for(plan, panels) if panels else plan.matrix_runner
-        memory, finite = panels or (weights, True)
+        plan, panels = with_weights(plan, weights, shapes)
         code, a, b, alpha = fused
-        threads = _threads.threads_for(plan.multiply_adds)
-        runner.run(array, memory, bias_array, alpha, target, code, a, b, finite, threads)
+        threads = _threads.threads_for(plan.nanoseconds)
+        plan.runner.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
     if after is not None:
         y[...] = checked(after, target, shape)
     if busy:  # from here on nothing may raise: `out` is written

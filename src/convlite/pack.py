@@ -19,8 +19,12 @@ from . import _dispatch, _kernels
 from ._memory import aligned_empty
 from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
 from .geometry import residue_classes
-from .plan.costs import layout_for
-from .plan.direct import algorithm_for
+from .plan import Weights, channels_of, usual_layout
+
+# What one kernel keeps packed, as a multiple of its own size: the panels in use and others, where "fast" has
+# other ones for each size of map (up to 7 times the kernel's size). Small ones keep all.
+MOST_PANELS = 10
+SMALL_PANELS = 256 * 1024
 
 Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
 _RANK = {"conv2d": 4, "conv2d_transpose": 4, "depthwise_conv2d": 4, "dense": 2}
@@ -33,32 +37,21 @@ class Panels(NamedTuple):
     finite: bool  # no Inf, no NaN: zeros may stand for padding
 
 
-def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[int, int, int]:
-    """(input channels, output channels, groups) of a kernel of this shape."""
-    if operation == "conv2d":
-        return shape[2] * groups, shape[3], groups
-    if operation == "conv2d_transpose":
-        return shape[3], shape[2] * groups, groups
-    if operation == "depthwise_conv2d":
-        return shape[2], shape[2] * shape[3], max(shape[2], 1)
-    return shape[0], shape[1], 1
-
-
-def layout_of(kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str) -> str:
-    """heads.layout_for this kernel."""
-    lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
-    return layout_for(operation, kernel.shape, strides, dilations, groups, lanes)
-
-
 @lru_cache(maxsize=512)
 def _recipe(
-    operation: str, shape: tuple[int, ...], strides: Pair, dilations: Pair, groups: int, isa: str, bits: int
+    operation: str,
+    shape: tuple[int, ...],
+    strides: Pair,
+    dilations: Pair,
+    groups: int,
+    isa: str,
+    bits: int,
+    depthwise: bool,
 ) -> tuple[int, _kernels.Recipe]:
-    """recipe_for the plain layout."""
+    """recipe_for the layouts "direct" and "depthwise"."""
     cin, cout, groups = channels_of(operation, shape, groups)
     height, width = shape[:2] if len(shape) == 4 else (1, 1)
     table = _kernels.describe(isa, bits)
-    depthwise = algorithm_for(groups, cin, cout, table["lanes"]) == "depthwise"
     per_group, kc = cout // groups, cin // groups
 
     # where the kernel holds tap t, channel k of a group, output channel l of it, and group g:
@@ -100,9 +93,9 @@ def pack_panels(
     dilations: Pair,
     groups: int,
     isa: str,
-    layout: str = "plain",
+    layout: str,
 ) -> Panels:
-    """Pack a C-contiguous kernel for one instruction set, in one of heads.LAYOUTS or for Winograd."""
+    """Pack a C-contiguous kernel for one instruction set, in the layout of a plan."""
     if layout.startswith("winograd"):
         return _pack_winograd(kernel, operation, int(layout[-1]), isa)
     bits = 8 * kernel.itemsize
@@ -121,15 +114,15 @@ def recipe_for(
     bits: int,
     layout: str,
 ) -> tuple[int, _kernels.Recipe]:
-    """The size of the panels of a kernel of this shape in one of heads.LAYOUTS, and how to fill them."""
-    if layout == "pixels":
+    """The size of the panels of a kernel of this shape in the layout of a plan, and how to fill them."""
+    if layout == "pixel_vectors":
         return _pixel_recipe(operation, shape, bits)
-    if layout == "skinny":
+    if layout == "tall_skinny":
         return _skinny_recipe(operation, shape, bits)
-    if layout == "wide":  # stride taps of a kernel row are one tap of stride*Cout channels, as they lie
+    if layout == "merged_phases":  # stride taps of a kernel row are one of stride*Cout channels, as they lie
         height, width, cout, cin = shape
         shape, strides = (height, width // strides[1], strides[1] * cout, cin), (strides[0], 1)
-    return _recipe(operation, shape, strides, dilations, groups, isa, bits)
+    return _recipe(operation, shape, strides, dilations, groups, isa, bits, layout == "depthwise")
 
 
 @lru_cache(maxsize=512)
@@ -239,16 +232,26 @@ class PackedKernel:
         """The panels for an instruction set (by default the one in use), in a layout (by default what most
         calls need)."""
         isa = isa or _dispatch.active_isa()
-        options = (self.operation, self.strides, self.dilations, self.groups, isa)
+        options = (self.operation, self.strides, self.dilations, self.groups)
         if layout is None:
-            layout = layout_of(self.kernel, *options)
+            layout = usual_layout(Weights(self.operation, self.shape, *options[1:]), self.dtype, isa)
         panels = self._panels.get((isa, layout))
         if panels is None:
             with self._lock:
                 panels = self._panels.get((isa, layout))
                 if panels is None:
-                    panels = self._panels[isa, layout] = pack_panels(self.kernel, *options, layout)
+                    panels = pack_panels(self.kernel, *options, isa, layout)
+                    self._panels[isa, layout] = panels
+                    self._forget_old()
         return panels
+
+    def _forget_old(self) -> None:
+        """Drop the panels that were packed first, where all take too much; and the calls, which hold them."""
+        most = max(MOST_PANELS * self.kernel.nbytes, SMALL_PANELS)
+        taken = sum([panels.data.nbytes for panels in self._panels.values()])
+        while taken > most and len(self._panels) > 1:
+            taken -= self._panels.pop(next(iter(self._panels))).data.nbytes
+            self.calls.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self.kernel, self.operation, self.strides, self.dilations, self.groups)

@@ -155,7 +155,7 @@ def _over_images(x: ArrayLike, what: str, keepdims: bool) -> Array:
     image, keep = _with_pixels(x), as_flag(keepdims, "keepdims")
     images, height, width, channels = image.shape
     result = new_output((images, channels), image.dtype)
-    threads = _threads.threads_for(3 * image.size)  # in multiply-adds: about 0.05 ns for each element
+    threads = _threads.threads_for(0.06 * image.size)
     pixels = image.reshape(images, height * width, channels)
     _kernels.reduce(_dispatch.active_isa(), _REDUCE[what], pixels, result, threads)
     return result.reshape(images, 1, 1, channels) if keep else result
@@ -423,7 +423,7 @@ def _pool(
     if out.size == 0:
         return
     # in multiply-adds: about 0.1 ns for each element that comes from memory, 0.02 for each tap
-    threads = _threads.threads_for(5 * image.size + out.size * axes[0].kernel * axes[1].kernel)
+    threads = _threads.threads_for(0.1 * image.size + 0.02 * out.size * axes[0].kernel * axes[1].kernel)
     sizes = (image.shape[0], image.shape[3])
     isa = _dispatch.active_isa()
     _kernels.pool(isa, image.itemsize, image, out, *sizes, *axes, largest, count_padding, threads)

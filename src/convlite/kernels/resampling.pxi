@@ -54,7 +54,7 @@ def resample(str isa, int itemsize, x, out, index, weights, int64_t outer, int64
             job.piece = smaller(ceil_div(TASK_BYTES // itemsize, inner), out_size)
             job.pieces = ceil_div(out_size, job.piece)
             job.tasks, job.nanoseconds = outer * job.pieces, count * itemsize * taps // 32
-            run_step(resample_task, &job, job.tasks, threads, NULL, 0, count * taps < SHORT_WORK // 8, FLUSH)
+            run_step(resample_task, &job, job.tasks, threads, NULL, 0, count * taps < 5 * SHORT_NANOSECONDS, FLUSH)
     finally:
         for i in range(4):
             PyBuffer_Release(&views[i])
@@ -115,7 +115,7 @@ def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_
         job.nanoseconds = count * itemsize * (job.rows.taps + job.columns.taps) // 32
         threads = <int> smaller(max(threads, 1), job.tasks)
         scratch = new_scratch(job.lane_bytes * threads)
-        run_step(resize_task, &job, job.tasks, threads, scratch, job.lane_bytes, count < SHORT_WORK // 8, FLUSH)
+        run_step(resize_task, &job, job.tasks, threads, scratch, job.lane_bytes, count < 5 * SHORT_NANOSECONDS, FLUSH)
     finally:
         free(scratch)
         for i in range(6):

@@ -12,9 +12,9 @@ cdef struct Operands:
     int threads
 
 
-# Bytes and multiply-adds of a call so short that other Python threads wait for it: to release the GIL and take it again
+# Bytes and nanoseconds of a call so short that other Python threads wait for it: to release the GIL and take it again
 # costs 30 ns alone, and with another Python thread at work up to the interpreter's switch interval, 5 ms by default.
-cdef int64_t SHORT_BYTES = 65536, SHORT_WORK = 200000
+cdef int64_t SHORT_BYTES = 65536, SHORT_NANOSECONDS = 5000
 
 
 # One task of a job, with its thread's scratch. Tasks of a job write to different places, and run in any order.
@@ -36,8 +36,8 @@ cdef class Runner:
     cdef int64_t x_bytes, weight_bytes, out_bytes, bias_bytes
     cdef bint short            # it keeps the GIL
 
-    cdef int describe_work(self, int64_t multiply_adds) except -1:
-        self.short = multiply_adds < SHORT_WORK and self.x_bytes + self.out_bytes < SHORT_BYTES
+    cdef int describe_work(self, int64_t nanoseconds) except -1:
+        self.short = nanoseconds < SHORT_NANOSECONDS and self.x_bytes + self.out_bytes < SHORT_BYTES
         return 0
 
     cdef void run_tasks(self, Task run, const void *job, int64_t tasks, int threads, char *scratch, int64_t lane_bytes) noexcept:

@@ -41,7 +41,7 @@ cdef class TallSkinny(Runner):
         self.weight_bytes = whole.cin * whole.sums * size
         self.out_bytes = self.job.pixels * whole.sums * size
         self.bias_bytes = whole.cout * size
-        self.describe_work(plan.multiply_adds)
+        self.describe_work(plan.nanoseconds)
 
     cdef int execute(self, const Operands *on) except -1:
         cdef SkinnyJob job = self.job

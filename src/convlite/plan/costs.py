@@ -1,116 +1,180 @@
-"""Few output channels, and transposed convolutions of many phases: forms that fill vectors where vectors
-along the output channels alone would stay empty.
+"""What each form costs, in nanoseconds on one thread. These numbers decide two things that no result shows:
+which of several forms computes a call, and whether threads are worth waking.
 
-Each form has its own layout of the weights. `layout_for` chooses by the kernel alone, so that a kernel can be
-packed before the input's size is known; `make_plan` turns back to "plain" where an input is too narrow.
+Which tile Winograd's form takes shows in the result: that rule is in winograd.py, and knows no machine.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from .problem import Problem
 
-from ..geometry import Axis, Geometry, Phase
+# ---- the machine -------------------------------------------------------------------------------------------
 
-LAYOUTS = ("plain", "wide", "pixels", "skinny")
+# Fitted on 28 November 2026 to one thread of an Intel Xeon (Emerald Rapids, 2 shared cores), GCC, 104 calls
+# in float32 and float64: estimates are 0.9 to 1.2 times what strided, gathered and depthwise forms take with
+# AVX-512 and AVX2 (geometric mean of each; 0.6 to 1.6 times nearly all calls). NEON was not measured.
 
-# Pixel vectors: a tile's slice of the transposed row stays in L1, the row and the rolling sums of a stretch
-# in L2.
-TILE_BYTES = 24 * 1024
-STRETCH_BYTES = 128 * 1024
+# One multiply-add of a whole vector, in tiles of the direct form.
+VECTOR = {"avx512": 0.22, "avx2": 0.28, "neon": 0.28, "base": 0.62}
+CALL = 400.0  # from the core's entry to its return
+# Weights beyond a core's own cache come from the next at each call, a byte of them in so many nanoseconds: a
+# dense layer 1x1280x1000 takes 250 us, at most 30 of them computing.
+OWN_CACHE = 1024 * 1024
+FAR_BYTE = 0.045
 
+# ---- forms that compete: multiply-adds of whole vectors ----------------------------------------------------
 
-class PixelPlan(NamedTuple):
-    """What kernels/pixels.pxi needs to know beyond the geometry."""
-
-    row_scale: int
-    row_divisor: int
-    deltas: tuple[int, ...]  # of each kernel row
-    descending: bool
-    planes: int
-    taps: tuple[tuple[int, ...], ...]  # of each column phase: which kernel columns
-    left: int
-    right: int
-    stretch: int
-    tile: int
-
-
-def layout_for(
-    operation: str,
-    kernel: tuple[int, ...],
-    strides: tuple[int, int],
-    dilations: tuple[int, int],
-    groups: int,
-    lanes: int,
-    line: int = 0,
-    skinny: bool = True,
-) -> str:
-    """The layout of the weights, and with it the form of the loops: the cheapest by the estimates below.
-
-    "plain": each phase by itself, vectors along its output channels.
-    "wide": in NHWC the outputs of a transposed convolution's column phases lie side by side, so phases with
-    the same taps are one phase with stride*Cout channels.
-    "pixels": vectors along the pixels of a row.
-    "skinny": the same where each output reads one pixel, and each pixel gives few outputs: nothing waits in
-    memory.
-
-    `line` is how many pixels a line of a phase has, 0 where the input's size is not known yet; `skinny`
-    is whether the input allows that form.
-
-    >>> layout_for("conv2d_transpose", (16, 16, 21, 21), (8, 8), (1, 1), 1, 16)
-    'wide'
-    >>> layout_for("conv2d_transpose", (4, 4, 3, 64), (2, 2), (1, 1), 1, 16)
-    'pixels'
-    >>> layout_for("conv2d_transpose", (2, 2, 1, 16), (2, 2), (1, 1), 1, 16)
-    'skinny'
-    """
-    if groups != 1 or 0 in kernel or operation not in ("conv2d", "conv2d_transpose"):
-        return "plain"
-    transposed = operation == "conv2d_transpose"
-    height, width, a, b = kernel
-    cin, cout = (b, a) if transposed else (a, b)
-    outputs = strides if transposed else (1, 1)  # lines and columns of outputs for each pixel that is counted
-    costs = {"plain": height * width * cin * _vectors(cout, lanes) + LANE_PIXEL * outputs[0] * outputs[1]}
-    if transposed and strides[1] > 1 and dilations[1] == 1 and width % strides[1] == 0:
-        taps, ends = width // strides[1], 1 if width == strides[1] else 1 + 1 / (line or 32)
-        vectors = _vectors(strides[1] * cout, lanes)
-        costs["wide"] = ends * height * taps * cin * vectors + LANE_PIXEL * outputs[0]
-    if not transposed or max(dilations) == 1:
-        costs["pixels"] = _pixel_cost(height, width, cin, cout, strides, outputs, lanes, line)
-    apart = (height, width) == strides and max(dilations) == 1 if transposed else height == width == 1
-    sums = height * width * cout
-    if skinny and apart and outputs == strides and sums <= most_sums(lanes) and cin >= SKINNY_CHANNELS:
-        costs["skinny"] = _skinny_cost(cin, sums, lanes)
-    return min(costs, key=costs.__getitem__)
-
-
-def most_sums(lanes: int) -> int:
-    """How many outputs of a pixel "skinny" can have: no more than the kernels of any instruction set with
-    vectors of so many lanes take (isa/skinny.h)."""
-    return 12 if lanes >= 16 else 8 if lanes > 1 else 0
-
-
-def fits_skinny(geometry: Geometry, lanes: int) -> bool:
-    """Whether every output reads one pixel and every pixel gives all of its outputs (no padding, no crop),
-    few of them, and there is a vector of pixels."""
-    rows, columns = geometry.rows, geometry.columns
-    return (
-        all(a.pads == (0, 0) and a.out_size == a.in_size * a.kernel for a in (rows, columns))
-        and geometry.groups == 1
-        and geometry.cin >= SKINNY_CHANNELS
-        and rows.kernel * columns.kernel * geometry.cout <= most_sums(lanes)
-        and geometry.images * rows.in_size * columns.in_size >= lanes
-    )
-
-
-# What the forms cost, in multiply-adds of whole vectors for each pixel: of the input for a transposed
-# convolution, of the output for a convolution. Fitted to 100 shapes on one core with AVX-512: within 15%
-# of the times, and wrong only where two forms lie closer than that.
+# For each pixel: of the input for a transposed convolution, of the output for a convolution. Fitted to 100
+# shapes on one core of a Zen 4 with AVX-512: within 15% of the times, and wrong only where two forms lie
+# closer than that.
 LANE_PIXEL = 15  # an output line's pixel, of vectors along channels
 TRANSPOSE = 0.8  # an input element
 TRANSPOSE_FEW = 12  # an input pixel of few channels
 INTERLEAVE = 0.9  # an output element
 ROW = 300  # an input row of pixel vectors
-SKINNY_CHANNELS = 4  # at least: 16 bytes of a pixel are read at a time
+GATHERED_PIXELS = 4  # a tile of fewer waits for its own sums
+
+# ---- forms that win where they serve -----------------------------------------------------------------------
+
+LINE_VECTOR, LINE_TAP, LINE_INPUT = 2.0, 0.1, 2.6  # an output vector, each tap of it, an input vector
+TILE_VECTOR, TILE_TAP = 12.0, 0.95
+ROW_VECTOR, ROW_PRODUCT = 0.6, 0.65  # few rows: a vector of weights, and its product with each row
+WINOGRAD = 1.6  # of what winograd.py counts as a product
+
+
+def vector(problem: Problem) -> float:
+    """One multiply-add of a vector."""
+    return VECTOR.get(problem.isa, VECTOR["base"])
+
+
+def cheapest_first(problem: Problem) -> list[str]:
+    """The names of the forms that compete, the cheapest first, as far as the kernel and the line go."""
+    weights, found = problem.weights, {"strided": direct(problem), "gathered": direct(problem)}
+    if problem.empty or problem.geometry.groups != 1:
+        return list(found)
+    if weights.transposed and weights.strides[1] > 1 and weights.size[1] % weights.strides[1] == 0:
+        found["merged_phases"] = merged_phases(problem)
+    if weights.operation in ("conv2d", "conv2d_transpose"):
+        found["pixel_vectors"] = pixel_vectors(problem)
+        found["tall_skinny"] = tall_skinny(problem)
+    return sorted(found, key=found.__getitem__)
+
+
+def direct(problem: Problem) -> float:
+    """Strided tiles."""
+    return _direct(problem, 0)
+
+
+def gathered(problem: Problem) -> float:
+    """Gathered tiles."""
+    return _direct(problem, GATHERED_PIXELS)
+
+
+def _direct(problem: Problem, least_pixels: int) -> float:
+    geometry, (height, width) = problem.geometry, problem.weights.size
+    groups, (rows, columns) = max(geometry.groups, 1), _outputs(problem)
+    vectors = _vectors(geometry.cout // groups, problem.table["lanes"])
+    work = height * width * geometry.cin * vectors + LANE_PIXEL * rows * columns * groups
+    return _whole(problem, work, least_pixels)
+
+
+def merged_phases(problem: Problem) -> float:
+    """Strided tiles over column phases side by side."""
+    geometry, (height, width) = problem.geometry, problem.weights.size
+    stride, line = problem.weights.strides[1], _line(problem)
+    taps, ends = width // stride, 1 if width == stride else 1 + 1 / line
+    vectors = _vectors(stride * geometry.cout, problem.table["lanes"])
+    return _whole(problem, ends * height * taps * geometry.cin * vectors + LANE_PIXEL * _outputs(problem)[0])
+
+
+def pixel_vectors(problem: Problem) -> float:
+    """Vectors of pixels, transposed first."""
+    geometry, (height, width), lanes = problem.geometry, problem.weights.size, problem.table["lanes"]
+    strides, outputs, cin, cout = problem.weights.strides, _outputs(problem), geometry.cin, geometry.cout
+    line = _line(problem)
+    empty = -(-line // lanes) * lanes / line  # a row's last vector
+    sums = height * width * cin * cout / lanes * (2 if height * cout == 1 else 1)
+    reload = 2 * height * outputs[1] * cout / lanes
+    inputs = 1 if outputs != (1, 1) else strides[0] * strides[1]
+    transpose = 2.0 if cin == 1 == inputs else max(TRANSPOSE * cin, TRANSPOSE_FEW)
+    outer = transpose * inputs + INTERLEAVE * outputs[0] * outputs[1] * cout + ROW / line
+    return _whole(problem, empty * (sums + reload) + outer)
+
+
+def tall_skinny(problem: Problem) -> float:
+    """Vectors of pixels that stay in registers."""
+    geometry, (height, width), lanes = problem.geometry, problem.weights.size, problem.table["lanes"]
+    sums = height * width * geometry.cout
+    element, product = (4.0, 0.7) if lanes >= 8 else (2.0, 1.0)  # where lanes of them are one
+    return _whole(problem, geometry.cin * (element + product * sums) / lanes + INTERLEAVE * sums)
+
+
+def depthwise_lines(problem: Problem) -> float:
+    """Lines of vectors along channels: they wait for memory more than for sums."""
+    geometry, size = problem.geometry, problem.weights.size
+    inputs = geometry.images * geometry.rows.in_size * geometry.columns.in_size
+    each = LINE_VECTOR + LINE_TAP * size[0] * size[1]
+    return CALL + _channel_vectors(problem) * (_pixels(problem) * each + LINE_INPUT * inputs)
+
+
+def depthwise_tiles(problem: Problem) -> float:
+    """Tiles of vectors along channels."""
+    size, multiplier = problem.weights.size, problem.geometry.cout // problem.geometry.cin
+    each = (TILE_VECTOR + TILE_TAP * size[0] * size[1]) * multiplier
+    return CALL + _channel_vectors(problem) * _out_pixels(problem) * each
+
+
+def few_rows(problem: Problem, rows: int) -> float:
+    """Rows times a matrix as it lies."""
+    vectors = -(-problem.geometry.cout // problem.table["lanes"])
+    return CALL + problem.geometry.cin * vectors * (ROW_VECTOR + ROW_PRODUCT * rows) + _far(problem)
+
+
+def winograd(problem: Problem, products: float) -> float:
+    """Winograd's form; its transforms count as products."""
+    return CALL + WINOGRAD * products / problem.table["lanes"] * vector(problem)
+
+
+# ---- what they share ---------------------------------------------------------------------------------------
+
+
+def _whole(problem: Problem, work: float, least_pixels: int = 0) -> float:
+    """The call, from multiply-adds of vectors for each pixel."""
+    pixels = max(_pixels(problem), least_pixels)
+    return CALL + work * pixels * vector(problem) + _far(problem)
+
+
+def _far(problem: Problem) -> float:
+    size, geometry = problem.weights.size, problem.geometry
+    weights = size[0] * size[1] * geometry.cin // max(geometry.groups, 1) * geometry.cout * problem.bytes
+    return FAR_BYTE * weights if weights > OWN_CACHE else 0.0
+
+
+def _outputs(problem: Problem) -> tuple[int, int]:
+    """Lines and columns of outputs for each pixel that is counted."""
+    return problem.weights.strides if problem.weights.transposed else (1, 1)
+
+
+def _pixels(problem: Problem) -> int:
+    """What is counted: pixels of the input for a transposed convolution, of the output for a convolution."""
+    geometry = problem.geometry
+    if not problem.weights.transposed:
+        return _out_pixels(problem)
+    return geometry.images * geometry.rows.in_size * geometry.columns.in_size
+
+
+def _out_pixels(problem: Problem) -> int:
+    images, height, width, _ = problem.geometry.out_shape
+    return images * height * width
+
+
+def _line(problem: Problem) -> int:
+    """How many pixels a line of a phase has."""
+    return problem.geometry.columns.phases[0].count
+
+
+def _channel_vectors(problem: Problem) -> int:
+    return -(-problem.geometry.cin // problem.table["lanes"])
 
 
 def _vectors(channels: int, lanes: int) -> float:
@@ -123,67 +187,3 @@ def _vectors(channels: int, lanes: int) -> float:
     if vectors == 1:
         return 1.05 if lanes >= 16 else 1.3
     return vectors + 0.25 * (vectors % 2)
-
-
-def _pixel_cost(
-    height: int,
-    width: int,
-    cin: int,
-    cout: int,
-    strides: tuple[int, int],
-    outputs: tuple[int, int],
-    lanes: int,
-    line: int,
-) -> float:
-    empty = -(-line // lanes) * lanes / line if line else 1.1  # a row's last vector
-    sums = height * width * cin * cout / lanes * (2 if height * cout == 1 else 1)
-    reload = 2 * height * outputs[1] * cout / lanes
-    inputs = 1 if outputs != (1, 1) else strides[0] * strides[1]
-    transpose = 2.0 if cin == 1 == inputs else max(TRANSPOSE * cin, TRANSPOSE_FEW)
-    outer = transpose * inputs + INTERLEAVE * outputs[0] * outputs[1] * cout + ROW / (line or 32)
-    return empty * (sums + reload) + outer
-
-
-def _skinny_cost(cin: int, sums: int, lanes: int) -> float:
-    element, product = (4.0, 0.7) if lanes >= 8 else (2.0, 1.0)  # where lanes of them are one
-    return cin * (element + product * sums) / lanes + INTERLEAVE * sums
-
-
-def widened(geometry: Geometry) -> tuple[Geometry, int]:
-    """A transposed convolution with its column phases side by side, as one phase of stride*Cout channels;
-    and how many numbers of the first pixel lie before the output line.
-
-    With u = output column + before, all phases u % stride have the same taps at the input column u // stride.
-    """
-    columns = geometry.columns
-    stride, before, outputs = columns.phases[0].step, columns.pads[0], columns.out_size
-    first = before // stride
-    count = (outputs - 1 + before) // stride - first + 1
-    offsets = tuple(first - tap for tap in range(columns.kernel // stride))
-    axis = Axis(columns.in_size, count, len(offsets), columns.pads, (Phase(0, 1, count, 1, offsets, 0),))
-    return geometry._replace(columns=axis, cout=stride * geometry.cout), before % stride * geometry.cout
-
-
-def pixel_plan(geometry: Geometry, lanes: int, size: int) -> PixelPlan:
-    """The rows and columns as kernels/pixels.pxi wants them."""
-    rows, columns = geometry.rows, geometry.columns
-    row, column = rows.phases[0], columns.phases[0]
-    transposed = len(rows.phases) + len(columns.phases) > 2 or max(row.step, column.step) > 1
-    transposed = transposed or row.offsets[-1:] < row.offsets[:1] or column.offsets[-1:] < column.offsets[:1]
-    taps: tuple[tuple[int, ...], ...] = (tuple(range(columns.kernel)),)
-    if transposed:  # dilation 1
-        deltas = tuple(range(-rows.pads[0], rows.kernel - rows.pads[0]))
-        firsts = [(p.start + columns.pads[0], p.step, p.offsets) for p in columns.phases]
-        taps = tuple([tuple([first - o * step for o in offsets]) for first, step, offsets in firsts])
-    else:
-        deltas = tuple([-o for o in row.offsets])
-    planes = column.in_step
-    places = [0] + [o // planes for p in columns.phases for o in p.offsets]
-    left, right = -(min(places) // lanes) * lanes, max(places)
-    sums = ((max(deltas) - min(deltas)) // row.in_step + 1) * len(columns.phases) * geometry.cout
-    fits = STRETCH_BYTES // (size * (planes * geometry.cin + sums)) // lanes
-    vectors = -(-column.count // lanes)
-    stretch = -(-vectors // -(-vectors // max(fits, 8)))
-    tile = max(TILE_BYTES // (size * lanes * planes * geometry.cin), 4)
-    scale, divisor = row.step, row.in_step
-    return PixelPlan(scale, divisor, deltas, transposed, planes, taps, left, right, stretch * lanes, tile)

@@ -1,23 +1,21 @@
-"""How an operation runs: geometry + dtype + instruction set -> a frozen Plan (algorithm, tiles, chunks),
-cached per shape by ops.
+"""The direct form: phases, blocks of tiles, and panels of weights (kernels/gather.pxi). A tile's pixels lie
+at even steps in a line or two (strided), or anywhere (gathered).
 
-Results never depend on these choices: every output is one ordered sum, cut or interleaved in any way
-(kernels/gather.pxi).
+Results never depend on these choices: every output is one ordered sum, cut or interleaved in any way.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
-
-import numpy as np
+from typing import Any, ClassVar
 
 from .. import _kernels
 from ..geometry import Axis, Geometry, Phase
-from .costs import PixelPlan, fits_skinny, pixel_plan, widened
-from .winograd import WinogradPlan, make_winograd_plan
+from . import costs
+from .problem import Problem
+from .record import Plan
 
 # Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its
 # table of addresses, a panel.
@@ -51,84 +49,122 @@ COPY_SHARE = 0.4
 # more multiplications by zeros are saved. 3x3 on 512 channels of 7x7 +16%, of 4x4 +34%, on 256 of 14x14
 # +2%, 5x5 on 256 of 10x10 +13%, 1x7 on 128 of 17x17 +11%; Zen 4, one thread.
 CALL_WORK = 150
-# Packing a matrix for one product with few rows costs more than the product.
-FEW_ROWS = 8
 
 
-class _Choices(NamedTuple):
-    """What the loop nest needs to know beyond the geometry."""
+@dataclass(frozen=True, kw_only=True)
+class Direct(Plan):
+    """Blocks of tiles, and the pieces in which a sum is added up."""
 
-    geometry: Geometry
     loops: Geometry  # what the loop nest runs over: `geometry`, or the same pixels in one row
-    isa: str
-    bits: int
-    layout: str  # of the weights: heads.LAYOUTS
-    algorithm: str  # "strided", "gathered", "depthwise_lines", "depthwise", "pixels" or "skinny"
+    padding: bool  # whether some pixel reads outside the input
     tile_pixels: int
     block_tiles: int
     tap_chunk: int
     channel_chunk: int
-    fused: bool  # a kernel row's taps are one run of numbers: see kernels/segments.pxi
     fetch_bytes: int  # prefetch panels where all weights are larger
-    padding: bool  # whether some pixel reads outside the input
-    multiply_adds: int
-    few_rows: int  # rows of a matrix product so few that an unpacked kernel is used as it lies; 0: pack it
-    lead: int = 0  # "wide": numbers of the first pixel that lie before its output line
-    pixels: PixelPlan | None = None
-    spread: bool = False  # strided tiles copy their input: its pixels lie in one set of the L1 cache
-    call_work: int = 0  # what another call of a tile costs, in multiply-adds of vectors
 
-
-class Plan(_Choices):
-    """The choices, and what runs them."""
-
-    winograd: ClassVar[int] = 0
+    @property
+    def layout(self) -> str:
+        """Panels for each phase."""
+        return "direct"
 
     @cached_property
-    def runner(self) -> Any:
+    def runner(self) -> _kernels.Runner:
         """The plan as C structures, built on first use."""
-        if self.algorithm == "depthwise_lines":
-            return _kernels.Lines(self)
-        if self.algorithm == "skinny":
-            return _kernels.TallSkinny(self)
-        return _kernels.Pixels(self) if self.pixels else _kernels.Gather(self)
-
-    @cached_property
-    def matrix_runner(self) -> Any:
-        """The same for `few_rows`: the kernel is used as it lies."""
-        return _kernels.FewRows(self)
-
-    @cached_property
-    def plain(self) -> Plan:
-        """The same operation in the plain layout."""
-        return make_direct_plan(self.geometry, np.dtype(f"f{self.bits // 8}"), self.isa)
-
-    @cached_property
-    def exact(self) -> Any:
-        """The same without zeros for padding: for kernels that hold Inf or NaN."""
-        if self.algorithm == "strided":  # pixels and lines leave padding out by themselves
-            return _kernels.Gather(self._replace(algorithm="gathered", fused=False))
-        return self.runner
+        return _kernels.Direct(self)
 
 
-def algorithm_for(groups: int, cin: int, cout: int, lanes: int) -> str:
-    """The loop nest: "depthwise" where vectors along the groups waste fewer lanes than vectors along one
-    group's output channels.
+@dataclass(frozen=True, kw_only=True)
+class Strided(Direct):
+    """A tile's pixels lie at even steps in one line, or in two short ones."""
 
-    Both sum in the same order, so the choice cannot be seen in the result.
+    fused: bool  # a kernel row's taps are one run of numbers: see kernels/segments.pxi
+    spread: bool  # tiles copy their input: its pixels lie in one set of the L1 cache
+    call_work: int  # what another call of a tile costs, in multiply-adds of vectors
+    form: ClassVar[str] = "strided"
 
-    >>> algorithm_for(32, 32, 32, 16), algorithm_for(1, 1, 64, 16)
-    ('depthwise', 'gather')
-    """
-    if groups != cin or groups == 1:
-        return "gather"
-    width = max(cout // groups, 1)
-    filled_across = groups / (-(-groups // lanes) * lanes)
-    filled_within = width / (-(-width // lanes) * lanes)
-    return "depthwise" if filled_across >= filled_within else "gather"
+    @property
+    def needs_finite(self) -> bool:
+        """Tiles at the edge multiply zeros."""
+        return self.padding
 
 
-def _reads_outside(axis: Axis) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class Gathered(Direct):
+    """A tile has the address of each pixel for each tap; with weights that are not finite, taps outside the
+    image are left out one by one."""
+
+    form: ClassVar[str] = "gathered"
+
+
+def strided(problem: Problem) -> Strided | None:
+    """The plan, where the form serves."""
+    chosen = strided_blocks(problem, flattened(problem.geometry))
+    return None if chosen is None else Strided(**problem.shared(costs.direct(problem)), **chosen)
+
+
+def gathered(problem: Problem) -> Gathered:
+    """The plan: the form serves all."""
+    loops, mr = flattened(problem.geometry), problem.table["mr"]
+    chosen = blocks(problem, loops, mr, addresses=mr, groups=loops.groups)
+    return Gathered(**problem.shared(costs.gathered(problem)), **chosen)
+
+
+def strided_blocks(problem: Problem, loops: Geometry) -> dict[str, Any] | None:
+    """The fields of a strided form's record, where strided tiles serve."""
+    mr, size = problem.table["mr"], problem.bytes
+    padding = reads_outside(loops.rows) or reads_outside(loops.columns)
+    # lines so short that two of them leave most of a tile empty are gathered across more lines
+    narrowest = min([p.count for p in loops.columns.phases], default=0)
+    if 4 * narrowest <= mr or (padding and not problem.weights.finite):
+        return None
+    if padding and _edge_bytes(loops, mr, size) > EDGE_BYTES:
+        return None
+    spread = _spread(loops, mr, problem.panel_lanes, size)
+    fused = not spread and _fused(loops)
+    run = loops.columns.kernel if fused else 1
+    chosen = blocks(problem, loops, mr, addresses=2, groups=loops.groups, run=run)
+    return chosen | {"fused": fused, "spread": spread, "call_work": CALL_WORK}
+
+
+def blocks(
+    problem: Problem,
+    loops: Geometry,
+    mr: int,
+    *,
+    addresses: int,
+    groups: int,
+    run: int = 1,
+    depthwise: bool = False,
+) -> dict[str, Any]:
+    """Tiles and chunks: a block's pixels, its table of `addresses` for each tile and tap, and one panel of
+    weights stay in L2. `run` taps are one."""
+    rows, columns, size = loops.rows, loops.columns, problem.bytes
+    channels = loops.cin // (1 if depthwise else groups)
+    width = loops.cout // groups
+    most_taps = rows.most_taps * columns.most_taps
+    row_bytes = 0 if depthwise else problem.panel_lanes * size
+    tap_chunk, channel_chunk = _chunks(most_taps // run, channels * run, row_bytes, addresses)
+
+    tile_bytes = mr * rows.in_step * columns.in_step * min(channels, channel_chunk) * size
+    block_tiles = min(
+        MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_bytes, 1)
+    )
+    if not depthwise and rows.kernel * columns.kernel * channels * width * size <= SMALL_WEIGHT_BYTES:
+        block_tiles = min(block_tiles, OUT_BYTES // max(mr * width * size, 1))
+    return {
+        "loops": loops,
+        "padding": reads_outside(rows) or reads_outside(columns),
+        "tile_pixels": mr,
+        "block_tiles": max(block_tiles, 1),
+        "tap_chunk": tap_chunk,
+        "channel_chunk": channel_chunk,
+        "fetch_bytes": FETCH_BYTES,
+    }
+
+
+def reads_outside(axis: Axis) -> bool:
+    """Whether some output of a phase reads outside the input."""
     for p in axis.phases:
         if p.count > 0 and p.offsets:
             first, last = p.offsets[0], p.offsets[-1]
@@ -149,7 +185,7 @@ def flattened(geometry: Geometry) -> Geometry:
     return Geometry(1, row, line, geometry.cin, geometry.cout, geometry.groups)
 
 
-def _neighbours(axis: Axis) -> bool:
+def neighbours(axis: Axis) -> bool:
     """Whether there is one phase of all taps, and they read neighbouring inputs in ascending order."""
     if len(axis.phases) != 1:
         return False
@@ -157,18 +193,12 @@ def _neighbours(axis: Axis) -> bool:
     return bool(offsets) and offsets == tuple(range(offsets[0], offsets[0] + axis.kernel))
 
 
-def _product(loops: Geometry) -> bool:
-    """Whether the operation is a matrix product of one row of pixels, as `flattened` leaves it."""
-    one_row = loops.groups == loops.images == loops.rows.out_size == 1
-    return one_row and loops.rows.is_point and loops.columns.is_point
-
-
 def _fused(loops: Geometry) -> bool:
     """Whether each kernel row reads one run of numbers: its taps' pixels are neighbours, and all channels are
     read."""
     width = loops.columns.kernel
     return (
-        loops.groups == 1 and width > 1 and _neighbours(loops.columns) and width * loops.cin <= FUSED_NUMBERS
+        loops.groups == 1 and width > 1 and neighbours(loops.columns) and width * loops.cin <= FUSED_NUMBERS
     )
 
 
@@ -181,44 +211,18 @@ def _spread(loops: Geometry, mr: int, panel: int, size: int) -> bool:
     apart = SET_BYTES // math.gcd(step, SET_BYTES)
     if min(mr, columns.phases[0].count) <= apart * SET_LINES:
         return False
-    copied = _reach(columns, mr)
+    copied = reach(columns, mr)
     reads = mr * columns.kernel * -(-(loops.cout // loops.groups) // panel)
     return copied <= COPY_SHARE * reads and copied * loops.cin * size <= EDGE_BYTES
-
-
-def _lines(loops: Geometry, kernels: set[tuple[int, int]]) -> bool:
-    """Whether a depthwise operation fits one of the line kernels, known by (stride, kernel width)."""
-    return (
-        loops.cin == loops.cout
-        and len(loops.rows.phases) == 1
-        and _neighbours(loops.columns)
-        and (loops.columns.phases[0].in_step, loops.columns.kernel) in kernels
-    )
-
-
-def _algorithm(loops: Geometry, table: _kernels._Table, size: int, padding: bool) -> tuple[str, int]:
-    """(algorithm, pixels of a tile)."""
-    if algorithm_for(loops.groups, loops.cin, loops.cout, table["lanes"]) == "depthwise":
-        # lines against tiles of any pixels, on Zen 4: 3x3 on 96 channels of 56x56 24 -> 77 GFLOP/s, with
-        # stride 2 on 112x112 20 -> 41, 5x5 on 240 of 14x14 37 -> 116 (products with padding counted, too)
-        if _lines(loops, table["lines"]):
-            return "depthwise_lines", table["line_mr"]
-        return "depthwise", table["depthwise_mr"]
-    # lines so short that two of them leave most of a tile empty are gathered across more lines
-    narrowest = min([p.count for p in loops.columns.phases], default=0)
-    fits = 4 * narrowest > table["mr"]
-    if fits and padding:
-        fits = _edge_bytes(loops, table["mr"], size) <= EDGE_BYTES
-    return ("strided" if fits else "gathered"), table["mr"]
 
 
 def _edge_bytes(loops: Geometry, mr: int, size: int) -> int:
     """What one line's copies at the left and right edge may take: strided tiles copy the input between the
     first and the last tap."""
-    return 2 * _reach(loops.rows, 1) * _reach(loops.columns, mr) * (loops.cin // loops.groups * size + 64)
+    return 2 * reach(loops.rows, 1) * reach(loops.columns, mr) * (loops.cin // loops.groups * size + 64)
 
 
-def _reach(axis: Axis, outputs: int) -> int:
+def reach(axis: Axis, outputs: int) -> int:
     """The most inputs from the first to the last that so many neighbouring outputs of a phase read."""
     spans = [p.reach + (outputs - 1) * p.in_step for p in axis.phases if p.offsets]
     return max(spans, default=0)
@@ -232,89 +236,3 @@ def _chunks(taps: int, channels: int, row_bytes: int, addresses: int) -> tuple[i
     elif taps * channels * row_bytes > PANEL_BYTES:
         taps = PANEL_BYTES // (channels * row_bytes)
     return max(min(taps, TABLE_BYTES // (addresses * 8)), 1), max(channels, 1)
-
-
-def make_plan(
-    geometry: Geometry, dtype: np.dtype[Any], isa: str, fast: bool = False, layout: str = "plain"
-) -> Plan | WinogradPlan:
-    """Winograd's form where `fast` allows it and it wins, the direct one otherwise."""
-    form = make_winograd_plan(geometry, dtype, isa) if fast else None
-    return form or make_direct_plan(geometry, dtype, isa, layout)
-
-
-def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout: str = "plain") -> Plan:
-    """Choose tiles and chunks: a block's pixels, its table of addresses and one panel of weights stay in
-    L2."""
-    size = dtype.itemsize
-    table = _kernels.describe(isa, 8 * size)
-    # pixel vectors hold a row of the input with its padding, which a wide dilation makes long
-    too_wide = layout == "pixels" and _reach(geometry.columns, 1) * geometry.cin * size > EDGE_BYTES
-    unfit = layout == "skinny" and not fits_skinny(geometry, table["lanes"])
-    if 0 in geometry.out_shape or geometry.cin == 0 or too_wide or unfit:
-        layout = "plain"
-    loops, lead = widened(geometry) if layout == "wide" else (flattened(geometry), 0)
-    rows, columns = loops.rows, loops.columns
-    padding = _reads_outside(rows) or _reads_outside(columns)
-    algorithm, mr = _algorithm(loops, table, size, padding)
-    if layout == "wide" and algorithm != "strided":
-        return make_direct_plan(geometry, dtype, isa)
-    depthwise = algorithm.startswith("depthwise")
-    spread = algorithm == "strided" and _spread(loops, mr, table["nr"] * table["lanes"], size)
-    fused = algorithm == "strided" and not spread and _fused(loops)
-    channels = loops.cin // (1 if depthwise else loops.groups)
-    width = loops.cout // loops.groups
-    most_taps = rows.most_taps * columns.most_taps
-
-    addresses = 2 if algorithm == "strided" else mr  # of a tile, for each tap
-    run = columns.kernel if fused else 1
-    row_bytes = 0 if depthwise else table["nr"] * table["lanes"] * size
-    tap_chunk, channel_chunk = _chunks(most_taps // run, channels * run, row_bytes, addresses)
-
-    tile_bytes = mr * rows.in_step * columns.in_step * min(channels, channel_chunk) * size
-    block_tiles = min(
-        MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_bytes, 1)
-    )
-    if not depthwise and rows.kernel * columns.kernel * channels * width * size <= SMALL_WEIGHT_BYTES:
-        block_tiles = min(block_tiles, OUT_BYTES // max(mr * width * size, 1))
-    return Plan(
-        geometry,
-        loops,
-        isa,
-        8 * size,
-        layout,
-        layout if layout in ("pixels", "skinny") else algorithm,
-        mr,
-        max(block_tiles, 1),
-        tap_chunk,
-        channel_chunk,
-        fused,
-        FETCH_BYTES,
-        padding,
-        geometry.multiply_adds,
-        columns.out_size if columns.out_size <= FEW_ROWS and _product(loops) else 0,
-        lead,
-        pixel_plan(geometry, table["lanes"], size) if layout == "pixels" else None,
-        spread,
-        CALL_WORK,
-    )
-
-
-class Packed(Protocol):
-    """Weights in some layout: pack.Panels."""
-
-    @property
-    def finite(self) -> bool:
-        """No Inf, no NaN."""
-
-
-P = TypeVar("P", bound=Packed)
-
-
-def with_panels(plan: Plan | WinogradPlan, panels_in: Callable[[str], P]) -> tuple[Plan | WinogradPlan, P]:
-    """The plan and the weights in its layout; where they are not finite and zeros would stand for padding,
-    the plain form, which has an exact mode.
-    """
-    panels = panels_in(plan.layout)
-    if not panels.finite and plan.padding and isinstance(plan, Plan) and plan.layout != "plain":
-        return plan.plain, panels_in("plain")
-    return plan, panels

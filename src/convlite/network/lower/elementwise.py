@@ -33,9 +33,9 @@ def fused_of(attribute: Any, channels: int, dtype: np.dtype[Any]) -> Fused:
     return fused
 
 
-def threads_of(size: int, work: int = 5) -> int:
-    """Threads for so many numbers of about 0.1 ns each."""
-    return _threads.threads_for(work * size)
+def threads_of(size: int, nanoseconds: float = 0.1) -> int:
+    """Threads for so many numbers that take about so long each."""
+    return _threads.threads_for(nanoseconds * size)
 
 
 @rule("add", "sub", "mul", "div", "max", "min")
@@ -92,11 +92,11 @@ def activation(node: Node, low: Lowering) -> Lowered | None:
     source, target = low.slot(x), low.slot(output)
     isa, op, size, combine = _dispatch.active_isa(), _PASS["first"], _size(shape), _kernels.elementwise
     code, least, most, alpha = fused
-    work = 20 if code > 5 else 5  # exponentials take about 0.5 ns
+    each = 0.4 if code > 5 else 0.1  # exponentials take about 0.5 ns
 
     def run(frame: Frame) -> None:
         x, out = frame[source], frame[target]
-        combine(isa, op, x, None, out, code, least, most, alpha, threads_of(size, work))
+        combine(isa, op, x, None, out, code, least, most, alpha, threads_of(size, each))
 
     return Lowered(run, (source,), (target,), over=(source,), how="pass")
 
@@ -179,7 +179,7 @@ def softmax(node: Node, low: Lowering) -> Lowered | None:
     def run(frame: Frame) -> None:
         x: Array = frame[source]
         x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
-        threads = threads_of(size, 30)
+        threads = threads_of(size, 0.6)
         _kernels.softmax(isa, x.itemsize, x, frame[target], size // columns, columns, threads)
 
     return Lowered(run, (source,), (target,), how="softmax")

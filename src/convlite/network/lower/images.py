@@ -66,7 +66,7 @@ def resize(node: Node, low: Lowering) -> Lowered | None:
     def run(frame: Frame) -> None:
         x = frame[source]
         x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
-        out, threads = frame[target], threads_of(size, 10)
+        out, threads = frame[target], threads_of(size, 0.2)
         _kernels.resize(isa, itemsize, x, out, sizes, row_places, row_weights, places, weights, threads)
 
     return Lowered(run, (source,), (target,), how="resize")

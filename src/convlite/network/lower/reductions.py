@@ -44,7 +44,7 @@ def reduce(node: Node, low: Lowering) -> Lowered | None:
     op, isa, size = _CODES[node.kind.removeprefix("reduce_")], _dispatch.active_isa(), outer * middle * inner
 
     def run(frame: Frame) -> None:
-        _kernels.reduce(isa, op, frame[source], frame[out], threads_of(size, 3))
+        _kernels.reduce(isa, op, frame[source], frame[out], threads_of(size, 0.06))
 
     return Lowered(run, (source,), (target,), how="reduction")
 
@@ -72,7 +72,7 @@ def layer_norm(node: Node, low: Lowering) -> Lowered | None:
     epsilon, isa, size = float(node.attributes["epsilon"]), _dispatch.active_isa(), math.prod(shape)
 
     def run(frame: Frame) -> None:
-        threads = threads_of(size, 10)
+        threads = threads_of(size, 0.2)
         _kernels.layer_norm(isa, frame[source], first, second, frame[out], epsilon, threads=threads)
 
     return Lowered(run, (source,), (target,), how="norm")
@@ -99,7 +99,7 @@ def group_norm(node: Node, low: Lowering) -> Lowered | None:
     size = math.prod(pixels)
 
     def run(frame: Frame) -> None:
-        threads = threads_of(size, 10)
+        threads = threads_of(size, 0.2)
         _kernels.group_norm(isa, frame[source], first, second, frame[out], groups, epsilon, threads=threads)
 
     return Lowered(run, (source,), (target,), how="norm")

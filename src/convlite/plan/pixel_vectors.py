@@ -1,0 +1,98 @@
+"""Pixel vectors: few output channels. Vectors run along the pixels of a row, which is transposed first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from .. import _kernels
+from ..geometry import Geometry
+from . import costs
+from .direct import EDGE_BYTES, reach, reads_outside
+from .problem import Problem
+from .record import Plan
+
+# A tile's slice of the transposed row stays in L1, the row and the rolling sums of a stretch in L2.
+TILE_BYTES = 24 * 1024
+STRETCH_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelVectors(Plan):
+    """What kernels/pixels.pxi needs to know beyond the geometry."""
+
+    padding: bool  # whether some pixel reads outside the input
+    row_scale: int
+    row_divisor: int
+    deltas: tuple[int, ...]  # of each kernel row
+    descending: bool
+    planes: int
+    taps: tuple[tuple[int, ...], ...]  # of each column phase: which kernel columns
+    left: int
+    right: int
+    stretch: int
+    tile: int
+    form: ClassVar[str] = "pixel_vectors"
+
+    @property
+    def needs_finite(self) -> bool:
+        """Where the transposed row holds zeros for padding."""
+        return self.padding
+
+    @cached_property
+    def runner(self) -> _kernels.Runner:
+        """The plan as C structures, built on first use."""
+        return _kernels.PixelVectors(self)
+
+
+def pixel_vectors(problem: Problem) -> PixelVectors | None:
+    """The plan, where the form serves."""
+    geometry, weights = problem.geometry, problem.weights
+    rows, columns = geometry.rows, geometry.columns
+    if problem.empty or geometry.groups != 1 or weights.operation not in ("conv2d", "conv2d_transpose"):
+        return None
+    if weights.transposed and max(weights.dilations) > 1:
+        return None
+    # a row of the input is held with its padding, which a wide dilation makes long
+    if reach(columns, 1) * geometry.cin * problem.bytes > EDGE_BYTES:
+        return None
+    padding = reads_outside(rows) or reads_outside(columns)
+    if padding and not weights.finite:
+        return None
+    chosen = _rows_and_columns(geometry, problem.table["lanes"], problem.bytes)
+    return PixelVectors(**problem.shared(costs.pixel_vectors(problem)), padding=padding, **chosen)
+
+
+def _rows_and_columns(geometry: Geometry, lanes: int, size: int) -> dict[str, Any]:
+    """The rows and columns as kernels/pixels.pxi wants them."""
+    rows, columns = geometry.rows, geometry.columns
+    row, column = rows.phases[0], columns.phases[0]
+    transposed = len(rows.phases) + len(columns.phases) > 2 or max(row.step, column.step) > 1
+    transposed = transposed or row.offsets[-1:] < row.offsets[:1] or column.offsets[-1:] < column.offsets[:1]
+    taps: tuple[tuple[int, ...], ...] = (tuple(range(columns.kernel)),)
+    if transposed:  # dilation 1
+        deltas = tuple(range(-rows.pads[0], rows.kernel - rows.pads[0]))
+        firsts = [(p.start + columns.pads[0], p.step, p.offsets) for p in columns.phases]
+        taps = tuple([tuple([first - o * step for o in offsets]) for first, step, offsets in firsts])
+    else:
+        deltas = tuple([-o for o in row.offsets])
+    planes = column.in_step
+    places = [0] + [o // planes for p in columns.phases for o in p.offsets]
+    left, right = -(min(places) // lanes) * lanes, max(places)
+    sums = ((max(deltas) - min(deltas)) // row.in_step + 1) * len(columns.phases) * geometry.cout
+    fits = STRETCH_BYTES // (size * (planes * geometry.cin + sums)) // lanes
+    vectors = -(-column.count // lanes)
+    stretch = -(-vectors // -(-vectors // max(fits, 8)))
+    return {
+        "row_scale": row.step,
+        "row_divisor": row.in_step,
+        "deltas": deltas,
+        "descending": transposed,
+        "planes": planes,
+        "taps": taps,
+        "left": left,
+        "right": right,
+        "stretch": stretch * lanes,
+        "tile": max(TILE_BYTES // (size * lanes * planes * geometry.cin), 4),
+    }
