@@ -13,7 +13,7 @@ from calls import every_operation, operands
 from interpreter import python
 
 import convlite as cl
-from convlite import _kernels, _threads, arguments, geometry, ops, pack
+from convlite import _kernels, _plans, _threads, arguments, geometry, ops, pack
 from convlite.plan import costs, direct, winograd
 
 linux = pytest.mark.skipif(
@@ -151,7 +151,7 @@ def test_where_there_is_no_memory(
     out = np.full(shape, 7, np.float32)
     failed = 0  # the steps just before the kernels
     for module, function in (
-        (ops, "pack_panels"),
+        (_plans, "pack_panels"),
         (_threads, "threads_for"),
     ):
         _kernels.plain_calls.clear()  # known calls take another way

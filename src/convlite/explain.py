@@ -14,9 +14,9 @@ import numpy as np
 
 from . import _dispatch
 from ._options import documented
+from ._plans import _geometry
 from .arguments import as_int, as_padding, as_padding_1d, as_pair, as_single, as_size, is_one_of, shown
 from .geometry import Geometry
-from .ops import _geometry
 from .plan import Weights, plan_for
 
 if TYPE_CHECKING:

@@ -47,8 +47,8 @@ cdef struct Job:
     int64_t padded                              # width, rounded up to whole vectors
     int64_t kernel_w, kernel_taps
     int64_t line               # numbers of an output line
-    int clips                  # "wide": the first or the last pixel of a line reaches over its end
-    int64_t lead               # "wide": so many numbers of the first pixel lie before its line
+    int clips                  # merged phases: the first or the last pixel of a line reaches over its end
+    int64_t lead               # merged phases: so many numbers of the first pixel lie before its line
     int64_t group_step         # input channels from one group to the next
     int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see segments.pxi
     int64_t mr, tap_chunk, k_chunk

@@ -1,4 +1,4 @@
-# Pixel vectors, row-stationary: convolution and its transpose with few output channels (heads.py says when).
+# Pixel vectors, row-stationary: convolution and its transpose with few output channels (plan/pixel_vectors.py says when).
 #
 # Lanes along the output channels would stay empty, so a vector holds neighbouring pixels of one row, and weights are
 # broadcast. For each image, and each band of output rows (a task):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ... import _kernels
+from ..._plans import form_of
 from ...ops import conv2d, conv2d_transpose, dense, depthwise_conv2d
 from ...pack import PackedKernel
 from ..graph import Array, Node
@@ -25,6 +27,16 @@ def _packed(low: Lowering, name: str, kernel: Array, operation: str, **options: 
         held = low.packed[key] = (low.constants[name], PackedKernel(kernel, operation, **options))  # type: ignore[arg-type]
     result: PackedKernel = held[1]
     return result
+
+
+def _how(packed: PackedKernel, shape: tuple[int, ...], *options: Any) -> str:
+    """What runs a node: the operation, and the form that computes it."""
+    return f"{packed.operation}: {form_of(packed, shape, *options)}"
+
+
+def _rows(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The rows of a matrix product as pixels of one line."""
+    return (1, 1, math.prod(shape[:-1]), shape[-1])
 
 
 def call(
@@ -83,13 +95,13 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
         given: tuple[Any, ...] = ("depthwise_conv2d", strides, padding, dilations, activation)
         options = {**shared, "activation": activation}
         run = call(depthwise_conv2d, given, options, inner, packed, offsets, outer)
-        how = "depthwise_conv2d"
     else:
         packed = _packed(low, kernel, weights, "conv2d", groups=groups)
         given = ("conv2d", strides, padding, dilations, groups, activation, None)
         options = {**shared, "groups": groups, "activation": activation}
         run = call(conv2d, given, options, inner, packed, offsets, outer)
-        how = "conv2d"
+    image = (images, 1, *sizes, cin) if len(sizes) == 1 else low.shape(x)
+    how = _how(packed, image, strides, padding, dilations)
     return Lowered(run, (inner,), (target,), how=how)
 
 
@@ -141,7 +153,9 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
         "activation": activation,
     }
     run = call(conv2d_transpose, given, options, inner, packed, offsets, outer)
-    return Lowered(run, (inner,), (target,), how="conv2d_transpose")
+    image = (images, 1, *sizes, cin) if len(sizes) == 1 else low.shape(x)
+    how = _how(packed, image, strides, padding, dilations, size, extra)
+    return Lowered(run, (inner,), (target,), how=how)
 
 
 def _extra(
@@ -178,7 +192,7 @@ def dense_layer(node: Node, low: Lowering) -> Lowered | None:
     if weights is not None:
         packed = _packed(low, kernel, weights, "dense")
         step = call(dense, ("dense", activation), options, source, packed, offsets, target)
-        return Lowered(step, (source,), (target,), how="dense")
+        return Lowered(step, (source,), (target,), how=_how(packed, _rows(low.shape(x))))
     low.shape(kernel)
     other = low.slot(kernel)
 
@@ -203,7 +217,7 @@ def matmul(node: Node, low: Lowering) -> Lowered | None:
         if weights is not None:
             packed = _packed(low, b, weights, "dense")
             step = call(dense, ("dense", None), {"activation": None}, source, packed, None, target)
-            return Lowered(step, (source,), (target,), how="dense")
+            return Lowered(step, (source,), (target,), how=_how(packed, _rows(left)))
 
         def plain(frame: Frame) -> None:
             dense(frame[source], frame[other], out=frame[target])
