@@ -260,6 +260,22 @@ def test_no_function_outgrows_a_screen() -> None:
     assert all(lines <= LONG.get(name, 0) for name, lines in long.items()), long
 
 
+def test_the_walk_in_the_docs_is_there() -> None:
+    """docs/fast.md: every function that it names, and as many lines as it says, a fifth more or less."""
+    text = (ROOT / "docs" / "fast.md").read_text()
+    rows = re.findall(r"(?m)^\| `(\S+)` \| (.*) \| (\d+) \|$", text)
+    assert 8 < len(rows) <= 12
+    assert sum(int(lines) for *_, lines in rows) <= 900
+    for file, named, lines in rows:
+        if file.endswith(".h"):
+            continue
+        known: dict[str, int] = {}
+        for name, length in functions(SOURCE / file):
+            known.setdefault(name, length)
+        found = sum(known[name] for name in re.findall(r"`(\w+)`", named))
+        assert abs(found - int(lines)) <= 2 + int(lines) // 5, (file, found)
+
+
 # ---- how many places a new thing touches: CONTRIBUTING.md --------------------------------------------------
 
 
