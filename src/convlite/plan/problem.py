@@ -55,7 +55,8 @@ class Problem(NamedTuple):
     def shared(self, nanoseconds: float) -> dict[str, Any]:
         """The fields that the records of all forms have."""
         bits = 8 * self.bytes
-        return {"geometry": self.geometry, "isa": self.isa, "bits": bits, "nanoseconds": int(nanoseconds)}
+        whole = int(min(nanoseconds, 1e18))  # 30 years: it must fit an integer of the core
+        return {"geometry": self.geometry, "isa": self.isa, "bits": bits, "nanoseconds": whole}
 
 
 def problem_of(geometry: Geometry, weights: Weights, dtype: np.dtype[Any], isa: str) -> Problem:
