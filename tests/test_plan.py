@@ -117,7 +117,10 @@ def test_plans_are_frozen(isa: str) -> None:
     made = plan_of(NETWORKS[0], np.float32, isa)
     with pytest.raises(AttributeError):
         made.nanoseconds = 1  # type: ignore[misc]
+    with pytest.raises(TypeError, match="has the fields"):
+        type(made)(geometry=made.geometry)
     assert made == plan_of(NETWORKS[0], np.float32, isa)
+    assert made != plan_of(NETWORKS[1], np.float32, isa)
     assert hash(made) == hash(plan_of(NETWORKS[0], np.float32, isa))
 
 

@@ -6,7 +6,6 @@ Where a change is meant (and measured), write the list anew: python tests/test_p
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +56,7 @@ def line(case: Case, isa: str, dtype: str, fast: bool) -> str:
     weights = Weights(case.operation, kernel, strides, dilations, groups, packed="array" not in case.name)
     plan = plan_for(geometry, weights, np.dtype(dtype), isa, fast)
     left_out = {"geometry", "loops", "isa", "bits"}
-    values = [f"{f.name}={getattr(plan, f.name)}" for f in fields(plan) if f.name not in left_out]
+    values = [f"{name}={getattr(plan, name)}" for name in plan.fields if name not in left_out]
     return f"{case.name} {isa} {dtype}{' fast' if fast else ''}: {plan.form} {' '.join(values)}"
 
 

@@ -6,7 +6,6 @@ others, by the direct form's loops.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
@@ -18,7 +17,6 @@ from .problem import Problem
 from .record import Plan
 
 
-@dataclass(frozen=True, kw_only=True)
 class DepthwiseLines(Plan):
     """Lines are cut into pieces of `tile_pixels`."""
 
@@ -37,7 +35,6 @@ class DepthwiseLines(Plan):
         return _kernels.DepthwiseLines(self)
 
 
-@dataclass(frozen=True, kw_only=True)
 class DepthwiseTiles(Direct):
     """Tiles of any pixels."""
 

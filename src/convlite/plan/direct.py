@@ -7,7 +7,6 @@ Results never depend on these choices: every output is one ordered sum, cut or i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -51,7 +50,6 @@ COPY_SHARE = 0.4
 CALL_WORK = 150
 
 
-@dataclass(frozen=True, kw_only=True)
 class Direct(Plan):
     """Blocks of tiles, and the pieces in which a sum is added up."""
 
@@ -74,7 +72,6 @@ class Direct(Plan):
         return _kernels.Direct(self)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Strided(Direct):
     """A tile's pixels lie at even steps in one line, or in two short ones."""
 
@@ -89,7 +86,6 @@ class Strided(Direct):
         return self.padding
 
 
-@dataclass(frozen=True, kw_only=True)
 class Gathered(Direct):
     """A tile has the address of each pixel for each tap; with weights that are not finite, taps outside the
     image are left out one by one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
@@ -17,7 +16,6 @@ from .record import Plan
 FEW_ROWS = 8
 
 
-@dataclass(frozen=True, kw_only=True)
 class FewRows(Plan):
     """The rows of x are `rows`; the weights lie as [Cin][Cout]."""
 

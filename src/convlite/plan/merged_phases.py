@@ -3,7 +3,6 @@ phases with the same taps are one phase with stride*Cout channels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from ..geometry import Axis, Geometry, Phase
@@ -12,7 +11,6 @@ from .direct import Strided, strided_blocks
 from .problem import Problem
 
 
-@dataclass(frozen=True, kw_only=True)
 class MergedPhases(Strided):
     """Strided tiles over `loops`: the operation with its column phases side by side."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -18,7 +17,6 @@ TILE_BYTES = 24 * 1024
 STRETCH_BYTES = 128 * 1024
 
 
-@dataclass(frozen=True, kw_only=True)
 class PixelVectors(Plan):
     """What kernels/pixels.pxi needs to know beyond the geometry."""
 

@@ -3,7 +3,6 @@ pixels, and all sums of a pixel stay in registers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
@@ -15,7 +14,6 @@ from .record import Plan
 LEAST_CHANNELS = 4  # 16 bytes of a pixel are read at a time
 
 
-@dataclass(frozen=True, kw_only=True)
 class TallSkinny(Plan):
     """The geometry says all."""
 

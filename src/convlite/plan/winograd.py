@@ -24,7 +24,6 @@ does not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
@@ -69,7 +68,6 @@ BLOCK_BYTES = 1280 * 1024
 LEAST_TILES, MOST_TILES = 28, 56
 
 
-@dataclass(frozen=True, kw_only=True)
 class Winograd(Plan):
     """Tiles of `tile` x `tile` outputs. The results do not depend on `block_tiles`."""
 
