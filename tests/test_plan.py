@@ -13,7 +13,7 @@ import pytest
 from cases import NETWORKS, SMALL, Case
 
 import convlite as cl
-from convlite import _dispatch, _kernels, ops
+from convlite import _dispatch, _kernels, _threads, ops
 from convlite.arguments import as_padding, as_pair
 from convlite.geometry import Axis, Geometry, conv_axis, transpose_axis
 from convlite.plan import FORMS, Plan, Weights, direct, plan_as, plan_for
@@ -287,6 +287,7 @@ def test_costs_know_what_waits_for_memory() -> None:
     assert dense[0].multiply_adds == pytest.approx(conv[0].multiply_adds, rel=0.01)
     assert cost(dense) > 5 * cost(conv)
     assert cost(few) > 5 * cost(conv)
+    assert cost(conv) < _threads.SERIAL_WORK < min(cost(dense), cost(few))  # threads are worth waking
     lines = square(56, 64, 3, 64, groups=64)
     wide = square(28, 16, 3, 16)
     assert lines[0].multiply_adds == wide[0].multiply_adds
