@@ -27,16 +27,14 @@ from convlite import (
     _threads,
     arguments,
     geometry,
-    heads,
     ops,
     pack,
-    plan,
-    winograd,
 )
 from convlite._calls import bind
+from convlite.plan import costs, direct, winograd
 
 Call = Callable[[np.ndarray | None], np.ndarray]
-MODULES = (arguments, geometry, heads, ops, pack, plan, winograd)
+MODULES = (arguments, geometry, ops, pack, costs, direct, winograd)
 CACHES = [value for module in MODULES for value in vars(module).values() if hasattr(value, "cache_clear")]
 ARRAYS = 1024  # bytes from which on NumPy asks malloc each time; smaller blocks it keeps
 
@@ -84,14 +82,14 @@ CONVOLUTIONS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], dict[str, A
     "short": ("conv2d", (1, 6, 15, 4), (3, 3, 4, 40), {"activation": "relu"}, "strided"),
     "grouped": ("conv2d", (1, 20, 20, 16), (3, 3, 8, 40), {"groups": 2, "dilations": 2}, "strided"),
     "winograd": ("conv2d", (1, 28, 28, 64), (3, 3, 64, 64), FAST, "winograd"),
-    "pixels": ("conv2d", (1, 40, 40, 8), (5, 5, 8, 1), SAME, "pixels"),
+    "pixels": ("conv2d", (1, 40, 40, 8), (5, 5, 8, 1), SAME, "pixel_vectors"),
     "transposed": ("conv2d_transpose", (1, 20, 20, 16), (3, 3, 24, 16), {"strides": 2}, "strided"),
-    "wide": ("conv2d_transpose", (1, 12, 12, 16), (16, 16, 5, 16), {"strides": 8}, "wide"),
-    "turned pixels": ("conv2d_transpose", (1, 30, 30, 64), (4, 4, 1, 64), {"strides": 2}, "pixels"),
-    "skinny": ("conv2d_transpose", (1, 30, 30, 16), (2, 2, 1, 16), {"strides": 2}, "skinny"),
+    "wide": ("conv2d_transpose", (1, 12, 12, 16), (16, 16, 5, 16), {"strides": 8}, "merged_phases"),
+    "turned pixels": ("conv2d_transpose", (1, 30, 30, 64), (4, 4, 1, 64), {"strides": 2}, "pixel_vectors"),
+    "skinny": ("conv2d_transpose", (1, 30, 30, 16), (2, 2, 1, 16), {"strides": 2}, "tall_skinny"),
     "lines": ("depthwise_conv2d", (1, 20, 20, 32), (3, 3, 32, 1), SAME, "depthwise_lines"),
     "tall lines": ("depthwise_conv2d", (1, 40, 20, 32), (40, 3, 32, 1), SAME, "depthwise_lines"),
-    "tiles": ("depthwise_conv2d", (1, 20, 20, 32), (1, 1, 32, 1), SAME, "depthwise"),
+    "tiles": ("depthwise_conv2d", (1, 20, 20, 32), (1, 1, 32, 1), SAME, "depthwise_tiles"),
     "lane by lane": ("depthwise_conv2d", (1, 20, 20, 40), (7, 7, 40, 1), SAME, "lanewise"),
     "shared vectors": (
         "conv2d",
@@ -100,7 +98,7 @@ CONVOLUTIONS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], dict[str, A
         {"groups": 3, "activation": "gelu"},
         "lanewise",
     ),
-    "few rows": ("dense", (2, 64), (64, 400), {}, "few rows"),
+    "few rows": ("dense", (2, 64), (64, 400), {}, "few_rows"),
     "many rows": ("dense", (50, 64), (64, 40), {"activation": "softmax"}, "strided"),
     "one axis": ("conv1d", (2, 60, 16), (3, 16, 40), SAME, "strided"),
 }
@@ -220,7 +218,7 @@ def others() -> dict[str, Call]:
 
 
 def plan_of(call: Call) -> str:
-    """What the first call of its kind was planned to be."""
+    """The form of the first call of its kind."""
     plans: list[Any] = []
     original = ops._plan
 
@@ -235,11 +233,7 @@ def plan_of(call: Call) -> str:
     finally:
         ops._plan = original
     (found,) = plans
-    if found.winograd:
-        return "winograd"
-    if found.few_rows:
-        return "few rows"
-    return found.layout if found.layout != "plain" else found.algorithm
+    return str(found.form)
 
 
 def main(malloc: Malloc, threads: int, names: list[str]) -> None:

@@ -13,6 +13,7 @@ import contextlib
 import copy
 import functools
 import io
+import itertools
 import json
 import os
 import random
@@ -30,9 +31,10 @@ except ImportError:
 
 with atheris.instrument_imports(include=["convlite"]) if atheris else contextlib.nullcontext():
     import convlite as cl
-    from convlite import _dispatch, _kernels, arguments, geometry, ops, pack, plan
+    from convlite import _dispatch, arguments, geometry, ops, pack
     from convlite.layers.files import read_weights
     from convlite.network.file import read_network
+    from convlite.plan import FORMS, Weights, plan_as, plan_for
 
 from network_examples import branching, classifier
 
@@ -242,34 +244,21 @@ def plans(data: bytes) -> None:
         return
     options |= {} if extra is None else {"output_padding": extra}
     want = getattr(cl.reference, name)(x, weights, **options)
-    chosen = [plan.make_plan(geo, np.dtype(dtype), isa, fast=True)]
-    forms = _forms(name, kernel, strides, dilations, groups)
-    if _kernels.describe(isa, 8 * np.dtype(dtype).itemsize)["lanewise"]:
-        forms += ["lanewise"] if name != "conv2d_transpose" or kernel[2] == 1 else []
-    chosen += [plan.make_direct_plan(geo, np.dtype(dtype), isa, layout) for layout in forms]
-    for made in chosen:
-        panels = pack.pack_panels(weights, name, strides, dilations, groups, isa, made.layout)
-        near = 1e-2 if made.layout.startswith("winograd") else 0
-        exact = made.padding and made.layout == "plain"  # what weights that are not finite run: with_panels
-        for runner, finite in ((made.runner, True), (made.exact, False))[: 1 + exact]:
+    shaped = Weights(name, kernel, strides, dilations, groups)
+    made = [plan_for(geo, shaped, np.dtype(dtype), isa, fast=True)]
+    for finite, form in itertools.product((True, False), FORMS):
+        if form != "winograd":
+            made += [plan_as(form, geo, shaped._replace(finite=finite), np.dtype(dtype), isa)]
+    for each in made:
+        if each is None:
+            continue
+        panels = pack.pack_panels(weights, name, strides, dilations, groups, isa, each.layout)
+        near = 1e-2 if each.form == "winograd" else 0
+        for finite in (True, False)[: 1 + (not each.needs_finite)]:
             out = np.full(geo.out_shape, 7, dtype)
             if out.size:
-                runner.run(x, panels.data, None, None, out, 0, 0.0, 0.0, finite, 1)
+                each.runner.run(x, panels.data, None, None, out, 0, 0.0, 0.0, finite, 1)
             np.testing.assert_allclose(out, want, rtol=0, atol=near)
-
-
-def _forms(name: str, kernel: Any, strides: Any, dilations: Any, groups: int) -> list[str]:
-    """Every layout that serves these weights, however much another one costs."""
-    forms = ["plain"]
-    transposed = name == "conv2d_transpose"
-    if groups == 1 and name != "depthwise_conv2d":
-        if transposed and strides[1] > 1 and dilations[1] == 1 and kernel[1] % strides[1] == 0:
-            forms.append("wide")
-        if not transposed or max(dilations) == 1:
-            forms.append("pixels")
-        if (kernel[:2] == strides and max(dilations) == 1) if transposed else kernel[:2] == strides == (1, 1):
-            forms.append("skinny")
-    return forms
 
 
 def _flat(values: Any) -> list[Any]:

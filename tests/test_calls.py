@@ -248,7 +248,8 @@ def test_the_number_of_threads_is_asked_each_time(monkeypatch: pytest.MonkeyPatc
     asked.clear()
     cl.conv2d(long, kernel)
     cl.conv2d(long, kernel)
-    assert asked == [64**4] * 2
+    assert len(asked) == 2
+    assert min(asked) >= _calls._threads.SERIAL_WORK
     short = numbers(1, 4, 4, 64)
     cl.conv2d(short, kernel)
     asked.clear()
@@ -265,7 +266,7 @@ def test_memory_is_bounded() -> None:
     assert 200 < len(_kernels.plain_calls) <= 256
     long = cl.PackedKernel(numbers(1, 1, 64, 64))
     with cl.num_threads(1):
-        for width in range(500, 900):
+        for width in range(2000, 2400):
             cl.conv2d(np.zeros((1, 1, width, 64), np.float32), long)
     assert 50 < len(long.calls) <= 64
     few = cl.PackedKernel(numbers(1, 1, 2, 3))

@@ -18,7 +18,7 @@ from calls import operands
 import convlite as cl
 from convlite import _kernels, _threads
 from convlite.geometry import Geometry, conv_axis
-from convlite.winograd import tile_for
+from convlite.plan.winograd import tile_for
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 ARM = platform.machine().lower() in ("arm64", "aarch64")

@@ -23,7 +23,8 @@ from cases import SMALL, Case
 from interpreter import python
 
 import convlite as cl
-from convlite import _kernels, activations, ops, pack, plan
+from convlite import _kernels, activations, ops, pack
+from convlite.plan import direct
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason=f"guard pages are made with Linux's mprotect; this is {sys.platform}"
@@ -212,8 +213,7 @@ def run_all() -> None:
 
     def recorded(*arguments: Any) -> Any:
         found = plan_of(*arguments)
-        chosen.add("few rows" if found.few_rows else found.algorithm)
-        chosen.add(found.layout)
+        chosen.add(str(found))
         return found
 
     ops._plan = recorded
@@ -239,7 +239,7 @@ def run_all() -> None:
             run_pool((2, *size, channels), dtype, side, options, rooms)
     # what the rules choose only for many channels
     for call_work, set_lines, side, dtype in itertools.product((0, 2**40), (0, 8), SIDES, dtypes):
-        plan.CALL_WORK, plan.SET_LINES = call_work, set_lines
+        direct.CALL_WORK, direct.SET_LINES = call_work, set_lines
         plan_of.cache_clear()
         for case in _edges():
             print(case.name, call_work, set_lines, side, dtype, flush=True)
@@ -262,11 +262,11 @@ def test_no_byte_beside_an_array_is_touched(isa: str) -> None:
     assert code == 0, f"exit code {code} in {lines[-1:]}: {errors[-3000:]}"
     # Nothing has been left out; which of the first two forms a shape takes depends on the instruction set.
     chosen = set(lines[-1].split(", "))
-    assert chosen >= {"strided", "gathered", "depthwise", "depthwise_lines", "few rows"}
-    assert chosen >= {"winograd4", "winograd5", "winograd6"}
-    assert chosen >= {"plain", "pixels", "wide"}
+    assert chosen >= {"strided", "gathered", "depthwise tiles", "depthwise lines", "few rows"}
+    assert chosen >= {"winograd 4x4", "winograd 5x5", "winograd 6x6"}
+    assert chosen >= {"pixel vectors", "merged phases"}
     assert "lanewise" in chosen or not _kernels.describe(isa, 32)["lanewise"]
-    assert "skinny" in chosen or not _kernels.describe(isa, 32)["skinny_sums"]
+    assert "tall skinny" in chosen or not _kernels.describe(isa, 32)["skinny_sums"]
 
 
 @pytest.mark.parametrize(("side", "access"), [*itertools.product(SIDES, ("read", "write", "write inside"))])

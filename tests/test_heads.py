@@ -1,4 +1,4 @@
-"""Few output channels and merged phases: every layout of the weights gives the bits of the plain one."""
+"""Few output channels and merged phases: every form gives the bits of the direct one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import convlite as cl
-from convlite import _dispatch, _kernels, heads, ops, pack, plan, sums
+from convlite import _dispatch, _kernels, ops, pack, sums
+from convlite.plan import Plan, Weights, pixel_vectors, plan_as, usual_layout
 
 PADDINGS = ("same", "valid", "same_lower", ((1, 1), (1, 1)), ((0, 1), (2, 0)), ((3, 2), (5, 3)))
 SHAPES = (
@@ -39,7 +40,7 @@ def pair(value: Any) -> tuple[int, int]:
 
 
 class Call:
-    """A call below ops, so that the layout can be chosen."""
+    """A call below ops, so that the form can be chosen."""
 
     def __init__(
         self, operation: str, shape: tuple[int, ...], kernel: tuple[int, ...], dtype: Any, **options: Any
@@ -53,22 +54,18 @@ class Call:
         cout = kernel[2] if operation == "conv2d_transpose" else kernel[3]
         self.bias, self.alpha = (rng.standard_normal(cout).astype(dtype) for _ in range(2))
 
-    def plan(self, isa: str, layout: str) -> plan.Plan:
-        shape = (
-            self.operation,
-            self.x.shape,
-            self.kernel.shape,
-            self.strides,
-            self.padding,
-            self.dilations,
-            1,
-        )
-        return plan.make_direct_plan(ops._geometry(*shape, *self.size), self.x.dtype, isa, layout)
+    def plan(self, isa: str, form: str) -> Plan:
+        """The plan in a form; in the direct one where that does not serve."""
+        weights = Weights(self.operation, self.kernel.shape, self.strides, self.dilations)
+        shape = (self.operation, self.x.shape, weights.shape, self.strides, self.padding, self.dilations, 1)
+        geometry = ops._geometry(*shape, *self.size)
+        for name in ("strided", "gathered") if form == "direct" else (form, "strided", "gathered"):
+            if (made := plan_as(name, geometry, weights, self.x.dtype, isa)) is not None:
+                return made
+        raise AssertionError("gathered tiles serve all")
 
-    def run(
-        self, isa: str, layout: str, threads: int = 1, name: str = "none", bias: bool = True
-    ) -> np.ndarray:
-        made = self.plan(isa, layout)
+    def run(self, isa: str, form: str, threads: int = 1, name: str = "none", bias: bool = True) -> np.ndarray:
+        made = self.plan(isa, form)
         panels = pack.pack_panels(
             self.kernel, self.operation, self.strides, self.dilations, 1, isa, made.layout
         )
@@ -90,7 +87,7 @@ def transposed(kernel: tuple[int, int], strides: Any, dtype: Any) -> list[Call]:
             options = {"strides": strides, "padding": padding, "output_padding": extra}
             try:
                 call = Call("conv2d_transpose", shape, (*kernel, cout, shape[3]), dtype, **options)
-                call.run("base", "plain")
+                call.run("base", "direct")
             except ValueError:  # the padding crops more than there is
                 continue
             calls.append(call)
@@ -109,7 +106,7 @@ def assert_same_bits(a: np.ndarray, b: np.ndarray) -> None:
 @pytest.mark.parametrize(("kernel", "strides"), WIDE)
 def test_wide_phases_give_the_plain_bits(isa: str, dtype: np.dtype, kernel: Any, strides: Any) -> None:
     for call in transposed(kernel, strides, dtype):
-        assert_same_bits(call.run(isa, "wide"), call.run(isa, "plain"))
+        assert_same_bits(call.run(isa, "merged_phases"), call.run(isa, "direct"))
 
 
 @pytest.mark.parametrize(("kernel", "strides"), PIXELS)
@@ -117,7 +114,7 @@ def test_transposed_pixel_vectors_give_the_plain_bits(
     isa: str, dtype: np.dtype, kernel: Any, strides: Any
 ) -> None:
     for call in transposed(kernel, strides, dtype):
-        assert_same_bits(call.run(isa, "pixels"), call.run(isa, "plain"))
+        assert_same_bits(call.run(isa, "pixel_vectors"), call.run(isa, "direct"))
 
 
 @pytest.mark.parametrize("strides", [1, 2, (3, 1)])
@@ -131,10 +128,10 @@ def test_pixel_vectors_give_the_plain_bits(
         options = {"strides": strides, "dilations": dilations, "padding": padding}
         call = Call("conv2d", shape, (*kernel, shape[3], (1, 3, 8, 20)[i % 4]), dtype, **options)
         try:
-            want = call.run(isa, "plain")
+            want = call.run(isa, "direct")
         except ValueError:  # a kernel larger than the image
             continue
-        assert_same_bits(call.run(isa, "pixels"), want)
+        assert_same_bits(call.run(isa, "pixel_vectors"), want)
 
 
 SKINNY = (
@@ -152,19 +149,19 @@ def test_few_sums_for_each_pixel_give_the_plain_bits(
     isa: str, dtype: np.dtype, operation: str, kernel: Any, strides: Any, couts: Any
 ) -> None:
     """Lines shorter and longer than a vector and than a block of them, every number of channels mod 4."""
-    lanes = _kernels.describe(isa, 8 * dtype.itemsize)["lanes"]
-    served = 0
+    table = _kernels.describe(isa, 8 * dtype.itemsize)
+    lanes, most, served = table["lanes"], table["skinny_sums"], 0
     for i, cout in enumerate(couts):
         for j, cin in enumerate((*range(1, 10), 16, 24, 70)):
             shape = ((2, 3, 11), (1, 1, 131), (3, 2, 5), (1, 1, 16), (1, 2, 300), (1, 1, 3))[(i + j) % 6]
             channels = (cout, cin) if operation == "conv2d_transpose" else (cin, cout)
             call = Call(operation, (*shape, cin), (*kernel, *channels), dtype, strides=strides)
             sums, pixels = kernel[0] * kernel[1] * cout, shape[0] * shape[1] * shape[2]
-            serves = cin >= 4 and pixels >= lanes and sums <= heads.most_sums(lanes)
-            assert call.plan(isa, "skinny").layout == ("skinny" if serves else "plain")
+            serves = cin >= 4 and pixels >= lanes and sums <= most
+            assert call.plan(isa, "tall_skinny").layout == ("tall_skinny" if serves else "direct")
             served += serves
-            assert_same_bits(call.run(isa, "skinny"), call.run(isa, "plain"))
-    assert served > 5 or kernel[0] * kernel[1] * couts[0] > heads.most_sums(lanes)
+            assert_same_bits(call.run(isa, "tall_skinny"), call.run(isa, "direct"))
+    assert served > 5 or kernel[0] * kernel[1] * couts[0] > most
 
 
 @pytest.mark.parametrize("name", CODES)
@@ -175,17 +172,17 @@ def test_few_sums_with_bias_and_activations(
 ) -> None:
     for shape, kernel in (((2, 6, 21), (2, 2, 1, 5)), ((1, 3, 301), (2, 2, 2, 5))):
         call = Call("conv2d_transpose", (*shape, 5), kernel, dtype, strides=2)
-        want = call.run(isa, "plain", 1, name, bias)
-        assert_same_bits(call.run(isa, "skinny", threads, name, bias), want)
+        want = call.run(isa, "direct", 1, name, bias)
+        assert_same_bits(call.run(isa, "tall_skinny", threads, name, bias), want)
 
 
 @pytest.mark.parametrize("shape", [(1, 40, 40, 12), (5, 7, 19, 12), (1, 1, 17, 12)])
 def test_few_sums_from_threads_and_batches(isa: str, dtype: np.dtype, threads: int, shape: Any) -> None:
     call = Call("conv2d_transpose", shape, (2, 2, 1, 12), dtype, strides=2)
-    whole = call.run(isa, "skinny", threads)
-    assert_same_bits(whole, call.run(isa, "plain"))
+    whole = call.run(isa, "tall_skinny", threads)
+    assert_same_bits(whole, call.run(isa, "direct"))
     call.x = call.x[-1:].copy()
-    assert_same_bits(whole[-1:], call.run(isa, "skinny", threads))
+    assert_same_bits(whole[-1:], call.run(isa, "tall_skinny", threads))
 
 
 @pytest.mark.parametrize(
@@ -202,8 +199,8 @@ def test_outputs_that_are_cropped_or_empty_have_another_form(
     isa: str, dtype: np.dtype, shape: Any, options: dict[str, Any]
 ) -> None:
     call = Call("conv2d_transpose", shape, (2, 2, 1, shape[3]), dtype, strides=2, **options)
-    assert call.plan(isa, "skinny").layout == "plain"
-    assert_same_bits(call.run(isa, "skinny"), call.run(isa, "plain"))
+    assert call.plan(isa, "tall_skinny").layout == "direct"
+    assert_same_bits(call.run(isa, "tall_skinny"), call.run(isa, "direct"))
 
 
 def test_few_sums_of_inf_and_nan(isa: str, dtype: np.dtype) -> None:
@@ -215,13 +212,6 @@ def test_few_sums_of_inf_and_nan(isa: str, dtype: np.dtype) -> None:
     want = cl.reference.conv2d_transpose(x, w, strides=2)
     for kernel in (w, cl.PackedKernel(w, "conv2d_transpose", strides=2)):
         np.testing.assert_array_equal(cl.conv2d_transpose(x, kernel, strides=2), want)
-
-
-def test_the_rule_knows_how_many_sums_the_kernels_take() -> None:
-    for isa in _dispatch.available_isas():
-        for bits in (32, 64):
-            table = _kernels.describe(isa, bits)
-            assert heads.most_sums(table["lanes"]) <= table["skinny_sums"]
 
 
 def test_a_kernel_packed_for_few_sums_serves_every_size_and_padding(isa: str, dtype: np.dtype) -> None:
@@ -241,31 +231,31 @@ def test_a_kernel_packed_for_few_sums_serves_every_size_and_padding(isa: str, dt
 
 @pytest.mark.parametrize("name", CODES)
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("layout", ["wide", "pixels"])
+@pytest.mark.parametrize("layout", ["merged_phases", "pixel_vectors"])
 def test_bias_and_activations(isa: str, dtype: np.dtype, layout: str, bias: bool, name: str) -> None:
     call = Call("conv2d_transpose", (2, 6, 21, 5), (4, 4, 3, 5), dtype, strides=2, padding="same")
-    assert_same_bits(call.run(isa, layout, 1, name, bias), call.run(isa, "plain", 1, name, bias))
+    assert_same_bits(call.run(isa, layout, 1, name, bias), call.run(isa, "direct", 1, name, bias))
 
 
-@pytest.mark.parametrize("layout", ["wide", "pixels"])
+@pytest.mark.parametrize("layout", ["merged_phases", "pixel_vectors"])
 @pytest.mark.parametrize("shape", [(1, 40, 40, 12), (5, 7, 19, 12), (1, 3, 500, 12)])
 def test_threads_and_batches_cannot_be_seen(
     isa: str, dtype: np.dtype, threads: int, shape: Any, layout: str
 ) -> None:
     call = Call("conv2d_transpose", shape, (6, 4, 5, 12), dtype, strides=2, padding="same")
     whole = call.run(isa, layout, threads)
-    assert_same_bits(whole, call.run(isa, "plain"))
+    assert_same_bits(whole, call.run(isa, "direct"))
     batch, call.x = call.x, call.x[-1:].copy()
     assert_same_bits(whole[-1:], call.run(isa, layout))
     assert len(batch) == len(whole)
 
 
-@pytest.mark.parametrize("layout", ["wide", "pixels"])
+@pytest.mark.parametrize("layout", ["merged_phases", "pixel_vectors"])
 def test_output_shapes_that_end_amid_the_phases(isa: str, dtype: np.dtype, layout: str) -> None:
     for width in range(3 * 5 + 4, 3 * 5 + 7):  # valid, kernel 6, stride 3, 6 pixels: 21 to 23
         options = {"strides": (2, 3), "padding": "valid", "output_shape": (13, width + 2)}
         call = Call("conv2d_transpose", (1, 6, 6, 4), (3, 6, 5, 4), dtype, **options)
-        assert_same_bits(call.run(isa, layout), call.run(isa, "plain"))
+        assert_same_bits(call.run(isa, layout), call.run(isa, "direct"))
 
 
 @pytest.mark.parametrize(
@@ -279,9 +269,9 @@ def test_where_rows_are_cut_cannot_be_seen(
         Call("conv2d", (1, 6, 600, 6), (3, 5, 6, 4), "float32", strides=(1, 2), padding="same"),
     ]
     for name, value in cut.items():
-        monkeypatch.setattr(heads, name, value)
+        monkeypatch.setattr(pixel_vectors, name, value)
     for call in calls:
-        assert_same_bits(call.run(isa, "pixels"), call.run(isa, "plain"))
+        assert_same_bits(call.run(isa, "pixel_vectors"), call.run(isa, "direct"))
 
 
 @pytest.fixture
@@ -294,7 +284,7 @@ def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("short_pieces")
 def test_sums_cut_in_sections_are_continued_past_the_ends_of_a_line(isa: str) -> None:
     call = Call("conv2d_transpose", (1, 5, 20, 40), (4, 4, 21, 40), "float32", strides=2, padding="same")
-    assert_same_bits(call.run(isa, "wide"), call.run(isa, "plain"))
+    assert_same_bits(call.run(isa, "merged_phases"), call.run(isa, "direct"))
 
 
 @pytest.mark.parametrize("section", [48, 10**6])
@@ -319,19 +309,19 @@ def test_forms_cut_sums_at_the_same_places(
         monkeypatch.setattr(sums, name, value)
     padding = "valid" if kernel[0] in (1, 2) else "same"
     call = Call(operation, shape, kernel, dtype, strides=strides, padding=padding)
-    want = call.run(isa, "plain")
-    transposed_ = operation == "conv2d_transpose"
-    for layout in ("wide", "pixels", "skinny") if transposed_ else ("pixels", "skinny"):
-        if layout == "skinny" and kernel[0] > 2:
+    want = call.run(isa, "direct")
+    merged = ("merged_phases",) if operation == "conv2d_transpose" else ()
+    for form in (*merged, "pixel_vectors", "tall_skinny"):
+        if form == "tall_skinny" and kernel[0] > 2:
             continue
-        assert_same_bits(call.run(isa, layout), want)
+        assert_same_bits(call.run(isa, form), want)
 
 
 @pytest.mark.parametrize("shape", [(1, 0, 3, 4), (1, 3, 0, 4), (0, 3, 3, 4), (1, 3, 3, 0)])
-@pytest.mark.parametrize("layout", ["wide", "pixels"])
+@pytest.mark.parametrize("layout", ["merged_phases", "pixel_vectors"])
 def test_nothing_to_sum(isa: str, shape: Any, layout: str) -> None:
     call = Call("conv2d_transpose", shape, (4, 4, 3, shape[3]), "float32", strides=2)
-    assert_same_bits(call.run(isa, layout), call.run(isa, "plain"))
+    assert_same_bits(call.run(isa, layout), call.run(isa, "direct"))
 
 
 # ---- through the operations --------------------------------------------------------------------------------
@@ -388,30 +378,38 @@ def test_a_packed_kernel_serves_every_size_and_padding(isa: str, dtype: np.dtype
 @pytest.mark.parametrize(
     ("operation", "kernel", "strides", "layout"),
     [
-        ("conv2d_transpose", (4, 4, 3, 64), 2, "pixels"),
-        ("conv2d_transpose", (9, 9, 1, 64), 2, "pixels"),
-        ("conv2d_transpose", (16, 16, 21, 21), 8, "wide"),
-        ("conv2d_transpose", (2, 2, 64, 128), 2, "wide"),
-        ("conv2d_transpose", (2, 2, 24, 24), 2, "wide"),
-        ("conv2d_transpose", (4, 4, 64, 128), 2, "plain"),
-        ("conv2d_transpose", (3, 3, 128, 256), 2, "plain"),
-        ("conv2d", (3, 3, 64, 3), 1, "pixels"),
-        ("conv2d", (3, 3, 32, 12), 1, "pixels"),
-        ("conv2d", (3, 3, 64, 64), 1, "plain"),
-        ("conv2d_transpose", (2, 2, 1, 16), 2, "skinny"),
-        ("conv2d_transpose", (2, 2, 3, 16), 2, "skinny"),
-        ("conv2d_transpose", (2, 2, 4, 16), 2, "pixels"),
-        ("conv2d_transpose", (2, 2, 1, 3), 2, "pixels"),
-        ("conv2d_transpose", (3, 3, 1, 16), 2, "pixels"),
-        ("conv2d", (1, 1, 64, 1), 1, "skinny"),
-        ("conv2d", (1, 1, 64, 4), 1, "skinny"),
-        ("conv2d", (1, 1, 64, 21), 1, "plain"),
+        ("conv2d_transpose", (4, 4, 3, 64), 2, "pixel_vectors"),
+        ("conv2d_transpose", (9, 9, 1, 64), 2, "pixel_vectors"),
+        ("conv2d_transpose", (16, 16, 21, 21), 8, "merged_phases"),
+        ("conv2d_transpose", (2, 2, 64, 128), 2, "merged_phases"),
+        ("conv2d_transpose", (2, 2, 24, 24), 2, "merged_phases"),
+        ("conv2d_transpose", (4, 4, 64, 128), 2, "direct"),
+        ("conv2d_transpose", (3, 3, 128, 256), 2, "direct"),
+        ("conv2d", (3, 3, 64, 3), 1, "pixel_vectors"),
+        ("conv2d", (3, 3, 32, 12), 1, "pixel_vectors"),
+        ("conv2d", (3, 3, 64, 64), 1, "direct"),
+        ("conv2d_transpose", (2, 2, 1, 16), 2, "tall_skinny"),
+        ("conv2d_transpose", (2, 2, 3, 16), 2, "tall_skinny"),
+        ("conv2d_transpose", (2, 2, 4, 16), 2, "pixel_vectors"),
+        ("conv2d_transpose", (2, 2, 1, 3), 2, "pixel_vectors"),
+        ("conv2d_transpose", (3, 3, 1, 16), 2, "pixel_vectors"),
+        ("conv2d", (1, 1, 64, 1), 1, "tall_skinny"),
+        ("conv2d", (1, 1, 64, 4), 1, "tall_skinny"),
+        ("conv2d", (1, 1, 64, 21), 1, "direct"),
     ],
 )
 def test_the_rule(operation: str, kernel: tuple[int, ...], strides: int, layout: str) -> None:
-    assert heads.layout_for(operation, kernel, pair(strides), (1, 1), 1, 16) == layout
+    if "avx512" not in _dispatch.available_isas():
+        pytest.skip("the rule knows how many lanes a vector has")
+    weights = Weights(operation, kernel, pair(strides))
+    assert usual_layout(weights, np.dtype("f4"), "avx512") == layout
 
 
-def test_groups_and_dilated_transposes_stay_plain() -> None:
-    assert heads.layout_for("conv2d", (3, 3, 4, 6), (1, 1), (1, 1), 2, 16) == "plain"
-    assert heads.layout_for("conv2d_transpose", (4, 4, 3, 8), (2, 2), (1, 3), 1, 16) == "plain"
+def test_groups_and_dilated_transposes_are_direct(isa: str) -> None:
+    for weights in (
+        Weights("conv2d", (3, 3, 32, 64), groups=8),
+        Weights("conv2d_transpose", (4, 4, 3, 8), (2, 2), (1, 3)),
+        Weights("conv2d_transpose", (4, 4, 3, 0), (2, 2)),
+        Weights("conv2d_transpose", (1, 1, 3, 8), (10**6, 10**6)),
+    ):
+        assert usual_layout(weights, np.dtype("f4"), isa) == "direct"

@@ -14,7 +14,8 @@ from cases import NETWORKS, SMALL, Case
 from tolerance import tolerance
 
 import convlite as cl
-from convlite import _dispatch, _kernels, _threads, activations, ops, plan, sums
+from convlite import _dispatch, _kernels, _threads, activations, ops, sums
+from convlite.plan import Plan, Weights, direct, plan_for
 
 CASES = [pytest.param(case, id=case.name) for case in SMALL]
 # Threads, batches and special values meet every loop without all the tails of channels and pixels.
@@ -244,7 +245,7 @@ def chunked() -> Iterator[Any]:
         def choose(name: str, cuts: str = "as ever") -> None:
             patch.undo()
             for key, value in CHUNKS[name].items():
-                patch.setattr(plan, key, value)
+                patch.setattr(direct, key, value)
             for key, value in CUTS[cuts].items():
                 patch.setattr(sums, key, value)
             forget_plans()
@@ -295,16 +296,12 @@ def test_plans_go_when_they_are_dropped() -> None:
         gc.enable()
 
 
-class Mark:
-    """Lives as long as the plan that holds it: a plan is a tuple, which has no weak references."""
-
-
-def make() -> weakref.ref[Mark]:
+def make() -> weakref.ref[Plan]:
     shape = ("conv2d", (1, 9, 9, 3), (3, 3, 3, 4), (1, 1), "same", (1, 1), 1, None, None)
-    made = plan.make_plan(ops._geometry.__wrapped__(*shape), np.dtype(np.float32), _dispatch.active_isa())
+    geometry, weights = ops._geometry.__wrapped__(*shape), Weights("conv2d", shape[2])
+    made = plan_for(geometry, weights, np.dtype(np.float32), _dispatch.active_isa())
     assert made.runner is not None
-    mark = made.__dict__["mark"] = Mark()
-    return weakref.ref(mark)
+    return weakref.ref(made)
 
 
 # ---- NaN and Inf -------------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ import pytest
 from tolerance import tolerance
 
 import convlite as cl
-from convlite import _dispatch, _kernels, ops, pack, plan
+from convlite import _dispatch, _kernels, ops, pack
 from convlite.arguments import as_padding
 from convlite.geometry import Geometry, conv_axis
-from convlite.lanewise import fits_lanewise, numbers_of
+from convlite.plan import Plan, Weights, plan_as, plan_for
+from convlite.plan.lanewise import numbers_of, wins
 
 CODES = {"none": (0, 0.0, 0.0), "clip": (1, -0.5, 6.0), "prelu": (3, 0.0, 0.0), "sigmoid": (7, 0.0, 0.0)}
 # operation, x, kernel, strides, dilations, groups
@@ -37,13 +38,15 @@ def numbers(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.standard_normal(shape).astype(np.float32)
 
 
-def planned(isa: str, call: Any, padding: Any) -> tuple[Any, Any]:
-    """The plan lane by lane, and the plain one."""
+def planned(isa: str, call: Any, padding: Any) -> tuple[Plan, Plan]:
+    """The plan lane by lane, and that of another form."""
     name, x, kernel, strides, dilations, groups = call
     geometry = ops._geometry(name, x, kernel, strides, as_padding(padding), dilations, groups, None, None)
-    made = [plan.make_direct_plan(geometry, np.dtype("f4"), isa, form) for form in ("lanewise", "plain")]
-    assert [m.layout for m in made] == ["lanewise", "plain"]
-    return made[0], made[1]
+    weights = Weights(name, kernel, strides, dilations, groups)
+    forms = ("lanewise", "depthwise_lines", "depthwise_tiles", "strided", "gathered")
+    made = [plan_as(form, geometry, weights, np.dtype("f4"), isa) for form in forms]
+    assert made[0] is not None
+    return made[0], next(other for other in made[1:] if other is not None)
 
 
 def result(made: Any, call: Any, x: np.ndarray, kernel: np.ndarray, extra: Any, threads: int) -> bytes:
@@ -57,17 +60,17 @@ def result(made: Any, call: Any, x: np.ndarray, kernel: np.ndarray, extra: Any, 
 
 @pytest.mark.parametrize("padding", ["same", "valid", ((2, 0), (1, 3))])
 @pytest.mark.parametrize("call", CALLS, ids=lambda c: f"{c[0]}-{c[2]}-{c[3]}")
-def test_the_bits_are_those_of_the_plain_form(isa: str, call: Any, padding: Any) -> None:
+def test_the_bits_are_those_of_other_forms(isa: str, call: Any, padding: Any) -> None:
     if not _kernels.describe(isa, 32)["lanewise"]:
         pytest.skip("no such form")
     rng = np.random.default_rng(1)
     x, kernel = numbers(rng, *call[1]), numbers(rng, *call[2])
-    lanewise, plain = planned(isa, call, padding)
+    lanewise, other = planned(isa, call, padding)
     cout = lanewise.geometry.cout
     for act, code in CODES.items():
         for bias in (None, numbers(rng, cout)):
             extra = (bias, numbers(rng, cout) if act == "prelu" else None, code)
-            want = result(plain, call, x, kernel, extra, 1)
+            want = result(other, call, x, kernel, extra, 1)
             assert result(lanewise, call, x, kernel, extra, 1) == want, act
             assert result(lanewise, call, x, kernel, extra, 3) == want, act
 
@@ -131,8 +134,9 @@ def test_special_values(isa: str, value: float, place: str) -> None:
 )
 def test_where_it_is_chosen(operation: str, kernel: Any, strides: int, groups: int, want: bool) -> None:
     table = {"lanewise": True, "lanes": 16, "lines": {(1, 3), (2, 3), (1, 5), (2, 5)}}
-    assert fits_lanewise(operation, kernel, (strides, strides), (1, 1), groups, table) == want
-    assert not fits_lanewise(operation, kernel, (strides, strides), (1, 1), groups, {"lanewise": False})
+    weights = Weights(operation, kernel, (strides, strides), (1, 1), groups)
+    assert wins(weights, table) == want  # type: ignore[arg-type]
+    assert not wins(weights, {"lanewise": False})  # type: ignore[typeddict-item]
 
 
 def test_pixels_fill_whole_vectors() -> None:
@@ -143,10 +147,12 @@ def test_pixels_fill_whole_vectors() -> None:
             assert per >= cout or per == lanes
 
 
-def test_rows_that_are_too_long_to_copy_are_left_to_the_plain_form(isa: str) -> None:
+def test_rows_that_are_too_long_to_copy_are_left_to_other_forms(isa: str) -> None:
     axis, line = conv_axis(1, 3, 1, 2**20, "same", ""), conv_axis(64, 7, 1, 1, "same", "")
-    made = plan.make_direct_plan(Geometry(1, axis, line, 64, 64, 64), np.dtype("f4"), isa, "lanewise")
-    assert made.layout == "plain"
+    geometry = Geometry(1, axis, line, 64, 64, 64)
+    weights = Weights("depthwise_conv2d", (3, 7, 64, 1), dilations=(2**20, 1))
+    assert plan_as("lanewise", geometry, weights, np.dtype("f4"), isa) is None
+    assert plan_for(geometry, weights, np.dtype("f4"), isa).form == "depthwise_tiles"
 
 
 @pytest.mark.parametrize("dilation", [8, 12, 16])
@@ -154,17 +160,18 @@ def test_rows_that_are_too_long_to_copy_are_left_to_the_plain_form(isa: str) -> 
 def test_edges_of_wide_dilations_are_cut(isa: str, width: int, dilation: int) -> None:
     rng = np.random.default_rng(width * dilation)
     x, kernel = numbers(rng, 1, width, width, 400), numbers(rng, 3, 3, 400, 160)
-    made = ops._plan(
-        isa, np.dtype("f4"), False, "conv2d", x.shape, kernel.shape, (1, 1), "same", (dilation, dilation), 1,
-        None, None,
-    )  # fmt: skip
-    assert (made.algorithm, made.call_work, made.spread) == ("strided", -1, False)
+    pair, dtype = (dilation, dilation), np.dtype("f4")
+    geometry = ops._geometry("conv2d", x.shape, kernel.shape, (1, 1), "same", pair, 1, None, None)
+    weights = Weights("conv2d", kernel.shape, dilations=pair)
+    made: Any = plan_for(geometry, weights, dtype, isa)
+    assert (made.form, made.call_work, made.spread) == ("strided", -1, False)
     got = cl.conv2d(x, kernel, dilations=dilation, padding="same")
     want = cl.reference.conv2d(*(a.astype("f8") for a in (x, kernel)), dilations=dilation, padding="same")
     np.testing.assert_allclose(got, want, **tolerance("f4", 9 * 400, np.abs(want).max()))
-    gathered = made._replace(algorithm="gathered", fused=False)
+    gathered = plan_as("gathered", geometry, weights, dtype, isa)
+    assert gathered is not None
     out = np.empty_like(got)
-    panels = pack.pack_panels(kernel, "conv2d", (1, 1), (dilation, dilation), 1, isa)
+    panels = pack.pack_panels(kernel, "conv2d", (1, 1), pair, 1, isa, gathered.layout)
     gathered.runner.run(x, panels.data, None, None, out, 0, 0.0, 0.0, True, 1)
     assert out.tobytes() == got.tobytes()
 

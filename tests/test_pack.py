@@ -6,6 +6,7 @@ import copy
 import gc
 import pickle
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import convlite as cl
-from convlite import _dispatch, _kernels
+from convlite import _dispatch, _kernels, pack
 from convlite._memory import aligned_empty
 from convlite.geometry import residue_classes
 from convlite.pack import PackedKernel, channels_of
@@ -40,7 +41,7 @@ def check(packed: PackedKernel, phases: list[list[np.ndarray]]) -> None:
         for weights in groups
         for panel in panels_of(weights, table["lanes"], table["nr"])
     ]
-    np.testing.assert_array_equal(packed.panels("plain").data, np.concatenate(want), strict=True)
+    np.testing.assert_array_equal(packed.panels("direct").data, np.concatenate(want), strict=True)
 
 
 # ---- layout ------------------------------------------------------------------------------------------------
@@ -84,9 +85,10 @@ def test_depthwise_weights_are_by_multiplier_tap_and_channel(
 ) -> None:
     kernel = numbered(3, 2, 32, multiplier, dtype=dtype)  # so many channels fill the vectors of each ISA
     want = kernel.reshape(6, 32, multiplier).transpose(2, 0, 1)
-    np.testing.assert_array_equal(PackedKernel(kernel, "depthwise_conv2d").panels().data, want.reshape(-1))
+    packed = PackedKernel(kernel, "depthwise_conv2d")
+    np.testing.assert_array_equal(packed.panels("depthwise").data, want.reshape(-1))
     grouped = PackedKernel(kernel.reshape(3, 2, 1, 32 * multiplier), groups=32)
-    np.testing.assert_array_equal(grouped.panels().data, want.reshape(-1))
+    np.testing.assert_array_equal(grouped.panels("depthwise").data, want.reshape(-1))
 
 
 def test_panels_start_on_a_cache_line(isa: str, dtype: np.dtype) -> None:
@@ -304,3 +306,30 @@ def test_a_kernel_in_fortran_order_is_copied_whole(shape: tuple[int, int]) -> No
     assert packed.kernel.flags.c_contiguous
     assert not np.may_share_memory(packed.kernel, kernel)
     np.testing.assert_array_equal(packed.kernel, kernel)
+
+
+def test_what_a_kernel_keeps_packed_is_bounded(isa: str) -> None:
+    """Under "fast" each size of map has a form of its own; old ones are forgotten, and packed anew."""
+    rng = np.random.default_rng(1)
+    kernel = rng.standard_normal((3, 3, 64, 64)).astype(np.float32)
+    packed = PackedKernel(kernel)
+    first = weakref.ref(packed.panels().data)
+    images = [rng.standard_normal((1, n, n, 64)).astype(np.float32) for n in (4, 7, 14, 28, 36)]
+    with cl.precision("fast"):
+        want = [cl.conv2d(x, kernel, padding="same") for x in images]
+        for _ in range(2):
+            for x, y in zip(images, want, strict=True):
+                np.testing.assert_array_equal(cl.conv2d(x, packed, padding="same"), y)
+                np.testing.assert_array_equal(cl.conv2d(x, packed, padding="same"), y)  # a known call
+                held = sum(panels.data.nbytes for panels in packed._panels.values())
+                assert held <= pack.MOST_PANELS * kernel.nbytes
+    gc.collect()
+    assert first() is None  # nor does a call hold it
+
+
+def test_small_kernels_keep_all_their_panels() -> None:
+    packed = PackedKernel(numbered(3, 3, 8, 8))
+    panels = [packed.panels(layout) for layout in ("direct", "winograd2", "winograd4", "winograd6")]
+    assert all(packed.panels(layout) is one for layout, one in zip(
+        ("direct", "winograd2", "winograd4", "winograd6"), panels, strict=True
+    ))  # fmt: skip

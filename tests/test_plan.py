@@ -1,4 +1,4 @@
-"""Plans: what they promise about memory, when they are made, and which loop nest they choose."""
+"""Plans: what they promise about memory, when they are made, and which form they choose."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pytest
 from cases import NETWORKS, SMALL, Case
 
 import convlite as cl
-from convlite import _dispatch, _kernels, ops, plan, sums
+from convlite import _dispatch, _kernels, _threads, ops, sums
 from convlite.arguments import as_padding, as_pair
 from convlite.geometry import Axis, Geometry, conv_axis, transpose_axis
-from convlite.plan import Plan, algorithm_for, make_plan
+from convlite.plan import FORMS, Plan, Weights, direct, plan_as, plan_for
+from convlite.plan.depthwise import fills_vectors
 
 ALL = [pytest.param(case, id=case.name) for case in SMALL + NETWORKS]
 
@@ -37,7 +38,14 @@ def plan_of(case: Case, dtype: Any, isa: str) -> Plan:
         options.get("output_shape"),
         None if extra is None else as_pair(extra, "output_padding", minimum=0),
     )
-    return make_plan(geometry, np.dtype(dtype), isa)
+    weights = Weights(
+        case.operation,
+        case.kernel,
+        as_pair(options["strides"], "strides"),
+        as_pair(options["dilations"], "dilations"),
+        options["groups"],
+    )
+    return plan_for(geometry, weights, np.dtype(dtype), isa)
 
 
 @pytest.mark.parametrize("case", ALL)
@@ -45,11 +53,13 @@ def test_what_a_task_keeps_close_is_bounded(isa: str, dtype: np.dtype, case: Cas
     made = plan_of(case, dtype, isa)
     table = _kernels.describe(isa, made.bits)
     assert made.bits == 8 * dtype.itemsize
-    assert 1 <= made.block_tiles <= plan.MAX_BLOCK_TILES
+    if not isinstance(made, direct.Direct):
+        return
+    assert 1 <= made.block_tiles <= direct.MAX_BLOCK_TILES
     assert made.tile_pixels in [size for name, size in table.items() if name.endswith("mr")]
-    addresses = 2 if made.algorithm == "strided" else made.tile_pixels
+    addresses = 2 if isinstance(made, direct.Strided) else made.tile_pixels
     for cut in made.cuts:
-        assert cut.taps * addresses * 8 <= plan.TABLE_BYTES
+        assert cut.taps * addresses * 8 <= direct.TABLE_BYTES
         assert cut.part <= sums.PIECE
         assert min(cut.taps, cut.row or cut.taps) * cut.channels <= sums.SECTION
 
@@ -65,7 +75,6 @@ def brute_force_padding(axis: Axis) -> bool:
 
 @pytest.mark.parametrize("pad", ["valid", "same", (0, 0), (1, 0), (0, 3), (2, 2)])
 def test_plans_know_whether_padding_is_read(pad: Any) -> None:
-    point = conv_axis(1, 1, 1, 1, "valid", "width")
     for n in range(6):
         for k in range(1, 5):
             for s in range(1, 4):
@@ -76,8 +85,7 @@ def test_plans_know_whether_padding_is_read(pad: Any) -> None:
                     except ValueError:
                         continue
                 for axis in axes:
-                    made = make_plan(Geometry(1, axis, point, 4, 4, 1), np.dtype(np.float32), "base")
-                    assert made.padding == brute_force_padding(axis), (n, k, s, pad)
+                    assert direct.reads_outside(axis) == brute_force_padding(axis), (n, k, s, pad)
 
 
 @pytest.mark.thread_unsafe(reason="counts plans")
@@ -105,10 +113,12 @@ def test_plans_are_bounded_in_number() -> None:
 def test_plans_are_frozen(isa: str) -> None:
     made = plan_of(NETWORKS[0], np.float32, isa)
     with pytest.raises(AttributeError):
-        made.fused = True  # type: ignore[misc]
+        made.nanoseconds = 1  # type: ignore[misc]
+    with pytest.raises(TypeError, match="has the fields"):
+        type(made)(geometry=made.geometry)
     assert made == plan_of(NETWORKS[0], np.float32, isa)
+    assert made != plan_of(NETWORKS[1], np.float32, isa)
     assert hash(made) == hash(plan_of(NETWORKS[0], np.float32, isa))
-    assert made.multiply_adds == 112 * 112 * 7 * 7 * 3 * 64
 
 
 @pytest.mark.parametrize(
@@ -127,7 +137,7 @@ def test_plans_are_frozen(isa: str) -> None:
 def test_depthwise_is_chosen_where_it_fills_vectors(
     groups: int, cin: int, cout: int, lanes: int, want: bool
 ) -> None:
-    assert (algorithm_for(max(groups, 1), cin, cout, lanes) == "depthwise") == want
+    assert fills_vectors(max(groups, 1), cin, cout, lanes) == want
 
 
 def test_the_compiled_core_checks_sizes_itself() -> None:
@@ -179,10 +189,12 @@ def square(
     dilation: int = 1,
     groups: int = 1,
     pad: str = "same",
-) -> Geometry:
-    """The geometry of a convolution of one square map."""
+) -> tuple[Geometry, Weights]:
+    """A convolution of one square map."""
     axis = conv_axis(size, kernel, stride, dilation, pad, "")
-    return Geometry(1, axis, axis, cin, cout, groups)
+    shape = (kernel, kernel, cin // groups, cout)
+    weights = Weights("conv2d", shape, (stride, stride), (dilation, dilation), groups)
+    return Geometry(1, axis, axis, cin, cout, groups), weights
 
 
 # Decided by how far apart a tile's pixels lie, how many are copied for each that is read, and what they take.
@@ -204,29 +216,77 @@ def square(
 def test_pixels_of_one_set_are_copied_where_that_pays(given: tuple[int, ...], spread: bool) -> None:
     if "avx512" not in _dispatch.available_isas():
         pytest.skip("how many pixels a tile has depends on the instruction set")
-    made = make_plan(square(*given, pad="valid"), np.dtype("f4"), "avx512")
-    assert (made.algorithm, made.spread) == ("strided", spread)
+    made = plan_for(*square(*given, pad="valid"), np.dtype("f4"), "avx512")
+    assert isinstance(made, direct.Strided)
+    assert made.spread == spread
 
 
-@pytest.mark.parametrize(("dilation", "layout"), [(2**14, "pixels"), (2**17, "plain")])
-def test_pixel_vectors_hold_no_wide_dilation(isa: str, dilation: int, layout: str) -> None:
+@pytest.mark.parametrize(("dilation", "serves"), [(2**14, True), (2**17, False)])
+def test_pixel_vectors_hold_no_wide_dilation(isa: str, dilation: int, serves: bool) -> None:
     axis, line = conv_axis(3 * dilation, 3, 1, dilation, "same", ""), conv_axis(1, 1, 1, 1, "valid", "")
-    made = plan.make_direct_plan(Geometry(1, line, axis, 3, 1, 1), np.dtype("f4"), isa, "pixels")
-    assert made.layout == layout
+    weights = Weights("conv2d", (1, 3, 3, 1), dilations=(1, dilation))
+    made = plan_as("pixel_vectors", Geometry(1, line, axis, 3, 1, 1), weights, np.dtype("f4"), isa)
+    assert (made is not None) == serves
 
 
 def test_kernel_rows_are_fused_in_one_group_only(isa: str) -> None:
-    assert make_plan(square(28, 32, 3, 64), np.dtype("f4"), isa).fused
-    assert not make_plan(square(28, 32, 3, 64, groups=2), np.dtype("f4"), isa).fused
+    for groups, fused in ((1, True), (2, False)):
+        made = plan_for(*square(28, 32, 3, 64, groups=groups), np.dtype("f4"), isa)
+        assert isinstance(made, direct.Strided)
+        assert made.fused == fused
 
 
-def test_each_algorithm_has_its_runner(isa: str) -> None:
-    def runner(geometry: Geometry, layout: str = "plain") -> str:
-        made = make_plan(geometry, np.dtype("f4"), isa, layout=layout)
-        return f"{made.algorithm}: {type(made.runner).__name__}"
+def form_and_runner(call: tuple[Geometry, Weights], isa: str, fast: bool = False) -> str:
+    made = plan_for(*call, np.dtype("f4"), isa, fast)
+    return f"{made.form}: {type(made.runner).__name__}"
 
-    assert runner(square(28, 32, 3, 64)) == "strided: Gather"
-    assert runner(square(1, 32, 3, 64)) == "gathered: Gather"
-    assert runner(square(28, 32, 3, 32, groups=32)) == "depthwise_lines: Lines"
-    assert runner(square(28, 32, 7, 32, groups=32)) == "depthwise: Gather"
-    assert runner(square(28, 32, 3, 1), "pixels") == "pixels: Pixels"
+
+def test_each_form_has_its_runner(isa: str) -> None:
+    up = transpose_axis(28, 8, 8, 1, "same", "")
+    known = {
+        "strided: Direct": square(28, 32, 3, 64),
+        "gathered: Direct": square(1, 32, 3, 64),
+        "depthwise_lines: DepthwiseLines": square(28, 32, 3, 32, groups=32),
+        "depthwise_tiles: Direct": square(28, 32, 1, 32, groups=32),
+        "lanewise: Lanewise": square(28, 32, 7, 32, groups=32),
+        "pixel_vectors: PixelVectors": square(28, 32, 3, 1),
+        "tall_skinny: TallSkinny": square(28, 64, 1, 1),
+        "merged_phases: Direct": (
+            Geometry(1, up, up, 32, 21, 1), Weights("conv2d_transpose", (8, 8, 21, 32), (8, 8))
+        ),
+        "few_rows: FewRows": (square(1, 64, 1, 64)[0], Weights("dense", (64, 64), packed=False)),
+    }  # fmt: skip
+    assert {wanted.partition(":")[0] for wanted in known} | {"winograd"} == set(FORMS)
+    for wanted, call in known.items():
+        assert form_and_runner(call, isa) == wanted
+    assert form_and_runner(square(28, 64, 3, 64), isa, fast=True) == "winograd: Winograd"
+
+
+@pytest.mark.parametrize("size", [28, 1])
+@pytest.mark.parametrize("cout", [1, 64])
+def test_weights_with_inf_leave_padding_out(isa: str, size: int, cout: int) -> None:
+    geometry, weights = square(size, 32, 3, cout)
+    odd = plan_for(geometry, weights._replace(finite=False), np.dtype("f4"), isa)
+    assert (odd.form, odd.needs_finite) == ("gathered", False)
+    assert plan_for(geometry, weights, np.dtype("f4"), isa).needs_finite == (size > 1)
+
+
+def test_costs_know_what_waits_for_memory() -> None:
+    """Work in nanoseconds: of equal products, those on weights that are read once take longest."""
+    if "avx512" not in _dispatch.available_isas():
+        pytest.skip("costs differ with the instruction set")
+
+    def cost(call: tuple[Geometry, Weights]) -> int:
+        return plan_for(*call, np.dtype("f4"), "avx512").nanoseconds
+
+    dense = square(1, 1280, 1, 1000)
+    few = (dense[0], Weights("dense", (1280, 1000), packed=False))
+    conv = square(14, 64, 1, 102)
+    assert dense[0].multiply_adds == pytest.approx(conv[0].multiply_adds, rel=0.01)
+    assert cost(dense) > 5 * cost(conv)
+    assert cost(few) > 5 * cost(conv)
+    assert cost(conv) < _threads.SERIAL_WORK < min(cost(dense), cost(few))  # threads are worth waking
+    lines = square(56, 64, 3, 64, groups=64)
+    wide = square(28, 16, 3, 16)
+    assert lines[0].multiply_adds == wide[0].multiply_adds
+    assert cost(lines) > 1.5 * cost(wide)

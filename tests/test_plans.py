@@ -15,9 +15,7 @@ from cases import SMALL, Case
 from convlite import _kernels
 from convlite.arguments import as_padding, as_pair
 from convlite.geometry import Geometry, conv_axis, transpose_axis
-from convlite.heads import fits_skinny, layout_for
-from convlite.pack import channels_of
-from convlite.plan import make_plan
+from convlite.plan import Weights, channels_of, plan_for
 
 PLANS = Path(__file__).parent / "golden" / "plans.txt"
 PLAIN = {"output_shape", "output_padding", "precision"}  # options that this list leaves out
@@ -38,13 +36,13 @@ LARGE = [
     Case(f"deep-{h}-{c}-{k}-{s}", "depthwise_conv2d", (1, h, h, c), (k, k, c, 1), {"strides": s, "padding": "same"})
     for h, c, k, s in ((112, 32, 3, 1), (56, 96, 3, 2), (14, 240, 5, 1), (7, 960, 3, 1), (14, 48, 7, 1))
 ] + [
-    Case(f"dense-{n}-{k}-{m}", "dense", (n, k), (k, m)) for n, k, m in ((1, 4096, 1000), (8, 512, 10), (9, 512, 10), (64, 2048, 2048))
+    Case(f"dense-{n}-{k}-{m}{given}", "dense", (n, k), (k, m)) for given in ("", "-array") for n, k, m in ((1, 4096, 1000), (8, 512, 10), (9, 512, 10), (64, 2048, 2048))
 ]  # fmt: skip
 
 
 def line(case: Case, isa: str, dtype: str, fast: bool) -> str:
     """One plan, as far as it decides anything."""
-    options, kernel, size = case.options, case.kernel, np.dtype(dtype).itemsize
+    options, kernel = case.options, case.kernel
     strides, dilations = (as_pair(options.get(name, 1), name) for name in ("strides", "dilations"))
     pads = as_padding(options.get("padding", "valid"))
     x, taps = (case.x, kernel[:2]) if len(kernel) == 4 else ((1, 1, *case.x), (1, 1))
@@ -54,19 +52,12 @@ def line(case: Case, isa: str, dtype: str, fast: bool) -> str:
         for a, name in enumerate(("height", "width"))
     )
     cin, cout, groups = channels_of(case.operation, kernel, options.get("groups", 1))
-    table = _kernels.describe(isa, 8 * size)
-    lanes = table["lanes"]
-    pixels = columns.phases[0].count if columns.phases else 0
     geometry = Geometry(x[0], rows, columns, cin, cout, groups)
-    skinny = fits_skinny(geometry, lanes)
-    layout = layout_for(case.operation, kernel, strides, dilations, groups, lanes, pixels, skinny, table)
-    plan = make_plan(geometry, np.dtype(dtype), isa, fast, layout)
-    names = (
-        "layout", "algorithm", "winograd", "tile_pixels", "block_tiles", "cuts", "fused",
-        "padding", "few_rows", "lead", "multiply_adds",
-    )  # fmt: skip
-    values = [f"{name}={getattr(plan, name)}" for name in names if hasattr(plan, name)]
-    return f"{case.name} {isa} {dtype}{' fast' if fast else ''}: {' '.join(values)}"
+    weights = Weights(case.operation, kernel, strides, dilations, groups, packed="array" not in case.name)
+    plan = plan_for(geometry, weights, np.dtype(dtype), isa, fast)
+    left_out = {"geometry", "loops", "isa", "bits"}
+    values = [f"{name}={getattr(plan, name)}" for name in plan.fields if name not in left_out]
+    return f"{case.name} {isa} {dtype}{' fast' if fast else ''}: {plan.form} {' '.join(values)}"
 
 
 def known(isa: str) -> list[str]:

@@ -3,13 +3,16 @@
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import convlite as cl
+from convlite.plan import FORMS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "convlite"
@@ -32,19 +35,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "activations": {"_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
     "_precision": {"arguments"},
     "sums": set(),
-    "lanewise": {"geometry", "sums"},
-    "heads": {"geometry", "lanewise"},
-    "winograd": {"geometry", "sums", "_kernels"},
-    "plan": {"geometry", "heads", "lanewise", "winograd", "sums", "_kernels"},
+    "plan": {"arguments", "geometry", "sums", "_kernels"},
     "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
-    "pack": {"_locks", "_memory", "arguments", "geometry", "heads", "plan", "_dispatch", "_kernels"},
-    "ops": {"arguments", "geometry", "winograd", "plan", "pack", "activations", "_dispatch", "_precision"}
-    | {"_threads", "_kernels", "heads", "_calls", "_memory", "_layouts", "_options"},
+    "pack": {"_locks", "_memory", "arguments", "geometry", "plan", "_dispatch", "_kernels"},
+    "_plans": {"_dispatch", "_layouts", "_precision", "arguments", "geometry", "pack", "plan"},
+    "ops": {"_plans", "arguments", "geometry", "pack", "activations", "_dispatch", "_precision"}
+    | {"_threads", "_kernels", "_calls", "_options"},
     "_equivalents": {"arguments", "geometry"},
-    "explain": {"_equivalents", "ops", "arguments", "_options"},
-    "_calls": {"plan", "winograd", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
+    "explain": {"_dispatch", "_equivalents", "_plans", "geometry", "plan", "arguments", "_options"},
+    "_calls": {"plan", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
     | {"_memory"},
     "pooling": {"arguments", "geometry", "_dispatch", "_threads", "_kernels"},
     "resampling": {"_image_arguments"},
@@ -82,9 +83,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_flax": {"_weights", "arguments"},
     "_onnx": {"arguments", "geometry"},
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
-    "network": {"_locks", "_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations"}
-    | {"arguments", "geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd"}
-    | {"_progress", "_weight_files"},
+    "network": {"_locks", "_memory", "_kernels", "_plans", "_precision", "_threads", "_dispatch"}
+    | {"activations", "arguments", "geometry", "reference", "ops", "pack", "plan", "pooling", "images"}
+    | {"pointwise", "_progress", "_weight_files"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 
@@ -209,8 +210,93 @@ def test_stubs_agree_with_what_is_there(path: Path) -> None:
 @pytest.mark.parametrize("folder", ["src", "tests", "examples", "bench", ".ci"])
 def test_no_file_outgrows_one_sitting(folder: str) -> None:
     generated = SOURCE / "kernels" / "_kernels.c"
-    kinds = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ""}
+    kinds = {".py", ".pyi", ".pyx", ".pxd", ".pxi", ".c", ".h", ""}
     for path in (ROOT / folder).rglob("*"):
         if path.is_file() and path.suffix in kinds and path != generated:
             lines = len(path.read_text().splitlines())
             assert lines <= MAX_LINES, f"{path.relative_to(ROOT)} has {lines} lines"
+
+
+MAX_FUNCTION = 80
+LONG = {"run_segments": 172, "run_cut": 97}  # to be cut; no other may grow so long, and these may only shrink
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and lines of each function, in Python or Cython; Cython's by their indentation."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno is not None
+                yield node.name, node.end_lineno - node.lineno + 1
+        return
+    lines = [line.split("#")[0].rstrip() for line in text.splitlines()]
+    for i, line in enumerate(lines):
+        start = re.match(r"( *)(?:cdef|def) (?!class )[^=]*?(\w+)\(", line)
+        if not start:
+            continue
+        header, still_open = i, line.count("(") - line.count(")")
+        while still_open > 0:
+            header += 1
+            still_open += lines[header].count("(") - lines[header].count(")")
+        if not lines[header].endswith(":"):
+            continue  # a declaration
+        end = header + 1
+        while end < len(lines) and (not lines[end] or lines[end].startswith(start[1] + " ")):
+            end += 1
+        while not lines[end - 1]:
+            end -= 1
+        yield start[2], end - i
+
+
+def test_no_function_outgrows_a_screen() -> None:
+    found: dict[str, int] = {}
+    for path in SOURCE.rglob("*"):
+        if path.suffix in {".py", ".pxi", ".pyx"}:
+            for name, lines in functions(path):
+                found[name] = max(found.get(name, 0), lines)
+    assert {"plan_for", "run_task", "execute", "pack_words"} <= set(found)
+    long = {name: lines for name, lines in found.items() if lines > MAX_FUNCTION}
+    assert all(lines <= LONG.get(name, 0) for name, lines in long.items()), long
+
+
+def test_the_walk_in_the_docs_is_there() -> None:
+    """docs/fast.md: every function that it names, and as many lines as it says, a fifth more or less."""
+    text = (ROOT / "docs" / "fast.md").read_text()
+    rows = re.findall(r"(?m)^\| `(\S+)` \| (.*) \| (\d+) \|$", text)
+    assert 8 < len(rows) <= 12
+    assert sum(int(lines) for *_, lines in rows) <= 900
+    for file, named, lines in rows:
+        if file.endswith(".h"):
+            continue
+        known: dict[str, int] = {}
+        for name, length in functions(SOURCE / file):
+            known.setdefault(name, length)
+        found = sum(known[name] for name in re.findall(r"`(\w+)`", named))
+        assert abs(found - int(lines)) <= 2 + int(lines) // 5, (file, found)
+
+
+# ---- how many places a new thing touches: CONTRIBUTING.md --------------------------------------------------
+
+
+def test_a_form_is_named_in_few_modules() -> None:
+    """Its own, the choice, its cost, and where its weights are packed: nothing else asks which form it is."""
+    literals: dict[str, set[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())) if module_of(path) != "bench" else ():
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in FORMS:
+                literals.setdefault(node.value, set()).add(str(path.relative_to(SOURCE)))
+    for form in FORMS:
+        own = {f"plan/{form}.py", "plan/depthwise.py", "plan/direct.py"}
+        known = {"plan/form.py", "plan/costs.py", "pack.py", *own}
+        assert literals[form] <= known, form
+        assert len(literals[form]) <= 4, form
+
+
+def test_imports_of_forms() -> None:
+    """Above the plan's folder no module but one imports a form's own."""
+    inside = {f"convlite.plan.{path.stem}" for path in (SOURCE / "plan").glob("*.py")}
+    for path in MODULES:
+        if path.parent != SOURCE / "plan":
+            found = {name for name, _ in imported(path)} & inside
+            assert not found or module_of(path) == "_calls", f"{path}: {found}"

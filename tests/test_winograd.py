@@ -7,7 +7,6 @@ import copy
 import pickle
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction as F
 from typing import Any
 
@@ -15,8 +14,9 @@ import numpy as np
 import pytest
 
 import convlite as cl
-from convlite import _dispatch, _kernels, ops, plan, reference, winograd
+from convlite import _dispatch, _kernels, ops, reference
 from convlite.geometry import Geometry, conv_axis
+from convlite.plan import Weights, plan_as, plan_for, winograd
 
 # The matrices of kernels/isa/winograd.h.
 MATRICES: dict[int, tuple[list[list[Any]], list[list[Any]], list[list[Any]]]] = {
@@ -129,7 +129,7 @@ def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     """Winograd's form in tiles of this size for every shape that it can serve, even where it loses."""
     monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 0)
     monkeypatch.setattr(
-        winograd, "costs", lambda _: {0: 100.0, 2: 9.0, 4: 9.0, 5: 9.0, 6: 9.0, request.param: 1.0}
+        winograd, "products", lambda _: {0: 100.0, 2: 9.0, 4: 9.0, 5: 9.0, 6: 9.0, request.param: 1.0}
     )
     ops._plan.cache_clear()
     yield request.param
@@ -309,8 +309,8 @@ def _run_on(threads: int, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, p
     isa = _dispatch.active_isa()
     axes = [conv_axis(x.shape[i], 3, 1, 1, _pad(padding, i - 1), "") for i in (1, 2)]
     geometry = Geometry(len(x), axes[0], axes[1], x.shape[3], kernel.shape[3], 1)
-    form = plan.make_plan(geometry, x.dtype, isa, fast=True)
-    assert isinstance(form, winograd.WinogradPlan)
+    form = plan_for(geometry, Weights("conv2d", kernel.shape), x.dtype, isa, fast=True)
+    assert isinstance(form, winograd.Winograd)
     out = np.full(geometry.out_shape, np.nan, x.dtype)
     panels = cl.PackedKernel(kernel).panels(form.layout)
     form.runner.run(x, panels.data, bias, None, out, 0, 0.0, 0.0, True, threads)
@@ -322,11 +322,14 @@ def test_bits_depend_on_no_block(blocks: int, tile: int, isa: str, threads: int)
     x, kernel, bias, _ = operands("more than a block", np.float32)
     axis = [conv_axis(n, 3, 1, 1, "same", "") for n in x.shape[1:3]]
     geometry = Geometry(len(x), axis[0], axis[1], x.shape[3], kernel.shape[3], 1)
-    form = winograd.make_winograd_plan(geometry, x.dtype, isa)
+    form = plan_as("winograd", geometry, Weights("conv2d", kernel.shape), x.dtype, isa)
     assert form is not None
     panels = cl.PackedKernel(kernel).panels(form.layout)
     results = []
-    for each in (form, replace(form, block_tiles=blocks)):
+    for each in (
+        form,
+        winograd.Winograd(**dict(zip(form.fields, form.key(), strict=True)) | {"block_tiles": blocks}),
+    ):
         results.append(np.empty(geometry.out_shape, np.float32))
         _kernels.Winograd(each).run(x, panels.data, bias, None, results[-1], 0, 0.0, 0.0, True, threads)
     np.testing.assert_array_equal(results[0], results[1])
@@ -416,17 +419,20 @@ def test_the_rule_sees_no_batch_and_no_machine(size: int) -> None:
         tiles = {winograd.tile_for(shape(size, channels, channels, images)) for images in (1, 2, 64)}
         for isa in _dispatch.available_isas():
             for dtype in ("float32", "float64"):
-                tiles.add(
-                    plan.make_plan(shape(size, channels, channels), np.dtype(dtype), isa, fast=True).winograd
-                )
+                call = shape(size, channels, channels), Weights("conv2d", (3, 3, channels, channels))
+                made = plan_for(*call, np.dtype(dtype), isa, fast=True)
+                tiles.add(made.tile if isinstance(made, winograd.Winograd) else 0)
         assert len(tiles) == 1
 
 
 def test_scratch_is_bounded(isa: str) -> None:
     for size, channels in ((14, 256), (28, 256), (36, 256), (56, 64), (224, 64), (1000, 16)):
-        form = winograd.make_winograd_plan(shape(size, channels, channels, 8), np.dtype(np.float32), isa)
-        assert form is not None
-        assert form.runner.scratch_bytes <= (1280 if form.winograd <= 4 else 2080) * 1024
+        call = shape(size, channels, channels, 8), Weights("conv2d", (3, 3, channels, channels))
+        form = plan_as("winograd", *call, np.dtype(np.float32), isa)
+        assert isinstance(form, winograd.Winograd)
+        runner = form.runner
+        assert isinstance(runner, _kernels.Winograd)
+        assert runner.scratch_bytes <= (1280 if form.tile <= 4 else 2080) * 1024
 
 
 def a_layer() -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from .activations import CELU, ELU, Fused, HardShrink, LeakyReLU, Named, PReLU, 
 from .arguments import Array, Pair, as_operand, mixed_dtypes
 from .pack import PackedKernel, Panels, recipe_for
 from .plan import Plan
-from .winograd import WinogradPlan, tile_for
+from .plan.winograd import Winograd, tile_for
 
 Given = tuple[Any, ...]
 Packing = tuple[str, tuple[int, ...], Pair, Pair, int, str]  # recipe_for's arguments but bits and layout
@@ -45,8 +45,8 @@ def remember(
     x: ArrayLike,
     kernel: ArrayLike | PackedKernel,
     out_shape: tuple[int, ...],
-    plan: Plan | WinogradPlan,
-    panels: Panels | None,
+    plan: Plan,
+    panels: Panels,
     fused: Fused,
     after: Callable[[Array], Any] | None,
     packing: Packing,
@@ -55,9 +55,9 @@ def remember(
     """Keep what a call found out, where a later one can use it.
 
     `given` is the operation's name and all arguments but arrays; x and kernel are as they were given;
-    `panels` are None where the kernel is used as it lies, `packing` says how it was packed.
+    `packing` says how the weights were packed.
     """
-    short = plan.multiply_adds < _threads.SERIAL_WORK
+    short = plan.nanoseconds < _threads.SERIAL_WORK
     if not _kernels.is_wanted(given, x, kernel, short):
         return
     if not constant(given) or not (after is None or after is softmax):
@@ -66,45 +66,38 @@ def remember(
     if 0 in x.shape or 0 in out_shape or max(x.ndim, len(out_shape)) > _MOST_AXES:
         return
     calls, recipe, kernel_shape = _kernels.plain_calls, None, ()
-    fast = isinstance(plan, WinogradPlan)
-    runner: Any
+    fast = isinstance(plan, Winograd)
     if isinstance(kernel, PackedKernel):
-        assert panels is not None
-        calls, runner = kernel.calls, runner_for(plan, panels)
+        calls = kernel.calls
     else:
         # long calls do not notice, and would keep their plans here
         if not short or fast:
             return
-        if panels is not None and not panels.finite:
+        if not panels.finite:
             return
-        kernel_shape, runner = np.shape(kernel), plan.matrix_runner if panels is None else plan.runner
-        if panels is not None:
-            recipe, panels = recipe_for(*packing, plan.bits, plan.layout)[1], None
+        kernel_shape = np.shape(kernel)
+        if plan.layout:
+            recipe = recipe_for(*packing, plan.bits, plan.layout)[1]
     call = _kernels.Call(
-        runner,
+        plan.runner,
         given,
         x.shape,
         out_shape,
         x.dtype,
         kernel_shape,
         recipe,
-        panels,
+        panels if isinstance(kernel, PackedKernel) else None,
         fused,
         after,
-        plan.padding,
+        plan.needs_finite,
         # the precision, where the plan depends on it and the call did not say it
         fast if precision is None and (fast or tile_for(plan.geometry)) else None,
         _precision.is_fast,
         None if short else _threads.threads_for,
-        plan.multiply_adds,
+        plan.nanoseconds,
         empty if is_large(out_shape, x.dtype) else np.empty,
     )
     calls.keep(call)
-
-
-def runner_for(plan: Plan | WinogradPlan, panels: Panels) -> Any:
-    """What runs a plan on these panels."""
-    return plan.runner if panels.finite or not plan.padding else plan.exact
 
 
 def bind(

@@ -32,6 +32,7 @@ class Call:
     mode: PadMode | Literal["explicit"]
     groups: int
     multiply_adds: int
+    form: str = ""  # what runs it here, in float32
 
     @property
     def axes(self) -> int:

@@ -10,8 +10,13 @@ from typing_extensions import disjoint_base  # known to type checkers; nothing i
 from .activations import Fused
 from .arguments import Array
 from .pack import PackedKernel, Panels
-from .plan import Plan
-from .winograd import WinogradPlan
+from .plan.depthwise import DepthwiseLines as LinesPlan
+from .plan.direct import Direct as DirectPlan
+from .plan.few_rows import FewRows as RowsPlan
+from .plan.lanewise import Lanewise as LanewisePlan
+from .plan.pixel_vectors import PixelVectors as PixelPlan
+from .plan.tall_skinny import TallSkinny as SkinnyPlan
+from .plan.winograd import Winograd as WinogradPlan
 
 class _Table(TypedDict):
     lanes: int
@@ -65,28 +70,28 @@ class Runner:
     ) -> None: ...
 
 @final
-class Gather(Runner):
-    def __init__(self, plan: Plan) -> None: ...
+class Direct(Runner):
+    def __init__(self, plan: DirectPlan) -> None: ...
 
 @final
-class Lines(Runner):
-    def __init__(self, plan: Plan) -> None: ...
+class DepthwiseLines(Runner):
+    def __init__(self, plan: LinesPlan) -> None: ...
 
 @final
 class Lanewise(Runner):
-    def __init__(self, plan: Plan) -> None: ...
+    def __init__(self, plan: LanewisePlan) -> None: ...
 
 @final
-class Pixels(Runner):
-    def __init__(self, plan: Plan) -> None: ...
+class PixelVectors(Runner):
+    def __init__(self, plan: PixelPlan) -> None: ...
 
 @final
 class TallSkinny(Runner):
-    def __init__(self, plan: Plan) -> None: ...
+    def __init__(self, plan: SkinnyPlan) -> None: ...
 
 @final
 class FewRows(Runner):
-    def __init__(self, plan: Plan) -> None: ...
+    def __init__(self, plan: RowsPlan) -> None: ...
 
 @final
 class Winograd(Runner):
@@ -128,11 +133,11 @@ class Call:
         panels: Panels | None,
         fused: Fused,
         after: Callable[[Array], Any] | None,
-        padding: bool,
+        needs_finite: bool,
         fast: bool | None,
         is_fast: Callable[[], bool],
-        threads_for: Callable[[int], int] | None,
-        multiply_adds: int,
+        threads_for: Callable[[float], int] | None,
+        nanoseconds: int,
         new_output: Callable[[tuple[int, ...], np.dtype[Any]], Array],
     ) -> None: ...
 

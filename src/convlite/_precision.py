@@ -1,9 +1,9 @@
 """How exact an operation must be, "exact" or "fast": a scope of the context, and a default of the process.
 
 "exact": each output is one ordered sum over (kh, kw, cin), cut where the shape says (sums.py). "fast": 3x3
-convolutions with stride 1 may use Winograd's form, where that is faster (winograd.py has the rule, the error
-bound, and what becomes of NaN and Inf). Both are deterministic: a result depends on the shape and the values,
-never on the batch around an image, the number of threads, or which FMA instruction set computes it.
+convolutions with stride 1 may use Winograd's form, where that is faster (plan/winograd.py has the rule, the
+error bound, and what becomes of NaN and Inf). Both are deterministic: a result depends on the shape and the
+values, never on the batch around an image, the number of threads, or which FMA instruction set computes it.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def precision(mode: Precision) -> Iterator[None]:
     """Compute "exact" or "fast" inside this block, in this Python thread (or asyncio task) only.
 
     "fast" allows Winograd's form to 3x3 convolutions with stride 1: up to 4 times faster, with errors of
-    typically 2e-6 to 3e-5 of the largest output in float32, instead of 1e-6 to 3e-6 (convlite.winograd states
-    the bound). A NaN or Inf in x spreads over blocks of up to 6x6 outputs.
+    typically 2e-6 to 3e-5 of the largest output in float32, instead of 1e-6 to 3e-6 (convlite.plan.winograd
+    states the bound). A NaN or Inf in x spreads over blocks of up to 6x6 outputs.
 
     Examples:
         >>> import convlite as cl

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from . import _kernels
 from .arguments import as_size, shown
 
-# Multiply-adds: a region costs about 6 us and waking a sleeping thread 30; below 40 us of work it loses.
-SERIAL_WORK = 2_000_000
+# Nanoseconds of one thread: a region costs about 6 us and waking a sleeping thread 30; below, it loses.
+SERIAL_WORK = 40_000
 # Any count may be asked for; where threads cannot be created, OpenMP's runtime ends the process.
 MOST_THREADS = max(64, 2 * (os.cpu_count() or 1))
 LARGEST = 4096  # a larger count is a mistake: no machine has so many CPUs
@@ -189,9 +189,10 @@ def num_threads(n: int) -> Iterator[None]:
         _scope.reset(token)
 
 
-def threads_for(multiply_adds: int) -> int:
-    """The number of threads worth their cost for this work; 1 inside another library's parallel region."""
-    if multiply_adds < SERIAL_WORK:
+def threads_for(nanoseconds: float) -> int:
+    """The number of threads worth their cost for work that takes one of them so long; 1 inside another
+    library's parallel region."""
+    if nanoseconds < SERIAL_WORK:
         return 1
     count = min(get_num_threads(), MOST_THREADS)
     return 1 if count > 1 and _kernels.in_parallel() else count

@@ -292,7 +292,7 @@ def softmax_rows(x: Array) -> Array:
     result = new_output(x.shape, x.dtype)
     if x.size:
         columns = x.shape[-1]
-        isa, threads = _dispatch.active_isa(), _threads.threads_for(30 * x.size)
+        isa, threads = _dispatch.active_isa(), _threads.threads_for(0.6 * x.size)
         _kernels.softmax(isa, x.itemsize, x, result, x.size // columns, columns, threads)
     return result
 
@@ -493,7 +493,7 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
         columns = min(max(array.size, 1), 1024) if array.size % 1024 == 0 else array.size
     rows = array.size // columns if columns else 0
     # in multiply-adds: an exponential takes about 0.5 ns, anything else 0.1
-    threads = _threads.threads_for((20 if fused.code >= CODES["elu"] else 5) * array.size)
+    threads = _threads.threads_for((0.4 if fused.code >= CODES["elu"] else 0.1) * array.size)
     code, a, b, alpha = fused
     isa = _dispatch.active_isa()
     if alpha is not None and rows > 1:  # few slopes are repeated there

@@ -10,9 +10,14 @@ from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+import numpy as np
+
+from . import _dispatch
 from ._options import documented
+from ._plans import _geometry
 from .arguments import as_int, as_padding, as_padding_1d, as_pair, as_single, as_size, is_one_of, shown
-from .ops import _geometry
+from .geometry import Geometry
+from .plan import Weights, plan_for
 
 if TYPE_CHECKING:
     from ._equivalents import Call
@@ -34,17 +39,21 @@ def explain(
     output_shape: object = None,
     output_padding: object = None,
 ) -> None:
-    """Print the output shape, the padding per side, the multiply-adds, and the same call in other frameworks.
+    """Print the output shape, the padding per side, the multiply-adds, the form that computes the call, and
+    the same call in other frameworks.
 
     `operation` is a function's name: "conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d" or
     "conv1d_transpose"; the other arguments and the errors are that function's. In the code that is printed,
-    x and kernel are the operands here: NumPy arrays for TensorFlow, Keras and ONNX, tensors for PyTorch.
+    x and kernel are the operands here: NumPy arrays for TensorFlow, Keras and ONNX, tensors for PyTorch. The
+    form is that of float32 arrays with the instruction set in use (docs/fast.md names all); results do not
+    show it.
 
     Examples:
         >>> import convlite as cl
         >>> cl.explain("dense", (8, 3), (3, 5))
         dense: x (8, 3), kernel (3, 5) -> (8, 5)
           multiply-adds 120
+          form few rows
         <BLANKLINE>
         TensorFlow
             y = tf.matmul(x, kernel)
@@ -107,6 +116,8 @@ def describe(
         lines.append(f"  padding {mode}: {pads}{crop}")
     note = " (taps outside x included)" if call.padded or call.transposed else ""
     lines.append(f"  multiply-adds {call.multiply_adds:,}{note}")
+    if call.form:
+        lines.append(f"  form {call.form}")
     if 0 in call.out:
         lines.append("  the output is empty: Keras and PyTorch raise errors or give other shapes here")
     for one in equivalents(call):
@@ -161,10 +172,11 @@ def resolve(
         steps, gaps = as_pair(strides, "strides"), as_pair(dilations, "dilations")
         pad = as_padding(padding)
         extra = None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0)
+    inner_kernel = (*(1,) * (2 - axes), *kernel)
     geometry = _geometry(
         cast(Any, operation.replace("1d", "2d")),
         (x[0], *(1,) * (2 - axes), *x[1:]),
-        (*(1,) * (2 - axes), *kernel),
+        inner_kernel,
         steps,
         pad,
         gaps,
@@ -185,7 +197,19 @@ def resolve(
         pad if isinstance(pad, str) else "explicit",
         geometry.groups,
         geometry.multiply_adds,
+        _form(
+            geometry, Weights(operation.replace("1d", "2d"), inner_kernel, steps, gaps, groups, packed=False)
+        ),
     )
+
+
+def _form(geometry: Geometry, weights: Weights) -> str:
+    """The form that computes a call in float32 here, and the one that "fast" takes where that is another."""
+    if 0 in geometry.out_shape:
+        return ""
+    isa, dtype = _dispatch.active_isa(), np.dtype(np.float32)
+    exact, fast = (str(plan_for(geometry, weights, dtype, isa, fast)) for fast in (False, True))
+    return exact if fast == exact else f'{exact}; with precision="fast" {fast}'
 
 
 def _resolve_dense(x: Sizes, kernel: Sizes) -> Call:
@@ -194,7 +218,10 @@ def _resolve_dense(x: Sizes, kernel: Sizes) -> Call:
     if x[-1] != kernel[0]:
         raise ValueError(f"kernel has {kernel[0]} inputs but x has {x[-1]} (kernel is (K, M), got {kernel})")
     out = (*x[:-1], kernel[1])
-    return Call("dense", x, kernel, out, (), (), (), "valid", 1, prod(x) * kernel[1])
+    plain: Any = ((1, 1), "valid", (1, 1), 1, None, None)
+    geometry = _geometry("dense", (1, 1, prod(x[:-1]), x[-1]), kernel, *plain)
+    form = _form(geometry, Weights("dense", kernel, packed=False))
+    return Call("dense", x, kernel, out, (), (), (), "valid", 1, prod(x) * kernel[1], form)
 
 
 def _sizes(value: object, name: str, count: int | None) -> Sizes:

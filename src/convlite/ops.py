@@ -19,21 +19,19 @@ Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each n
 from __future__ import annotations
 
 import math
-from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision, _threads
-from ._calls import Given, Packing, remember, runner_for
-from ._layouts import warn_of_foreign
+from ._calls import Given, Packing, remember
 from ._options import documented
+from ._plans import _geometry, _plan, with_weights
 from ._precision import Precision
 from .activations import NONE, Spec, checked, resolve
 from .arguments import (
     Array,
-    Pad,
     Padding,
     Pair,
     as_nhwc,
@@ -46,19 +44,13 @@ from .arguments import (
     as_single,
     as_size,
     check_bias,
-    check_channels,
-    check_groups,
     check_out,
-    check_taps,
     mixed_dtypes,
     new_output,
     shown,
 )
-from .geometry import Geometry, check_phases, conv_axis, effective_kernel, same_pads, transpose_axis
-from .heads import fits_skinny, layout_for
-from .pack import Operation, PackedKernel, Panels, channels_of, pack_panels
-from .plan import Plan, make_plan, with_panels
-from .winograd import WinogradPlan
+from .geometry import effective_kernel, same_pads
+from .pack import Operation, PackedKernel
 
 Kernel = ArrayLike | PackedKernel
 
@@ -396,89 +388,6 @@ def _short(pair: Pair, axes: int) -> Pair | int:
     return pair if axes == 2 else pair[1]
 
 
-@lru_cache(maxsize=512)
-def _geometry(
-    operation: Operation,
-    x: tuple[int, ...],
-    kernel: tuple[int, ...],
-    strides: Pair,
-    padding: Padding,
-    dilations: Pair,
-    groups: int,
-    output_shape: tuple[int, ...] | None,
-    output_padding: Pair | None,
-    axes: int = 2,
-) -> Geometry:
-    """Shapes and options -> Geometry; every error about shapes is raised here, in the shapes of a caller with
-    so many spatial axes.
-    """
-    height, width = kernel[:2] if len(kernel) == 4 else (1, 1)
-    if height == 0 or width == 0:
-        places = "row and one column" if axes == 2 else "tap"
-        raise ValueError(f"kernel must have at least one {places}; got {kernel[2 - axes :]}")
-    check_taps(height, width)
-    _check_inputs(operation, (x[0], *x[3 - axes :]), kernel[2 - axes :], groups)
-    cin, cout, groups = channels_of(operation, kernel, groups)
-    if operation in ("conv2d", "conv2d_transpose"):
-        check_groups(groups, cin, cout)
-    pads: tuple[Pad, Pad] = padding if isinstance(padding, tuple) else (padding, padding)
-    if operation == "conv2d_transpose":
-        if output_shape is not None and output_padding is not None:
-            raise ValueError("output_shape and output_padding exclude each other: give one")
-        whole = output_shape is not None and len(output_shape) == 4
-        sizes = output_shape[1:3] if output_shape and whole else output_shape or (None, None)
-        if output_shape and whole and (output_shape[0], output_shape[3]) != (x[0], cout):
-            raise ValueError(
-                f"output_shape {(output_shape[0], *output_shape[3 - axes :])} must have x's batch {x[0]} "
-                f"and the kernel's {cout} output channels"
-            )
-        extras = output_padding or (None, None)
-        rows = transpose_axis(x[1], height, strides[0], dilations[0], pads[0], "height", sizes[0], extras[0])
-        columns = transpose_axis(x[2], width, strides[1], dilations[1], pads[1], "width", sizes[1], extras[1])
-        check_phases(rows, columns)
-    else:
-        rows = conv_axis(x[1], height, strides[0], dilations[0], pads[0], "height")
-        columns = conv_axis(x[2], width, strides[1], dilations[1], pads[1], "width")
-    warn_of_foreign(operation, kernel[2 - axes :])
-    return Geometry(x[0], rows, columns, cin, cout, groups)
-
-
-def _check_inputs(operation: Operation, x: tuple[int, ...], kernel: tuple[int, ...], groups: int) -> None:
-    """The kernel's input channels against x's; both shapes with one or two spatial axes."""
-    window, space = ("kh, kw", "HW") if len(kernel) == 4 else ("kw", "W")
-    if operation == "conv2d":
-        if x[-1] % groups:
-            check_groups(groups, x[-1], kernel[-1])
-        form, foreign = f"({window}, Cin//groups, Cout)", f"OI{space}"
-        check_channels(kernel[-2], x[-1] // groups, x, kernel, form, foreign, groups)
-    elif operation == "conv2d_transpose":
-        check_channels(kernel[-1], x[-1], x, kernel, f"({window}, Cout//groups, Cin)", f"IO{space}")
-    elif operation == "depthwise_conv2d":
-        check_channels(kernel[2], x[3], x, kernel, "(kh, kw, C, multiplier)", "(C*m, 1, kh, kw)")
-
-
-@lru_cache(maxsize=512)
-def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | WinogradPlan:
-    """The plan of a call, by everything that it depends on."""
-    operation, _, kernel, strides, _, dilations, groups = shape[:7]
-    table = _kernels.describe(isa, 8 * dtype.itemsize)
-    lanes = table["lanes"]
-    geometry = _geometry(*shape)
-    line = geometry.columns.phases[0].count if geometry.columns.phases else 0
-    skinny = fits_skinny(geometry, lanes)
-    layout = layout_for(operation, kernel, strides, dilations, groups, lanes, line, skinny, table)
-    return make_plan(geometry, dtype, isa, fast, layout)
-
-
-def form_of(
-    operation: Operation, dtype: np.dtype[Any], x: tuple[int, ...], kernel: tuple[int, ...], *options: Any
-) -> str:
-    """The algorithm of a call with arrays of these shapes; the options are those of `_geometry`."""
-    return _plan(
-        _dispatch.active_isa(), dtype, _precision.is_fast(), operation, x, kernel, *options
-    ).algorithm
-
-
 def _run(
     operation: Operation,
     given: Given,
@@ -509,7 +418,8 @@ def _run(
     isa = _dispatch.active_isa()
     options = (strides, padding, dilations, groups, output_shape, output_padding, axes)
     fast = _precision.resolve(precision) == "fast"
-    plan = _plan(isa, dtype, fast, operation, array.shape, weights.shape, *options)
+    shapes = (operation, array.shape, weights.shape, *options)
+    plan = _plan(isa, dtype, fast, isinstance(weights, PackedKernel), True, *shapes)
     geometry = plan.geometry
     bias_array = check_bias(bias, geometry.cout, dtype)
     fused, after = (NONE, None) if activation is None else resolve(activation, geometry.cout, dtype)
@@ -522,16 +432,10 @@ def _run(
     busy = target.size > 0  # 2**42 empty rows need no tables
     if busy:
         packing: Packing = (operation, weights.shape, strides, dilations, groups, isa)
-        panels: Panels | None = None
-        if isinstance(weights, PackedKernel):
-            plan, panels = with_panels(plan, partial(weights.panels, isa=isa))
-        elif not plan.few_rows or operation == "conv2d_transpose":
-            plan, panels = with_panels(plan, partial(pack_panels, weights, operation, *packing[2:]))
-        runner = runner_for(plan, panels) if panels else plan.matrix_runner
-        memory, finite = panels or (weights, True)
+        plan, panels = with_weights(plan, weights, shapes)
         code, a, b, alpha = fused
-        threads = _threads.threads_for(plan.multiply_adds)
-        runner.run(array, memory, bias_array, alpha, target, code, a, b, finite, threads)
+        threads = _threads.threads_for(plan.nanoseconds)
+        plan.runner.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
     if after is not None:
         y[...] = checked(after, target, shape)
     if busy:  # from here on nothing may raise: `out` is written
@@ -540,28 +444,6 @@ def _run(
         except MemoryError:
             pass  # the next call is checked anew
     return y
-
-
-def made_ready(
-    packed: PackedKernel,
-    x_shape: tuple[int, ...],
-    strides: object = 1,
-    padding: object = "valid",
-    dilations: object = 1,
-    output_shape: object = None,
-    output_padding: Pair | None = None,
-) -> tuple[Geometry, Any, Panels | None, int]:
-    """What runs the operation of a packed kernel on x (N,H,W,C) of this shape, under the precision and
-    instruction set in force: (geometry, runner, panels, multiply-adds); no runner where there is no output.
-    """  # fmt: skip
-    isa, s, d = _dispatch.active_isa(), as_pair(strides, "strides"), as_pair(dilations, "dilations")
-    options = (s, as_padding(padding), d, packed.groups, as_output_shape(output_shape), output_padding, 2)
-    shapes = (packed.operation, x_shape, packed.shape)
-    plan = _plan(isa, packed.dtype, _precision.is_fast(), *shapes, *options)
-    if 0 in plan.geometry.out_shape:
-        return plan.geometry, None, None, 0
-    plan, panels = with_panels(plan, partial(packed.panels, isa=isa))
-    return plan.geometry, runner_for(plan, panels), panels, plan.multiply_adds
 
 
 def _run_1d(

@@ -19,8 +19,12 @@ from ._locks import fork_lock
 from ._memory import aligned_empty
 from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
 from .geometry import residue_classes
-from .heads import layout_for
-from .plan import algorithm_for
+from .plan import Weights, channels_of, usual_layout
+
+# What one kernel keeps packed, as a multiple of its own size: the panels in use and others, where "fast" has
+# other ones for each size of map (up to 7 times the kernel's size). Small ones keep all.
+MOST_PANELS = 10
+SMALL_PANELS = 256 * 1024
 
 Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
 _RANK = {"conv2d": 4, "conv2d_transpose": 4, "depthwise_conv2d": 4, "dense": 2}
@@ -33,23 +37,6 @@ class Panels(NamedTuple):
     finite: bool  # no Inf, no NaN: zeros may stand for padding
 
 
-def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[int, int, int]:
-    """(input channels, output channels, groups) of a kernel of this shape."""
-    if operation == "conv2d":
-        return shape[2] * groups, shape[3], groups
-    if operation == "conv2d_transpose":
-        return shape[3], shape[2] * groups, groups
-    if operation == "depthwise_conv2d":
-        return shape[2], shape[2] * shape[3], max(shape[2], 1)
-    return shape[0], shape[1], 1
-
-
-def layout_of(kernel: Array, operation: str, strides: Pair, dilations: Pair, groups: int, isa: str) -> str:
-    """heads.layout_for this kernel."""
-    table = _kernels.describe(isa, 8 * kernel.itemsize)
-    return layout_for(operation, kernel.shape, strides, dilations, groups, table["lanes"], table=table)
-
-
 @lru_cache(maxsize=512)
 def _recipe(
     operation: str,
@@ -59,13 +46,12 @@ def _recipe(
     groups: int,
     isa: str,
     bits: int,
-    lanewise: bool = False,
+    layout: str,
 ) -> tuple[int, _kernels.Recipe]:
-    """recipe_for the plain layout, or "lanewise"."""
+    """recipe_for the layouts "direct", "depthwise", "lanewise" and, of the merged kernel, "merged_phases"."""
     cin, cout, groups = channels_of(operation, shape, groups)
     height, width = shape[:2] if len(shape) == 4 else (1, 1)
     table = _kernels.describe(isa, bits)
-    depthwise = algorithm_for(groups, cin, cout, table["lanes"]) == "depthwise"
     per_group, kc = cout // groups, cin // groups
 
     # where the kernel holds tap t, channel k of a group, output channel l of it, and group g:
@@ -88,14 +74,14 @@ def _recipe(
     phase_taps = [len(row) * len(column) for row in rows for column in columns]
 
     steps: tuple[int, int, int, int, int, int]
-    if lanewise:  # [phase][panel of one vector][taps][kc][lanes], panels over the outputs of all groups
+    if layout == "lanewise":  # [phase][panel of one vector][taps][kc][lanes]: over the outputs of all groups
         padded = -(-cout // table["lanes"]) * table["lanes"]
         l_step = group_step if operation == "conv2d_transpose" else 1
         recipe = _kernels.Recipe(
             bits // 8, taps, phase_taps, 1, kc, cout, k_step, l_step, 0, table["lanes"], 1, False
         )
         return len(taps) * kc * padded, recipe
-    if depthwise:
+    if layout == "depthwise":
         # channels are the groups: kc counts them, width is the multiplier
         size = len(taps) * cout
         steps = (1, groups, per_group, group_step, l_step, 0)
@@ -103,7 +89,7 @@ def _recipe(
         padded = -(-per_group // table["lanes"]) * table["lanes"]
         size = len(taps) * groups * kc * padded
         steps = (groups, kc, per_group, k_step, l_step, group_step)
-    parameters = (table["lanes"], table["nr"], depthwise)
+    parameters = (table["lanes"], table["nr"], layout == "depthwise")
     return size, _kernels.Recipe(bits // 8, taps, phase_taps, *steps, *parameters)
 
 
@@ -114,9 +100,9 @@ def pack_panels(
     dilations: Pair,
     groups: int,
     isa: str,
-    layout: str = "plain",
+    layout: str,
 ) -> Panels:
-    """Pack a C-contiguous kernel for one instruction set, in one of heads.LAYOUTS or for Winograd."""
+    """Pack a C-contiguous kernel for one instruction set, in the layout of a plan."""
     if layout.startswith("winograd"):
         return _pack_winograd(kernel, operation, int(layout[-1]), isa)
     bits = 8 * kernel.itemsize
@@ -135,15 +121,15 @@ def recipe_for(
     bits: int,
     layout: str,
 ) -> tuple[int, _kernels.Recipe]:
-    """The size of the panels of a kernel of this shape in one of heads.LAYOUTS, and how to fill them."""
-    if layout == "pixels":
+    """The size of the panels of a kernel of this shape in the layout of a plan, and how to fill them."""
+    if layout == "pixel_vectors":
         return _pixel_recipe(operation, shape, bits)
-    if layout == "skinny":
+    if layout == "tall_skinny":
         return _skinny_recipe(operation, shape, bits)
-    if layout == "wide":  # stride taps of a kernel row are one tap of stride*Cout channels, as they lie
+    if layout == "merged_phases":  # stride taps of a kernel row are one of stride*Cout channels, as they lie
         height, width, cout, cin = shape
         shape, strides = (height, width // strides[1], strides[1] * cout, cin), (strides[0], 1)
-    return _recipe(operation, shape, strides, dilations, groups, isa, bits, layout == "lanewise")
+    return _recipe(operation, shape, strides, dilations, groups, isa, bits, layout)
 
 
 @lru_cache(maxsize=512)
@@ -273,16 +259,26 @@ class PackedKernel:
         """The panels for an instruction set (by default the one in use), in a layout (by default what most
         calls need)."""
         isa = isa or _dispatch.active_isa()
-        options = (self.operation, self.strides, self.dilations, self.groups, isa)
+        options = (self.operation, self.strides, self.dilations, self.groups)
         if layout is None:
-            layout = layout_of(self.kernel, *options)
+            layout = usual_layout(Weights(self.operation, self.shape, *options[1:]), self.dtype, isa)
         panels = self._panels.get((isa, layout))
         if panels is None:
             with self._lock:
                 panels = self._panels.get((isa, layout))
                 if panels is None:
-                    panels = self._panels[isa, layout] = pack_panels(self.kernel, *options, layout)
+                    panels = pack_panels(self.kernel, *options, isa, layout)
+                    self._panels[isa, layout] = panels
+                    self._forget_old()
         return panels
+
+    def _forget_old(self) -> None:
+        """Drop the panels that were packed first, where all take too much; and the calls, which hold them."""
+        most = max(MOST_PANELS * self.kernel.nbytes, SMALL_PANELS)
+        taken = sum([panels.data.nbytes for panels in self._panels.values()])
+        while taken > most and len(self._panels) > 1:
+            taken -= self._panels.pop(next(iter(self._panels))).data.nbytes
+            self.calls.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self.kernel, self.operation, self.strides, self.dilations, self.groups)

@@ -410,7 +410,7 @@ def batch_norm(
     factor = new_output(spread.shape, spread.dtype)
     _kernels.norm_factor(spread, times, factor, spread.itemsize, small)
     # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
-    result, threads = new_output(values.shape, values.dtype), _threads.threads_for(5 * values.size)
+    result, threads = new_output(values.shape, values.dtype), _threads.threads_for(0.1 * values.size)
     if values.size:
         rows, into = (array.reshape(-1, centre.size) for array in (values, result))
         _kernels.affine(_dispatch.active_isa(), rows, centre, factor, moved, into, threads=threads)
@@ -441,14 +441,14 @@ def flatten(x: ArrayLike, order: Literal["HWC", "CHW"] = "HWC") -> Array:
     if values.ndim > _MOST_AXES:
         into[...] = values
     else:
-        _kernels.copy(_dispatch.active_isa(), values, into, _threads.threads_for(5 * values.size))
+        _kernels.copy(_dispatch.active_isa(), values, into, _threads.threads_for(0.1 * values.size))
     return rows
 
 
 def _combined(what: str, x: Array, y: Array) -> Array:
     """One pass in the core; y broadcasts to x."""
     result = new_output(x.shape, x.dtype)
-    threads = _threads.threads_for(5 * x.size)  # in multiply-adds: about 0.1 ns for each element
+    threads = _threads.threads_for(0.1 * x.size)
     into = result
     if x.ndim > _MOST_AXES:
         x, y, into = x.reshape(-1), np.broadcast_to(y, x.shape).reshape(-1), result.reshape(-1)

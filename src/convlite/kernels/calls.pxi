@@ -123,18 +123,18 @@ cdef class Call:
     cdef tuple keep            # what `fixed` points into
     cdef object fast           # None: any precision
     cdef object is_fast, threads_for, after, new_output
-    cdef int64_t multiply_adds
+    cdef int64_t nanoseconds
     cdef Shape x, kernel, out
     cdef Py_ssize_t channels
-    cdef bint plain, padding
+    cdef bint plain, needs_finite
     cdef Operands fixed
     cdef View views[2]
 
     def __cinit__(self, Runner runner, tuple given, tuple x_shape, tuple out_shape, dtype, tuple kernel_shape, recipe, panels,
-                  fused, after, bint padding, fast, is_fast, threads_for, int64_t multiply_adds, new_output):
+                  fused, after, bint needs_finite, fast, is_fast, threads_for, int64_t nanoseconds, new_output):
         self.runner, self.recipe, self.given, self.new = runner, recipe, given, (out_shape, dtype)
         self.fast, self.is_fast, self.threads_for, self.after = fast, is_fast, threads_for, after
-        self.multiply_adds, self.padding, self.plain, self.new_output = multiply_adds, padding, panels is None, new_output
+        self.nanoseconds, self.needs_finite, self.plain, self.new_output = nanoseconds, needs_finite, panels is None, new_output
         self.channels = out_shape[len(out_shape) - 1]
         keep_shape(&self.x, x_shape)
         keep_shape(&self.out, out_shape)
@@ -199,10 +199,10 @@ cdef class Call:
                 else:
                     with nogil:
                         on.finite = self.recipe.fill(views[2].buf, <void *> on.weights)
-                if self.padding and not on.finite:
+                if self.needs_finite and not on.finite:
                     return None
             if self.threads_for is not None:
-                on.threads = self.threads_for(self.multiply_adds)
+                on.threads = self.threads_for(self.nanoseconds)
             on.x, on.out = <const char *> x.buf, <char *> views[0].buf
             self.runner.execute(&on, None)
         finally:

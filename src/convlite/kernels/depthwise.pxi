@@ -83,7 +83,7 @@ cdef void line_task(const void *of, int64_t task, char *scratch) noexcept nogil:
 
 
 @cython.final
-cdef class Lines(Runner):
+cdef class DepthwiseLines(Runner):
     """A plan for depthwise lines made ready to run; no zeros stand for padding, whatever the weights are."""
 
     cdef LineJob job
@@ -111,7 +111,7 @@ cdef class Lines(Runner):
         self.out_bytes = job.images * job.ho * job.wo * job.channels * size
         self.bias_bytes = job.channels * size
         self.weight_bytes = job.taps * job.kernel_w * job.channels * size
-        self.describe_work(plan.multiply_adds, 1)
+        self.describe_work(plan.nanoseconds)
 
     def __dealloc__(self):
         free(self.job.offsets)

@@ -60,8 +60,8 @@ cdef struct Job:
     int64_t kernel_w, kernel_taps
     int64_t line               # numbers of an output line
     int64_t x_pixel, pixel     # numbers from an input pixel, an output pixel to the next: cin, cout, or more
-    int clips                  # "wide": the first or the last pixel of a line reaches over its end
-    int64_t lead               # "wide": so many numbers of the first pixel lie before its line
+    int clips                  # merged phases: the first or the last pixel of a line reaches over its end
+    int64_t lead               # merged phases: so many numbers of the first pixel lie before its line
     int64_t group_step         # input channels from one group to the next
     int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see segments.pxi
     int64_t mr
@@ -337,7 +337,7 @@ cdef void exact_task(const void *of, int64_t task, char *scratch) noexcept nogil
 
 
 @cython.final
-cdef class Gather(Runner):
+cdef class Direct(Runner):
     """A plan made ready to run: phases and blocks as C arrays."""
 
     cdef Job job
@@ -353,17 +353,19 @@ cdef class Gather(Runner):
         size = self.table.itemsize
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
-        self.job.line, self.job.lead = self.job.wo * self.job.cout, plan.lead
+        self.job.line = self.job.wo * self.job.cout
         self.job.x_pixel, self.job.pixel = self.job.cin, self.job.cout
-        if plan.layout == "wide":
-            self.job.line = plan.geometry.columns.out_size * plan.geometry.cout
+        if plan.form == "merged_phases":
+            self.job.line, self.job.lead = plan.geometry.columns.out_size * plan.geometry.cout, plan.lead
             self.job.clips = plan.lead > 0 or self.job.line < self.job.wo * self.job.cout
-        self.job.depthwise = plan.algorithm == "depthwise"
-        self.job.strided = plan.algorithm == "strided"
-        self.job.spread, self.job.call_work = plan.spread, plan.call_work
+        self.job.depthwise = plan.form == "depthwise_tiles"
+        self.job.strided = not self.job.depthwise and plan.form != "gathered"
+        self.job.fused = 1
+        if self.job.strided:
+            self.job.spread, self.job.call_work = plan.spread, plan.call_work
+            self.job.fused = columns.kernel if plan.fused else 1
         self.job.groups = 1 if self.job.depthwise else geometry.groups
         self.job.group_step = geometry.cin // self.job.groups
-        self.job.fused = columns.kernel if plan.fused else 1
         self.job.kc = self.job.group_step * self.job.fused
         self.job.width = geometry.cout // self.job.groups
         self.job.padded = ceil_div(self.job.width, self.job.table.lanes) * self.job.table.lanes
@@ -415,9 +417,9 @@ cdef class Gather(Runner):
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
-        self.out_gaps = plan.layout == "plain"
+        self.out_gaps = plan.form != "merged_phases"
         self.x_gaps = self.out_gaps and self.job.fused == 1 and not self.padding
-        self.describe_work(plan.multiply_adds, 1 if self.job.depthwise else 3)
+        self.describe_work(plan.nanoseconds)
 
     cdef int _fill_cuts(self, object cuts, AxisPhase *ap) except -1:
         """Where sums are cut, from products and taps to those of fused taps, of which a section has whole ones."""
@@ -486,7 +488,7 @@ cdef class Gather(Runner):
         if self.job.depthwise:
             return <char *> values
         for g in range(self.job.groups):
-            if self.bias_bytes < width:  # "wide": the same for each phase
+            if self.bias_bytes < width:  # merged phases: the same for each
                 for i in range(width // self.bias_bytes):
                     memcpy(into + i * self.bias_bytes, values, self.bias_bytes)
             else:

@@ -1,4 +1,4 @@
-# Depthwise kernels of any size and groups of few channels: products lane by lane over copied rows (lanewise.py says when and
+# Depthwise kernels of any size and groups of few channels: products lane by lane over copied rows (plan/lanewise.py says when and
 # how the rows lie, isa/lanewise.h what is computed).
 #
 # A task is a band of output rows of one image, a stretch of their pixels, and a block of output channels: those of a vector,
@@ -204,7 +204,7 @@ cdef class Lanewise(Runner):
     def __cinit__(self, plan):
         cdef int64_t i, j, k, n, size, lanes, shift
         cdef LanewiseJob *job = &self.job
-        geometry, chosen = plan.loops, plan.lanewise
+        geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
         self.table = job.table = table_of(plan.isa, plan.bits)
         if job.table.lanewise == NULL:
@@ -215,10 +215,10 @@ cdef class Lanewise(Runner):
         job.kc, job.width = geometry.cin // geometry.groups, geometry.cout // geometry.groups
         job.kernel_w, job.kernel_taps = columns.kernel, rows.kernel * columns.kernel
         job.row_phases, job.column_phases = len(rows.phases), len(columns.phases)
-        job.planes, job.per, job.patterns = columns.in_step, chosen.per, chosen.patterns
-        job.lowest, job.positions, job.x_step, job.slots = chosen.lowest, chosen.positions, chosen.x_step, chosen.slots
+        job.planes, job.per, job.patterns = columns.in_step, plan.per, plan.patterns
+        job.lowest, job.positions, job.x_step, job.slots = plan.lowest, plan.positions, plan.x_step, plan.slots
         job.blocks = ceil_div(job.cout, lanes) if job.per == lanes else 1
-        job.stretches, job.bands = chosen.stretches, chosen.bands
+        job.stretches, job.bands = plan.stretches, plan.bands
         job.lines, job.pixels = max([p.count for p in rows.phases]), max([p.count for p in columns.phases])
         job.most_taps = rows.most_taps
         job.point = job.kernel_taps == 1 and not plan.padding and job.per == lanes and job.table.lanewise_point != NULL
@@ -242,7 +242,7 @@ cdef class Lanewise(Runner):
         for phase in columns.phases:
             job.column[j].start, job.column[j].step, job.column[j].count = phase.start, phase.step, phase.count
             job.column[j].taps, job.column[j].before = len(phase.offsets), phase.before
-            job.column[j].piece = chosen.pieces[j]
+            job.column[j].piece = plan.pieces[j]
             job.column[j].shifts = self.numbers + n
             for offset in phase.offsets:
                 shift = offset % job.planes * job.x_step + (offset // job.planes - job.lowest) * job.per
@@ -258,7 +258,7 @@ cdef class Lanewise(Runner):
         self.shared_bytes = 2 * max(ceil_div(job.cout, lanes), 3) * lanes * size
         if job.per != lanes:
             self.shared_bytes += job.kernel_taps * job.kc * job.patterns * lanes * size
-        self.describe_work(plan.multiply_adds)
+        self.describe_work(plan.nanoseconds)
 
     def __dealloc__(self):
         free(self.numbers)

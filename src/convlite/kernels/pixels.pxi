@@ -1,4 +1,4 @@
-# Pixel vectors, row-stationary: convolution and its transpose with few output channels (heads.py says when).
+# Pixel vectors, row-stationary: convolution and its transpose with few output channels (plan/pixel_vectors.py says when).
 #
 # Lanes along the output channels would stay empty, so a vector holds neighbouring pixels of one row, and weights are
 # broadcast. For each image, and each band of output rows (a task):
@@ -260,7 +260,7 @@ cdef void pixel_task(const void *of, int64_t task, char *scratch) noexcept nogil
 
 
 @cython.final
-cdef class Pixels(Runner):
+cdef class PixelVectors(Runner):
     """A plan for pixel vectors made ready to run; it serves finite weights, or no padding."""
 
     cdef PixelJob job
@@ -269,17 +269,17 @@ cdef class Pixels(Runner):
     def __cinit__(self, plan):
         cdef int64_t i, k, size, lanes, total
         cdef PixelJob *job = &self.job
-        geometry, pixels = plan.geometry, plan.pixels
+        geometry = plan.geometry
         rows, columns = geometry.rows, geometry.columns
         self.table = job.table = table_of(plan.isa, plan.bits)
         size, lanes = job.table.itemsize, job.table.lanes
         job.images, job.h, job.w, job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         job.ho, job.wo, job.cout = rows.out_size, columns.out_size, geometry.cout
         job.kernel_h, job.phases = rows.kernel, len(columns.phases)
-        job.row_scale, job.row_divisor, job.planes = pixels.row_scale, pixels.row_divisor, pixels.planes
-        job.descending, job.stretch, job.tile = pixels.descending, pixels.stretch, pixels.tile
-        job.left, job.right = pixels.left, pixels.right
-        job.least, job.most = min(pixels.deltas), max(pixels.deltas)
+        job.row_scale, job.row_divisor, job.planes = plan.row_scale, plan.row_divisor, plan.planes
+        job.descending, job.stretch, job.tile = plan.descending, plan.stretch, plan.tile
+        job.left, job.right = plan.left, plan.right
+        job.least, job.most = min(plan.deltas), max(plan.deltas)
         job.slots = (job.most - job.least) // job.row_divisor + 1
         job.stretches, job.bands = ceil_div(columns.phases[0].count, job.stretch), 1
         # an odd number of vectors apart, so that channels do not meet in one set of the cache
@@ -291,11 +291,11 @@ cdef class Pixels(Runner):
             raise MemoryError("no memory for a plan")
         job.delta, k = self.numbers, 0
         job.lowest = floor_div(job.least, job.row_divisor)
-        for delta in pixels.deltas:
+        for delta in plan.deltas:
             self.numbers[k], self.numbers[k + 1] = delta // job.row_divisor, delta % job.row_divisor
             k += 2
         for i in range(job.phases):
-            phase, taps = columns.phases[i], pixels.taps[i]
+            phase, taps = columns.phases[i], plan.taps[i]
             job.column[i].count, job.column[i].taps = phase.count, len(phase.offsets)
             job.column[i].shifts = self.numbers + k
             for offset in phase.offsets:
@@ -311,7 +311,7 @@ cdef class Pixels(Runner):
         self.out_bytes = job.images * job.ho * job.wo * job.cout * size
         self.bias_bytes = job.cout * size
         self.weight_bytes = rows.kernel * columns.kernel * job.cin * job.cout * size
-        self.describe_work(plan.multiply_adds)
+        self.describe_work(plan.nanoseconds)
 
     cdef int _fill_cuts(self, object cuts, PixelColumns *column) except -1:
         """A phase's pieces; the plan sees to it that there is one section."""

@@ -54,7 +54,7 @@ def resample(str isa, int itemsize, x, out, index, weights, int64_t outer, int64
             job.piece = smaller(ceil_div(TASK_BYTES // itemsize, inner), out_size)
             job.pieces = ceil_div(out_size, job.piece)
             job.tasks, job.nanoseconds = outer * job.pieces, count * itemsize * taps // 32
-            run_step(resample_task, &job, job.tasks, threads, NULL, 0, count * taps < SHORT_WORK // 8, FLUSH)
+            run_step(resample_task, &job, job.tasks, threads, NULL, 0, count * taps < 5 * SHORT_NANOSECONDS, FLUSH)
     finally:
         for i in range(4):
             PyBuffer_Release(&views[i])
@@ -113,7 +113,7 @@ def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_
         job.pieces = ceil_div(out_height, job.piece)
         job.tasks, job.lane_bytes = images * job.pieces, ceil_div(width * channels * itemsize, 64) * 64
         job.nanoseconds = count * itemsize * (job.rows.taps + job.columns.taps) // 32
-        deal(into, resize_task, &job, sizeof(job), job.tasks, threads, job.lane_bytes, count < SHORT_WORK // 8, FLUSH,
+        deal(into, resize_task, &job, sizeof(job), job.tasks, threads, job.lane_bytes, count < 5 * SHORT_NANOSECONDS, FLUSH,
              job.nanoseconds, &job.rows.x, &job.rows.out)
     finally:
         for i in range(6):

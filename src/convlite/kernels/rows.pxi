@@ -35,14 +35,14 @@ cdef class FewRows(Runner):
         cdef int64_t size
         self.table = self.job.table = table_of(plan.isa, plan.bits)
         size = self.table.itemsize
-        whole.rows, whole.kc, whole.columns = plan.few_rows, geometry.cin, geometry.cout
-        whole.piece, whole.section = plan.cuts[0].part, plan.cuts[0].channels
+        whole.rows, whole.kc, whole.columns = plan.rows, geometry.cin, geometry.cout
+        whole.piece, whole.section = plan.piece, plan.section
         whole.x_step, whole.w_step, whole.out_step = geometry.cin, geometry.cout, geometry.cout
         self.x_bytes = whole.rows * whole.kc * size
         self.weight_bytes = whole.kc * whole.columns * size
         self.out_bytes = whole.rows * whole.columns * size
         self.bias_bytes = whole.columns * size
-        self.describe_work(plan.multiply_adds)
+        self.describe_work(plan.nanoseconds)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
         cdef RowsJob job = self.job

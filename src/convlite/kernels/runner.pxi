@@ -13,9 +13,9 @@ cdef struct Operands:
     int threads
 
 
-# Bytes and multiply-adds of a call so short that other Python threads wait for it: to release the GIL and take it again
+# Bytes and nanoseconds of a call so short that other Python threads wait for it: to release the GIL and take it again
 # costs 30 ns alone, and with another Python thread at work up to the interpreter's switch interval, 5 ms by default.
-cdef int64_t SHORT_BYTES = 65536, SHORT_WORK = 200000
+cdef int64_t SHORT_BYTES = 65536, SHORT_NANOSECONDS = 5000
 
 
 cdef void run_in_turn(Task run, const void *job, int64_t tasks, char *scratch) noexcept nogil:
@@ -35,11 +35,10 @@ cdef class Runner:
     cdef bint short            # it keeps the GIL
     cdef readonly bint x_gaps, out_gaps  # x, out may be channels of a larger array
 
-    cdef int describe_work(self, int64_t multiply_adds, int64_t rate=3) except -1:
-        """rate: multiply-adds a nanosecond for each lane of a vector."""
-        self.short = multiply_adds < SHORT_WORK and self.x_bytes + self.out_bytes < SHORT_BYTES
-        self.nanoseconds = multiply_adds // (rate * self.table.lanes)
-        self.nanoseconds = max(self.nanoseconds, (self.x_bytes + self.out_bytes + self.weight_bytes) // 16)
+    cdef int describe_work(self, int64_t nanoseconds) except -1:
+        """nanoseconds: what it takes one thread, if the operands are near."""
+        self.short = nanoseconds < SHORT_NANOSECONDS and self.x_bytes + self.out_bytes < SHORT_BYTES
+        self.nanoseconds = max(nanoseconds, (self.x_bytes + self.out_bytes + self.weight_bytes) // 16)
         return 0
 
     cdef int deal(self, Script into, Task run, const void *job, int64_t job_bytes, int64_t tasks, int threads, char *scratch,

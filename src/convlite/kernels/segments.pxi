@@ -17,7 +17,7 @@
 # kw*cin numbers, and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into
 # one tap (`fused` = kw): a 7x7 kernel on 3 channels is 7 taps of 21 numbers instead of 49 of 3.
 #
-# Transposed, "wide" (heads.py): the outputs of the column phases lie side by side, so phases with the same taps are one
+# Merged phases (plan/merged_phases.py): the outputs of the column phases lie side by side, so phases with the same taps are one
 # phase of stride*cout channels. With padding, its first and last pixel reach over the line's ends; the tiles that hold
 # them are computed in a buffer, and what lies inside the line is copied.
 
@@ -32,7 +32,7 @@ cdef struct Spot:
     int64_t out_step           # bytes between neighbouring outputs
     bint cut                   # some of its pixels leave out some taps
     bint two_lines
-    bint clipped               # "wide": its first or its last pixel reaches over the line's ends
+    bint clipped               # merged phases: its first or its last pixel reaches over the line's ends
 
 
 cdef inline int64_t tile_start(const AxisPhase *cp, int64_t piece) noexcept nogil:

@@ -35,14 +35,14 @@ cdef class TallSkinny(Runner):
         whole.width, whole.rows, whole.cin, whole.cout = columns.in_size, rows.kernel, geometry.cin, geometry.cout
         whole.sums = rows.kernel * columns.kernel * geometry.cout
         self.job.pixels = geometry.images * rows.in_size * columns.in_size
-        whole.piece = plan.cuts[0].part
+        whole.piece = plan.piece
         if not 0 < whole.sums <= self.table.skinny_sums or self.job.pixels < self.table.lanes:
             raise ValueError("internal error: not a plan for few sums")
         self.x_bytes = self.job.pixels * whole.cin * size
         self.weight_bytes = whole.cin * whole.sums * size
         self.out_bytes = self.job.pixels * whole.sums * size
         self.bias_bytes = whole.cout * size
-        self.describe_work(plan.multiply_adds)
+        self.describe_work(plan.nanoseconds)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
         cdef SkinnyJob job = self.job

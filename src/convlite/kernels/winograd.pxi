@@ -152,7 +152,7 @@ cdef class Winograd(Runner):
         self.job.h, self.job.w, self.job.cin = rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
         self.job.before_h, self.job.before_w = -min(rows.phases[0].offsets), -min(columns.phases[0].offsets)
-        self.job.m, self.job.cuts.part, self.job.cuts.period = plan.winograd, plan.piece, self.job.cin
+        self.job.m, self.job.cuts.part, self.job.cuts.period = plan.tile, plan.piece, self.job.cin
         self.job.n = self.job.m + 2
         self.job.positions = self.job.n * self.job.n
         self.job.tiles_w = ceil_div(self.job.wo, self.job.m)
@@ -173,7 +173,7 @@ cdef class Winograd(Runner):
         self.packed_bias_bytes = ceil_div(self.job.padded * size, 64) * 64
         self.weight_bytes = self.job.positions * self.job.cin * self.job.padded * size
         self.x_gaps = self.out_gaps = True
-        self.describe_work(plan.multiply_adds, 6)
+        self.describe_work(plan.nanoseconds)
         self.job.zeros = <const char *> calloc(self.job.cin, size)
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")

@@ -1,5 +1,5 @@
 /* Products lane by lane: depthwise kernels of any size and groups of few channels. The input lies in copied rows, in which lane l holds what
-   output l reads (lanewise.py). What it computes for v < vectors, l < LANES:
+   output l reads (plan/lanewise.py). What it computes for v < vectors, l < LANES:
 
        s = 0
        for a < rows, where x[a]: for t < taps:  s = fma(x[a][shifts[t] + v*LANES + l], weights[a][t][v % patterns][l], s)

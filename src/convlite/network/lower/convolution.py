@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ... import _dispatch, _kernels, _threads
+from ..._plans import made_ready
 from ...arguments import check_bias
-from ...ops import dense, made_ready
+from ...ops import dense
 from ...pack import PackedKernel
 from ..graph import Array, Node
 from ..program import Frame, Lowered, Lowering, Run, Script
@@ -38,18 +39,19 @@ def step_of(
     shape: tuple[int, ...],
     options: tuple[Any, Any, Any] = ((1, 1), "valid", (1, 1)),
     sizes: tuple[Any, Any] = (None, None),
-) -> tuple[Run, tuple[bool, bool]]:
-    """A step, and whether x and the output may be some channels of larger arrays.
+) -> tuple[Run, tuple[bool, bool], str]:
+    """A step; whether x and the output may be some channels of larger arrays; and what runs it: the
+    operation, and the form that computes it.
 
     The operation of a packed kernel on the slots of x, (N,H,W,C) of this shape, and of the output.
 
     options: strides, padding, dilations. sizes: output_shape and output_padding of a transposed convolution.
     """
-    geometry, runner, panels, work = made_ready(packed, shape, *options, *sizes)
-    source, target = slots
+    plan, panels = made_ready(packed, shape, *options, *sizes)
+    geometry, (source, target) = plan.geometry, slots
     if panels is None:
-        return _nothing, (False, False)
-    data, finite = panels
+        return _nothing, (False, False), f"{packed.operation}: empty"
+    (data, finite), runner, work = panels, plan.runner, plan.nanoseconds
     code, a, b, alpha = fused_of(activation, geometry.cout, packed.dtype)
     offsets = None if bias is None else check_bias(bias, geometry.cout, packed.dtype)
 
@@ -59,7 +61,7 @@ def step_of(
         x = x if into is not None else np.ascontiguousarray(x)
         runner.run(x, data, offsets, alpha, out, code, a, b, finite, threads, into)
 
-    return run, (runner.x_gaps, runner.out_gaps)
+    return run, (runner.x_gaps, runner.out_gaps), f"{packed.operation}: {plan}"
 
 
 def _nothing(frame: Frame, into: Script | None = None) -> None:
@@ -103,8 +105,9 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
         packed = _packed(low, kernel, weights, "conv2d", groups=groups)
     image = low.shapes[inner]
     assert image is not None
-    run, ways = step_of(packed, offsets, activation, (inner, outer), image, (strides, padding, dilations))
-    return Lowered(run, (inner,), (target,), how=packed.operation, core=True, gaps=_gaps(ways, inner, target))
+    options = (strides, padding, dilations)
+    run, ways, how = step_of(packed, offsets, activation, (inner, outer), image, options)
+    return Lowered(run, (inner,), (target,), how=how, core=True, gaps=_gaps(ways, inner, target))
 
 
 def _gaps(ways: tuple[bool, bool], source: int, target: int) -> tuple[int, ...]:
@@ -151,10 +154,8 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
     image = low.shapes[inner]
     assert image is not None
     options, ends = (strides, padding, dilations), (size, extra)
-    run, ways = step_of(packed, offsets, activation, (inner, outer), image, options, ends)
-    return Lowered(
-        run, (inner,), (target,), how="conv2d_transpose", core=True, gaps=_gaps(ways, inner, target)
-    )
+    run, ways, how = step_of(packed, offsets, activation, (inner, outer), image, options, ends)
+    return Lowered(run, (inner,), (target,), how=how, core=True, gaps=_gaps(ways, inner, target))
 
 
 def _extra(
@@ -206,8 +207,8 @@ def _product(
     shape = low.shape(x)
     source, target = low.slot(x), low.slot(output)
     row = (1, 1, math.prod(shape[:-1]), shape[-1])
-    run, ways = step_of(packed, bias, activation, (source, target), row)
-    return Lowered(run, (source,), (target,), how="dense", core=True, gaps=_gaps(ways, source, target))
+    run, ways, how = step_of(packed, bias, activation, (source, target), row)
+    return Lowered(run, (source,), (target,), how=how, core=True, gaps=_gaps(ways, source, target))
 
 
 @rule("matmul")
@@ -254,10 +255,10 @@ def _constant_first(low: Lowering, node: Node) -> Lowered:
     a, b = node.inputs
     right, shape, dtype = low.shape(b), low.shape(node.outputs[0]), low.facts[b].dtype
     packed = _packed(low, a, np.ascontiguousarray(low.constants[a].T), "dense", turned=True)
-    _, runner, panels, work = made_ready(packed, (1, 1, math.prod(right[:-2]) * right[-1], right[-2]))
+    plan, panels = made_ready(packed, (1, 1, math.prod(right[:-2]) * right[-1], right[-2]))
     source, target, isa = low.slot(b), low.slot(node.outputs[0]), _dispatch.active_isa()
     assert panels is not None
-    data, finite = panels
+    (data, finite), runner, work = panels, plan.runner, plan.nanoseconds
 
     def run(frame: Frame, into: Script | None = None) -> None:
         turned = np.empty((*right[:-2], right[-1], right[-2]), dtype)
@@ -268,4 +269,4 @@ def _constant_first(low: Lowering, node: Node) -> Lowered:
         runner.run(turned, data, None, None, products, 0, 0.0, 0.0, finite, threads, into)
         _kernels.copy(isa, np.swapaxes(products, -1, -2), frame[target], threads, into)
 
-    return Lowered(run, (source,), (target,), how="dense", core=True)
+    return Lowered(run, (source,), (target,), how=f"dense: {plan}", core=True)

@@ -35,9 +35,9 @@ def keep(into: Script | None, *things: Any) -> None:
         into.keep(things)
 
 
-def threads_of(size: int, work: int = 5) -> int:
-    """Threads for so many numbers of about 0.1 ns each."""
-    return _threads.threads_for(work * size)
+def threads_of(size: int, nanoseconds: float = 0.1) -> int:
+    """Threads for so many numbers that take about so long each."""
+    return _threads.threads_for(nanoseconds * size)
 
 
 @rule("add", "sub", "mul", "div", "max", "min")
@@ -96,12 +96,12 @@ def activation(node: Node, low: Lowering) -> Lowered | None:
     source, target = low.slot(x), low.slot(output)
     isa, op, size, combine = _dispatch.active_isa(), _PASS["first"], _size(shape), _kernels.elementwise
     code, least, most, alpha = fused
-    work = 20 if code > 5 else 5  # exponentials take about 0.5 ns
+    each = 0.4 if code > 5 else 0.1  # exponentials take about 0.5 ns
 
     def run(frame: Frame, into: Script | None = None) -> None:
         x, out = frame[source], frame[target]
         keep(into, alpha)
-        combine(isa, op, x, None, out, code, least, most, alpha, threads_of(size, work), into)
+        combine(isa, op, x, None, out, code, least, most, alpha, threads_of(size, each), into)
 
     ends = (source, target)
     return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
@@ -225,7 +225,7 @@ def softmax(node: Node, low: Lowering) -> Lowered | None:
     def run(frame: Frame, into: Script | None = None) -> None:
         x: Array = frame[source]
         x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
-        threads = threads_of(size, 30)
+        threads = threads_of(size, 0.6)
         keep(into, x)
         _kernels.softmax(isa, x.itemsize, x, frame[target], size // columns, columns, threads, into)
 

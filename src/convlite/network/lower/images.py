@@ -107,7 +107,7 @@ def _applied(low: Lowering, node: Node, tables: list[tuple[Array, Array]]) -> Lo
     def run(frame: Frame, into: Script | None = None) -> None:
         x = frame[source]
         x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
-        out, threads = frame[target], threads_of(size, 10)
+        out, threads = frame[target], threads_of(size, 0.2)
         keep(into, x, row_places, row_weights, places, weights)
         _kernels.resize(isa, itemsize, x, out, sizes, row_places, row_weights, places, weights, threads, into)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ... import _dispatch, _kernels, _threads
-from ...ops import made_ready
+from ..._plans import made_ready
 from ...pack import PackedKernel
 from ..graph import Array, Node
 from ..program import Frame, Lowered, Lowering, Script
@@ -126,9 +126,9 @@ def _direction(
 
 def _product(way: Any, x: Array, bias: Array | None, out: Array, into: Script | None) -> None:
     """A matrix product by what `made_ready` gave."""
-    _, runner, panels, work = way
-    threads = _threads.threads_for(work)
-    runner.run(x, panels.data, bias, None, out, 0, 0.0, 0.0, panels.finite, threads, into)
+    plan, panels = way
+    threads = _threads.threads_for(plan.nanoseconds)
+    plan.runner.run(x, panels.data, bias, None, out, 0, 0.0, 0.0, panels.finite, threads, into)
 
 
 def _parts(low: Lowering, node: Node, w: Array, r: Array, bias: Array | None) -> list[_Direction]:

@@ -44,7 +44,7 @@ def reduce(node: Node, low: Lowering) -> Lowered | None:
     op, isa, size = _CODES[node.kind.removeprefix("reduce_")], _dispatch.active_isa(), outer * middle * inner
 
     def run(frame: Frame, into: Script | None = None) -> None:
-        _kernels.reduce(isa, op, frame[source], frame[out], threads_of(size, 3), into)
+        _kernels.reduce(isa, op, frame[source], frame[out], threads_of(size, 0.06), into)
 
     return Lowered(run, (source,), (target,), how="reduction", core=True, gaps=(source,))
 
@@ -72,7 +72,7 @@ def layer_norm(node: Node, low: Lowering) -> Lowered | None:
     epsilon, isa, size = float(node.attributes["epsilon"]), _dispatch.active_isa(), math.prod(shape)
 
     def run(frame: Frame, into: Script | None = None) -> None:
-        threads = threads_of(size, 10)
+        threads = threads_of(size, 0.2)
         x, y = frame[source], frame[out]
         keep(into, first, second)
         _kernels.layer_norm(isa, x, first, second, y, epsilon, threads=threads, into=into)
@@ -101,7 +101,7 @@ def group_norm(node: Node, low: Lowering) -> Lowered | None:
     size = math.prod(pixels)
 
     def run(frame: Frame, into: Script | None = None) -> None:
-        threads = threads_of(size, 10)
+        threads = threads_of(size, 0.2)
         x, y = frame[source], frame[out]
         keep(into, first, second)
         _kernels.group_norm(isa, x, first, second, y, groups, epsilon, threads=threads, into=into)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...geometry import Geometry, conv_axis
-from ...winograd import tile_for
+from ...plan import tile_for
 from ..facts import Fact
 from ..graph import Node
 from ..kinds.convolution import _transpose_axis

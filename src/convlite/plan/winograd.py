@@ -24,14 +24,14 @@ does not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-
-from . import _kernels, sums
-from .geometry import Axis, Geometry
+from .. import _kernels, sums
+from ..geometry import Axis, Geometry
+from . import costs
+from .problem import Problem
+from .record import Plan
 
 # What a tile costs beside its products, in products per pair of channels: the transforms of its input
 # (once for all output channels) and of its output, by vectors of 16 channels, and the start and end of each
@@ -68,48 +68,27 @@ BLOCK_BYTES = 1280 * 1024
 LEAST_TILES, MOST_TILES = 28, 56
 
 
-@dataclass(frozen=True)
-class WinogradPlan:
-    """What the loop nest needs to know beyond the geometry. The results do not depend on `block_tiles`."""
+class Winograd(Plan):
+    """Tiles of `tile` x `tile` outputs. The results do not depend on `block_tiles`."""
 
-    geometry: Geometry
-    isa: str
-    bits: int
-    winograd: int  # m
+    tile: int
     block_tiles: int
-    multiply_adds: int = field(compare=False)  # what the call costs, in those: see `costs`
-    padding: ClassVar[bool] = False  # the same code serves weights that are not finite
-    few_rows: ClassVar[int] = 0
-
-    @property
-    def piece(self) -> int:
-        """Input channels of a piece of a sum."""
-        return sums.cuts(1, self.geometry.cin).part
-
-    @property
-    def algorithm(self) -> str:
-        """The name: winograd2, winograd4, winograd5 or winograd6."""
-        return f"winograd{self.winograd}"
+    piece: int  # input channels of a piece of a sum
+    form: ClassVar[str] = "winograd"
 
     @property
     def layout(self) -> str:
-        """Of the weights: the algorithm's own."""
-        return self.algorithm
+        """Transformed weights, others for each tile."""
+        return f"winograd{self.tile}"
 
     @cached_property
-    def runner(self) -> Any:
+    def runner(self) -> _kernels.Runner:
         """The plan as C structures, built on first use."""
         return _kernels.Winograd(self)
 
-    @property
-    def matrix_runner(self) -> Any:
-        """None: see `few_rows`."""
-        return None
-
-    @property
-    def exact(self) -> Any:
-        """The same: see `padding`."""
-        return self.runner
+    def __str__(self) -> str:
+        """The form, with its tile."""
+        return f"winograd {self.tile}x{self.tile}"
 
 
 def _serves(axis: Axis) -> bool:
@@ -122,7 +101,7 @@ def _serves(axis: Axis) -> bool:
     return abs(middle - first) == 1 and last - middle == middle - first
 
 
-def costs(geometry: Geometry) -> dict[int, float]:
+def products(geometry: Geometry) -> dict[int, float]:
     """What one image costs with each tile, in products per pair of channels; tile 0 is the direct form."""
     height, width, cin, cout = geometry.rows.out_size, geometry.columns.out_size, geometry.cin, geometry.cout
     fetched = min(cin * cout / PAIRS_PER_ROW, MOST_WEIGHT_ROWS)
@@ -152,7 +131,7 @@ def tile_for(geometry: Geometry) -> int:
         return 0
     if min(geometry.cin, geometry.cout) < FEWEST_CHANNELS or geometry.cin > sums.SECTION:
         return 0
-    found = costs(geometry)
+    found = products(geometry)
     best = 2 if found[2] < found[4] else 4
     large = 5 if found[5] < found[6] else 6
     if found[large] * GAIN_LARGE < found[best]:
@@ -174,13 +153,13 @@ def block_tiles(geometry: Geometry, tile: int, itemsize: int, mr: int, wide: int
     return max(LEAST_TILES, min(tiles, MOST_TILES)) // mr * mr
 
 
-def make_winograd_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str) -> WinogradPlan | None:
-    """The plan of Winograd's form; None where the direct one is as good or the only one."""
+def winograd(problem: Problem) -> Winograd | None:
+    """The plan; None where the direct form is as good or the only one."""
+    geometry, table = problem.geometry, problem.table
     tile = tile_for(geometry)
     if not tile:
         return None
-    bits = 8 * dtype.itemsize
-    table = _kernels.describe(isa, bits)
-    tiles = block_tiles(geometry, tile, dtype.itemsize, table["mr"], table["nr"] * table["lanes"])
-    work = int(costs(geometry)[tile] * geometry.images * geometry.cin * geometry.cout)
-    return WinogradPlan(geometry, isa, bits, tile, tiles, work)
+    tiles = block_tiles(geometry, tile, problem.bytes, table["mr"], problem.panel_lanes)
+    work = products(geometry)[tile] * geometry.images * geometry.cin * geometry.cout
+    piece, shared = sums.cuts(1, geometry.cin).part, problem.shared(costs.winograd(problem, work))
+    return Winograd(**shared, tile=tile, block_tiles=tiles, piece=piece)

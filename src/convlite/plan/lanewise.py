@@ -11,10 +11,15 @@ follows in the row: `per` numbers for each pixel, so that a whole number of pixe
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any, ClassVar
 
-from . import sums
-from .geometry import Axis, Geometry
+from .. import _kernels, sums
+from ..geometry import Axis, Geometry
+from . import costs
+from .direct import cuts_of, flattened, reads_outside
+from .problem import Problem, Weights
+from .record import Plan
 
 # Copied rows of a task: within L1, or at least so many pixels that few are copied for two tasks; never more.
 ROWS_BYTES = 32 * 1024
@@ -25,9 +30,11 @@ BAND_ROWS = 4  # likewise rows, and
 BAND_BYTES = 1024 * 1024  # of input rows that all blocks of channels read in turn: they stay in L2
 
 
-class LanewisePlan(NamedTuple):
-    """What kernels/lanewise.pxi needs to know beyond the geometry."""
+class Lanewise(Plan):
+    """How the copied rows lie, and what a task is."""
 
+    loops: Geometry  # `geometry`, or the same pixels in one row
+    padding: bool  # whether some pixel reads outside the input
     per: int  # numbers of a pixel
     patterns: int  # vectors after which pixels begin with a vector again
     lowest: int  # of all taps: pixels of a plane before and behind that of the output
@@ -38,24 +45,43 @@ class LanewisePlan(NamedTuple):
     stretches: int  # tasks: along a row, and along the rows
     bands: int
     pieces: tuple[int, ...]  # of each column phase: kernel rows of a piece of the sum (sums.py)
+    form: ClassVar[str] = "lanewise"
+
+    @property
+    def needs_finite(self) -> bool:
+        """Where zeros stand around the copied rows."""
+        return self.padding
+
+    @cached_property
+    def runner(self) -> _kernels.Runner:
+        """The plan as C structures, built on first use."""
+        return _kernels.Lanewise(self)
 
 
-def fits_lanewise(
-    operation: str,
-    kernel: tuple[int, ...],
-    strides: tuple[int, int],
-    dilations: tuple[int, int],
-    groups: int,
-    table: Any,
-) -> bool:
+def lanewise(problem: Problem) -> Lanewise | None:
+    """The plan, where the form serves."""
+    weights, loops = problem.weights, flattened(problem.geometry)
+    # neighbouring outputs' weights lie apart unevenly
+    uneven = weights.transposed and weights.shape[2] > 1
+    if problem.empty or not problem.table["lanewise"] or len(weights.shape) != 4 or uneven:
+        return None
+    padding = reads_outside(loops.rows) or reads_outside(loops.columns)
+    chosen = _tasks(loops, problem.table["lanes"], problem.bytes)
+    if chosen is None or (padding and not weights.finite):
+        return None
+    return Lanewise(**problem.shared(costs.lanewise(problem)), loops=loops, padding=padding, **chosen)
+
+
+def wins(weights: Weights, table: _kernels._Table) -> bool:
     """Whether the form wins for this kernel, whatever the input's size.
 
     >>> table = {"lanewise": True, "lanes": 16, "lines": {(1, 3), (2, 3)}}
-    >>> fits_lanewise("depthwise_conv2d", (7, 7, 96, 1), (1, 1), (1, 1), 1, table)
+    >>> wins(Weights("depthwise_conv2d", (7, 7, 96, 1)), table)
     True
-    >>> fits_lanewise("conv2d", (3, 3, 4, 128), (1, 1), (1, 1), 32, table)
+    >>> wins(Weights("conv2d", (3, 3, 4, 128), groups=32), table)
     True
     """
+    operation, kernel, strides, dilations, groups, *_ = weights
     if not table["lanewise"] or len(kernel) != 4 or 0 in kernel:
         return False
     taps, channels, lanes = kernel[0] * kernel[1], kernel[2], table["lanes"]
@@ -66,7 +92,7 @@ def fits_lanewise(
         width = kernel[3] // groups
     else:
         width, channels, uses = channels, kernel[3] // groups, taps
-        if width > 1:  # neighbouring outputs' weights lie apart unevenly
+        if width > 1:
             return False
     if groups < 2 or width >= lanes:
         return False
@@ -110,7 +136,7 @@ def _span(axis: Axis, scale: int) -> tuple[int, int]:
     return min(offsets, default=0), max(offsets, default=0)
 
 
-def lanewise_plan(loops: Geometry, lanes: int, size: int) -> LanewisePlan | None:
+def _tasks(loops: Geometry, lanes: int, size: int) -> dict[str, Any] | None:
     """How the copied rows lie, and what a task is; None where a row is too long to copy, or a sum too long to
     be one section of pieces of whole kernel rows."""
     rows, columns = loops.rows, loops.columns
@@ -118,7 +144,7 @@ def lanewise_plan(loops: Geometry, lanes: int, size: int) -> LanewisePlan | None
     kc = loops.cin // loops.groups
     planes = columns.in_step
     taps = [len(p.offsets) for p in columns.phases]
-    cuts = [sums.cuts(n, kc) for n in taps]
+    cuts = cuts_of(columns, kc)
     if max(taps, default=0) * kc > sums.PIECE:
         return None
     if not all(sums.one_section(rows.most_taps * n, cut, kc) for n, cut in zip(taps, cuts, strict=True)):
@@ -142,4 +168,15 @@ def lanewise_plan(loops: Geometry, lanes: int, size: int) -> LanewisePlan | None
     row_bytes = rows.in_step * columns.in_size * loops.cin * size
     band = max(BAND_BYTES // max(row_bytes, 1), -(-BAND_ROWS * slots // rows.in_step), 1)
     bands = max(-(-lines // band), 1)
-    return LanewisePlan(per, patterns, lowest, highest, positions, x_step, slots, stretches, bands, pieces)
+    return {
+        "per": per,
+        "patterns": patterns,
+        "lowest": lowest,
+        "highest": highest,
+        "positions": positions,
+        "x_step": x_step,
+        "slots": slots,
+        "stretches": stretches,
+        "bands": bands,
+        "pieces": pieces,
+    }

@@ -1,0 +1,204 @@
+"""What each form costs, in nanoseconds on one thread. These numbers decide two things that no result shows:
+which of several forms computes a call, and whether threads are worth waking.
+
+Which tile Winograd's form takes shows in the result: that rule is in winograd.py, and knows no machine.
+"""
+
+from __future__ import annotations
+
+from .problem import Problem
+
+# ---- the machine -------------------------------------------------------------------------------------------
+
+# Fitted on 28 November 2026 to one thread of an Intel Xeon (Emerald Rapids, 2 shared cores), GCC, 104 calls
+# in float32 and float64: estimates are 0.9 to 1.2 times what strided, gathered and depthwise forms take with
+# AVX-512 and AVX2 (geometric mean of each; 0.6 to 1.6 times nearly all calls). NEON was not measured.
+
+# One multiply-add of a whole vector, in tiles of the direct form.
+VECTOR = {"avx512": 0.22, "avx2": 0.28, "neon": 0.28, "base": 0.62}
+CALL = 400.0  # from the core's entry to its return
+# Weights beyond a core's own cache come from the next one at each call, a byte in so many nanoseconds: a
+# dense layer 1x1280x1000 takes 220 to 250 us, five times 1x512x512 70.
+OWN_CACHE = 1024 * 1024
+FAR_BYTE = 0.045
+
+# ---- forms that compete: multiply-adds of whole vectors ----------------------------------------------------
+
+# For each pixel: of the input for a transposed convolution, of the output for a convolution. Fitted to 100
+# shapes on one core of a Zen 4 with AVX-512: within 15% of the times, and wrong only where two forms lie
+# closer than that.
+LANE_PIXEL = 15  # an output line's pixel, of vectors along channels
+TRANSPOSE = 0.8  # an input element
+TRANSPOSE_FEW = 12  # an input pixel of few channels
+INTERLEAVE = 0.9  # an output element
+ROW = 300  # an input row of pixel vectors
+GATHERED_PIXELS = 4  # a tile of fewer waits for its own sums
+
+# ---- forms that win where they serve -----------------------------------------------------------------------
+
+LINE_VECTOR, LINE_TAP, LINE_INPUT = 2.0, 0.1, 2.6  # an output vector, each tap of it, an input vector
+TILE_VECTOR, TILE_TAP = 12.0, 0.95
+# Lanewise: an output vector, a tap of it, a copied vector. On the same machine 0.5 to 1.3 times what 24 calls
+# took with AVX-512 and AVX2.
+LANEWISE_VECTOR, LANEWISE_TAP, LANEWISE_COPY = 4.5, 0.35, 0.8
+ROW_VECTOR, ROW_PRODUCT = 0.6, 0.65  # few rows: a vector of weights, and its product with each row
+WINOGRAD = 1.6  # of what winograd.py counts as a product
+
+
+def vector(problem: Problem) -> float:
+    """One multiply-add of a vector."""
+    return VECTOR.get(problem.isa, VECTOR["base"])
+
+
+def cheapest_first(problem: Problem) -> list[str]:
+    """The names of the forms that compete, the cheapest first, as far as the kernel and the line go."""
+    weights, found = problem.weights, {"strided": direct(problem), "gathered": direct(problem)}
+    if problem.empty or problem.geometry.groups != 1:
+        return list(found)
+    if weights.transposed and weights.strides[1] > 1 and weights.size[1] % weights.strides[1] == 0:
+        found["merged_phases"] = merged_phases(problem)
+    if weights.operation in ("conv2d", "conv2d_transpose"):
+        found["pixel_vectors"] = pixel_vectors(problem)
+        found["tall_skinny"] = tall_skinny(problem)
+    return sorted(found, key=found.__getitem__)
+
+
+def direct(problem: Problem) -> float:
+    """Strided tiles."""
+    return _direct(problem, 0)
+
+
+def gathered(problem: Problem) -> float:
+    """Gathered tiles."""
+    return _direct(problem, GATHERED_PIXELS)
+
+
+def _direct(problem: Problem, least_pixels: int) -> float:
+    geometry, (height, width) = problem.geometry, problem.weights.size
+    groups, (rows, columns) = max(geometry.groups, 1), _outputs(problem)
+    vectors = _vectors(geometry.cout // groups, problem.table["lanes"])
+    work = height * width * geometry.cin * vectors + LANE_PIXEL * rows * columns * groups
+    return _whole(problem, work, least_pixels)
+
+
+def merged_phases(problem: Problem) -> float:
+    """Strided tiles over column phases side by side."""
+    geometry, (height, width) = problem.geometry, problem.weights.size
+    stride, line = problem.weights.strides[1], _line(problem)
+    taps, ends = width // stride, 1 if width == stride else 1 + 1 / line
+    vectors = _vectors(stride * geometry.cout, problem.table["lanes"])
+    return _whole(problem, ends * height * taps * geometry.cin * vectors + LANE_PIXEL * _outputs(problem)[0])
+
+
+def pixel_vectors(problem: Problem) -> float:
+    """Vectors of pixels, transposed first."""
+    geometry, (height, width), lanes = problem.geometry, problem.weights.size, problem.table["lanes"]
+    strides, outputs, cin, cout = problem.weights.strides, _outputs(problem), geometry.cin, geometry.cout
+    line = _line(problem)
+    empty = -(-line // lanes) * lanes / line  # a row's last vector
+    sums = height * width * cin * cout / lanes * (2 if height * cout == 1 else 1)
+    reload = 2 * height * outputs[1] * cout / lanes
+    inputs = 1 if outputs != (1, 1) else strides[0] * strides[1]
+    transpose = 2.0 if cin == 1 == inputs else max(TRANSPOSE * cin, TRANSPOSE_FEW)
+    outer = transpose * inputs + INTERLEAVE * outputs[0] * outputs[1] * cout + ROW / line
+    return _whole(problem, empty * (sums + reload) + outer)
+
+
+def tall_skinny(problem: Problem) -> float:
+    """Vectors of pixels that stay in registers."""
+    geometry, (height, width), lanes = problem.geometry, problem.weights.size, problem.table["lanes"]
+    sums = height * width * geometry.cout
+    element, product = (4.0, 0.7) if lanes >= 8 else (2.0, 1.0)  # where lanes of them are one
+    return _whole(problem, geometry.cin * (element + product * sums) / lanes + INTERLEAVE * sums)
+
+
+def depthwise_lines(problem: Problem) -> float:
+    """Lines of vectors along channels: they wait for memory more than for sums."""
+    geometry, size = problem.geometry, problem.weights.size
+    inputs = geometry.images * geometry.rows.in_size * geometry.columns.in_size
+    each = LINE_VECTOR + LINE_TAP * size[0] * size[1]
+    return CALL + _channel_vectors(problem) * (_pixels(problem) * each + LINE_INPUT * inputs)
+
+
+def depthwise_tiles(problem: Problem) -> float:
+    """Tiles of vectors along channels."""
+    size, multiplier = problem.weights.size, problem.geometry.cout // problem.geometry.cin
+    each = (TILE_VECTOR + TILE_TAP * size[0] * size[1]) * multiplier
+    return CALL + _channel_vectors(problem) * _out_pixels(problem) * each
+
+
+def lanewise(problem: Problem) -> float:
+    """Products lane by lane, over copied rows."""
+    geometry, size, lanes = problem.geometry, problem.weights.size, problem.table["lanes"]
+    channels = geometry.cin // geometry.groups
+    taps, numbers = size[0] * size[1] * channels, _out_pixels(problem) * geometry.cout
+    if problem.weights.transposed:  # an output has a share of the taps
+        taps //= problem.weights.strides[0] * problem.weights.strides[1]
+    copies = channels * geometry.cout * geometry.images * geometry.rows.in_size * geometry.columns.in_size
+    each = LANEWISE_VECTOR + LANEWISE_TAP * taps
+    return CALL + (numbers * each + copies * LANEWISE_COPY) / lanes
+
+
+def few_rows(problem: Problem, rows: int) -> float:
+    """Rows times a matrix as it lies."""
+    vectors = -(-problem.geometry.cout // problem.table["lanes"])
+    return CALL + problem.geometry.cin * vectors * (ROW_VECTOR + ROW_PRODUCT * rows) + _far(problem)
+
+
+def winograd(problem: Problem, products: float) -> float:
+    """Winograd's form; its transforms count as products."""
+    return CALL + WINOGRAD * products / problem.table["lanes"] * vector(problem)
+
+
+# ---- what they share ---------------------------------------------------------------------------------------
+
+
+def _whole(problem: Problem, work: float, least_pixels: int = 0) -> float:
+    """The call, from multiply-adds of vectors for each pixel."""
+    pixels = max(_pixels(problem), least_pixels)
+    return CALL + work * pixels * vector(problem) + _far(problem)
+
+
+def _far(problem: Problem) -> float:
+    size, geometry = problem.weights.size, problem.geometry
+    weights = size[0] * size[1] * geometry.cin // max(geometry.groups, 1) * geometry.cout * problem.bytes
+    return FAR_BYTE * max(weights - OWN_CACHE, 0)
+
+
+def _outputs(problem: Problem) -> tuple[int, int]:
+    """Lines and columns of outputs for each pixel that is counted."""
+    return problem.weights.strides if problem.weights.transposed else (1, 1)
+
+
+def _pixels(problem: Problem) -> int:
+    """What is counted: pixels of the input for a transposed convolution, of the output for a convolution."""
+    geometry = problem.geometry
+    if not problem.weights.transposed:
+        return _out_pixels(problem)
+    return geometry.images * geometry.rows.in_size * geometry.columns.in_size
+
+
+def _out_pixels(problem: Problem) -> int:
+    images, height, width, _ = problem.geometry.out_shape
+    return images * height * width
+
+
+def _line(problem: Problem) -> int:
+    """How many pixels a line of a phase has."""
+    return problem.geometry.columns.phases[0].count
+
+
+def _channel_vectors(problem: Problem) -> int:
+    return -(-problem.geometry.cin // problem.table["lanes"])
+
+
+def _vectors(channels: int, lanes: int) -> float:
+    """The cost of tiles over so many channels: two vectors wide, and one for the rest, which is slower.
+
+    14x1 sums of 16 lanes are nearly as fast as 14x2 (3x3 on 16 channels of 200x200 108 GFLOP/s, 86 with pixel
+    vectors); 6x1 sums of 8 lanes wait for one another.
+    """
+    vectors = -(-channels // lanes)
+    if vectors == 1:
+        return 1.05 if lanes >= 16 else 1.3
+    return vectors + 0.25 * (vectors % 2)

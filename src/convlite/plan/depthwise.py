@@ -1,0 +1,94 @@
+"""Depthwise: vectors run along the groups, where that fills them better than the outputs of one group.
+
+Lines serve the usual kernels and strides: a line of outputs at a time, its sums in registers. Tiles serve all
+others, by the direct form's loops.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar
+
+from .. import _kernels, sums
+from ..geometry import Geometry
+from . import costs
+from .direct import Direct, blocks, flattened, neighbours
+from .problem import Problem
+from .record import Plan
+
+
+class DepthwiseLines(Plan):
+    """Lines are cut into pieces of `tile_pixels`."""
+
+    loops: Geometry
+    tile_pixels: int
+    form: ClassVar[str] = "depthwise_lines"
+
+    @property
+    def layout(self) -> str:
+        """Of both depthwise forms."""
+        return "depthwise"
+
+    @cached_property
+    def runner(self) -> _kernels.Runner:
+        """The plan as C structures, built on first use."""
+        return _kernels.DepthwiseLines(self)
+
+
+class DepthwiseTiles(Direct):
+    """Tiles of any pixels."""
+
+    form: ClassVar[str] = "depthwise_tiles"
+
+    @property
+    def layout(self) -> str:
+        """Of both depthwise forms."""
+        return "depthwise"
+
+
+def fills_vectors(groups: int, cin: int, cout: int, lanes: int) -> bool:
+    """Whether vectors along the groups waste fewer lanes than vectors along one group's output channels.
+
+    Both sum in the same order, so the choice cannot be seen in the result.
+
+    >>> fills_vectors(32, 32, 32, 16), fills_vectors(1, 1, 64, 16)
+    (True, False)
+    """
+    if groups != cin or groups == 1:
+        return False
+    width = max(cout // groups, 1)
+    filled_across = groups / (-(-groups // lanes) * lanes)
+    filled_within = width / (-(-width // lanes) * lanes)
+    return filled_across >= filled_within
+
+
+def depthwise_lines(problem: Problem) -> DepthwiseLines | None:
+    """The plan, where the form serves: one of the kernels that isa/depthwise.h has, by (stride, width).
+
+    Lines against tiles, on Zen 4: 3x3 on 96 channels of 56x56 24 -> 77 GFLOP/s, with stride 2 on 112x112
+    20 -> 41, 5x5 on 240 of 14x14 37 -> 116 (products with padding counted, too).
+    """
+    loops = flattened(problem.geometry)
+    rows, columns = loops.rows, loops.columns
+    serves = (
+        fills_vectors(loops.groups, loops.cin, loops.cout, problem.table["lanes"])
+        and loops.cin == loops.cout
+        and len(rows.phases) == 1
+        and rows.kernel * columns.kernel <= sums.PIECE
+        and neighbours(columns)
+        and (columns.phases[0].in_step, columns.kernel) in problem.table["lines"]
+    )
+    if not serves:
+        return None
+    shared = problem.shared(costs.depthwise_lines(problem))
+    return DepthwiseLines(**shared, loops=loops, tile_pixels=problem.table["line_mr"])
+
+
+def depthwise_tiles(problem: Problem) -> DepthwiseTiles | None:
+    """The plan, where the form serves."""
+    loops, table = flattened(problem.geometry), problem.table
+    if not fills_vectors(loops.groups, loops.cin, loops.cout, table["lanes"]):
+        return None
+    mr = table["depthwise_mr"]
+    chosen = blocks(problem, loops, mr, addresses=mr, depthwise=True)
+    return DepthwiseTiles(**problem.shared(costs.depthwise_tiles(problem)), **chosen)

@@ -1,0 +1,67 @@
+"""What the plans of all forms tell. Each form's record adds what its loops need to know, and nothing else."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar
+
+from .. import _kernels
+from ..geometry import Geometry
+
+
+class Plan:
+    """How a call is computed: frozen, so that calls and threads share it. Two of equal fields are equal.
+
+    As a dataclass it would be the same, but each takes a millisecond to make when convlite is imported.
+    """
+
+    geometry: Geometry
+    isa: str
+    bits: int
+    nanoseconds: int  # on one thread, by costs.py
+
+    form: ClassVar[str]
+    fields: ClassVar[tuple[str, ...]] = ("geometry", "isa", "bits", "nanoseconds")
+
+    def __init_subclass__(cls) -> None:
+        cls.fields += tuple([name for name, kind in cls.__annotations__.items() if "ClassVar" not in kind])
+
+    def __init__(self, **values: Any) -> None:
+        if values.keys() != set(self.fields):
+            raise TypeError(f"{self.form} has the fields {self.fields}; got {tuple(values)}")
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a plan is frozen: {name} stays")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.key() == other.key()
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join([f'{n}={getattr(self, n)!r}' for n in self.fields])})"
+
+    def key(self) -> tuple[Any, ...]:
+        """The fields' values."""
+        return tuple([getattr(self, name) for name in self.fields])
+
+    @property
+    def layout(self) -> str:
+        """Of the weights: what pack.py makes for this form; "" where it uses the array as it lies."""
+        return self.form
+
+    @property
+    def needs_finite(self) -> bool:
+        """Whether zeros stand for padding: NaN and Inf among the weights would show there."""
+        return False
+
+    @cached_property
+    def runner(self) -> _kernels.Runner:
+        """The plan as C structures, built on first use."""
+        raise NotImplementedError(self.form)
+
+    def __str__(self) -> str:
+        """The form, as `explain` names it."""
+        return self.form.replace("_", " ")
