@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
 from .. import _dispatch, _precision
+from .._locks import fork_lock
 from .assemble import assemble
 from .facts import Fact
 from .graph import Array, Graph
@@ -27,8 +28,8 @@ FAULTS = (TypeError, KeyError, IndexError, AttributeError, AssertionError, Arith
 class Executor:
     """Runs a graph whose nodes are fused already.
 
-    Programs are kept for the last eight sets of shapes. Making one happens under a lock, running one does
-    not. Weights are packed once for all of them.
+    Programs are kept for the eight sets of shapes that were used last. Making one happens under a lock,
+    running one does not. Weights are packed once for all of them.
     """
 
     def __init__(self, graph: Graph, like: Executor | None = None) -> None:
@@ -37,7 +38,7 @@ class Executor:
         self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
         self._packed: dict[Any, Any] = {} if like is None else like._packed
         self.cuts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()  # of tiles, by the whole image's shape
-        self.lock = threading.RLock()
+        self.lock = fork_lock()
 
     def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
         """The outputs for C-contiguous inputs of the declared dtypes."""
@@ -48,6 +49,8 @@ class Executor:
         key = (shapes, _dispatch.active_isa(), _precision.is_fast())
         program = self._programs.get(key)
         if program is not None:
+            with suppress(KeyError):  # another thread may have made room in between
+                self._programs.move_to_end(key)
             return program
         with self.lock:
             program = self._programs.get(key)
@@ -59,7 +62,7 @@ class Executor:
         return program
 
     def last_shapes(self) -> tuple[tuple[int, ...], ...] | None:
-        """The inputs' shapes of the program that was made last; None before the first one."""
+        """The inputs' shapes of the program that was used last; None before the first one."""
         with self.lock:
             return next(reversed(self._programs))[0] if self._programs else None
 

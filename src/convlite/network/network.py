@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._progress import Progress, reporting
 from ..arguments import as_size, new_output, shown
-from ..layers.progress import Progress, reporting
 from .executor import Executor
 from .graph import Array, Graph, Value, described_shape
 from .passes import channels_last_ends, optimised

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...layers.progress import reporting
+from ..._progress import reporting
 from ..graph import Array, described_shape
 from ..load import load
 from ..network import Network

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..facts import Fact
 from ..graph import Array, Node
-from .elementwise import activated
+from .elementwise import activated, fused_activation
 from .record import Arrays, Facts, Kind, exact, given, must_fit, registered, shape_of
 
 __all__ = ["KINDS"]
@@ -22,6 +22,7 @@ def _infer(node: Node, facts: Facts) -> tuple[Fact, ...]:
             vector = shape_of(fact, 1, "a vector")
             if vector:
                 must_fit(vector[0], shape[-1], "a vector")
+    fused_activation(node.attributes["activation"], shape[-1] if shape else None)
     return (Fact(first.dtype, first.shape),)
 
 

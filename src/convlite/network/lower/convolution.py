@@ -67,7 +67,7 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
     if isinstance(padding, tuple):
         padding = tuple(tuple(pair) for pair in padding)
     groups = attributes["groups"]
-    activation = activation_of(attributes["activation"])
+    activation = activation_of(attributes["activation"], low.facts[x].dtype)
     weights = weights if weights.ndim == 4 else weights[None]
     source, target = low.slot(x), low.slot(node.outputs[0])
     if len(sizes) == 1:
@@ -114,7 +114,7 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
         return None
     attributes = node.attributes
     strides, dilations, padding = (_two(attributes[key]) for key in ("strides", "dilations", "padding"))
-    groups, activation = attributes["groups"], activation_of(attributes["activation"])
+    groups, activation = attributes["groups"], activation_of(attributes["activation"], low.facts[x].dtype)
     weights = weights if weights.ndim == 4 else weights[None]
     source, target = low.slot(x), low.slot(node.outputs[0])
     inner, outer = source, target
@@ -172,7 +172,7 @@ def dense_layer(node: Node, low: Lowering) -> Lowered | None:
     if offsets is not None and offsets.shape != low.shape(node.outputs[0])[-1:]:
         return None
     low.shape(x)
-    activation = activation_of(node.attributes["activation"])
+    activation = activation_of(node.attributes["activation"], low.facts[x].dtype)
     source, target = low.slot(x), low.slot(node.outputs[0])
     options = {"activation": activation}
     if weights is not None:
