@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ... import _precision
+from ..._progress import Progress, reporting
 from ...arguments import as_size, new_output, shown
-from ...layers.progress import Progress, reporting
 from ..executor import Executor
 from ..graph import Array, Value, described_shape
 from .grid import Cells, Grid, Tile, cut_of, edges_of, widest
