@@ -1,5 +1,7 @@
 """Write the README's table of speed between its markers, from the committed result.
 
+`block` is the whole table, for docs/speed.md.
+
 python bench/readme_table.py [RESULT.json] [README.md]
 """
 
@@ -42,6 +44,33 @@ def block(data: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def front(data: dict[str, Any]) -> str:
+    """The README's lines: a number a cell, and where it was measured."""
+    context, found = data["context"], rows(data)
+    counts = sorted({row.threads for row in found})
+    titles = [f"{count} thread{'s' if count > 1 else ''}" for count in counts]
+    lines = ["| layers | shapes | " + " | ".join(titles) + " | worst shape, 1 thread |"]
+    lines.append("| --- | ---: |" + " ---: |" * (len(counts) + 1))
+    cells: dict[tuple[str, str], dict[int, Summary]] = {}
+    for entry in summary(found):
+        cells.setdefault((entry.family, entry.ours), {})[entry.threads] = entry
+    for (family, ours), by_count in cells.items():
+        title = family if ours == "convlite" else f'{family}, `precision("fast")`'
+        texts = [f"**{by_count[count].ratio:.2f}**" if count in by_count else "-" for count in counts]
+        first = by_count[min(by_count)]
+        texts.append(f"{first.worst.ratio(ours):.2f}")
+        lines.append(f"| {title} | {first.shapes} | " + " | ".join(texts) + " |")
+    peers = [PEERS[peer][1].partition(",")[0] for peer in PEERS if peer in data["versions"]]
+    named = ", ".join(name for name in dict.fromkeys(peers) if not name.startswith("convlite"))
+    lines += [
+        "",
+        f"The fastest of {named} on each shape, over convlite's time",
+        "(geometric mean): above 1 convlite is faster.",
+        f"Measured on {context['cpu']}, {context['cores']} cores, {context['isa']}, {context['date'][:10]}.",
+    ]
+    return "\n".join(lines)
+
+
 def _facts(data: dict[str, Any], counts: list[int]) -> list[str]:
     context = data["context"]
     peaks = [max(data["machine"][str(count)]["gflops"]) for count in counts]
@@ -76,7 +105,7 @@ def main() -> None:
     arguments = [Path(argument) for argument in sys.argv[1:]]
     result = arguments[0] if arguments else ROOT / "bench" / "results" / "convlite-bench.json"
     readme = arguments[1] if len(arguments) > 1 else ROOT / "README.md"
-    lines = block(json.loads(result.read_text(encoding="utf-8")))
+    lines = front(json.loads(result.read_text(encoding="utf-8")))
     readme.write_text(rewrite(readme.read_text(encoding="utf-8"), lines), encoding="utf-8")
 
 

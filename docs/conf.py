@@ -22,7 +22,13 @@ author = "convlite authors"
 copyright = author
 version = release = convlite.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
 exclude_patterns = ["_build", "_generated", "coming-from/differences.md"]
 templates_path: list[str] = []
 language = "en"
@@ -34,6 +40,8 @@ html_static_path = ["_static"]
 html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
 html_copy_source = False
+# What the button copies is code: no prompts, and none of what it printed.
+copybutton_prompt_text, copybutton_prompt_is_regexp = r">>> |\.\.\. ", True
 html_show_copyright = False
 html_show_sphinx = False
 pygments_style, pygments_dark_style = "friendly", "github-dark"

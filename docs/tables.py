@@ -1,5 +1,5 @@
-"""The tables and figures of the pages: from the README's table, from explain, from the readers' tables
-of operators, and from the committed results.
+"""The tables and figures of the pages: from the table of operations.md, from explain, from the readers'
+tables of operators, and from the committed results.
 
 No number of these is typed.
 """
@@ -68,10 +68,15 @@ def figures() -> dict[str, str]:
 
 
 def operations(framework: str) -> str:
-    """The README's table of operations from one framework's side, then the differences that it refers to: the
-    README's words, and the example that differences.md has for each.
+    """The table of operations.md from one framework's side, then the differences that it refers to: that
+    page's words, and the example that differences.md has for each.
     """
-    text = (ROOT / "README.md").read_text("utf-8").partition("\n## Operations\n")[2].partition("\n## ")[0]
+    text = (
+        (ROOT / "docs" / "operations.md")
+        .read_text("utf-8")
+        .partition("\n## Operations\n")[2]
+        .partition("\n## ")[0]
+    )
     head, _, *body = (line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| "))
     column = head.index(framework)
     told = dict(re.findall(r"^(\d+)\. (.*(?:\n   .*)*)", text.partition("\nDifferences:\n")[2], re.MULTILINE))

@@ -589,6 +589,7 @@ CALLS: dict[str, Call] = {
 # What takes no argument, and what only stands under others.
 NO_ARGUMENTS = {
     "get_precision", "get_num_threads", "show_config", "Network", "layers.Layer", "layers.LoadReport", "layers.WeightedLayer", "layers.KernelLayer",
+    "layers.SymbolicTensor",
     "initializers.Initializer", "keras3.Initializer", "activations.Fused", "activations.Activation",
     "activations.as_operand", "activations.as_real", "activations.shown", "activations.resolve", "activations.checked",
 }  # fmt: skip

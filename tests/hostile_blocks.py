@@ -138,8 +138,11 @@ def _layers(layer: Callable[..., Any], call: Callable[..., Any], f32: Callable[.
         "PixelShuffle": layer(la.PixelShuffle, x4, upscale_factor=(2, "integer")),
         "PixelUnshuffle": layer(la.PixelUnshuffle, even, downscale_factor=(2, "integer")),
         "ChannelShuffle": layer(la.ChannelShuffle, x2, groups=(2, "integer")),
+        "ELU": layer(la.ELU, x2, alpha=(0.5, "real")),
+        "GELU": layer(la.GELU, x2, approximate=(True, "flag")),
         "Permute": layer(la.Permute, x3, dims=((2, 1), "shape")),
         "RepeatVector": layer(la.RepeatVector, x2, n=(2, "integer")),
+        **_merging(call, f32),
         "LayerNormalization.from_weights": call(
             lambda gamma, beta: la.LayerNormalization.from_weights(gamma, beta)(x2),
             gamma=(f32(4), "array"), beta=(f32(4), "array"),
@@ -149,6 +152,53 @@ def _layers(layer: Callable[..., Any], call: Callable[..., Any], f32: Callable[.
         ),
     }  # fmt: skip
     return {f"layers.{name}": made for name, made in calls.items()}
+
+
+def _merging(call: Callable[..., Any], f32: Callable[..., np.ndarray]) -> Made:
+    """Layers of two arrays, a Model of them, and its parts."""
+    la = cl.layers
+    pair = {"a": (f32(3, 4), "array"), "b": (f32(3, 4), "array")}
+
+    def merged(kind: Any, *given: str) -> Any:
+        def run(a: Any, b: Any, **options: Any) -> Any:
+            return kind(**options)([a, b])
+
+        return run
+
+    def small() -> Any:
+        a, b = la.Input((4,), name="a"), la.Input((4,), name="b")
+        return la.Model([a, b], la.Add()([a, b]))
+
+    def named(shape: Any, dtype: Any, name: Any, batch_size: Any) -> Any:
+        return la.Input(shape, dtype=dtype, name=name, batch_size=batch_size).shape
+
+    def of(inputs: Any, outputs: Any, name: Any) -> Any:
+        return la.Model(inputs, outputs, name=name).name
+
+    start = la.Input((4,))
+    return {
+        **{
+            name: call(merged(getattr(la, name)), **pair)
+            for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
+        },
+        "Concatenate": call(merged(la.Concatenate), **pair, axis=(-1, "integer")),
+        "Dot": call(merged(la.Dot), **pair, axes=(1, "axes"), normalize=(True, "flag")),
+        "Input": call(
+            named, shape=((4,), "shape"), dtype=("float32", "name"), name=("mine", "name"),
+            batch_size=(None, "integer"),
+        ),
+        "Model": call(
+            of, inputs=(start, "spec"), outputs=(la.ReLU()(start), "spec"), name=("mine", "name")
+        ),
+        "Model.call": call(lambda a, b: small()([a, b]), **pair),
+        "Model.predict": call(
+            lambda a, b, batch_size: small().predict([a, b], batch_size), **pair, batch_size=(2, "integer")
+        ),
+        "Sequential.network": call(
+            lambda input_shape, dtype: la.Sequential([la.ReLU()]).network(input_shape, dtype=dtype).name,
+            input_shape=((None, 4), "shape"), dtype=("float32", "name"),
+        ),
+    }  # fmt: skip
 
 
 def _activations(call: Callable[..., Any], f32: Callable[..., np.ndarray]) -> Made:

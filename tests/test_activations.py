@@ -332,7 +332,8 @@ def test_slopes_for_anything_but_channels_are_refused(shape: tuple[int, ...]) ->
         (lambda: HardShrink(-1), ValueError, "threshold must not be negative; got -1.0"),
         (lambda: CELU(0), ValueError, "alpha must be above 0; got 0"),
         (lambda: get("rellu"), ValueError,
-         "activation 'rellu' is unknown; there are linear, relu, relu6, leaky_relu, elu, sigmoid, tanh, "
+         "activation 'rellu' is unknown; did you mean 'relu'? "
+         "there are linear, relu, relu6, leaky_relu, elu, sigmoid, tanh, "
          "silu, gelu, gelu_tanh, hard_swish, hard_sigmoid, softplus, log_sigmoid, selu, celu, mish, "
          "softsign, exponential, hard_tanh, tanh_shrink, soft_shrink, hard_shrink, softmax, log_softmax, "
          "objects such as LeakyReLU(0.1), and any callable"),

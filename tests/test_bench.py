@@ -408,7 +408,7 @@ def test_the_readme_has_the_table_of_the_committed_result() -> None:
     result = ROOT / "bench" / "results" / "convlite-bench.json"
     if not result.exists():
         pytest.skip("no result is committed yet")
-    assert script.rewrite(readme, script.block(json.loads(result.read_text(encoding="utf-8")))) == readme
+    assert script.rewrite(readme, script.front(json.loads(result.read_text(encoding="utf-8")))) == readme
 
 
 def test_shapes_are_values() -> None:

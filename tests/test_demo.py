@@ -34,7 +34,7 @@ def _private_cache(cache: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture(scope="module")
 def nets(cache: pathlib.Path) -> networks.Networks:
-    return networks.build(weights.load_weights(cache))
+    return networks.load_networks(cache)
 
 
 @pytest.fixture(scope="module")
@@ -202,30 +202,49 @@ def test_no_box_passes_through_every_step() -> None:
 # The weights.
 
 
-def test_weights_come_from_the_cache_the_second_time(
-    cache: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+NAMES = {"onet", "onet-convolutional", "pnet", "rnet", "rnet-convolutional"}
+FILES = {f"mtcnn-1.0.0-v2-{name}.npz" for name in NAMES}
+
+
+def all_of(found: networks.Networks) -> list[cl.Network]:
+    classifiers = [found.onet, found.rnet]
+    return [found.pnet, *(form for c in classifiers for form in (c.dense, c.convolutional))]
+
+
+def test_networks_come_from_the_cache_the_second_time(
+    cache: pathlib.Path, nets: networks.Networks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = weights.load_weights(cache)
     monkeypatch.setattr(weights, "_read_package", lambda network: pytest.fail("the cache was not used"))
-    second = weights.load_weights(cache)
-    assert list(first) == list(second)
-    assert all(np.array_equal(first[name], second[name]) for name in first)
-    assert {array.dtype for array in first.values()} == {np.dtype(np.float32)}
+    again = networks.load_networks(cache)
+    assert [str(net.graph) for net in all_of(again)] == [str(net.graph) for net in all_of(nets)]
+    for one, other in zip(all_of(again), all_of(nets), strict=True):
+        held = other.graph.constants
+        assert all(np.array_equal(array, held[name]) for name, array in one.graph.constants.items())
+    assert {path.name for path in cache.iterdir()} == FILES
+
+
+def test_no_weight_is_lost_on_the_way(nets: networks.Networks) -> None:
+    expected = weights.read_weights()
+    assert {array.dtype for array in expected.values()} == {np.dtype(np.float32)}
+    for name, net in [("pnet", nets.pnet), ("rnet", nets.rnet.dense), ("onet", nets.onet.convolutional)]:
+        held = sum(a.size for a in net.graph.constants.values() if a.dtype == np.float32)
+        slopes = (node.attributes.get("activation") for node in net.graph.nodes)
+        held += sum(np.size(slope[1]) for slope in slopes if isinstance(slope, tuple))
+        assert held == sum(a.size for key, a in expected.items() if key.startswith(name))
 
 
 def test_a_broken_cache_is_replaced(tmp_path: pathlib.Path) -> None:
-    path = tmp_path / "mtcnn-1.0.0-v1.npz"
+    path = tmp_path / "mtcnn-1.0.0-v2-onet.npz"
     for content in [b"", b"PK\x03\x04 half a file", b"\x80\x04N."]:
         path.write_bytes(content)
-        assert "onet.out.bias" in weights.load_weights(tmp_path)
-        with np.load(path) as file:
-            assert "onet.out.bias" in file.files
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+        assert networks.load_networks(tmp_path).onet.dense.name == "onet"
+        assert cl.load(path).name == "onet"
+    assert {path.name for path in tmp_path.iterdir()} == FILES
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert "pnet.conv1.kernel" in weights.load_weights(tmp_path / "file")
+    assert networks.load_networks(tmp_path / "file").pnet.name == "pnet"
 
 
 def test_a_changed_weight_file_is_never_unpickled(
@@ -248,10 +267,10 @@ def test_a_changed_weight_file_is_never_unpickled(
     with pytest.raises(
         extras.DemoError, match=rf"is not the file of mtcnn 1.0.0 \(installed: 9.9\).*{digest}"
     ):
-        weights.load_weights(tmp_path / "cache")
+        networks.load_networks(tmp_path / "cache")
     (folder / "pnet.lz4").unlink()
     with pytest.raises(extras.DemoError, match=r"cannot read the weights in .*pnet.lz4"):
-        weights.load_weights(tmp_path / "cache")
+        networks.load_networks(tmp_path / "cache")
 
 
 def test_the_package_missing_is_said(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +279,7 @@ def test_the_package_missing_is_said(tmp_path: pathlib.Path, monkeypatch: pytest
 
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
     with pytest.raises(extras.DemoError, match=r'mtcnn 1.0.0; pip install "convlite\[demo\]"'):
-        weights.load_weights(tmp_path)
+        networks.load_networks(tmp_path)
 
 
 @pytest.mark.parametrize(

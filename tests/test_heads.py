@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import convlite as cl
-from convlite import _dispatch, _kernels, heads, ops, pack, plan
+from convlite import _dispatch, _kernels, heads, ops, pack, plan, sums
 
 PADDINGS = ("same", "valid", "same_lower", ((1, 1), (1, 1)), ((0, 1), (2, 0)), ((3, 2), (5, 3)))
 SHAPES = (
@@ -284,13 +284,47 @@ def test_where_rows_are_cut_cannot_be_seen(
         assert_same_bits(call.run(isa, "pixels"), call.run(isa, "plain"))
 
 
-def test_sums_cut_in_chunks_are_continued_past_the_ends_of_a_line(
-    isa: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of a few products are cut: in pieces of 16, in sections of 48."""
+    for name, value in (("PIECE", 16), ("SECTION", 48), ("SECTION_TAPS", 16)):
+        monkeypatch.setattr(sums, name, value)
+
+
+@pytest.mark.usefixtures("short_pieces")
+def test_sums_cut_in_sections_are_continued_past_the_ends_of_a_line(isa: str) -> None:
     call = Call("conv2d_transpose", (1, 5, 20, 40), (4, 4, 21, 40), "float32", strides=2, padding="same")
+    assert_same_bits(call.run(isa, "wide"), call.run(isa, "plain"))
+
+
+@pytest.mark.parametrize("section", [48, 10**6])
+@pytest.mark.parametrize(
+    ("operation", "shape", "kernel", "strides"),
+    [
+        ("conv2d", (1, 9, 21, 3), (3, 3, 3, 2), 1),
+        ("conv2d", (1, 9, 21, 12), (3, 3, 12, 3), 1),
+        ("conv2d", (2, 9, 21, 40), (3, 2, 40, 2), (2, 1)),
+        ("conv2d", (1, 12, 21, 2), (7, 1, 2, 3), 1),
+        ("conv2d_transpose", (1, 6, 21, 9), (4, 4, 3, 9), 2),
+        ("conv2d_transpose", (1, 6, 21, 3), (6, 4, 2, 3), 2),
+        ("conv2d", (1, 5, 21, 70), (1, 1, 70, 3), 1),
+        ("conv2d_transpose", (1, 5, 21, 33), (2, 2, 2, 33), 2),
+    ],
+)
+def test_forms_cut_sums_at_the_same_places(
+    isa: str, dtype: np.dtype, monkeypatch: pytest.MonkeyPatch, operation: str, shape: Any, kernel: Any,
+    strides: Any, section: int,
+) -> None:  # fmt: skip
+    for name, value in (("PIECE", 16), ("SECTION", section), ("SECTION_TAPS", max(section // 3, 16))):
+        monkeypatch.setattr(sums, name, value)
+    padding = "valid" if kernel[0] in (1, 2) else "same"
+    call = Call(operation, shape, kernel, dtype, strides=strides, padding=padding)
     want = call.run(isa, "plain")
-    monkeypatch.setattr(plan, "PANEL_BYTES", 1000)
-    assert_same_bits(call.run(isa, "wide"), want)
+    transposed_ = operation == "conv2d_transpose"
+    for layout in ("wide", "pixels", "skinny") if transposed_ else ("pixels", "skinny"):
+        if layout == "skinny" and kernel[0] > 2:
+            continue
+        assert_same_bits(call.run(isa, layout), want)
 
 
 @pytest.mark.parametrize("shape", [(1, 0, 3, 4), (1, 3, 0, 4), (0, 3, 3, 4), (1, 3, 3, 0)])

@@ -14,7 +14,7 @@ from cases import NETWORKS, SMALL, Case
 from tolerance import tolerance
 
 import convlite as cl
-from convlite import _dispatch, _kernels, _threads, activations, ops, plan
+from convlite import _dispatch, _kernels, _threads, activations, ops, plan, sums
 
 CASES = [pytest.param(case, id=case.name) for case in SMALL]
 # Threads, batches and special values meet every loop without all the tails of channels and pixels.
@@ -212,19 +212,21 @@ def test_instruction_sets_with_fma_agree(dtype: np.dtype, case: Case) -> None:
 
 
 CHUNKS = {
-    "taps": {"TABLE_BYTES": 400},
-    "channels": {"PANEL_BYTES": 1000},
-    # two channels of the widest panel at least, and one tap, and one tile
-    "tiny": {"TABLE_BYTES": 1, "PANEL_BYTES": 600, "PIXEL_BYTES": 1},
+    "one tile": {"PIXEL_BYTES": 1, "TABLE_BYTES": 1},
     "never fused": {"FUSED_NUMBERS": 0},
-    "fused and cut": {"FUSED_NUMBERS": 2**30, "PANEL_BYTES": 1000},
+    "fused": {"FUSED_NUMBERS": 2**30},
     "edges cut": {"CALL_WORK": 0},
-    "edges and taps cut": {"CALL_WORK": 0, "TABLE_BYTES": 400},
     "edges cut, never fused": {"CALL_WORK": 0, "FUSED_NUMBERS": 0},
     "copied": {"SET_LINES": 0, "CALL_WORK": 2**40},
-    "copied, channels cut": {"SET_LINES": 0, "PANEL_BYTES": 1000},
     "copied, edges cut": {"SET_LINES": 0, "CALL_WORK": 0, "PIXEL_BYTES": 1},
-    "whole": {"TABLE_BYTES": 2**30, "PANEL_BYTES": 2**40, "PIXEL_BYTES": 2**30, "CALL_WORK": 2**40},
+    "gathered": {"EDGE_BYTES": 0},
+    "whole": {"TABLE_BYTES": 2**30, "PIXEL_BYTES": 2**30, "CALL_WORK": 2**40},
+}
+CUTS = {
+    "as ever": {},
+    "pieces": {"PIECE": 16},
+    "sections": {"PIECE": 16, "SECTION": 48, "SECTION_TAPS": 16},
+    "sections, long rows": {"PIECE": 8, "SECTION": 200, "SECTION_TAPS": 64},
 }
 
 
@@ -239,10 +241,12 @@ def chunked() -> Iterator[Any]:
     """Plans that cut sums and blocks elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
 
-        def choose(name: str) -> None:
+        def choose(name: str, cuts: str = "as ever") -> None:
             patch.undo()
             for key, value in CHUNKS[name].items():
                 patch.setattr(plan, key, value)
+            for key, value in CUTS[cuts].items():
+                patch.setattr(sums, key, value)
             forget_plans()
 
         yield choose
@@ -251,12 +255,15 @@ def chunked() -> Iterator[Any]:
 
 @pytest.mark.thread_unsafe(reason="changes the planner's constants")
 @pytest.mark.parametrize("chunks", [name for name in CHUNKS if name != "whole"])
+@pytest.mark.parametrize("cuts", CUTS)
 @pytest.mark.parametrize("case", SHAPES)
-def test_where_sums_are_cut_cannot_be_seen(isa: str, chunked: Any, chunks: str, case: Case) -> None:
+def test_how_sums_are_computed_cannot_be_seen(
+    isa: str, chunked: Any, chunks: str, cuts: str, case: Case
+) -> None:
     x, kernel, bias = case.operands("float32")
-    chunked("whole")
+    chunked("whole", cuts)
     whole = call(case, x, kernel, bias, activation="relu6")
-    chunked(chunks)
+    chunked(chunks, cuts)
     assert_same_bits(call(case, x, kernel, bias, activation="relu6"), whole)
 
 

@@ -106,6 +106,31 @@ def test_cflags_decide_about_debug_symbols(
     assert ("-g0" in build.own_flags("unix")) == stripped
 
 
+@pytest.mark.parametrize(("cflags", "tables"), [("", False), ("-g1", True)])
+def test_each_instruction_set_is_compiled_with_flags_of_its_own(
+    build: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cflags: str, tables: bool
+) -> None:
+    monkeypatch.setenv("CFLAGS", cflags)
+    commands: dict[str, list[str]] = {}
+
+    def compile_one(sources: list[str], output_dir: str, **rest: Any) -> list[str]:
+        commands[Path(sources[0]).stem] = rest["extra_postargs"]
+        return [Path(sources[0]).stem + ".o"]
+
+    made = build.BuildExt()
+    made.plat_name, made.build_temp = "linux-x86_64", str(tmp_path)
+    made.compiler = types.SimpleNamespace(compile=compile_one)
+    extension = types.SimpleNamespace(depends=[], extra_objects=[], define_macros=[])
+    made.compile_kernels(extension, "unix")
+    assert sorted(extension.extra_objects) == ["avx2.o", "avx512.o", "base.o"]
+    level = {isa: [flag for flag in flags if flag.startswith("-O")][-1] for isa, flags in commands.items()}
+    assert level == {"base": "-Os", "avx2": "-O2", "avx512": "-O2"}
+    for isa, flags in commands.items():
+        assert ("-mavx512f" in flags) == (isa == "avx512")
+        assert ("-mfma" in flags) == (isa != "base")
+        assert ("-fno-asynchronous-unwind-tables" not in flags) == tables
+
+
 class Compiler:
     """Compiles what has the wanted option, and has no way to run anything."""
 

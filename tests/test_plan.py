@@ -13,7 +13,7 @@ import pytest
 from cases import NETWORKS, SMALL, Case
 
 import convlite as cl
-from convlite import _dispatch, _kernels, ops, plan
+from convlite import _dispatch, _kernels, ops, plan, sums
 from convlite.arguments import as_padding, as_pair
 from convlite.geometry import Axis, Geometry, conv_axis, transpose_axis
 from convlite.plan import Plan, algorithm_for, make_plan
@@ -47,14 +47,11 @@ def test_what_a_task_keeps_close_is_bounded(isa: str, dtype: np.dtype, case: Cas
     assert made.bits == 8 * dtype.itemsize
     assert 1 <= made.block_tiles <= plan.MAX_BLOCK_TILES
     assert made.tile_pixels in [size for name, size in table.items() if name.endswith("mr")]
-    assert made.tap_chunk >= 1
-    assert made.channel_chunk >= 1
     addresses = 2 if made.algorithm == "strided" else made.tile_pixels
-    assert made.tap_chunk == 1 or made.tap_chunk * addresses * 8 <= plan.TABLE_BYTES
-    assert made.block_tiles == 1 or made.block_tiles * made.tap_chunk * addresses * 8 <= plan.TABLE_BYTES
-    row = table["nr"] * table["lanes"] * dtype.itemsize
-    if not made.algorithm.startswith("depthwise"):
-        assert made.tap_chunk * made.channel_chunk * row <= max(plan.PANEL_BYTES, row)
+    for cut in made.cuts:
+        assert cut.taps * addresses * 8 <= plan.TABLE_BYTES
+        assert cut.part <= sums.PIECE
+        assert min(cut.taps, cut.row or cut.taps) * cut.channels <= sums.SECTION
 
 
 def brute_force_padding(axis: Axis) -> bool:
@@ -108,7 +105,7 @@ def test_plans_are_bounded_in_number() -> None:
 def test_plans_are_frozen(isa: str) -> None:
     made = plan_of(NETWORKS[0], np.float32, isa)
     with pytest.raises(AttributeError):
-        made.tap_chunk = 1  # type: ignore[misc]
+        made.fused = True  # type: ignore[misc]
     assert made == plan_of(NETWORKS[0], np.float32, isa)
     assert hash(made) == hash(plan_of(NETWORKS[0], np.float32, isa))
     assert made.multiply_adds == 112 * 112 * 7 * 7 * 3 * 64

@@ -61,7 +61,7 @@ def line(case: Case, isa: str, dtype: str, fast: bool) -> str:
     layout = layout_for(case.operation, kernel, strides, dilations, groups, lanes, pixels, skinny)
     plan = make_plan(geometry, np.dtype(dtype), isa, fast, layout)
     names = (
-        "layout", "algorithm", "winograd", "tile_pixels", "block_tiles", "tap_chunk", "channel_chunk", "fused",
+        "layout", "algorithm", "winograd", "tile_pixels", "block_tiles", "cuts", "fused",
         "padding", "few_rows", "lead", "multiply_adds",
     )  # fmt: skip
     values = [f"{name}={getattr(plan, name)}" for name in names if hasattr(plan, name)]

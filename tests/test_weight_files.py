@@ -337,7 +337,7 @@ def test_predict_takes_batches(name: str, size: int) -> None:
 def test_progress_without_a_total(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convlite.layers.progress._tqdm", lambda: None)
+    monkeypatch.setattr("convlite._progress._tqdm", lambda: None)
     x = np.ones((3, 6, 6, 1), np.float32)
     network().predict(iter([x, x]), progress=True)
     assert capsys.readouterr().err == "\rnet: 3\rnet: 6\n"

@@ -1,9 +1,9 @@
 """How exact an operation must be, "exact" or "fast": a scope of the context, and a default of the process.
 
-"exact": each output is one ordered chain of multiply-adds over (kh, kw, cin). "fast": 3x3 convolutions with
-stride 1 may use Winograd's form, where that is faster (winograd.py has the rule, the error bound, and what
-becomes of NaN and Inf). Both are deterministic: a result depends on the shape and the values, never on the
-batch around an image, the number of threads, or which FMA instruction set computes it.
+"exact": each output is one ordered sum over (kh, kw, cin), cut where the shape says (sums.py). "fast": 3x3
+convolutions with stride 1 may use Winograd's form, where that is faster (winograd.py has the rule, the error
+bound, and what becomes of NaN and Inf). Both are deterministic: a result depends on the shape and the values,
+never on the batch around an image, the number of threads, or which FMA instruction set computes it.
 """
 
 from __future__ import annotations

@@ -415,7 +415,11 @@ def _advice(spec: str) -> str:
         return "no activation is activation=None"
     if lower in _OBJECTS:
         return f"it has parameters: give {_OBJECTS[lower]}"
-    return f"there are {', '.join(NAMES)}, objects such as LeakyReLU(0.1), and any callable"
+    import difflib  # late: it takes a millisecond
+
+    near = difflib.get_close_matches(lower, [*NAMES, *ALIASES], 1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    return f"{meant}there are {', '.join(NAMES)}, objects such as LeakyReLU(0.1), and any callable"
 
 
 _OBJECTS = {

@@ -469,6 +469,15 @@ def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | Win
     return make_plan(geometry, dtype, isa, fast, layout)
 
 
+def form_of(
+    operation: Operation, dtype: np.dtype[Any], x: tuple[int, ...], kernel: tuple[int, ...], *options: Any
+) -> str:
+    """The algorithm of a call with arrays of these shapes; the options are those of `_geometry`."""
+    return _plan(
+        _dispatch.active_isa(), dtype, _precision.is_fast(), operation, x, kernel, *options
+    ).algorithm
+
+
 def _run(
     operation: Operation,
     given: Given,

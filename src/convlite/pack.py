@@ -8,7 +8,6 @@ dilation only, so one packing serves every input size and padding.
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels
+from ._locks import fork_lock
 from ._memory import aligned_empty
 from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
 from .geometry import residue_classes
@@ -214,7 +214,7 @@ class PackedKernel:
             )
         self._panels: dict[tuple[str, str], Panels] = {}
         self.calls = _kernels.Calls()  # that were made with it: _calls.py
-        self._lock = threading.Lock()  # from here on nothing can be assigned
+        self._lock = fork_lock()  # from here on nothing can be assigned
         self.panels()
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -1,8 +1,8 @@
 """How an operation runs: geometry + dtype + instruction set -> a frozen Plan (algorithm, tiles, chunks),
 cached per shape by ops.
 
-Results never depend on these choices: every output is one ordered sum, cut or interleaved in any way
-(kernels/gather.pxi).
+Results never depend on these choices: every output is one ordered sum, cut where the shape says
+(sums.py) and interleaved in any way (kernels/gather.pxi).
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from . import _kernels
+from . import _kernels, sums
 from .geometry import Axis, Geometry, Phase
 from .heads import PixelPlan, fits_skinny, pixel_plan, widened
 from .winograd import WinogradPlan, make_winograd_plan
 
-# Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels, its
-# table of addresses, a panel.
+# Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels and its
+# table of addresses; with them a panel of a section's weights, at most 700 KB.
 PIXEL_BYTES = 256 * 1024
 TABLE_BYTES = 64 * 1024
-PANEL_BYTES = 600 * 1024
 MAX_BLOCK_TILES = 48
 # Where all weights stay in L2 anyway, short blocks write their output lines whole before they leave the
 # cache: 1x1 64 -> 256 channels on 56x56 68 -> 75% of peak, 256 -> 1024 on 14x14 93 -> 99%.
@@ -66,8 +65,7 @@ class _Choices(NamedTuple):
     algorithm: str  # "strided", "gathered", "depthwise_lines", "depthwise", "pixels" or "skinny"
     tile_pixels: int
     block_tiles: int
-    tap_chunk: int
-    channel_chunk: int
+    cuts: tuple[sums.Cuts, ...]  # of each column phase: where sums are cut
     fused: bool  # a kernel row's taps are one run of numbers: see kernels/segments.pxi
     fetch_bytes: int  # prefetch panels where all weights are larger
     padding: bool  # whether some pixel reads outside the input
@@ -167,6 +165,8 @@ def _fused(loops: Geometry) -> bool:
     """Whether each kernel row reads one run of numbers: its taps' pixels are neighbours, and all channels are
     read."""
     width = loops.columns.kernel
+    if width > sums.SECTION_TAPS or width * loops.cin > sums.SECTION:  # a section has whole taps
+        return False
     return (
         loops.groups == 1 and width > 1 and _neighbours(loops.columns) and width * loops.cin <= FUSED_NUMBERS
     )
@@ -191,6 +191,7 @@ def _lines(loops: Geometry, kernels: set[tuple[int, int]]) -> bool:
     return (
         loops.cin == loops.cout
         and len(loops.rows.phases) == 1
+        and loops.rows.kernel * loops.columns.kernel <= sums.PIECE
         and _neighbours(loops.columns)
         and (loops.columns.phases[0].in_step, loops.columns.kernel) in kernels
     )
@@ -224,14 +225,13 @@ def _reach(axis: Axis, outputs: int) -> int:
     return max(spans, default=0)
 
 
-def _chunks(taps: int, channels: int, row_bytes: int, addresses: int) -> tuple[int, int]:
-    """LOOP taps and channels: (taps, channels) of a piece whose panel fits L2; only one of the two is ever
-    cut."""
-    if channels * row_bytes > PANEL_BYTES:
-        taps, channels = 1, PANEL_BYTES // 2 // row_bytes
-    elif taps * channels * row_bytes > PANEL_BYTES:
-        taps = PANEL_BYTES // (channels * row_bytes)
-    return max(min(taps, TABLE_BYTES // (addresses * 8)), 1), max(channels, 1)
+def _one_section(axes: tuple[Axis, Axis], channels: int) -> bool:
+    """Whether the sums of all phases are one section each."""
+    rows = axes[0].most_taps
+    return all(
+        sums.one_section(rows * len(p.offsets), sums.cuts(len(p.offsets), channels), channels)
+        for p in axes[1].phases
+    )
 
 
 def make_plan(
@@ -250,6 +250,8 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
     # pixel vectors hold a row of the input with its padding, which a wide dilation makes long
     too_wide = layout == "pixels" and _reach(geometry.columns, 1) * geometry.cin * size > EDGE_BYTES
     unfit = layout == "skinny" and not fits_skinny(geometry, table["lanes"])
+    if layout in ("pixels", "skinny"):
+        unfit = unfit or not _one_section((geometry.rows, geometry.columns), geometry.cin)
     if 0 in geometry.out_shape or geometry.cin == 0 or too_wide or unfit:
         layout = "plain"
     loops, lead = widened(geometry) if layout == "wide" else (flattened(geometry), 0)
@@ -267,12 +269,15 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
 
     addresses = 2 if algorithm == "strided" else mr  # of a tile, for each tap
     run = columns.kernel if fused else 1
-    row_bytes = 0 if depthwise else table["nr"] * table["lanes"] * size
-    tap_chunk, channel_chunk = _chunks(most_taps // run, channels * run, row_bytes, addresses)
+    cut_axis = geometry.columns if layout == "pixels" else columns
+    cuts = tuple([sums.cuts(len(p.offsets), 1 if depthwise else channels) for p in cut_axis.phases])
+    section = max([c.taps for c in cuts], default=1)
+    taps = max(min(most_taps, section) // run, 1)
 
-    tile_bytes = mr * rows.in_step * columns.in_step * min(channels, channel_chunk) * size
+    held = channels if depthwise else min([channels, *(c.channels for c in cuts)])  # at a time, of a pixel
+    tile_bytes = mr * rows.in_step * columns.in_step * held * size
     block_tiles = min(
-        MAX_BLOCK_TILES, TABLE_BYTES // (tap_chunk * addresses * 8), PIXEL_BYTES // max(tile_bytes, 1)
+        MAX_BLOCK_TILES, TABLE_BYTES // (taps * addresses * 8), PIXEL_BYTES // max(tile_bytes, 1)
     )
     if not depthwise and rows.kernel * columns.kernel * channels * width * size <= SMALL_WEIGHT_BYTES:
         block_tiles = min(block_tiles, OUT_BYTES // max(mr * width * size, 1))
@@ -285,8 +290,7 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
         layout if layout in ("pixels", "skinny") else algorithm,
         mr,
         max(block_tiles, 1),
-        tap_chunk,
-        channel_chunk,
+        cuts,
         fused,
         FETCH_BYTES,
         padding,

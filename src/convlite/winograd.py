@@ -30,7 +30,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import _kernels
+from . import _kernels, sums
 from .geometry import Axis, Geometry
 
 # What a tile costs beside its products, in products per pair of channels: the transforms of its input
@@ -80,6 +80,11 @@ class WinogradPlan:
     multiply_adds: int = field(compare=False)  # what the call costs, in those: see `costs`
     padding: ClassVar[bool] = False  # the same code serves weights that are not finite
     few_rows: ClassVar[int] = 0
+
+    @property
+    def piece(self) -> int:
+        """Input channels of a piece of a sum."""
+        return sums.cuts(1, self.geometry.cin).part
 
     @property
     def algorithm(self) -> str:
@@ -145,7 +150,7 @@ def tile_for(geometry: Geometry) -> int:
     """
     if geometry.groups != 1 or not (_serves(geometry.rows) and _serves(geometry.columns)):
         return 0
-    if min(geometry.cin, geometry.cout) < FEWEST_CHANNELS:
+    if min(geometry.cin, geometry.cout) < FEWEST_CHANNELS or geometry.cin > sums.SECTION:
         return 0
     found = costs(geometry)
     best = 2 if found[2] < found[4] else 4

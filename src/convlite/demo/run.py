@@ -14,15 +14,14 @@ from .clock import Clock
 from .detect import Detection, Progress, detect
 from .draw import annotate, heat_map
 from .extras import DemoError, extra
-from .networks import build
-from .weights import load_weights
+from .networks import load_networks
 
 __all__ = ["main", "read_image"]
 
 _EPILOG = """\
 Without IMAGE the demo takes scikit-image's photograph of the astronaut Eileen Collins (NASA, public domain).
-It needs: pip install "convlite[demo]". The weights are read from the package mtcnn 1.0.0 and kept, converted,
-in the cache directory ($XDG_CACHE_HOME/convlite, else ~/.cache/convlite)."""
+It needs: pip install "convlite[demo]". The networks are made from the weights of the package mtcnn 1.0.0 and
+kept in the cache directory ($XDG_CACHE_HOME/convlite, else ~/.cache/convlite)."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -98,10 +97,8 @@ def _demo(path: pathlib.Path | None, output: pathlib.Path, min_face: int) -> Non
     before, after = Clock(), Clock()
     with before("read the picture"):
         image = extra("skimage.data").astronaut() if path is None else read_image(path)
-    with before("load the weights"):
-        weights = load_weights()
-    with before("build the networks"):
-        networks = build(weights)
+    with before("load the networks"):
+        networks = load_networks()
     with _progress_bar() as progress:
         found = detect(image, networks, min_face=min_face, progress=progress)
     name = "astronaut" if path is None else path.stem

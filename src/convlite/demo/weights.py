@@ -1,4 +1,4 @@
-"""The trained weights: read from the installed mtcnn package, converted once, cached as .npz.
+"""The trained weights, read from the installed mtcnn package; `networks` makes networks of them.
 
 The package keeps each network as a list of Keras weights in a joblib file. Two things change on the way here:
 
@@ -8,13 +8,11 @@ The package keeps each network as a list of Keras weights in a joblib file. Two 
   convolution.
 """
 
-import contextlib
 import hashlib
 import importlib.metadata
 import io
 import os
 import pathlib
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +21,7 @@ import numpy.typing as npt
 
 from .extras import DemoError, extra
 
-__all__ = ["Weights", "cache_directory", "load_weights"]
+__all__ = ["Weights", "cache_directory", "read_weights"]
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -34,7 +32,6 @@ _SHA256 = {
     "onet": "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
 }
 _LAYERS = {"pnet": 3, "rnet": 4, "onet": 5}  # before the heads; the last of R-Net and O-Net is dense
-_FILE_NAME = "mtcnn-1.0.0-v1.npz"  # v1: the layout that `_convert` writes
 _HIDDEN_SIDE = 3  # R-Net and O-Net flatten 3 x 3 positions
 
 
@@ -51,20 +48,14 @@ def cache_directory() -> pathlib.Path:
     return base / "convlite"
 
 
-def load_weights(cache: pathlib.Path | None = None) -> Weights:
+def read_weights() -> Weights:
     """The weights of the three networks, float32, by name ("rnet.conv1.kernel", ".bias", ".alpha", ...).
 
-    Kernels are HWIO, dense kernels (inputs, outputs). They come from the .npz in `cache`, by default
-    `cache_directory()`; where it is missing or broken, from mtcnn 1.0.0, and the .npz is written.
+    Kernels are HWIO, dense kernels (inputs, outputs). They come from mtcnn 1.0.0.
 
     Raises DemoError where the package is missing or its files are not the known ones.
     """
-    path = (cache_directory() if cache is None else cache) / _FILE_NAME
-    weights = _read_cache(path)
-    if weights is None:
-        weights = _convert({name: _read_package(name) for name in _SHA256})
-        _write_cache(path, weights)
-    return weights
+    return _convert({name: _read_package(name) for name in _SHA256})
 
 
 def _read_package(network: str) -> list[Any]:
@@ -111,25 +102,3 @@ def _swap_height_width(kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float3
     inputs, outputs = kernel.shape
     by_width = kernel.reshape(_HIDDEN_SIDE, _HIDDEN_SIDE, inputs // _HIDDEN_SIDE**2, outputs)
     return by_width.transpose(1, 0, 2, 3).reshape(inputs, outputs)
-
-
-def _read_cache(path: pathlib.Path) -> Weights | None:
-    try:
-        # Opened here, because np.load leaves its own file open where the content is broken.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            weights = {name: arrays[name] for name in arrays.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
-        return None
-    return weights if "onet.out.bias" in weights else None
-
-
-def _write_cache(path: pathlib.Path, weights: Weights) -> None:
-    """Write under another name and rename, so that a second process never reads half a file."""
-    unfinished = path.with_name(f"{os.getpid()}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(unfinished, **weights)  # type: ignore[arg-type]
-        os.replace(unfinished, path)
-    except OSError:  # a read-only home, a full disk: the demo works without its cache
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)

@@ -58,6 +58,7 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
         int accumulate, finish
+        void *const *total
     ctypedef struct DepthwiseTile:
         const void *const *rows
         const void *weights
@@ -68,6 +69,7 @@ cdef extern from "isa/table.h" nogil:
         const void *alpha
         Activation act
         int accumulate, finish
+        void *const *total
     ctypedef struct DepthwiseRow:
         const void *x
         const void *weights[2]
@@ -84,7 +86,8 @@ cdef extern from "isa/table.h" nogil:
         const void *x
         const void *w
         void *out
-        int64_t x_step, w_step, out_step, rows, columns, kc
+        int64_t x_step, w_step, out_step, rows, columns, kc, piece, section
+        void *sums
         const void *bias
         const void *alpha
         Activation act
@@ -112,7 +115,7 @@ cdef extern from "isa/table.h" nogil:
         const void *x
         const void *weights
         void *out
-        int64_t first, last, width, rows, sums, cin, cout
+        int64_t first, last, width, rows, sums, cin, cout, piece
         const void *bias
         const void *alpha
         Activation act
@@ -121,7 +124,7 @@ cdef extern from "isa/table.h" nogil:
         void *out
         int64_t rows, columns, row_step, column_step, channels
         double divisor
-        int largest
+        int largest, wide
     enum:
         PASS_ADD, PASS_SUB, PASS_MUL, PASS_DIV, PASS_MAX, PASS_MIN, PASS_PRELU, PASS_FIRST, PASS_AFFINE, PASS_SCALE
         PASS_A, PASS_B, PASS_FACTOR, PASS_OFFSET, PASS_SLOPES, PASS_OUT, PASS_OPERANDS
@@ -168,6 +171,8 @@ cdef extern from "isa/table.h" nogil:
         PixelKernel pixels[15]
         void (*pixel_transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
         void (*pixel_line)(const PixelLine *) noexcept nogil
+        void (*move_sums)(void *, void *, int64_t) noexcept nogil
+        void (*add_low)(void *, void *, const void *, int64_t, int, int) noexcept nogil
         DepthwiseLineKernel depthwise_line[3][8]
         void (*rows)(const Rows *) noexcept nogil
         void (*skinny)(const Skinny *) noexcept nogil

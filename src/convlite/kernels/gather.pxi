@@ -3,7 +3,7 @@
 # What it computes, for every pair of phases (one of the rows, one of the columns), image n, group g and output channel l:
 #
 #     for i < count_h: for j < count_w:
-#         s = 0
+#         s = 0, in pieces and sections as sums.py cuts it
 #         for t over (taps of the row phase) x (taps of the column phase):
 #             (r, c) = (i*in_step_h + offset_h[t], j*in_step_w + offset_w[t])
 #             if inside(r, c): for k < kc: s = fma(x[n, r, c, g*kc + k], w[t, k, l], s)
@@ -11,8 +11,9 @@
 #
 # How: the outputs of a phase pair are cut into tiles of up to `mr` pixels, a block is some tiles, and a task is (block, group,
 # span of panels). A task first writes down where each tile finds its input at each tap, then runs panel by panel, so that a
-# panel of weights stays in L2 while the tiles of the block pass over it. Sums too long for the table or for L2 are cut into
-# chunks of taps or channels; the micro-kernel continues them exactly.
+# panel of weights stays in L2 while the tiles of the block pass over it. A section of the sum at a time, so that panel and table
+# stay small; between sections the sums rest in the output, and what their additions rounded off in `low`. Each piece of a section
+# is a call of the micro-kernel (pieces.pxi).
 #
 # There are two ways to write down where the input is. Strided (segments.pxi): a tile is one or two runs of neighbouring
 # pixels, and two addresses and a step say it all. Gathered (here): a tile is any `mr` pixels of the phase pair's flat list,
@@ -21,6 +22,16 @@
 #
 # Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels
 # (the packing looks for them) `exact_task` visits the taps inside the image one by one: slow, and right.
+
+
+cdef inline int64_t ceil_div(int64_t a, int64_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+cdef inline int64_t smaller(int64_t a, int64_t b) noexcept nogil:
+    return a if a < b else b
+
+
+include "pieces.pxi"
 
 
 cdef struct AxisPhase:
@@ -33,6 +44,7 @@ cdef struct AxisPhase:
     # strided columns: a line is cut into so many tiles (0: two lines make one tile), of which some touch the left and right edge
     int64_t pieces, left, right
     int64_t copied             # pieces of a line whose input is copied
+    Cuts cuts                  # of sums
     bint cut                   # the pixels of edge tiles that a tap reads outside are left out
 
 cdef struct Block:
@@ -52,7 +64,7 @@ cdef struct Job:
     int64_t lead               # "wide": so many numbers of the first pixel lie before its line
     int64_t group_step         # input channels from one group to the next
     int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see segments.pxi
-    int64_t mr, tap_chunk, k_chunk
+    int64_t mr
     int depthwise, strided
     int fetch                  # weights are larger than L2: prefetch the next panel
     int spread                 # strided: copy inputs whose pixels meet in one set of the L1 cache
@@ -70,11 +82,24 @@ cdef struct Job:
     Activation act
     int64_t spans, panels
 
-cdef inline int64_t ceil_div(int64_t a, int64_t b) noexcept nogil:
-    return (a + b - 1) // b
+cdef struct Span:              # a section of a sum
+    int64_t tap0, taps, k0, kc
+    bint accumulate, finish
+    const Cuts *cuts           # NULL: the whole sum is one piece
+    char *low                  # [panel][tile][mr][nr*lanes]: what sections leave over; NULL: there is one
+    int64_t tile_step          # bytes from one tile to the next
+    char *sums                 # depthwise: see pieces.pxi
 
-cdef inline int64_t smaller(int64_t a, int64_t b) noexcept nogil:
-    return a if a < b else b
+
+cdef inline bint is_cut(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
+    """Whether the sums of a phase pair are more than one piece."""
+    return rp.taps * cp.taps * (1 if job.depthwise else job.kc) > cp.cuts.part
+
+
+cdef inline bint has_sections(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
+    """Whether they are more than one section."""
+    cdef int64_t taps = rp.taps * cp.taps
+    return taps > cp.cuts.taps or (cp.cuts.row and taps > cp.cuts.row) or (taps and job.kc > cp.cuts.channels)
 
 
 @cython.cdivision(True)
@@ -137,43 +162,67 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
         rows += mr * taps
 
 
+cdef inline int64_t pixel_bytes_of(const Job *job) noexcept nogil:
+    """Bytes of a pixel's sums in whole vectors, of all panels; depthwise: of all channels."""
+    cdef int64_t lanes = job.table.lanes
+    return (ceil_div(job.cout, lanes) if job.depthwise else job.panels * job.table.nr) * lanes * job.table.itemsize
+
+
+cdef inline int64_t sums_bytes(const Job *job, const Block *block) noexcept nogil:
+    """Bytes for the pieces of a depthwise tile."""
+    cdef bint cut = is_cut(job, &job.row[block.row_phase], &job.column[block.column_phase])
+    return job.mr * pixel_bytes_of(job) if job.depthwise and cut else 0
+
+
+cdef inline int64_t low_bytes(const Job *job, const Block *block) noexcept nogil:
+    """Bytes for what sections leave over."""
+    cdef bint several = has_sections(job, &job.row[block.row_phase], &job.column[block.column_phase])
+    return block.tiles * job.mr * pixel_bytes_of(job) if several else 0
+
+
 @cython.cdivision(True)
-cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t span, int64_t tap0, int64_t taps, int64_t k0,
-                    int64_t kc, bint accumulate, bint finish, const char **rows, char **out) noexcept nogil:
-    """LOOP panels, LOOP tiles over one chunk of the sum."""
+cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t span, const Span *part, const char **rows,
+                    char **out) noexcept nogil:
+    """LOOP panels, LOOP tiles over a part of the sum."""
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
     cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
     cdef int64_t wide = job.table.nr * job.table.lanes
-    cdef int64_t panel, tile, first, mr, lanes, nr
+    cdef int64_t panel, tile, first, mr, lanes, nr, taps = part.taps, at = part.tap0 * job.kc + part.k0
+    cdef char *low = part.low
     cdef const char *weights
     cdef const char **tile_rows
     cdef char **tile_out
     cdef Tile call
     cdef DepthwiseTile depthwise
     if job.depthwise:
-        depthwise.weights = job.weights + (before + tap0) * job.kc * size
+        depthwise.weights = job.weights + (before + part.tap0) * job.kc * size
         depthwise.weights_step = job.kernel_taps * job.kc
         depthwise.taps, depthwise.channels, depthwise.multiplier = taps, job.kc, job.cout // job.kc
         depthwise.bias, depthwise.alpha, depthwise.act = job.bias, job.alpha, job.act
-        depthwise.accumulate, depthwise.finish = accumulate, finish
+        depthwise.accumulate, depthwise.finish = part.accumulate, part.finish
+        depthwise.total = NULL
         for tile in range(block.first_tile, block.first_tile + block.tiles):
             first = cut(tile, block.all_tiles, pixels)
             mr = cut(tile + 1, block.all_tiles, pixels) - first
             depthwise.rows = <const void **> rows
             depthwise.out = <void **> out
-            job.table.depthwise(&depthwise, <int> mr)
+            if part.cuts == NULL:
+                job.table.depthwise(&depthwise, <int> mr)
+            else:
+                depthwise_in_pieces(job.table, &depthwise, part.cuts, part.tap0, <int> mr, part.sums, low)
+            low += part.tile_step
             rows += mr * taps
             out += mr
         return
-    call.taps, call.kc, call.act = taps, kc, job.act
-    call.accumulate, call.finish = accumulate, finish
+    call.taps, call.kc, call.act = taps, part.kc, job.act
+    call.accumulate, call.finish, call.total = part.accumulate, part.finish, NULL
     weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         lanes = smaller(wide, job.width - panel * wide)
         nr = ceil_div(lanes, job.table.lanes)
-        call.panel = weights + (panel * wide * all_taps * job.kc + (tap0 * job.kc + k0) * nr * job.table.lanes) * size
+        call.panel = weights + (panel * wide * all_taps * job.kc + at * nr * job.table.lanes) * size
         call.lanes = lanes
         call.out_offset = panel * wide
         call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
@@ -184,9 +233,10 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
             mr = cut(tile + 1, block.all_tiles, pixels) - first
             call.rows = <const void **> tile_rows
             call.out = <void **> tile_out
-            job.table.gathered[nr][mr](&call)
+            run_tile(job.table, job.table.gathered[nr][mr], &call, part.cuts, at, mr, nr, False, low)
             tile_rows += mr * taps
             tile_out += mr
+            low += part.tile_step
 
 
 include "segments.pxi"
@@ -198,27 +248,36 @@ cdef void run_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef const Job *job = <const Job *> of
     cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
-    cdef int64_t all_taps = job.row[block.row_phase].taps * job.column[block.column_phase].taps
-    cdef int64_t tap0 = 0, taps, k0, kc
-    cdef bint accumulate, finish
-    cdef char **out = <char **> scratch
-    cdef const char **rows = <const char **> scratch + block.tiles * job.mr
-    while True:  # LOOP taps
-        taps = smaller(job.tap_chunk, all_taps - tap0)
-        k0 = 0
-        while True:  # LOOP channels
-            kc = smaller(job.k_chunk, job.kc - k0)
-            accumulate, finish = tap0 > 0 or k0 > 0, tap0 + taps >= all_taps and k0 + kc >= job.kc
+    cdef const AxisPhase *rp = &job.row[block.row_phase]
+    cdef const AxisPhase *cp = &job.column[block.column_phase]
+    cdef const Cuts *cuts = &cp.cuts
+    cdef int64_t all_taps = rp.taps * cp.taps, low = low_bytes(job, block)
+    cdef Span part
+    cdef char **out = <char **> (scratch + low + sums_bytes(job, block))
+    cdef const char **rows = <const char **> out + block.tiles * job.mr
+    part.tap0, part.accumulate, part.cuts, part.low, part.sums, part.tile_step = 0, False, NULL, NULL, scratch + low, 0
+    if is_cut(job, rp, cp):
+        part.cuts = cuts
+    if low:
+        part.low, part.tile_step = scratch, job.mr * pixel_bytes_of(job) // (1 if job.depthwise else job.panels)
+    while True:  # LOOP sections: taps
+        part.taps, part.k0 = smaller(cuts.taps, all_taps - part.tap0), 0
+        if cuts.row:
+            part.taps = smaller(part.taps, cuts.row - part.tap0 % cuts.row)
+        while True:  # LOOP sections: channels
+            part.kc = smaller(cuts.channels, job.kc - part.k0)
+            part.finish = part.tap0 + part.taps >= all_taps and part.k0 + part.kc >= job.kc
             if job.strided:
-                run_segments(job, block, group, span, tap0, taps, k0, kc, accumulate, finish, <char *> scratch)
+                run_segments(job, block, group, span, &part, <char *> out)
             else:
-                locate(job, block, group, tap0, taps, k0, rows, out)
-                run_tiles(job, block, group, span, tap0, taps, k0, kc, accumulate, finish, rows, out)
-            k0 += kc
-            if k0 >= job.kc:
+                locate(job, block, group, part.tap0, part.taps, part.k0, rows, out)
+                run_tiles(job, block, group, span, &part, rows, out)
+            part.accumulate = True
+            part.k0 += part.kc
+            if part.k0 >= job.kc:
                 break
-        tap0 += taps
-        if tap0 >= all_taps:
+        part.tap0 += part.taps
+        if part.tap0 >= all_taps:
             break
 
 
@@ -230,23 +289,51 @@ cdef void exact_task(const void *of, int64_t task, char *scratch) noexcept nogil
     cdef const Block *block = &job.blocks[task // job.spans // job.groups]
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
-    cdef int64_t pixels = job.images * rp.count * cp.count, all_taps = rp.taps * cp.taps, t, flat
-    cdef bint any_tap
-    cdef char **out = <char **> scratch
-    cdef const char **rows = <const char **> scratch + 1
+    cdef const Cuts *cuts = &cp.cuts
+    cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count, all_taps = rp.taps * cp.taps, flat, left
+    cdef int64_t wide = job.table.nr * job.table.lanes, first = span * job.panels // job.spans * wide, bytes = pixel_bytes_of(job)
+    cdef int64_t last = smaller((span + 1) * job.panels // job.spans * wide, job.width), products = job.kc
+    cdef char *piece = scratch  # unfinished
+    cdef char *section = piece + bytes  # the pieces before
+    cdef char *low = section + bytes
+    cdef char *to
+    cdef char *ignored
+    cdef const char *row
+    cdef bint sectioned
     cdef Block one
+    cdef Span part
+    if job.depthwise:
+        first, last, products = 0, job.cout, 1
+    memset(piece, 0, 2 * bytes)
     one.row_phase, one.column_phase, one.tiles, one.all_tiles = block.row_phase, block.column_phase, 1, pixels
+    part.cuts, part.low, part.sums, part.tile_step, part.accumulate = NULL, NULL, NULL, 0, True
     for flat in range(cut(block.first_tile, block.all_tiles, pixels),
                       cut(block.first_tile + block.tiles, block.all_tiles, pixels)):
-        one.first_tile = flat
-        any_tap = False
-        for t in range(all_taps):
-            locate(job, &one, group, t, 1, 0, rows, out)
-            if rows[0] != job.zeros:
-                run_tiles(job, &one, group, span, t, 1, 0, job.kc, any_tap, False, rows, out)
-                any_tap = True
-        locate(job, &one, group, 0, 0, 0, rows, out)
-        run_tiles(job, &one, group, span, 0, 0, 0, job.kc, any_tap, True, rows, out)
+        one.first_tile, sectioned = flat, False
+        locate(job, &one, group, 0, 0, 0, &row, &to)
+        part.taps, part.finish, part.tap0 = 1, False, 0
+        while part.tap0 < all_taps:
+            part.k0 = 0
+            while part.k0 < job.kc:  # LOOP pieces: of a tap or less
+                left = piece_left(cuts, part.tap0 * products + part.k0)
+                part.kc = job.kc if job.depthwise else smaller(left, job.kc - part.k0)
+                locate(job, &one, group, part.tap0, 1, part.k0, &row, &ignored)
+                if row != job.zeros:
+                    run_tiles(job, &one, group, span, &part, &row, &piece)
+                part.k0 += part.kc
+                if left > (1 if job.depthwise else part.kc):
+                    continue
+                job.table.move_sums(piece, section, bytes // size)
+                if ends_section(cuts, part.tap0, part.k0, job.kc):
+                    job.table.add_low(to + first * size, low, section + first * size, last - first, not sectioned, False)
+                    memset(section, 0, bytes)
+                    sectioned = True
+            part.tap0 += 1
+        job.table.move_sums(piece, section, bytes // size)
+        job.table.add_low(to + first * size, low, section + first * size, last - first, not sectioned, True)
+        memset(section, 0, bytes)
+        part.tap0, part.taps, part.k0, part.kc, part.finish = 0, 0, 0, job.kc, True
+        run_tiles(job, &one, group, span, &part, &row, &to)
 
 
 @cython.final
@@ -283,7 +370,7 @@ cdef class Gather(Runner):
         self.job.panels = ceil_div(self.job.width, self.job.table.nr * self.job.table.lanes)
         self.job.kernel_w = columns.kernel // self.job.fused
         self.job.kernel_taps = rows.kernel * self.job.kernel_w
-        self.job.mr, self.job.tap_chunk, self.job.k_chunk = plan.tile_pixels, plan.tap_chunk, plan.channel_chunk
+        self.job.mr = plan.tile_pixels
 
         # the axes
         row_phases, column_phases = len(rows.phases), len(columns.phases)
@@ -293,6 +380,8 @@ cdef class Gather(Runner):
         self.job.column = <AxisPhase *> calloc(column_phases + 1, sizeof(AxisPhase))
         if not (self.offsets and self.job.row and self.job.column):
             raise MemoryError("no memory for a plan")
+        for i in range(column_phases):
+            self._fill_cuts(plan.cuts[i], &self.job.column[i])
         k = self._fill_axis(rows, self.job.row, 0, 1)
         k = self._fill_axis(columns, self.job.column, k, self.job.fused)
 
@@ -304,7 +393,7 @@ cdef class Gather(Runner):
         self.job.blocks = <Block *> calloc(self.block_count + 1, sizeof(Block))
         if not self.job.blocks:
             raise MemoryError("no memory for a plan")
-        self.scratch_bytes = 0
+        self.scratch_bytes, self.padding = 0, plan.padding
         k = 0
         for i in range(row_phases):
             for j in range(column_phases):
@@ -316,7 +405,6 @@ cdef class Gather(Runner):
                     self.scratch_bytes = max(self.scratch_bytes, self._scratch(&self.job.blocks[k]))
                     done += self.job.blocks[k].tiles
                     k += 1
-        self.padding = plan.padding
         self.job.zeros = <const char *> calloc(self._zeros() + 1, size)
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")
@@ -330,6 +418,16 @@ cdef class Gather(Runner):
         self.out_gaps = plan.layout == "plain"
         self.x_gaps = self.out_gaps and self.job.fused == 1 and not self.padding
         self.describe_work(plan.multiply_adds, 1 if self.job.depthwise else 3)
+
+    cdef int _fill_cuts(self, object cuts, AxisPhase *ap) except -1:
+        """Where sums are cut, from products and taps to those of fused taps, of which a section has whole ones."""
+        ap.cuts.part, ap.cuts.period = cuts.part, cuts.period
+        ap.cuts.taps, ap.cuts.row, ap.cuts.channels = cuts.taps // self.job.fused, cuts.row // self.job.fused, cuts.channels
+        if self.job.depthwise or cuts.channels * self.job.fused >= self.job.kc:
+            ap.cuts.channels = max(self.job.kc, 1)
+        if ap.cuts.part < 1 or ap.cuts.taps < 1 or (self.job.fused > 1 and cuts.row):
+            raise ValueError("internal error: sums that cannot be cut so")
+        return 0
 
     cdef int64_t _fill_axis(self, object axis, AxisPhase *ap, int64_t k, int64_t fused) except -1:
         """Phases to C; `fused` neighbouring offsets become the first of them."""
@@ -361,10 +459,12 @@ cdef class Gather(Runner):
     cdef int64_t _scratch(self, const Block *block) noexcept:
         """Bytes that a task on this block needs."""
         cdef int64_t all_taps = self.job.row[block.row_phase].taps * self.job.column[block.column_phase].taps
-        cdef int64_t taps = smaller(all_taps, self.job.tap_chunk)
+        cdef int64_t taps = smaller(all_taps, self.job.column[block.column_phase].cuts.taps)
+        cdef int64_t sums = low_bytes(&self.job, block) + sums_bytes(&self.job, block)
         if self.job.strided:
-            return segment_scratch(&self.job, block, taps)
-        return block.tiles * self.job.mr * (1 + taps) * sizeof(void *)
+            return sums + segment_scratch(&self.job, block, taps)
+        sums += block.tiles * self.job.mr * (1 + taps) * sizeof(void *)
+        return max(sums, 3 * pixel_bytes_of(&self.job) if self.padding else 0)
 
     cdef int64_t _zeros(self) noexcept:
         """Numbers in the row of zeros; a strided tile of two lines walks over it."""

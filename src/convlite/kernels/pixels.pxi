@@ -11,9 +11,11 @@
 #                 for the sums (kernel row a, output channel l) with an output row o(r, a) in the band, up to mr at a time:
 #                     acc[o][phase][l][pixels] += over taps, channels:  x[channel][pixel + offset] * w[tap][channel][a][l]
 #
-# That is one ordered chain (kernel row, tap, channel) for each output: its kernel rows ascend as the input rows go by.
+# That is one order (kernel row, tap, channel) for each output: its kernel rows ascend as the input rows go by.
 # The sums wait in memory between input rows (a rolling buffer of as many output rows as one input row reaches), which
-# is exact. Input rows outside the image are skipped; the pads at both sides hold zeros.
+# is exact. Sums of several pieces (sums.py) have a second number there: where a piece ends, after some kernel rows, some taps of
+# a row or some channels of a tap, it is added to those before. Input rows outside the image are skipped; the pads at both sides
+# hold zeros.
 #
 # Row r reaches output row o by kernel row a where r*row_scale + delta[a] = o*row_divisor:
 # for the convolution (1, before - a*dilation, stride), for the transpose (stride, a - before, 1).
@@ -23,6 +25,7 @@ cdef struct PixelColumns:      # a column phase
     int64_t count, taps
     int64_t *shifts            # [taps] from pixel 0 of the transposed row
     int64_t *weights           # [taps] to the weights of the tap
+    int64_t piece_rows, piece_taps, piece_k  # a piece: some kernel rows, or 0 and some taps, some channels; all 0: there is one
 
 cdef struct PixelJob:
     const Table *table
@@ -36,6 +39,7 @@ cdef struct PixelJob:
     int64_t stretches, bands   # tasks of an image: along a row, and along the rows
     int64_t tile               # vectors
     int64_t x_step             # from one channel of the transposed row to the next
+    int64_t totals             # bytes from a sum's unfinished piece to the pieces before; 0: there are none
     int64_t slots              # output rows that one input row reaches
     int64_t lowest             # the least output row of input row 0
     int64_t *delta             # [kernel_h][2]: delta // row_divisor, delta % row_divisor
@@ -60,7 +64,7 @@ cdef int64_t row_bytes_of(const PixelJob *job) noexcept nogil:
 
 cdef int64_t pixel_scratch(const PixelJob *job) noexcept nogil:
     """Bytes of a task: a transposed row, the sums, counts and slots."""
-    return (row_bytes_of(job) + job.slots * job.phases * job.cout * job.stretch * job.table.itemsize
+    return (row_bytes_of(job) + (2 if job.totals else 1) * job.slots * job.phases * job.cout * job.stretch * job.table.itemsize
             + (2 * job.phases + job.kernel_h) * sizeof(int64_t))
 
 
@@ -73,6 +77,8 @@ cdef void write_line(const PixelJob *job, int64_t image, int64_t o, int64_t p0, 
     line.acc_step, line.phases, line.cout, line.counts = job.stretch, job.phases, job.cout, counts
     line.out = job.out + ((image * job.ho + o) * job.wo + p0 * job.phases) * job.cout * size
     line.bias, line.alpha, line.act = job.bias, job.alpha, job.act
+    if job.totals:
+        job.table.move_sums(<char *> line.acc + job.totals, line.acc, job.phases * job.cout * job.stretch)
     job.table.pixel_line(&line)
 
 
@@ -117,12 +123,46 @@ cdef bint place_sums(const PixelJob *job, int64_t r, int64_t low, int64_t high, 
     return found
 
 
+cdef inline void end_piece(const PixelJob *job, const PixelPass *call, int64_t i) noexcept nogil:
+    job.table.move_sums(call.acc[i], <char *> call.acc[i] + job.totals, call.vectors * job.table.lanes)
+
+
+@cython.cdivision(True)
+cdef void pixel_pass(const PixelJob *job, const PixelColumns *column, PixelPass *call, int64_t n,
+                     const int64_t *kernel_rows) noexcept nogil:
+    """n sums meet an input row, in pieces."""
+    cdef int64_t size = job.table.itemsize, t = 0, k, i
+    cdef const char *x = <const char *> call.x
+    cdef const char *weights = <const char *> call.weights
+    if column.piece_taps == 0:
+        job.table.pixels[n](call)
+        for i in range(n if column.piece_rows else 0):
+            if (kernel_rows[i] // job.row_scale + 1) % column.piece_rows == 0:
+                end_piece(job, call, i)
+        return
+    while t < column.taps:
+        call.taps = smaller(column.piece_taps, column.taps - t)
+        call.shifts, call.tap_weights = column.shifts + t, column.weights + t
+        k = 0
+        while k < job.cin:
+            call.kc = smaller(column.piece_k, job.cin - k)
+            call.x, call.weights = x + k * call.x_step * size, weights + k * call.w_step * size
+            job.table.pixels[n](call)
+            for i in range(n):
+                end_piece(job, call, i)
+            k += call.kc
+        t += call.taps
+    call.x, call.kc = x, job.cin
+    call.taps, call.shifts, call.tap_weights = column.taps, column.shifts, column.weights
+
+
 @cython.cdivision(True)
 cdef void pixel_row(const PixelJob *job, const int64_t *vectors, const char *x, char *acc, const int64_t *slots,
                     const char *ahead) noexcept nogil:
     """What one transposed input row adds to the output rows in `slots`."""
     cdef int64_t size = job.table.itemsize, line = job.phases * job.cout * job.stretch * size, row_bytes = job.w * job.cin * size
     cdef int64_t a, b, c, v0, v1, pieces, piece, i, l, n, first, after, n0, tiles = 1, tile
+    cdef int64_t kernel_rows[14]
     cdef PixelPass call
     cdef const PixelColumns *column
     call.ahead, call.fetch = ahead, 64
@@ -155,11 +195,12 @@ cdef void pixel_row(const PixelJob *job, const int64_t *vectors, const char *x, 
                     call.weights = job.weights + (a * job.cout + first) * size
                     for i in range(after - first):
                         call.acc[i] = acc + slots[n0] * line + ((c * job.cout + l) * job.stretch + v0 * job.table.lanes) * size
+                        kernel_rows[i] = n0
                         l += 1
                         if l == job.cout:
                             l = 0
                             n0 += 1
-                    job.table.pixels[after - first](&call)
+                    pixel_pass(job, column, &call, after - first, kernel_rows)
                     if <const char *> call.ahead >= ahead + row_bytes:
                         call.fetch = 0
                     first = after
@@ -179,7 +220,7 @@ cdef void pixel_task(const void *of, int64_t task, char *scratch) noexcept nogil
     cdef const char *row
     cdef char *x = scratch
     cdef char *acc = x + row_bytes_of(job)
-    cdef int64_t acc_bytes = job.slots * job.phases * job.cout * job.stretch * size
+    cdef int64_t acc_bytes = (2 if job.totals else 1) * job.slots * job.phases * job.cout * job.stretch * size
     cdef int64_t *counts = <int64_t *> (acc + acc_bytes)
     cdef int64_t *vectors = counts + job.phases
     cdef int64_t *slots = vectors + job.phases
@@ -264,11 +305,25 @@ cdef class Pixels(Runner):
             for tap in taps:
                 self.numbers[k] = tap * job.cin * job.kernel_h * job.cout
                 k += 1
+        for i in range(job.phases):
+            self._fill_cuts(plan.cuts[i], &job.column[i])
         self.x_bytes = job.images * job.h * job.w * job.cin * size
         self.out_bytes = job.images * job.ho * job.wo * job.cout * size
         self.bias_bytes = job.cout * size
         self.weight_bytes = rows.kernel * columns.kernel * job.cin * job.cout * size
         self.describe_work(plan.multiply_adds)
+
+    cdef int _fill_cuts(self, object cuts, PixelColumns *column) except -1:
+        """A phase's pieces; the plan sees to it that there is one section."""
+        cdef int64_t row = max(column.taps * self.job.cin, 1), part = cuts.part
+        if ceil_div(self.job.kernel_h, self.job.row_scale) * row <= part:
+            return 0
+        self.job.totals = self.job.slots * self.job.phases * self.job.cout * self.job.stretch * self.job.table.itemsize
+        if part < row:
+            column.piece_taps, column.piece_k = max(part // self.job.cin, 1), smaller(part, self.job.cin)
+        else:
+            column.piece_rows = part // row
+        return 0
 
     def __dealloc__(self):
         free(self.numbers)

@@ -19,6 +19,7 @@ cdef void rows_task(const void *of, int64_t piece, char *scratch) noexcept nogil
     part.out = <char *> part.out + first * size
     part.bias = <const char *> part.bias + first * size if part.bias != NULL else NULL
     part.alpha = <const char *> part.alpha + first * size if part.alpha != NULL else NULL
+    part.sums = scratch
     job.table.rows(&part)
 
 
@@ -35,6 +36,7 @@ cdef class FewRows(Runner):
         self.table = self.job.table = table_of(plan.isa, plan.bits)
         size = self.table.itemsize
         whole.rows, whole.kc, whole.columns = plan.few_rows, geometry.cin, geometry.cout
+        whole.piece, whole.section = plan.cuts[0].part, plan.cuts[0].channels
         whole.x_step, whole.w_step, whole.out_step = geometry.cin, geometry.cout, geometry.cout
         self.x_bytes = whole.rows * whole.kc * size
         self.weight_bytes = whole.kc * whole.columns * size
@@ -45,10 +47,20 @@ cdef class FewRows(Runner):
     cdef int execute(self, const Operands *on, Script into) except -1:
         cdef RowsJob job = self.job
         cdef Rows *whole = &job.whole
-        cdef int64_t lines = ceil_div(whole.columns * job.table.itemsize, 64)
+        cdef char *memory = NULL
+        cdef int64_t lane_bytes = 0, lines = ceil_div(whole.columns * job.table.itemsize, 64)
         whole.x, whole.w, whole.out, whole.bias, whole.alpha, whole.act = on.x, on.weights, on.out, on.bias, on.alpha, on.act
         # sums of a piece stay in L1; a piece is whole cache lines
         job.pieces = max(ceil_div(self.out_bytes, 16384), min(on.threads, lines))
         job.pieces = min(job.pieces, max(lines, 1))
-        return self.deal(into, rows_task, &job, sizeof(job), job.pieces, <int> smaller(on.threads, job.pieces), NULL, 0, &whole.x,
-                         &whole.out)
+        if whole.kc > whole.piece:  # a line more for each piece, so that threads share none
+            lane_bytes = 3 * whole.rows * ceil_div(lines, job.pieces) * 64 + 64
+            if into is None:
+                memory = <char *> malloc(on.threads * lane_bytes)
+                if memory == NULL:
+                    raise MemoryError("no memory for scratch")
+        try:
+            return self.deal(into, rows_task, &job, sizeof(job), job.pieces, <int> smaller(on.threads, job.pieces), memory, lane_bytes,
+                             &whole.x, &whole.out)
+        finally:
+            free(memory)

@@ -84,7 +84,7 @@ cdef inline int64_t tile_work(const Job *job, int64_t pixels) noexcept nogil:
 cdef bint pays_to_cut(const Job *job, const AxisPhase *cp) noexcept nogil:
     """Whether the multiplications by zeros that the edge tiles of a line save cost more than the calls they add."""
     cdef int64_t piece, p0, count, b, low, high, last_low, last_high, saved = 0, calls = 0, lines = 1 if cp.pieces else 2
-    if job.clips or job.k_chunk < job.kc:
+    if job.clips or cp.cuts.channels < job.kc:
         return False
     for piece in range(max(cp.pieces, 1)):
         if cp.left <= piece < cp.pieces - cp.right:
@@ -157,19 +157,13 @@ cdef int64_t copied_pixel(const Job *job, int64_t kc) noexcept nogil:
     return kc * size + (64 if kc * size % 1024 == 0 else 0)
 
 
-cdef inline int64_t tile_bytes(const Job *job) noexcept nogil:
-    """Bytes of the buffer for a clipped tile."""
-    return job.mr * job.table.nr * job.table.lanes * job.table.itemsize if job.clips else 0
+cdef inline int64_t tile_bytes(const Job *job, const AxisPhase *cp) noexcept nogil:
+    """Bytes of the buffer for a clipped tile, or for a piece and those before of a tile that is cut."""
+    return (2 if cp.cut else job.clips) * (job.mr * job.table.nr * job.table.lanes * job.table.itemsize + 32)
 
 
-cdef inline char *pixel_out(const Tile *tile, const Spot *spot, int64_t i) noexcept nogil:
-    """Where pixel i of a tile is stored, before the panel's offset is added."""
-    cdef int64_t half = (spot.mr + 1) // 2
-    return <char *> spot.out[1 if i >= half else 0] + (i - half if i >= half else i) * tile.out_step
-
-
-cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *tile, const Spot *spot, int64_t nr,
-                      char *buffer) noexcept nogil:
+cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *tile, const Spot *spot, int64_t nr, const Cuts *cuts,
+                      int64_t product, char *low_sums, char *buffer) noexcept nogil:
     """A tile of a panel through the buffer: only the numbers inside their lines are read and written."""
     cdef int64_t size = job.table.itemsize, half = (spot.mr + 1) // 2, row_bytes = nr * job.table.lanes * size
     cdef int64_t i, p, first, low, high
@@ -184,10 +178,10 @@ cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *til
         if turn == 0 and not tile.accumulate:
             continue
         if turn == 1:
-            kernels[spot.mr](&call)
+            run_tile(job.table, kernels[spot.mr], &call, cuts, product, spot.mr, nr, True, low_sums)
         for i in range(spot.mr):
             p = spot.p0 + i - (half if spot.two_lines and i >= half else 0)
-            at = pixel_out(tile, spot, i) + tile.out_offset * size
+            at = pixel_out(tile, spot.mr, True, i) + tile.out_offset * size
             row = buffer + i * row_bytes
             first = p * job.cout - job.lead + tile.out_offset
             low = -first if first < 0 else 0
@@ -200,25 +194,40 @@ cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *til
                 memcpy(at + low * size, row + low * size, (high - low) * size)
 
 
-cdef void run_cut(const Job *job, const AxisPhase *cp, const TileKernel *kernels, const Tile *tile, const Spot *spot,
-                  int64_t nr) noexcept nogil:
+@cython.cdivision(True)
+cdef void run_cut(const Job *job, const AxisPhase *cp, const TileKernel *kernels, const Tile *tile, const Spot *spot, int64_t nr,
+                  const Cuts *cuts, char *low_sums, char *buffer) noexcept nogil:
     """A tile of a panel, tap by tap: the pixels that a tap reads inside the image make a smaller tile.
 
-    Between the calls the sums rest in the output array. Leaving out what would be multiplied by zeros changes no bit.
+    Between the calls of a piece the sums rest in one half of the buffer, those of the last piece in the output; the other half
+    is the total of the pieces before. Leaving out what would be multiplied by zeros changes no bit.
     """
-    cdef int64_t size = job.table.itemsize, fused = job.fused, subs = cp.taps * fused, total = spot.taps * fused
-    cdef int64_t s = 0, g, t, b, i
-    cdef int64_t low, high, this_low, this_high, shift, n, half
+    cdef int64_t size = job.table.itemsize, row_bytes = nr * job.table.lanes * size, middle = (spot.mr + 1) // 2
+    cdef int64_t fused = job.fused, subs = cp.taps * fused, taps = spot.taps * fused, kc = tile.kc // fused
+    cdef int64_t s = 0, k = 0, left = 0, products = taps * kc, g, t, b, i, low, high, this_low, this_high, shift, n, half
     cdef int lines, these
-    cdef bint begun = tile.accumulate, finished = False, whole
+    cdef bint begun = False, summed = False, added = False, last = False, whole, ends, in_place
     cdef const char *rows[16]
     cdef const char *const *bases = <const char *const *> tile.rows
+    cdef char *total[2]
+    cdef char *piece[2]
     cdef char *out[2]
     cdef Tile call = tile[0]
-    call.kc = tile.kc // fused
-    while s < total:
+    if cuts != NULL:
+        buffer += 64 - <uintptr_t> buffer % 64
+    total[0], total[1] = buffer, buffer + middle * row_bytes
+    while s < taps:
+        if left == 0:          # a piece begins
+            left = products if cuts == NULL else piece_left(cuts, (spot.tap * fused + s) * kc + k)
+            begun, added, last = False, False, left >= products and low_sums == NULL
+            piece[0], piece[1] = <char *> tile.out[0], <char *> tile.out[1]
+            call.out_step, call.out_offset, call.lanes = tile.out_step, tile.out_offset, tile.lanes
+            if not last:
+                piece[0] = buffer + (spot.mr * row_bytes if total[0] == buffer else 0)
+                piece[1] = piece[0] + middle * row_bytes
+                call.out_step, call.out_offset, call.lanes = row_bytes, 0, nr * job.table.lanes
         low = high = lines = g = n = half = 0
-        while s + g < total and g < 8:  # neighbouring taps that meet the same pixels are one call
+        while s + g < taps and g < 8 and (g == 0 or (g + 1) * kc <= left):  # taps that meet the same pixels are one call
             t = (s + g) // fused
             b = (spot.tap * fused + s + g) % subs
             outside(job, cp, spot.p0, spot.count, column_offset(job, cp, b), &this_low, &this_high)
@@ -229,30 +238,60 @@ cdef void run_cut(const Job *job, const AxisPhase *cp, const TileKernel *kernels
                 half = (n + 1) // 2
             elif low != this_low or high != this_high or lines != these:
                 break
-            shift = (s + g) % fused * spot.pixel + low * spot.step
+            shift = (s + g) % fused * spot.pixel + low * spot.step + k * size
             rows[2 * g] = bases[2 * t + (1 if lines == 2 else 0)] + shift
             rows[2 * g + 1] = bases[2 * t + 1] + shift if lines == 3 else rows[2 * g] + half * spot.step
             g += 1
+        call.rows, call.taps, call.kc = <const void **> rows, g, smaller(kc - k, left)
+        left -= g * call.kc
+        products -= g * call.kc
+        ends = left == 0 or products == 0
         whole = n == spot.count and lines == (3 if spot.two_lines else 1)
         if n > 0 and lines:
-            if not begun and not whole:
+            in_place = summed and ends and not begun and not whole
+            if in_place:       # a piece by itself
+                piece[0], piece[1] = total[0], total[1]
+                call.out_step, call.out_offset, call.lanes = row_bytes, 0, nr * job.table.lanes
+            elif not begun and not whole:
                 for i in range(spot.mr):
-                    memset(pixel_out(tile, spot, i) + tile.out_offset * size, 0, tile.lanes * size)
+                    memset(piece[i >= middle] + (i - middle if i >= middle else i) * call.out_step + call.out_offset * size, 0,
+                           call.lanes * size)
                 begun = True
-            call.panel = <const char *> tile.panel + s * call.kc * nr * job.table.lanes * size
-            call.ahead = <const char *> tile.ahead + s * call.kc * 32
-            call.rows, call.taps, call.out = <const void **> rows, g, <void *const *> out
-            call.accumulate = begun
-            finished = whole and s + g == total
-            call.finish = finished and tile.finish
-            out[0] = <char *> spot.out[1 if lines == 2 else 0] + low * tile.out_step
-            out[1] = (<char *> spot.out[1] + low * tile.out_step) if lines == 3 else out[0] + half * tile.out_step
+            added = summed and ends and (whole or in_place)
+            out[0] = piece[1 if lines == 2 else 0] + low * call.out_step
+            out[1] = piece[1] + low * call.out_step if lines == 3 else out[0] + half * call.out_step
+            call.out, call.total = <void *const *> out, NULL
+            if in_place:
+                call.total = call.out
+            elif added:
+                call.total = <void *const *> total
+            call.panel = <const char *> tile.panel + (s * kc + k) * row_bytes
+            call.ahead = <const char *> tile.ahead + (s * kc + k) * 32
+            call.accumulate, call.finish = begun, last and ends and whole and tile.finish
             kernels[2 * n if lines == 3 else n](&call)
-            begun = True
-        s += g
-    if not begun or (tile.finish and not finished):
-        call.out, call.taps, call.accumulate, call.finish = tile.out, 0, begun, tile.finish
-        kernels[spot.mr](&call)
+            if call.finish:
+                return
+            begun = not in_place
+        if ends and begun and not last:
+            if summed and not added:
+                call.out, call.total, call.taps, call.accumulate = <void *const *> piece, <void *const *> total, 0, True
+                kernels[spot.mr](&call)
+            total[0], total[1], summed = piece[0], piece[1], True
+        k += call.kc
+        if k == kc:
+            k = 0
+            s += g
+    call = tile[0]
+    call.taps = 0
+    if low_sums != NULL:
+        if not summed:
+            memset(total[0], 0, spot.mr * row_bytes)
+        end_section(job.table, kernels[spot.mr], &call, total[0], low_sums, spot.mr, nr, True)
+        return
+    call.accumulate = last and begun
+    if summed:
+        call.total = <void *const *> total
+    kernels[spot.mr](&call)
 
 
 cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) noexcept nogil:
@@ -269,7 +308,7 @@ cdef int64_t segment_scratch(const Job *job, const Block *block, int64_t taps) n
             slots *= cp.copied
             copies = smaller(copies, slots)
     longest = ceil_div(cp.count, cp.pieces) if cp.pieces else cp.count
-    return (tile_bytes(job) + block.tiles * (sizeof(Spot) + 2 * taps * sizeof(void *)) + slots * sizeof(void *)
+    return (tile_bytes(job, cp) + block.tiles * (sizeof(Spot) + 2 * taps * sizeof(void *)) + slots * sizeof(void *)
             + copies * span_pixels(cp, longest) * (job.kc * job.table.itemsize + 64) + 64)
 
 
@@ -291,9 +330,10 @@ cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int6
 
 
 @cython.cdivision(True)
-cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_t span, int64_t tap0, int64_t taps, int64_t k0,
-                       int64_t kc, bint accumulate, bint finish, char *scratch) noexcept nogil:
-    """One chunk of the sum: where the tiles are, then LOOP panels, LOOP tiles."""
+cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_t span, const Span *part,
+                       char *scratch) noexcept nogil:
+    """One section of the sum: where the tiles are, then LOOP panels, LOOP tiles."""
+    cdef int64_t tap0 = part.tap0, taps = part.taps, k0 = part.k0, kc = part.kc
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, lines = job.images * rp.count
@@ -302,7 +342,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef int64_t copy_step = copied_pixel(job, kc), copy_bytes = (job.cin if job.fused > 1 else kc) * size
     cdef int64_t k_first = group * job.group_step + k0
     cdef char *buffer = scratch
-    cdef Spot *spots = <Spot *> (scratch + tile_bytes(job))
+    cdef Spot *spots = <Spot *> (scratch + tile_bytes(job, cp))
     cdef const char **bases = <const char **> (spots + block.tiles)
     cdef const char **slots = bases + 2 * taps * block.tiles
     cdef char *edge
@@ -317,6 +357,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef bint inside, at_edge, copied, along = False, shared = cp.copied > 0 and job.h > 0 and rp.taps > 1
     cdef const TileKernel *kernels
     cdef Tile call
+    cdef char *sums = part.low
     if shared:  # kernels of one row read no input row twice
         line = smaller(lines - 1, first_line(cp, block.first_tile + block.tiles - 1) + (0 if cp.pieces else 1))
         first_row = first_input_row(job, rp, first_line(cp, block.first_tile))
@@ -426,7 +467,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         bases += 2 * taps
     bases -= 2 * taps * block.tiles
 
-    call.kc, call.act, call.accumulate, call.finish = kc, job.act, accumulate, finish
+    call.kc, call.act, call.accumulate, call.finish = kc, job.act, part.accumulate, part.finish
+    call.total = NULL
     cdef const char *weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     # prefetching the next tile's outputs, 12.8 MB or less: 0 to -2%
     # tiles outside, panels inside was no faster where all weights stay in L1: 1x1 on 24 and 64 channels, first layers -2 to 0%
@@ -452,8 +494,11 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
             # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
             call.ahead = next_panel + (tile * slice_bytes if tile < 4 else 0)
             if spot.clipped:
-                run_clipped(job, kernels, &call, spot, nr, buffer)
+                run_clipped(job, kernels, &call, spot, nr, part.cuts, spot.tap * job.kc + k0, sums, buffer)
             elif spot.cut:
-                run_cut(job, cp, kernels, &call, spot, nr)
+                run_cut(job, cp, kernels, &call, spot, nr, part.cuts, sums, buffer)
+            elif part.cuts != NULL:
+                in_pieces(job.table, kernels[spot.mr], &call, part.cuts, spot.tap * job.kc + k0, spot.mr, nr, True, sums)
             else:
                 kernels[spot.mr](&call)
+            sums += part.tile_step

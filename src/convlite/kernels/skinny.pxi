@@ -35,6 +35,7 @@ cdef class TallSkinny(Runner):
         whole.width, whole.rows, whole.cin, whole.cout = columns.in_size, rows.kernel, geometry.cin, geometry.cout
         whole.sums = rows.kernel * columns.kernel * geometry.cout
         self.job.pixels = geometry.images * rows.in_size * columns.in_size
+        whole.piece = plan.cuts[0].part
         if not 0 < whole.sums <= self.table.skinny_sums or self.job.pixels < self.table.lanes:
             raise ValueError("internal error: not a plan for few sums")
         self.x_bytes = self.job.pixels * whole.cin * size

@@ -21,6 +21,7 @@ cdef struct WinogradJob:
     int64_t m, n, positions
     int64_t tiles_w, image_tiles, tiles         # of a row, an image, all images
     int64_t wide, padded, panels                # lanes of a panel; cout rounded up to whole vectors
+    Cuts cuts                  # of a sum over the input channels
     int64_t v_step, v_tile, s_tile              # elements from one position, one tile to the next
     const char *zeros
     int64_t x_pixel, pixel                      # elements from an input pixel, an output pixel to the next
@@ -105,10 +106,13 @@ cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept no
     cdef const void *rows[2]
     cdef void *out[2]
     cdef Tile call
+    cdef const Cuts *cuts = NULL
     memset(&call, 0, sizeof(call))
     winograd_gather_tiles(job, first, tiles, v)
     call.rows, call.out, call.step, call.out_step = rows, out, job.v_tile * size, job.s_tile * size
     call.taps, call.kc = 1, job.cin
+    if job.cuts.part < job.cin:
+        cuts = &job.cuts
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         width = smaller(job.wide, job.padded - panel * job.wide)
         halves = ceil_div(2 * smaller(width, job.cout - panel * job.wide), job.table.lanes)
@@ -126,7 +130,8 @@ cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept no
                 out[1] = <char *> out[0] + half * call.out_step
                 # each tile fetches a quarter of the next position's weights, which lie behind these
                 call.ahead = <const char *> call.panel + slice_bytes + (g * slice_bytes // 4 if g < 4 else 0)
-                job.table.strided[halves][high - low](&call)
+                run_tile(job.table, job.table.strided[halves][high - low], &call, cuts, 0, high - low, width // job.table.lanes,
+                         True, NULL)
         winograd_scatter_tiles(job, first, tiles, s, panel)
 
 
@@ -147,7 +152,7 @@ cdef class Winograd(Runner):
         self.job.h, self.job.w, self.job.cin = rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
         self.job.before_h, self.job.before_w = -min(rows.phases[0].offsets), -min(columns.phases[0].offsets)
-        self.job.m = plan.winograd
+        self.job.m, self.job.cuts.part, self.job.cuts.period = plan.winograd, plan.piece, self.job.cin
         self.job.n = self.job.m + 2
         self.job.positions = self.job.n * self.job.n
         self.job.tiles_w = ceil_div(self.job.wo, self.job.m)

@@ -9,12 +9,15 @@ A layer is built by its first call, or made from weights:
 9.0
 
 In reading order: base (what a layer is), parts (layers in layers), convolution, pooling, shaping, padding,
-shuffles, pointwise, normalization, chain, sequential and files.
+shuffles, pointwise, normalization, merging, chain, sequential and files; then symbolic, tracing and
+functional, for networks with branches, and graph, where layers become the nodes of a network.
 """
 
 from .base import Layer, WeightedLayer
 from .convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, KernelLayer
 from .files import LoadReport, read_weights
+from .functional import Input, Model
+from .merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from .normalization import (
     GroupNormalization,
     InstanceNormalization,
@@ -34,7 +37,7 @@ from .padding import (
     ReplicationPad2D,
     ZeroPadding1D,
 )
-from .pointwise import Activation, BatchNormalization, LeakyReLU, PReLU, ReLU, Softmax
+from .pointwise import ELU, GELU, Activation, BatchNormalization, LeakyReLU, PReLU, ReLU, Softmax
 from .pooling import (
     AdaptiveAveragePooling2D,
     AdaptiveMaxPooling2D,
@@ -60,6 +63,7 @@ from .shuffles import (
     RepeatVector,
     SpaceToDepth,
 )
+from .symbolic import SymbolicTensor
 
 __all__ = [
     "Layer", "WeightedLayer", "KernelLayer",
@@ -68,7 +72,7 @@ __all__ = [
     "InputLayer", "Flatten", "Reshape", "UpSampling2D", "ZeroPadding2D", "Cropping2D", "Dropout",
     "Resizing", "ZeroPadding1D", "Cropping1D", "ReflectionPad1D", "ReflectionPad2D", "ReplicationPad1D",
     "ReplicationPad2D", "CircularPad1D", "CircularPad2D",
-    "Activation", "ReLU", "LeakyReLU", "PReLU", "Softmax", "BatchNormalization",
+    "Activation", "ReLU", "LeakyReLU", "ELU", "GELU", "PReLU", "Softmax", "BatchNormalization",
     "DepthwiseConv1D", "SeparableConv1D", "UpSampling1D",
     "MaxPooling1D", "AveragePooling1D", "GlobalMaxPooling1D", "GlobalAveragePooling1D",
     "AdaptiveMaxPooling2D", "AdaptiveAveragePooling2D",
@@ -76,5 +80,6 @@ __all__ = [
     "UnitNormalization", "Normalization", "Rescaling",
     "DepthToSpace", "SpaceToDepth", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle", "Permute",
     "RepeatVector",
-    "Sequential", "LoadReport", "read_weights",
+    "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot",
+    "Sequential", "Input", "SymbolicTensor", "Model", "LoadReport", "read_weights",
 ]  # fmt: skip

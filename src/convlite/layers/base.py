@@ -11,52 +11,27 @@ import contextlib
 import copy
 import operator
 import re
-import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from .._layouts import build_from
+from .._locks import fork_lock
 from ..arguments import as_operand, mixed_dtypes, shown
 from .keywords import dtype_of, refuse_training, understands_keras
-from .parts import check_held, find, hides, is_name, rebuilt, unchanged, visit, watching
+from .parts import check_held, find, hides, is_name, rebuilt, rehearses, unchanged, visit, watching
+from .shapes import TOO_SMALL, Shape, check_pixels, keep_unknown, product
+from .symbolic import SymbolicTensor, is_symbolic
 from .weights import as_dtype, as_weight, frozen, initializer, read_only
 
 __all__ = ["TOO_SMALL", "Array", "Layer", "Shape", "WeightedLayer", "check_pixels", "keep_unknown", "product"]
 
 Array = npt.NDArray[Any]
-Shape = tuple[int | None, ...]  # with the batch axis; None where the size is not known
 
-TOO_SMALL = 'give it a larger image, a smaller window, or padding="same"'
 _STAND_INS = 1024, 1864  # two sizes for an unknown one, in a call without images
-_STAND_IN = 1 << 16  # for an unknown size: larger than any kernel, small enough for products of sizes
-
-
-def keep_unknown(shape: Shape, rule: Callable[[tuple[int, ...]], Sequence[int]]) -> Shape:
-    """`rule(shape)`, where an axis of unknown size stays unknown.
-
-    >>> keep_unknown((None, None, 8), lambda shape: [size // 2 for size in shape])
-    (None, None, 4)
-    """
-    known = tuple(_STAND_IN if size is None else size for size in shape)
-    return tuple(None if size is None else new for size, new in zip(shape, rule(known), strict=True))
-
-
-def product(sizes: Sequence[int | None]) -> int | None:
-    """The product of sizes, None where one is unknown.
-
-    >>> product((2, 3)), product((2, None))
-    (6, None)
-    """
-    total = 1
-    for size in sizes:
-        if size is None:
-            return None
-        total *= size
-    return total
 
 
 class Layer(abc.ABC):
@@ -91,14 +66,34 @@ class Layer(abc.ABC):
         self.name: str = name if name is not None else _snake_case(type(self).__name__)
         self.input_shape: Shape | None = None
         self._prepared: Any = None
-        self._lock = threading.RLock()
+        self._lock = fork_lock()
 
-    def __call__(self, x: npt.ArrayLike, *, training: bool | None = None, mask: None = None) -> Array:
+    @overload
+    def __call__(
+        self, x: SymbolicTensor, *, training: bool | None = None, mask: None = None
+    ) -> SymbolicTensor: ...
+    @overload
+    def __call__(self, x: npt.ArrayLike, *, training: bool | None = None, mask: None = None) -> Array: ...
+    @overload
+    def __call__(
+        self,
+        x: Sequence[SymbolicTensor] | Mapping[str, SymbolicTensor],
+        *,
+        training: bool | None = None,
+        mask: None = None,
+    ) -> Any: ...
+    def __call__(self, x: Any, *, training: bool | None = None, mask: None = None) -> Any:
         """`call(x)`, after building the layer for x's shape where it is not built. training and mask are
         Keras's, and may be False and None.
+
+        For a symbolic tensor, which `Input` gives, the call is recorded for a `Model`; it gives one.
         """
         if training is not None or mask is not None:
             refuse_training(self.name, training, mask)
+        if type(x) is not np.ndarray and is_symbolic(x):
+            from .tracing import called
+
+            return called(self, x)
         return self.call(x) if self._ready else self._first_call(x)
 
     def _first_call(self, x: npt.ArrayLike) -> Array:
@@ -178,6 +173,8 @@ class Layer(abc.ABC):
             declared = self.compute_output_shape(shape) if self._knows_its_output() else None
             self._ensure_weights(shape)
             self.input_shape = shape
+            if not rehearses():
+                return
             self._build_parts(shape, declared)
             self._rehearse((1 if shape[:1] == (None,) else shape[0], *shape[1:]) if shape else shape)
 
@@ -319,6 +316,24 @@ class Layer(abc.ABC):
             raise ValueError(f"input_shape must not be negative; got {shown(shape)}")
         return shape
 
+    # How it is called on symbolic tensors.
+
+    def _flat(self, x: Any) -> tuple[list[SymbolicTensor], bool]:
+        """The tensors in what the layer is called on, and whether that is one alone."""
+        from .tracing import flat
+
+        return flat(self, x)
+
+    def _given(self, tensors: list[SymbolicTensor], single: bool) -> Any:
+        """The symbolic tensors that it gives for these; it is built then."""
+        from .tracing import given_by
+
+        return given_by(self, tensors, single)
+
+    def _plan_of_calls(self) -> tuple[Any, list[Layer]] | None:
+        """The calls that it consists of, a tracing.Plan, where they were recorded when it was made."""
+        return None
+
     # What a layer with weights overrides.
 
     def _ensure_weights(self, shape: Shape) -> None:  # noqa: B027  (most layers have none)
@@ -392,7 +407,7 @@ class Layer(abc.ABC):
         for key, value in list(self.__dict__.items()):
             inside = key not in self._private
             twin.__dict__[key] = rebuilt(value, _LAYER, lambda part: part._copied(memo)) if inside else value
-        twin._lock = threading.RLock()
+        twin._lock = fork_lock()
         twin._renew()
         return twin
 
@@ -400,7 +415,7 @@ class Layer(abc.ABC):
         twin = memo[id(self)] = type(self).__new__(type(self))
         for key, value in list(self.__dict__.items()):
             twin.__dict__[key] = value if key in self._shared else copy.deepcopy(value, memo)
-        twin._lock = threading.RLock()
+        twin._lock = fork_lock()
         twin._renew()
         return twin
 
@@ -413,7 +428,7 @@ class Layer(abc.ABC):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._prepared = None
-        self._lock = threading.RLock()
+        self._lock = fork_lock()
 
     def __repr__(self) -> str:
         shapes = "not built"
@@ -543,21 +558,6 @@ class WeightedLayer(Layer):
         super().__setstate__(state)
         if self._weights is not None:
             self._install({name: read_only(weight) for name, weight in self._weights.items()})
-
-
-def check_pixels(name: str, given: Shape, result: Shape, why: str) -> Shape:
-    """`result`, the shape that a layer makes of the shape `given`. ValueError where either has no pixel.
-
-    >>> check_pixels("conv2d", (None, 5, 5, 1), (None, 3, 3, 8), "")
-    (None, 3, 3, 8)
-    """
-    if 0 in given[1:-1]:
-        raise ValueError(
-            f"{name} has no pixel to work on in the shape {given}: give the model a larger image"
-        )
-    if 0 in result[1:-1]:
-        raise ValueError(f"{name} would give {result} for the shape {given}, which is nothing: {why}")
-    return result
 
 
 def _as_dimension(size: Any) -> int:

@@ -22,7 +22,18 @@ import numpy as np
 if TYPE_CHECKING:
     from .base import Layer
 
-__all__ = ["check_held", "find", "hides", "is_name", "rebuilt", "unchanged", "visit", "watching"]
+__all__ = [
+    "check_held",
+    "find",
+    "hides",
+    "is_name",
+    "rebuilt",
+    "rehearses",
+    "unchanged",
+    "visit",
+    "watching",
+    "without_rehearsal",
+]
 
 T = TypeVar("T")
 _LEAVES = (str, bytes, int, float, complex, type(None), np.dtype, np.generic, type, types.ModuleType)
@@ -225,6 +236,22 @@ def watching(layer: Layer, *, anew: bool = False) -> Iterator[None]:
     finally:
         if outer is None or anew:
             _watched.layer, _watched.inside = outer, set()
+
+
+@contextlib.contextmanager
+def without_rehearsal() -> Iterator[None]:
+    """In the block, `build` makes weights and calls nothing: layers are called on symbolic tensors."""
+    before = getattr(_watched, "symbolic", False)
+    _watched.symbolic = True
+    try:
+        yield
+    finally:
+        _watched.symbolic = before
+
+
+def rehearses() -> bool:
+    """Whether `build` calls what it has built."""
+    return not getattr(_watched, "symbolic", False)
 
 
 def check_held(layer: Layer) -> None:

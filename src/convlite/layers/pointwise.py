@@ -12,7 +12,7 @@ from .. import activations, pointwise
 from ..arguments import as_flag, as_int, as_operand, as_real, shown
 from .base import Array, Layer, Shape, WeightedLayer
 
-__all__ = ["Activation", "ReLU", "LeakyReLU", "PReLU", "Softmax", "BatchNormalization"]
+__all__ = ["Activation", "ReLU", "LeakyReLU", "ELU", "GELU", "PReLU", "Softmax", "BatchNormalization"]
 
 
 class Activation(Layer):
@@ -80,6 +80,39 @@ class LeakyReLU(Layer):
 
     def call(self, x: Any) -> Array:
         return pointwise.leaky_relu(x, self.negative_slope)
+
+
+class ELU(Layer):
+    """x where x > 0, alpha * (exp(x) - 1) below: Keras's and PyTorch's, alpha 1 (Clevert et al., 2015).
+
+    >>> ELU(0.5)([-np.inf, 2.0]).tolist()
+    [-0.5, 2.0]
+    """
+
+    def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.alpha = _not_negative(alpha, "alpha")
+
+    def call(self, x: Any) -> Array:
+        return pointwise.elu(x, self.alpha)
+
+
+class GELU(Layer):
+    """x times the share of a normal distribution below x (Hendrycks and Gimpel, 2016, arXiv:1606.08415).
+
+    approximate: by tanh, as Keras's gelu(approximate=True) and PyTorch's GELU(approximate="tanh"); False is
+    exact, PyTorch's default.
+
+    >>> GELU()([0.0, 1.0]).round(4).tolist(), GELU(approximate=True)([1.0]).round(4).tolist()
+    ([0.0, 0.8413], [0.8412])
+    """
+
+    def __init__(self, approximate: bool = False, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.approximate = as_flag(approximate, "approximate")
+
+    def call(self, x: Any) -> Array:
+        return activations.activate(as_operand(x, "x"), "gelu_tanh" if self.approximate else "gelu")
 
 
 class PReLU(WeightedLayer):

@@ -13,6 +13,7 @@ from .base import Layer
 from .chain import Chain
 from .convolution import Conv1D, Conv2D, DepthwiseConv2D, KernelLayer
 from .sequence import DepthwiseConv1D
+from .weights import initializer
 
 __all__ = ["SeparableConv1D", "SeparableConv2D"]
 
@@ -42,6 +43,8 @@ class _Separable(Chain):
     ) -> None:
         super().__init__(name=name)
         first, second = self._kinds
+        depthwise_initializer = initializer(depthwise_initializer, "depthwise")
+        pointwise_initializer = initializer(pointwise_initializer, "pointwise")
         self.depthwise: KernelLayer = first(
             kernel_size, strides, padding, depth_multiplier, dilation_rate=dilation_rate, use_bias=False,
             padding_mode=padding_mode, kernel_initializer=depthwise_initializer, dtype=dtype,

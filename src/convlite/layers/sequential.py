@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from os import PathLike
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from .._progress import Progress, reporting
 from ..arguments import as_operand, as_size, new_output
-from .base import Array, Layer
+from .base import Array, Layer, WeightedLayer
 from .chain import Chain
-from .files import LoadReport, Rename, load_into, write_weights
 from .keywords import Predicting, progress_of
 from .parts import unchanged, visit
-from .progress import Progress, reporting
 from .shaping import InputLayer
 from .summary import table
+from .weights import as_dtype
+from .whole import Network, Whole, as_network, gives_batches
 
 __all__ = ["Sequential"]
 
 
-class Sequential(Chain):
+class Sequential(Chain, Whole):
     """Layers that feed each other in a row; a Sequential is a layer too, so it may stand within another.
 
     It is built by the first call, by `build((None, height, width, channels))`, or at once where the first
@@ -105,8 +105,39 @@ class Sequential(Chain):
             f"{self.name} has no layer {name!r}; its layers are {[known for known, _ in self._steps]}"
         )
 
-    def _display(self, weight: str) -> str:
-        return weight
+    def _table(self) -> list[str]:
+        return table(self)
+
+    def network(
+        self, input_shape: Sequence[int | None] | None = None, *, dtype: npt.DTypeLike | None = None
+    ) -> Network:
+        """The model as a `convlite.Network` with the weights that it has now, which can be saved.
+
+        input_shape: with the batch axis; by default that which the model was built for. None is a free size;
+        the batch is always free. dtype: of the input; by default that of the weights, else float32. Images
+        may differ in the last bits from a call of the model: the network folds and fuses what it can.
+        ValueError where no input shape is known, and for a layer that cannot be part of a network.
+
+        >>> import numpy as np
+        >>> from convlite.layers import Conv2D, ReLU
+        >>> model = Sequential([InputLayer((8, 8, 3)), Conv2D(4, 3), ReLU()])
+        >>> net = model.network((None, None, None, 3))
+        >>> net(np.zeros((2, 5, 6, 3), np.float32)).shape
+        (2, 3, 4, 4)
+        """
+        from .graph import graph_of
+
+        shape = self.input_shape if input_shape is None else input_shape
+        if shape is None:
+            raise ValueError(f"{self.name} has no input shape yet: give input_shape, or build it first")
+        shape = self.as_input_shape(shape)
+        if not self.built:
+            self.build(shape)
+        weighted = (layer.dtype for layer, _ in visit(self) if isinstance(layer, WeightedLayer))
+        kind = next(weighted, np.dtype(np.float32)) if dtype is None else as_dtype(dtype)
+        first = self._steps[0] if self._steps else ("", None)
+        entry = first[0] if isinstance(first[1], InputLayer) else "input_layer"
+        return as_network(graph_of(self, [(entry, shape, kind)], [name for name, _ in self._steps[-1:]]))
 
     def predict(
         self,
@@ -134,7 +165,7 @@ class Sequential(Chain):
         """
         progress = progress_of(keras, progress)
         size = 32 if batch_size is None else as_size(batch_size, "batch_size")
-        if _gives_batches(x):
+        if gives_batches(x):
             return self._predict_batches(cast(Iterable[Any], x), size, progress)
         x = as_operand(cast(npt.ArrayLike, x), "x")
         if x.ndim == 0:
@@ -175,62 +206,6 @@ class Sequential(Chain):
             raise ValueError("x must give at least one batch; it gave none: was this generator used before?")
         result = new_output((done, *results[0].shape[1:]), results[0].dtype)
         return np.concatenate(results, out=result)
-
-    def __str__(self) -> str:
-        return "\n".join(table(self))
-
-    def summary(self, print_fn: Callable[[str], object] | None = None) -> None:
-        """Print a table of the layers, output shapes, parameters and multiply-adds; `str(model)` is its text.
-
-        print_fn: what is called with each line, instead of print.
-        """
-        for line in table(self):
-            (print if print_fn is None else print_fn)(line)
-
-    def save_weights(self, path: str | PathLike[str], *, float16: bool = False) -> None:
-        """Write the weights to a .safetensors or .npz file, under names such as "conv2d/kernel".
-
-        float16: store half precision, rounded to 11 bits, in half the space; `load_weights` widens it again.
-        A file that is there is replaced at once or not at all. ValueError for another ending, for numbers
-        above 65504 with float16, or before the model is built; ImportError where .safetensors needs a package
-        that is missing.
-        """
-        write_weights(path, self.named_weights(), float16=float16)
-
-    def load_weights(
-        self, path: str | PathLike[str], *, strict: bool = True, rename: Rename = None
-    ) -> LoadReport:
-        """Take the weights from a file of `save_weights`, or one with the same names; returns what was done.
-
-        strict: by default all of them or none; False takes every weight whose name and shape fit into a built
-        model, leaves the others as they are, and reports them. rename: what names of the file mean here: a
-        mapping, of whole names or of what precedes a slash ("old": "new" renames "old/kernel" too), or a
-        function of a name; None leaves a weight out. float16 and bfloat16 are widened, which is exact.
-        ValueError for a malformed file, other names or another shape (where not strict: where nothing fits);
-        TypeError for another dtype. Nothing is replaced then.
-
-        >>> import os, tempfile
-        >>> from convlite.layers import Dense
-        >>> path = os.path.join(tempfile.mkdtemp(), "weights.npz")
-        >>> model = Sequential([InputLayer((2,)), Dense(3, name="trunk"), Dense(5, name="head")])
-        >>> model.save_weights(path)
-        >>> other = Sequential([InputLayer((2,)), Dense(3, name="body"), Dense(4, name="head")])
-        >>> report = other.load_weights(path, strict=False, rename={"trunk": "body"})
-        >>> report.loaded, report.mismatched["head/bias"]
-        (('body/kernel', 'body/bias'), ((4,), (5,)))
-        """
-        return load_into(self, path, strict=strict, rename=rename)
-
-
-def _gives_batches(x: object) -> bool:
-    """Whether x is an iterable of arrays and not an array. TypeError for a mapping or a set."""
-    if isinstance(x, (Mapping, Set)):
-        hint = ": give the array itself, x[...]" if isinstance(x, Mapping) else ""
-        raise TypeError(f"x must be an array or an iterable of batches; got a {type(x).__name__}{hint}")
-    arrays = "__array__", "__array_interface__", "__dlpack__", "detach"
-    if isinstance(x, (Sequence, memoryview)) or any(hasattr(x, name) for name in arrays):
-        return False
-    return isinstance(x, Iterable) and not isinstance(x, type)
 
 
 def _described(value: object) -> str:

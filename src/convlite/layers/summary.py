@@ -1,11 +1,15 @@
-"""The table that `Sequential.summary` prints."""
+"""The tables that `Sequential.summary` and `Model.summary` print."""
 
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
-from .base import Shape
+from .base import Layer, Shape
 from .chain import Chain
+from .symbolic import Operation
+from .tracing import Plan
 
-__all__ = ["table"]
+__all__ = ["model_table", "table"]
 
 _HEADER = ("Layer (type)", "Output shape", "Parameters", "Multiply-adds")
 
@@ -27,6 +31,44 @@ def table(model: Chain) -> list[str]:
     total = model.count_params() if model.built else None
     work = None if known is None else model.multiply_adds(known)
     return _layout(f"Model: {model.name}", rows, total, work)
+
+
+def model_table(
+    model: Layer,
+    steps: Sequence[tuple[str, Layer]],
+    entries: Sequence[int],
+    shapes: Sequence[Shape],
+    plan: Plan,
+    calls: Sequence[tuple[int | Operation, list[int], Any, int | None]],
+) -> list[str]:
+    """Lines: a row for each input and each call, then the totals; parameters stand at a layer's first call.
+
+    The last column says which calls a call takes its inputs from.
+    """
+    made: dict[int, str] = {}
+    rows: list[tuple[str, str, int | None, int | None]] = []
+    sources: list[str] = []
+    for number, entry, shape in zip(plan.inputs, entries, shapes, strict=True):
+        made[number] = steps[entry][0]
+        rows.append((f"{made[number]} (InputLayer)", str(shape), 0, 0))
+        sources.append("")
+    seen: set[int] = set()
+    for step, (target, inputs, shape, work) in zip(plan.steps, calls, strict=True):
+        if isinstance(target, int):
+            label, layer = steps[target]
+            told, parameters = f"{label} ({type(layer).__name__})", layer.count_params()
+            parameters = 0 if target in seen else parameters
+            seen.add(target)
+        else:
+            label, told, parameters = target.kind, f"{target.kind} (arithmetic)", 0
+        rows.append((told, str(shape), parameters, work))
+        sources.append(", ".join(made[number] for number in inputs))
+        made.update(dict.fromkeys(step.outputs, label))
+    known = [work for *_, work in rows if work is not None]
+    total = sum(known) if len(known) == len(rows) else None
+    lines = _layout(f"Model: {model.name}", rows, model.count_params(), total)
+    beside = ["", "", "From", "", *sources]
+    return [f"{line}  {told}".rstrip() for line, told in itertools.zip_longest(lines, beside, fillvalue="")]
 
 
 def _layout(

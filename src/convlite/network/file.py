@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers.files import read_weights, write_weights
+from .._weight_files import read_weights, write_weights
 from .facts import same_size
 from .graph import Array, Graph, Node, Value, described_shape
 from .infer import facts_of

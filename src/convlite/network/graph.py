@@ -56,8 +56,15 @@ class Node:
         object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
 
     def with_(self, **changes: Any) -> Node:
-        """A copy with some fields changed."""
-        return replace(self, **changes)
+        """A copy with some fields changed; attributes that stay are shared."""
+        node = Node.__new__(Node)
+        for name in Node.__slots__:
+            object.__setattr__(node, name, changes.pop(name) if name in changes else getattr(self, name))
+        if changes:
+            raise TypeError(f"a node has no field {next(iter(changes))!r}")
+        if not isinstance(node.attributes, MappingProxyType):
+            node.__post_init__()
+        return node
 
     def __reduce__(self) -> Any:  # a mapping proxy does not pickle
         return Node, (self.kind, self.inputs, self.outputs, dict(self.attributes), self.label)
@@ -224,4 +231,6 @@ def _shown(value: Any) -> str:
         return f"<network {value.name}: {len(value.nodes)} nodes>"
     if isinstance(value, np.ndarray):
         return f"<{value.dtype}{described_shape(value.shape)}>" if value.size > 8 else repr(value.tolist())
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_shown, value))}{',' * (len(value) == 1)})"
     return repr(value)

@@ -39,8 +39,15 @@ NEVER_FOLDED = {
 }
 
 
+# Facts of nodes by what they follow from, for graphs that have most of their nodes in common. The inputs are
+# kept since their data is known by its address.
+Memo = dict[tuple[Any, ...], tuple[Sequence[Any], tuple[Fact, ...]]]
+
+
 def facts_of(
-    graph: Graph, input_shapes: Mapping[str, Sequence[int | str | None]] | None = None
+    graph: Graph,
+    input_shapes: Mapping[str, Sequence[int | str | None]] | None = None,
+    memo: Memo | None = None,
 ) -> dict[str, Fact]:
     """A fact for every input, constant and value of a graph.
 
@@ -48,6 +55,7 @@ def facts_of(
         graph: The graph.
         input_shapes: Shapes for some inputs, by name; the declared ones otherwise. A number given for a free
             size holds wherever that size is named.
+        memo: What earlier calls found, for this one to use and to add to.
 
     Returns:
         name -> Fact(dtype, shape, data). `data` is there for constants and what follows from them and
@@ -79,21 +87,33 @@ def facts_of(
         facts[value.name] = Fact(
             value.dtype, merged_shapes(None if given is None else tuple(given), declared)
         )
-    return propagated(graph, facts)
+    return propagated(graph, facts, {} if memo is None else memo)
 
 
-def propagated(graph: Graph, facts: dict[str, Fact]) -> dict[str, Fact]:
+def propagated(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fact]:
     """facts_of with facts for the inputs."""
     for name, array in graph.constants.items():
         facts[name] = Fact.of(array)
     held = 0
     for node in graph.nodes:
         inputs = [facts[name] if name else None for name in node.inputs]
-        for name, fact in zip(node.outputs, facts_of_node(node, inputs), strict=False):
+        for name, fact in zip(node.outputs, _remembered(node, inputs, memo), strict=False):
             if name:
                 held += 0 if fact.data is None else fact.data.size
                 facts[name] = fact if held <= MOST_HELD else Fact(fact.dtype, fact.shape)
     return facts
+
+
+def _remembered(node: Node, inputs: Sequence[Fact | None], memo: Memo) -> tuple[Fact, ...]:
+    """facts_of_node, once for all nodes of one kind and attributes with the same known of their inputs."""
+    known = tuple(
+        None if fact is None else (fact.dtype, fact.shape, None if fact.data is None else id(fact.data))
+        for fact in inputs
+    )
+    key = (node.kind, id(node.attributes), len(node.outputs), known)
+    if key not in memo:
+        memo[key] = ((node.attributes, *inputs), facts_of_node(node, inputs))
+    return memo[key][1]
 
 
 def _bound_names(graph: Graph, shapes: Mapping[str, Sequence[Any]]) -> dict[Size, Size]:

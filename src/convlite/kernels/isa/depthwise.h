@@ -3,6 +3,7 @@
        for i < mr, c < channels, m < multiplier:
            s = accumulate ? out[i][c*multiplier + m] : 0
            for t < taps:  s = fma(rows[t][i][c], weights[m][t][c], s)
+           if total:  s = total[i][c*multiplier + m] + s        the pieces before this one: see pieces.pxi
            out[i][c*multiplier + m] = finish ? act(s + bias[c*multiplier + m]) : s
 
    The loops below equal it: one sum per (i, c, m), its taps in the same order; LANES channels go side by side.
@@ -19,7 +20,7 @@
 static inline V NAME(load_apart)(const REAL *p, int64_t step, int64_t n) {
     if (step == 1) return n == LANES ? VLOAD(p) : NAME(load_some)(p, n);
     REAL lane[LANES] = {0};
-    for (int64_t l = 0; l < n; l++) lane[l] = p[l * step];
+    ROLLED for (int64_t l = 0; l < n; l++) lane[l] = p[l * step];
     return VLOAD(lane);
 }
 
@@ -31,7 +32,7 @@ static inline void NAME(store_apart)(REAL *p, V v, int64_t step, int64_t n) {
     }
     REAL lane[LANES];
     VSTORE(lane, v);
-    for (int64_t l = 0; l < n; l++) p[l * step] = lane[l];
+    ROLLED for (int64_t l = 0; l < n; l++) p[l * step] = lane[l];
 }
 
 INLINE void NAME(depthwise_tile)(const DepthwiseTile *d, const int mr) {
@@ -58,6 +59,7 @@ INLINE void NAME(depthwise_tile)(const DepthwiseTile *d, const int mr) {
                     UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(NAME(load_some)((const REAL *)rows[i] + c, n), weight, acc[i]);
                 }
             }
+            for (int i = 0; d->total && i < mr; i++) acc[i] = VADD(NAME(load_apart)((const REAL *)d->total[i] + c * step + m, step, n), acc[i]);
             if (d->finish) UNROLL for (int i = 0; i < mr; i++) acc[i] = VADD(acc[i], VZERO()); /* no -0: see microkernel.h */
             if (d->finish && d->bias) {
                 const V bias = NAME(load_apart)((const REAL *)d->bias + c * step + m, step, n);
@@ -154,14 +156,15 @@ INLINE void NAME(line_vector)(const DepthwiseLine *d, int64_t c, int64_t n, cons
     }
 }
 
-INLINE void NAME(line)(const DepthwiseLine *d, const int stride, const int kw, const int pixels) {
+INLINE void NAME(line)(const DepthwiseLine *d, const int stride, const int kw, const int pixels,
+                       void (*incomplete)(const DepthwiseLine *, int64_t, int64_t)) {
     const int64_t whole = d->channels - (d->channels - d->head) % LANES;
-    if (d->head) NAME(line_vector)(d, 0, d->head, stride, kw, pixels, 1, 1);
     if (d->pixels == pixels && d->first <= 0 && d->last >= (pixels - 1) * stride + kw)
         for (int64_t c = d->head; c < whole; c += LANES) NAME(line_vector)(d, c, LANES, stride, kw, pixels, 0, 0);
     else
         for (int64_t c = d->head; c < whole; c += LANES) NAME(line_vector)(d, c, LANES, stride, kw, pixels, 1, 0);
-    if (whole < d->channels) NAME(line_vector)(d, whole, d->channels - whole, stride, kw, pixels, 1, 1);
+    if (d->head) incomplete(d, 0, d->head);
+    if (whole < d->channels) incomplete(d, whole, d->channels - whole);
     if (d->act.code > ACT_CLIP)
         for (int o = 0; o < d->lines; o++)
             for (int64_t i = 0; i < d->pixels; i++) {
@@ -170,7 +173,11 @@ INLINE void NAME(line)(const DepthwiseLine *d, const int stride, const int kw, c
             }
 }
 
-static void NAME(line_1_3)(const DepthwiseLine *d) { NAME(line)(d, 1, 3, LINE_PIXELS); }
-static void NAME(line_2_3)(const DepthwiseLine *d) { NAME(line)(d, 2, 3, LINE_PIXELS); }
-static void NAME(line_1_5)(const DepthwiseLine *d) { NAME(line)(d, 1, 5, LINE_PIXELS); }
-static void NAME(line_2_5)(const DepthwiseLine *d) { NAME(line)(d, 2, 5, LINE_PIXELS); }
+/* Incomplete vectors, in front and behind, have a function of their own: their code is long. */
+#define INSTANCE(stride, kw) \
+    NOINLINE void NAME(line_some_##stride##_##kw)(const DepthwiseLine *d, int64_t c, int64_t n) { \
+        NAME(line_vector)(d, c, n, stride, kw, LINE_PIXELS, 1, 1); \
+    } \
+    static void NAME(line_##stride##_##kw)(const DepthwiseLine *d) { NAME(line)(d, stride, kw, LINE_PIXELS, NAME(line_some_##stride##_##kw)); }
+INSTANCE(1, 3) INSTANCE(2, 3) INSTANCE(1, 5) INSTANCE(2, 5)
+#undef INSTANCE

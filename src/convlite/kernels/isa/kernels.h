@@ -39,15 +39,16 @@
 #include "simd.h"
 #include "exponential.h"
 #include "epilogue.h"
+#include "sections.h"
 #include "microkernel.h"
 #include "depthwise.h"
 #include "pixels.h"
 #include "skinny.h"
+#include "wide.h"
 #include "pooling.h"
 #include "softmax.h"
 #include "winograd.h"
 #include "rows.h"
-#include "wide.h"
 #include "pass.h"
 #include "reduce.h"
 #include "norm.h"
@@ -107,6 +108,8 @@ static const Table NAME(table) = {
     .pixels = {ROW(pixels)},
     .pixel_transpose = NAME(pixel_transpose),
     .pixel_line = NAME(pixel_line),
+    .move_sums = NAME(move_sums),
+    .add_low = NAME(add_low),
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
     .rows = NAME(rows),
     .skinny_sums = SKINNY_SUMS,

@@ -143,8 +143,8 @@ static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t 
 
 /* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= wide <= LANES, a power of two. Where there is room up to
    the last pixel, `wide` elements are stored and the next pixel overwrites what is too much. */
-INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int wide,
-                                                                         int64_t pixels, int64_t pitch, REAL *out) {
+INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int wide, const int dense,
+                                   int64_t pixels, int64_t pitch, REAL *out) {
     V r[LANES], other[LANES];
     UNROLL for (int i = 0; i < wide; i++) r[i] = i < rows ? VLOAD(acc + i * acc_step) : VZERO();
     UNROLL for (int stage = 1; stage < wide; stage *= 2) {
@@ -154,7 +154,7 @@ INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int 
         }
         UNROLL for (int i = 0; i < wide; i++) r[i] = other[i];
     }
-    if (rows == wide && pitch == wide) { /* without gaps */
+    if (dense) { /* rows, wide and pitch are equal: no gaps */
         int64_t rest = pixels * wide;
         UNROLL for (int i = 0; i < wide; i++, rest -= LANES) {
             if (rest >= LANES) VSTORE(out + i * LANES, r[i]);
@@ -175,30 +175,36 @@ INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int 
     memcpy(out + (pixels - 1) * pitch, lane + (pixels - 1) * wide, (size_t)rows * sizeof(REAL));
 }
 
-/* A group of n rows of a line, beginning at row `first` of `rows`; the pitch is a constant where one group is all. */
-#define GROUP_OF(n, w) \
-    case n: \
-        if (w > LANES) break; \
-        if (rows == n) \
-            for (int64_t p = 0; p < pixels; p += LANES) \
-                NAME(interleave_block)(acc + p, step, n, w <= LANES ? w : 1, pixels - p < LANES ? pixels - p : LANES, n, out + p * n); \
-        else \
-            for (int64_t p = 0; p < pixels; p += LANES) \
-                NAME(interleave_block)(acc + p, step, n, w <= LANES ? w : 1, pixels - p < LANES ? pixels - p : LANES, rows, out + p * rows); \
-        break;
+/* A group of n rows of a line, in vectors of w for each pixel. Only the commonest have code of their own, in which n and the pitch are constants. */
+#define BLOCKS(n, w, dense, pitch) \
+    for (int64_t p = 0; p < pixels; p += LANES) \
+        NAME(interleave_block)(acc + p, step, n, w <= LANES ? w : 1, dense, pixels - p < LANES ? pixels - p : LANES, pitch, out + p * (pitch))
+#define GROUP_OF(n, w) if (w <= LANES && count == n && rows == n) BLOCKS(n, w, n == w, n)
+#define GROUP_UP_TO(w) if (w <= LANES && count <= w) BLOCKS((int)count, w, 0, rows)
 
 /* All rows of a line side by side, in groups of LANES. The last group comes first, since it stores too much. */
 static void NAME(interleave)(const REAL *acc_, int64_t step, int64_t rows, int64_t pixels, REAL *out_) {
     for (int64_t first = (rows - 1) / LANES * LANES; first >= 0; first -= LANES) {
         const REAL *acc = acc_ + first * step;
         REAL *out = out_ + first;
-        switch (rows - first < LANES ? rows - first : LANES) {
-        GROUP_OF(1, 1) GROUP_OF(2, 2) GROUP_OF(3, 4) GROUP_OF(4, 4) GROUP_OF(5, 8) GROUP_OF(6, 8) GROUP_OF(7, 8) GROUP_OF(8, 8)
-        GROUP_OF(9, 16) GROUP_OF(10, 16) GROUP_OF(11, 16) GROUP_OF(12, 16) GROUP_OF(13, 16) GROUP_OF(14, 16) GROUP_OF(15, 16) GROUP_OF(16, 16)
-        }
+        const int64_t count = rows - first < LANES ? rows - first : LANES;
+        GROUP_OF(1, 1);
+        else GROUP_OF(2, 2);
+        else GROUP_OF(3, 4);
+        else GROUP_OF(4, 4);
+        else GROUP_OF(6, 8);
+        else GROUP_OF(8, 8);
+        else GROUP_OF(16, 16);
+        else GROUP_UP_TO(1);
+        else GROUP_UP_TO(2);
+        else GROUP_UP_TO(4);
+        else GROUP_UP_TO(8);
+        else GROUP_UP_TO(16);
     }
 }
+#undef BLOCKS
 #undef GROUP_OF
+#undef GROUP_UP_TO
 
 /* A finished output line, act(acc + bias), to where it belongs (see PixelLine); the sums are set back to zero. */
 static void NAME(pixel_line)(const PixelLine *line) {

@@ -86,7 +86,7 @@ INLINE void NAME(zip_lines)(const REAL *from, int64_t from_step, const int n, in
     int64_t p = 0;
     const int wide = n > 2 ? 4 : 2;
     if (wide <= LANES)
-        for (; p + LANES <= pixels; p += LANES) NAME(interleave_block)(from + p, from_step, n, wide, LANES, n, to + p * n);
+        for (; p + LANES <= pixels; p += LANES) NAME(interleave_block)(from + p, from_step, n, wide, n == wide, LANES, n, to + p * n);
     for (; p < pixels; p++)
         for (int i = 0; i < n; i++) to[p * n + i] = from[i * from_step + p];
 }

@@ -3,7 +3,7 @@
 
        for p in first .. last, i < sums:
            s = 0
-           for k < cin:  s = fma(x[p][k], weights[k][i], s)
+           for pieces of k < cin:  a = 0;  for k of the piece:  a = fma(x[p][k], weights[k][i], a);  s = s + a
            out[p / width][i / m][p % width][i % m] = act(s + bias[i % cout]),  m = sums / rows
 
    The lanes of a vector are pixels. It reads QUARTER channels of LANES pixels, transposes them in registers and uses them for all sums at once;
@@ -11,7 +11,7 @@
    a Zen 4 (pixels.h: 18). Two vectors of pixels at a time need half the loads of weights and were 10 to 20% slower; 4 pixels x 4 sums
    in a vector, a channel spread over its pixel's lanes, 12 to 19%.
 
-   Contract: last - first >= LANES; cin >= QUARTER; 1 <= sums <= SKINNY_SUMS, a multiple of rows. The last vector of pixels goes back over some
+   Contract: last - first >= LANES; cin >= QUARTER; pieces of all cin, or of a multiple of QUARTER channels; 1 <= sums <= SKINNY_SUMS, a multiple of rows. The last vector of pixels goes back over some
    that are already there, and so does the last quarter of channels: no byte beyond is read. */
 
 #if LANES >= 16
@@ -39,14 +39,24 @@ INLINE void NAME(skinny_load)(const REAL *x, int64_t cin, V *r) {
 }
 
 /* n sums of LANES pixels, with bias, to[i*step] */
-INLINE void NAME(skinny_vector)(const REAL *x, int64_t cin, const REAL *w, const REAL *bias, REAL *to, int64_t step, const int n) {
+INLINE void NAME(skinny_vector)(const REAL *x, int64_t cin, int64_t piece, const REAL *w, const REAL *bias, REAL *to, int64_t step,
+                                const int n) {
     V acc[SKINNY_SUMS], r[QUARTER];
+    REAL room[SKINNY_SUMS * LANES], *total = room; /* the pieces so far, hidden as in microkernel.h */
+    KEEP(total);
     UNROLL for (int i = 0; i < n; i++) acc[i] = VZERO();
     int64_t k = 0;
-    for (; k + QUARTER <= cin; k += QUARTER) {
-        NAME(skinny_load)(x + k, cin, r);
-        UNROLL for (int c = 0; c < QUARTER; c++, w += n) {
-            UNROLL for (int i = 0; i < n; i++) acc[i] = VFMA(r[c], VSPLAT(w[i]), acc[i]);
+    for (int64_t end = piece;; end += piece) { /* LOOP pieces */
+        for (; k + QUARTER <= (end < cin ? end : cin); k += QUARTER) {
+            NAME(skinny_load)(x + k, cin, r);
+            UNROLL for (int c = 0; c < QUARTER; c++, w += n) {
+                UNROLL for (int i = 0; i < n; i++) acc[i] = VFMA(r[c], VSPLAT(w[i]), acc[i]);
+            }
+        }
+        if (end >= cin) break;
+        UNROLL for (int i = 0; i < n; i++) {
+            VSTORE(total + i * LANES, end > piece ? VADD(VLOAD(total + i * LANES), acc[i]) : acc[i]);
+            acc[i] = VZERO();
         }
     }
     if (k < cin) {
@@ -58,6 +68,7 @@ INLINE void NAME(skinny_vector)(const REAL *x, int64_t cin, const REAL *w, const
             UNROLL for (int i = 0; i < n; i++) acc[i] = VFMA(channel, VSPLAT(w[i]), acc[i]);
         }
     }
+    if (piece < cin) UNROLL for (int i = 0; i < n; i++) acc[i] = VADD(VLOAD(total + i * LANES), acc[i]);
     UNROLL for (int i = 0; i < n; i++) {
         const V sum = VADD(acc[i], VZERO()); /* no -0: see microkernel.h */
         VSTORE(to + i * step, bias ? VADD(sum, VSPLAT(bias[i])) : sum);
@@ -65,12 +76,12 @@ INLINE void NAME(skinny_vector)(const REAL *x, int64_t cin, const REAL *w, const
 }
 
 /* `pixels` of them into acc[sums][SKINNY_BLOCK*LANES], LANES at least */
-#define INSTANCE(n)                                                                                                        \
-    static void NAME(skinny_##n)(const REAL *x, int64_t pixels, int64_t cin, const REAL *w, const REAL *bias, REAL *acc) { \
-        for (int64_t p = 0; p < pixels; p += LANES) {                                                                      \
-            const int64_t at = pixels - p < LANES ? pixels - LANES : p;                                                    \
-            NAME(skinny_vector)(x + at * cin, cin, w, bias, acc + at, SKINNY_BLOCK * LANES, n);                            \
-        }                                                                                                                  \
+#define INSTANCE(n) \
+    static void NAME(skinny_##n)(const REAL *x, int64_t pixels, int64_t cin, int64_t piece, const REAL *w, const REAL *bias, REAL *acc) { \
+        for (int64_t p = 0; p < pixels; p += LANES) { \
+            const int64_t at = pixels - p < LANES ? pixels - LANES : p; \
+            NAME(skinny_vector)(x + at * cin, cin, piece, w, bias, acc + at, SKINNY_BLOCK * LANES, n); \
+        } \
     }
 INSTANCE(1) INSTANCE(2) INSTANCE(3) INSTANCE(4) INSTANCE(5) INSTANCE(6) INSTANCE(7) INSTANCE(8)
 #if SKINNY_SUMS > 8
@@ -79,7 +90,7 @@ INSTANCE(9) INSTANCE(10) INSTANCE(11) INSTANCE(12)
 #undef INSTANCE
 
 static void NAME(skinny)(const Skinny *call) {
-    static void (*const instances[SKINNY_SUMS])(const REAL *, int64_t, int64_t, const REAL *, const REAL *, REAL *) = {
+    static void (*const instances[SKINNY_SUMS])(const REAL *, int64_t, int64_t, int64_t, const REAL *, const REAL *, REAL *) = {
         NAME(skinny_1), NAME(skinny_2), NAME(skinny_3), NAME(skinny_4), NAME(skinny_5), NAME(skinny_6), NAME(skinny_7), NAME(skinny_8),
 #if SKINNY_SUMS > 8
         NAME(skinny_9), NAME(skinny_10), NAME(skinny_11), NAME(skinny_12),
@@ -94,7 +105,7 @@ static void NAME(skinny)(const Skinny *call) {
     for (int64_t first = call->first, pixels; first < call->last; first += pixels) {
         pixels = call->last - first < BLOCK ? call->last - first : BLOCK;
         const int64_t back = pixels < LANES ? LANES - pixels : 0; /* so many before `first` once more, and not stored */
-        instances[sums - 1]((const REAL *)call->x + (first - back) * cin, pixels + back, cin, (const REAL *)call->weights,
+        instances[sums - 1]((const REAL *)call->x + (first - back) * cin, pixels + back, cin, call->piece, (const REAL *)call->weights,
                             call->bias ? bias : (const REAL *)0, acc);
         for (int64_t i = 0; call->act.code && i < sums; i++) {
             Activation act = call->act;

@@ -76,8 +76,8 @@ typedef struct {
 
 /* One tile: out[i][0:lanes] = act(bias + sum over taps t, channels k of rows[t][i][k] * panel[t][k][0:lanes]).
 
-   Without `finish` the raw sum is stored; with `accumulate` the sum continues from what is stored there. Storing and
-   reloading a float is exact, so a sum cut into pieces has the same bits as an uncut one. */
+   Without `finish` the raw sum is stored; with `accumulate` the sum continues from what is stored there, which is exact, as storing and
+   reloading a float is. With `total` it is a piece of a longer sum, added to those before. */
 typedef struct {
     const void *const *rows; /* gathered: [taps][mr], where each pixel of the tile finds its kc channels; strided: [taps][2], see below */
     const void *panel;       /* [taps][kc][nr*LANES], 64-byte aligned, zero-padded; depthwise: see depthwise.h */
@@ -91,6 +91,7 @@ typedef struct {
     const void *alpha;       /* [nr*LANES] slopes of ACT_PRELU */
     Activation act;
     int accumulate, finish;
+    void *const *total;      /* NULL, or what is added: bases like those of `out`, for whole pixels of [nr*LANES] */
 } Tile;
 
 /* A strided tile is two runs of neighbouring pixels: the first (mr + 1)/2 start at rows[t][0] and out[0], the others at rows[t][1] and out[1].
@@ -109,6 +110,7 @@ typedef struct {
     const void *alpha;
     Activation act;
     int accumulate, finish;
+    void *const *total;      /* [mr], or NULL */
 } DepthwiseTile;
 
 typedef void (*DepthwiseKernel)(const DepthwiseTile *, int mr);
@@ -144,6 +146,7 @@ typedef struct {
     void *out;               /* [pixels / width][rows][width][sums / rows] */
     int64_t first, last;     /* pixels that this call computes: a vector of them, or more */
     int64_t width, rows, sums, cin, cout;
+    int64_t piece; /* of so many products each: sums.py */
     const void *bias, *alpha; /* [cout], or NULL: sum i is of output channel i % cout */
     Activation act;
 } Skinny;
@@ -179,6 +182,8 @@ typedef struct {
     void *out;
     int64_t x_step, w_step, out_step; /* elements from one row to the next */
     int64_t rows, columns, kc;
+    int64_t piece, section; /* of so many products each: sums.py */
+    void *sums;             /* [3][rows][columns] where there is more than a piece: the piece, the section, its low */
     const void *bias, *alpha; /* [columns] or NULL */
     Activation act;
 } Rows;
@@ -196,7 +201,7 @@ typedef struct {
     int64_t rows, columns; /* taps inside the image */
     int64_t row_step, column_step, channels;
     double divisor;
-    int largest;
+    int largest, wide; /* wide: a mean is summed in double */
 } Window;
 
 #include "steps_table.h"
@@ -211,6 +216,8 @@ typedef struct {
     PixelKernel pixels[MAX_MR + 1]; /* [n] */
     void (*pixel_transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
     void (*pixel_line)(const PixelLine *);
+    void (*move_sums)(void *from, void *to, int64_t n); /* to += from, from = 0: whole vectors */
+    void (*add_low)(void *high, void *low, const void *sum, int64_t n, int first, int last); /* see sections.h */
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
     void (*rows)(const Rows *);
     void (*skinny)(const Skinny *); /* up to skinny_sums sums; NULL where that is 0 */

@@ -33,7 +33,7 @@ def _facts(graph: Graph, facts: Sequence[Fact | None]) -> tuple[Fact, ...]:
         value.name: Fact.of_value(value) if fact is None else fact
         for value, fact in zip(graph.inputs, facts, strict=True)
     }
-    found = propagated(graph, known)
+    found = propagated(graph, known, {})
     return tuple(found[value.name] for value in graph.outputs)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..facts import Fact, Size, broadcast, difference, sum_of, times
 from ..graph import Array, Node
-from .elementwise import activated
+from .elementwise import activated, fused_activation
 from .record import Arrays, Facts, Kind, dtype_of, exact, given, must_fit, optional, registered, shape_of
 from .windows import axes_of, count_of, links, padding_of
 
@@ -60,7 +60,9 @@ def infer_conv(node: Node, x: Fact, kernel: Fact, bias: Fact | None) -> tuple[Si
 
 def _conv_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     x, kernel, bias = given(facts, 0), given(facts, 1), optional(facts, 2)
-    return (Fact(dtype_of((x, kernel, bias)), infer_conv(node, x, kernel, bias)),)
+    shape = infer_conv(node, x, kernel, bias)
+    fused_activation(node.attributes.get("activation"), shape[-1] if shape else None)
+    return (Fact(dtype_of((x, kernel, bias)), shape),)
 
 
 def convolved(node: Node, x: Array, kernel: Array) -> Array:
@@ -144,7 +146,9 @@ def _transpose_shape(node: Node, x: Fact, kernel: Fact, bias: Fact | None) -> tu
 
 def _transpose_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     x, kernel, bias = given(facts, 0), given(facts, 1), optional(facts, 2)
-    return (Fact(dtype_of((x, kernel, bias)), _transpose_shape(node, x, kernel, bias)),)
+    shape = _transpose_shape(node, x, kernel, bias)
+    fused_activation(node.attributes.get("activation"), shape[-1] if shape else None)
+    return (Fact(dtype_of((x, kernel, bias)), shape),)
 
 
 @registered(KINDS, "conv_transpose", infer=_transpose_facts)
@@ -176,6 +180,7 @@ def _dense_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     weights = shape_of(kernel, 2, "kernel")
     assert weights is not None
     dtype = dtype_of((x, kernel, bias))
+    fused_activation(node.attributes.get("activation"), weights[1])
     if x.shape is None:
         return (Fact(dtype, None),)
     if not x.shape:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..facts import Fact, broadcast
+from ..facts import Fact, Size, broadcast
 from ..graph import Array, Node
 from .record import Arrays, Facts, Kind, dtype_of, exact, given, like_first, optional, registered
 
-__all__ = ["FORMULAS", "KINDS", "activated", "cast_to"]
+__all__ = ["FORMULAS", "KINDS", "activated", "cast_to", "fused_activation"]
 
 KINDS: dict[str, Kind] = {}
 BOOL = np.dtype(bool)
@@ -111,19 +111,54 @@ PARAMETERS = {
 }
 
 
+# Fused activations: name -> how many parameters.
+FUSED = {
+    **dict.fromkeys(("relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh", "hard_swish"), 0),
+    **dict.fromkeys(("hard_sigmoid", "softplus", "mish", "softsign", "exponential"), 0),
+    **dict.fromkeys(("leaky_relu", "elu", "prelu"), 1),
+}
+
+
+def fused_activation(attribute: Any, channels: Size = None) -> tuple[Any, ...] | None:
+    """The attribute `activation` of a node as (name, *parameters); None for none. A name alone will do.
+
+    channels: of the output, which "prelu" has slopes for. ValueError for what is no fused activation.
+
+    Examples:
+        >>> fused_activation("relu"), fused_activation(("leaky_relu", 0.1)), fused_activation(None)
+        (('relu',), ('leaky_relu', 0.1), None)
+    """
+    if attribute is None:
+        return None
+    form = (attribute,) if isinstance(attribute, str) else attribute
+    if not isinstance(form, tuple | list) or not form or not isinstance(form[0], str):
+        raise ValueError(f"activation must be None, a name or (name, *parameters), not {attribute!r}")
+    name, *parameters = form
+    if name not in FUSED:
+        raise ValueError(f"there is no fused activation {name!r}; there are {', '.join(sorted(FUSED))}")
+    if len(parameters) != FUSED[name]:
+        raise ValueError(f"activation {name!r} has {FUSED[name]} parameters, not {len(parameters)}")
+    for value in parameters:
+        numbers = np.asarray(value)
+        if numbers.dtype.kind not in "fiu" or (numbers.ndim if name != "prelu" else numbers.ndim > 1):
+            raise ValueError(f"activation {name!r} has a parameter that is no number: {value!r}")
+        if isinstance(channels, int) and numbers.size not in (1, channels):
+            raise ValueError(f"activation {name!r} has {numbers.size} slopes for {channels} channels")
+    return (name, *parameters)
+
+
 def activated(activation: Any, values: Array) -> Array:
     """A fused activation, None or (name, *parameters), of float64 values."""
-    if activation is None:
+    form = fused_activation(activation)
+    if form is None:
         return values
-    name, *parameters = (activation,) if isinstance(activation, str) else activation
+    name, *parameters = form
     if name == "prelu":
         return np.where(values < 0, values * np.asarray(parameters[0], np.float64), values)
     if name == "gelu_tanh":
         name, parameters = "gelu", [True]
     if name == "exponential":
         name = "exp"
-    if name not in FORMULAS:
-        raise ValueError(f"there is no activation {name!r}; there are {', '.join(sorted(FORMULAS))}")
     return FORMULAS[name](values, *parameters)
 
 
@@ -176,7 +211,9 @@ def _isinf(node: Node, arrays: Arrays) -> tuple[Array, ...]:
 
 
 def _arithmetic_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
-    return (Fact(dtype_of(facts), broadcast([fact.shape for fact in facts if fact is not None])),)
+    shape = broadcast([fact.shape for fact in facts if fact is not None])
+    fused_activation(node.attributes.get("activation"), shape[-1] if shape else None)
+    return (Fact(dtype_of(facts), shape),)
 
 
 def _divided(a: Array, b: Array) -> Any:

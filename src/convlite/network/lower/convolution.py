@@ -184,11 +184,12 @@ def dense_layer(node: Node, low: Lowering) -> Lowered | None:
         return None
     if offsets is not None and offsets.shape != low.shape(node.outputs[0])[-1:]:
         return None
+    low.shape(x)
     source, target = low.slot(x), low.slot(node.outputs[0])
     if weights is not None:
         packed = _packed(low, kernel, weights, "dense")
         return _product(low, packed, offsets, node.attributes["activation"], x, node.outputs[0])
-    activation = activation_of(node.attributes["activation"])
+    activation = activation_of(node.attributes["activation"], low.facts[x].dtype)
     low.shape(kernel)
     other = low.slot(kernel)
 

@@ -26,11 +26,7 @@ def float_only(low: Lowering, names: tuple[str, ...]) -> bool:
 
 def fused_of(attribute: Any, channels: int, dtype: np.dtype[Any]) -> Fused:
     """What the core takes for a fused activation."""
-    if attribute is not None and attribute[0] == "prelu":
-        attribute = ("prelu", np.asarray(attribute[1], dtype))
-    fused, after = resolve(activation_of(attribute), channels, dtype)
-    assert after is None, attribute
-    return fused
+    return resolve(activation_of(attribute, dtype), channels, dtype)[0]
 
 
 def keep(into: Script | None, *things: Any) -> None:

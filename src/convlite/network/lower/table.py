@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ...activations import ELU, LeakyReLU, PReLU, Spec
 from ..graph import Node
+from ..kinds.elementwise import fused_activation
 from ..program import Lowered, Lowering
 
 __all__ = ["RULES", "SHAPELESS", "Rule", "activation_of", "rule"]
@@ -30,21 +33,23 @@ def rule(*kinds: str, shapeless: bool = False) -> Callable[[Rule], Rule]:
     return enter
 
 
-def activation_of(attribute: tuple[Any, ...] | None) -> Spec:
-    """The activation object or name that a fused attribute `(name, *parameters)` stands for.
+def activation_of(attribute: Any, dtype: np.dtype[Any] | None = None) -> Spec:
+    """The activation object or name that a fused attribute, a name or `(name, *parameters)`, stands for.
 
-    >>> activation_of(("leaky_relu", 0.1))
-    LeakyReLU(alpha=0.1)
+    dtype: of the operands, which slopes are brought to.
+
+    >>> activation_of(("leaky_relu", 0.1)), activation_of("relu")
+    (LeakyReLU(alpha=0.1), 'relu')
     """
-    if attribute is None:
+    form = fused_activation(attribute)
+    if form is None:
         return None
-    name, *parameters = attribute
+    name, *parameters = form
     if name == "leaky_relu":
         return LeakyReLU(*parameters)
     if name == "elu":
         return ELU(*parameters)
     if name == "prelu":
-        return PReLU(*parameters)
-    assert not parameters, attribute
+        return PReLU(np.asarray(parameters[0], dtype))
     result: str = name
     return result

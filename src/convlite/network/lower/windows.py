@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...pooling import pool_windows, window_axes
+from ...pooling import is_whole_mean, pool_windows, window_axes
 from ..graph import Node
 from ..program import Frame, Lowered, Lowering, Script
 from .convolution import _two
@@ -39,4 +39,5 @@ def pool(node: Node, low: Lowering) -> Lowered | None:
         x = frame[inner] if into is not None else np.ascontiguousarray(frame[inner])
         pool_windows(x, axes, frame[outer], largest=largest, count_padding=counts, into=into)
 
-    return Lowered(run, (inner,), (target,), how=f"{node.kind}2d", core=True, gaps=(inner, target))
+    gaps = (inner,) if is_whole_mean(axes, largest) else (inner, target)
+    return Lowered(run, (inner,), (target,), how=f"{node.kind}2d", core=True, gaps=gaps)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..facts import Fact
 from ..graph import Graph, Node
-from ..infer import facts_of
+from ..infer import Memo, facts_of
 from .activations import fuse_activations, recognise_activations
 from .affine import fold_affine
 from .constants import fold_constants
@@ -43,8 +43,12 @@ PASSES: tuple[Pass, ...] = (
 def optimised(graph: Graph, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
     """The graph after all passes, branches and loops included; for inputs of these shapes where given."""
     graph = graph.with_(nodes=tuple(_inside(node) for node in graph.nodes))
+    memo: Memo = {}
+    facts = facts_of(graph, input_shapes, memo)
     for function in PASSES:
-        graph = function(graph, facts_of(graph, input_shapes))
+        before, graph = graph, function(graph, facts)
+        if graph is not before:
+            facts = facts_of(graph, input_shapes, memo)
     return graph
 
 

@@ -165,18 +165,21 @@ def _into_weights(
     if kernel is None or (named and bias is None) or channels is None:
         return None
     scale, offset = np.broadcast_to(scale, channels), np.broadcast_to(offset, channels)
-    wide = kernel.astype(np.float64)
+    factor = scale
     if node.kind == "conv_transpose":  # (k..., Cout//groups, Cin): each group of Cin has its own scales
         groups = node.attributes["groups"]
-        inputs = kernel.shape[-1] // groups
-        wide = wide * np.repeat(scale.reshape(groups, -1), inputs, axis=0).T
-    else:
-        wide = wide * scale
+        factor = np.repeat(scale.reshape(groups, -1), kernel.shape[-1] // groups, axis=0).T
     total = offset if bias is None else bias.astype(np.float64) * scale + offset
+    # In the kernel's own order of axes, which may be the file's: whoever packs it copies it.
+    product = np.empty_like(kernel, dtype, order="K")
     with np.errstate(over="ignore", under="ignore"):
-        arrays = {"kernel": wide.astype(dtype), "bias": total.astype(dtype)}
-    if not _representable(wide, *arrays.values()):
+        np.multiply(kernel, factor, out=product, dtype=np.float64, casting="unsafe")
+        bias = total.astype(dtype)
+    if not (np.isfinite(product).all() and np.isfinite(bias).all()):
         return None
+    left, before = (np.count_nonzero(array.ravel("K")) for array in (product, kernel))
+    if left < before and ((product == 0) & (kernel * factor != 0)).any():
+        return None  # a product vanishes
     stem = node.outputs[0]
-    names = [editor.add_constant(f"{stem}.{what}", array) for what, array in arrays.items()]
+    names = (editor.hold_constant(f"{stem}.kernel", product), editor.add_constant(f"{stem}.bias", bias))
     return node.with_(inputs=(node.inputs[0], *names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class Editor:
         self.inputs = {value.name for value in graph.inputs}
         self._taken = self.inputs | set(self.constants)
         self._serial = 0
+        self._order: list[int] | None = None
         for node in graph.nodes:
             self.insert(node)
 
@@ -40,24 +42,32 @@ class Editor:
 
     def order(self) -> list[int]:
         """The numbers of the nodes, each after those it reads from."""
+        if self._order is None:
+            self._order = self._sorted()
+        return list(self._order)
+
+    def _sorted(self) -> list[int]:
         done: set[int] = set()
         result: list[int] = []
-        for start in list(self.nodes):
+        producer = self._producer
+        for start in self.nodes:
             stack = [start]
             while stack:
                 number = stack[-1]
-                waits = [
-                    before
-                    for name in self.nodes[number].inputs
-                    if (before := self._producer.get(name, number)) not in done and before != number
-                ]
-                if number in done or not waits:
+                if number in done:
                     stack.pop()
-                    if number not in done:
-                        done.add(number)
-                        result.append(number)
-                else:
+                    continue
+                waits = []
+                for name in self.nodes[number].inputs:
+                    before = producer.get(name, number)
+                    if before != number and before not in done:
+                        waits.append(before)
+                if waits:
                     stack.extend(waits)
+                else:
+                    stack.pop()
+                    done.add(number)
+                    result.append(number)
         return result
 
     def producer(self, name: str) -> Node | None:
@@ -121,9 +131,13 @@ class Editor:
         return name
 
     def add_constant(self, stem: str, value: Array) -> str:
-        """A new constant; its name."""
+        """A new constant, in C order; its name."""
+        return self.hold_constant(stem, np.ascontiguousarray(value) if value.ndim else value)
+
+    def hold_constant(self, stem: str, value: Array) -> str:
+        """A new constant in the order that it has; its name."""
         name = self.fresh(stem)
-        self.constants[name] = frozen_array(np.ascontiguousarray(value) if value.ndim else value)
+        self.constants[name] = frozen_array(value)
         self.facts[name] = Fact(value.dtype, value.shape, self.constants[name])
         return name
 
@@ -139,6 +153,7 @@ class Editor:
     def remove(self, number: int) -> None:
         """Take a node out; nobody may read what it wrote."""
         node = self.nodes.pop(number)
+        self._order = None
         for name in node.inputs:
             if name and node.inputs and name in self._readers:
                 self._readers[name].pop(number, None)
@@ -186,19 +201,32 @@ class Editor:
 
     def sweep(self) -> None:
         """Remove the nodes whose outputs nobody reads, and the constants that are left alone."""
-        for number in reversed(self.order()):
-            node = self.nodes[number]
-            if not any(name and (self._readers.get(name) or name in self.outputs) for name in node.outputs):
-                self.remove(number)
+        unread = [number for number in self.nodes if self._unread(number)]
+        while unread:
+            number = unread.pop()
+            names = self.nodes[number].inputs
+            self.remove(number)
+            writers = {self._producer[name] for name in names if name in self._producer}
+            unread.extend(writer for writer in writers if self._unread(writer))
         for name in list(self.constants):
             if not self._readers.get(name) and name not in self.outputs:
                 del self.constants[name]
 
+    def _unread(self, number: int) -> bool:
+        for name in self.nodes[number].outputs:
+            if name and (self._readers.get(name) or name in self.outputs):
+                return False
+        return True
+
     def graph(self) -> Graph:
-        """The frozen result, without what nobody reads."""
+        """The frozen result, without what nobody reads; the graph that was given where nothing changed."""
         self.sweep()
         nodes = tuple(self.nodes[number] for number in self.order())
-        return self._source.with_(nodes=nodes, constants=self.constants)
+        source = self._source
+        same = len(nodes) == len(source.nodes) and all(map(is_, nodes, source.nodes))
+        if same and self.constants.keys() == source.constants.keys():
+            return source
+        return source.with_(nodes=nodes, constants=self.constants)
 
     def insert(self, node: Node, number: int | None = None) -> None:
         """Put a node in, under a number of its own unless one is given."""
@@ -209,6 +237,7 @@ class Editor:
                 self._serial += 1
                 number = self._serial
         self.nodes[number] = node
+        self._order = None
         for name in node.inputs:
             if name:
                 self._readers.setdefault(name, {})[number] = None

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..facts import Fact
-from ..graph import Graph, Node
+from ..graph import Array, Graph, Node
 from .editor import Editor
 
 __all__ = ["sink_transposes"]
@@ -535,13 +535,20 @@ def _into_dense(editor: Editor, number: int) -> bool:
     if result[1] != kernel.shape[0]:
         return False
     back = inverse(tuple(axis - 1 for axis in perm[1:]))
-    turned = kernel.reshape(*sizes, kernel.shape[1]).transpose(*back, len(back)).reshape(kernel.shape)
     target = editor.add_constant(f"{node.inputs[0]}.shape", np.array([-1, kernel.shape[0]], np.int64))
     fact = Fact(editor.facts[node.inputs[0]].dtype, result, None)
     inner = editor.add("reshape", (source, target), fact, flat.label, allowzero=False)
-    weights = editor.add_constant(f"{node.inputs[1]}.rows", turned)
+    weights = editor.hold_constant(f"{node.inputs[1]}.rows", _turned(kernel, sizes, back))
     editor.change(number, inputs=(inner, weights, *node.inputs[2:]))
     return True
+
+
+def _turned(kernel: Array, sizes: Perm, back: Perm) -> Array:
+    """A kernel whose rows, numbered by `sizes`, have their axes in another order; memory stays in its own."""
+    if kernel.flags.c_contiguous:
+        return kernel.reshape(*sizes, -1).transpose(*back, len(back)).reshape(kernel.shape)
+    columns = kernel.T.reshape(-1, *sizes).transpose(0, *(axis + 1 for axis in back))
+    return columns.reshape(kernel.shape[::-1]).T
 
 
 def _words(text: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from convlite.network.facts import Fact
@@ -159,8 +160,11 @@ def _reads(node: Any, depth: int = 0) -> set[str]:
     return names
 
 
-def _ordered(nodes: Sequence[Any], wanted: Iterable[str]) -> list[Any]:
-    """The nodes that `wanted` needs, each after those it reads from; in the file's order if that will do."""
+def _ordered(nodes: Sequence[Any], wanted: Iterable[str]) -> list[tuple[Any, set[str]]]:
+    """The nodes that `wanted` needs, each after those it reads from, with the names that it reads.
+
+    They stand in the file's order if that will do.
+    """
     writers: dict[str, int] = {}
     for number, node in enumerate(nodes):
         for name in node.output:
@@ -168,11 +172,12 @@ def _ordered(nodes: Sequence[Any], wanted: Iterable[str]) -> list[Any]:
                 raise Refused(f"the value {name!r} is written twice, the second time by {_titled(node)}")
             writers[str(name)] = number
     reads: dict[int, set[int]] = {}
+    read: dict[int, set[str]] = {}
     waiting = [writers[name] for name in wanted if name in writers]
     while waiting:
         number = waiting.pop()
         if number not in reads:
-            names = _reads(nodes[number])
+            names = read[number] = _reads(nodes[number])
             reads[number] = {writers[name] for name in names if name in writers} - {number}
             if any(name in nodes[number].output for name in nodes[number].input if name):
                 raise Refused(f"{_titled(nodes[number])} reads what it writes")
@@ -187,7 +192,7 @@ def _ordered(nodes: Sequence[Any], wanted: Iterable[str]) -> list[Any]:
     order = []
     while ready:
         number = heapq.heappop(ready)
-        order.append(nodes[number])
+        order.append((nodes[number], read[number]))
         for other in readers.get(number, ()):
             left[other] -= 1
             if left[other] == 0:
@@ -211,12 +216,12 @@ def translate(scope: Scope, nodes: Sequence[Any], wanted: Iterable[str]) -> None
     """Reads the nodes that `wanted` needs into the scope's builder; refusals are collected in the scope."""
     wanted = list(wanted)
     ordered = _ordered(nodes, wanted)
-    used = set(wanted).union(*(_reads(node) for node in ordered))
-    for node in ordered:
+    used = set(wanted).union(*(names for _, names in ordered))
+    for node, names in ordered:
         scope.refusals.count()
         poisoned = False
         try:
-            poisoned = any(scope.is_poisoned(name) for name in _reads(node))
+            poisoned = any(scope.is_poisoned(name) for name in names)
             results = _translated(scope, node, used)
             _bind_outputs(scope, node, used, results)
         except _PROBLEMS as problem:
@@ -260,7 +265,7 @@ def _translated(scope: Scope, node: Any, used: set[str]) -> tuple[int, tuple[str
         version = 1
     label = f"{scope.prefix}{node.name or next((name for name in node.output if name), '')}"
     operation = Operation(scope, node, version, inputs, label, used)
-    schema = _schema(node, domain, version)
+    schema = _schema(str(node.op_type), version, domain)
     if schema is not None:
         _checked(operation, schema)
     if known is None:
@@ -294,12 +299,13 @@ def _bind_outputs(scope: Scope, node: Any, used: set[str], translated: tuple[int
     scope.builder.rename(start, renamed)
 
 
-def _schema(node: Any, domain: str, version: int) -> Any:
+@lru_cache(1024)
+def _schema(operator: str, version: int, domain: str) -> Any:
     """What the onnx package knows of an operator; None for other domains and unknown ones."""
     from onnx import defs
 
     try:
-        return defs.get_schema(str(node.op_type), version, domain)
+        return defs.get_schema(operator, version, domain)
     except Exception:  # the package raises a type of its own, which moved between versions
         return None
 

@@ -1,0 +1,306 @@
+"""Layers that make one tensor of several: Keras's merging layers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, ClassVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import normalization
+from ..arguments import as_flag, as_int, as_operand, mixed_dtypes, new_output, shown
+from .base import Array, Layer
+from .shapes import Shape
+from .symbolic import SymbolicTensor, broadcast_sizes
+
+__all__ = [
+    "Add", "Average", "Concatenate", "Dot", "Maximum", "Merge", "Minimum", "Multiply", "Subtract",
+]  # fmt: skip
+
+
+class Merge(Layer):
+    """A layer of a list of tensors: `layer([a, b])` gives one, an array for arrays.
+
+    All must have one dtype and one batch size. Shapes are lists of shapes here.
+    """
+
+    least: ClassVar[int] = 1
+    most: ClassVar[int | None] = None
+
+    @overload  # type: ignore[override]
+    def __call__(
+        self, x: Sequence[SymbolicTensor], *, training: bool | None = None, mask: None = None
+    ) -> SymbolicTensor: ...
+    @overload
+    def __call__(
+        self, x: Sequence[npt.ArrayLike], *, training: bool | None = None, mask: None = None
+    ) -> Array: ...
+    def __call__(self, x: Any, *, training: bool | None = None, mask: None = None) -> Any:
+        """One array of a list of arrays of one dtype, or one symbolic tensor of a list of symbolic ones."""
+        return super().__call__(x, training=training, mask=mask)
+
+    def _first_call(self, x: Any) -> Array:
+        return self.call(x)  # there is nothing to build
+
+    def call(self, x: Any) -> Array:
+        self._check_list(x)
+        first = as_operand(x[0], "x[0]")
+        arrays = [first]
+        for number, given in enumerate(x[1:], start=1):
+            array = as_operand(given, f"x[{number}]")
+            if array.dtype != first.dtype:
+                raise mixed_dtypes(given, f"x[{number}]", array.dtype, first.dtype, ("x[0]", x[0]))
+            arrays.append(array)
+        self.compute_output_shape([array.shape for array in arrays])
+        with np.errstate(all="ignore"):
+            return self._merged(arrays)
+
+    def _merged(self, arrays: list[Array]) -> Array:
+        """The arithmetic, on arrays that were checked."""
+        raise NotImplementedError(f"{type(self).__name__} must say what it makes of a list of arrays")
+
+    def _given(self, tensors: list[SymbolicTensor], single: bool) -> SymbolicTensor:
+        self._check_list(tensors[0] if single else tensors)
+        dtypes = {tensor.dtype for tensor in tensors}
+        if len(dtypes) > 1:
+            raise TypeError(
+                f"{self._told()} takes tensors of one dtype; got {', '.join(str(t.dtype) for t in tensors)}"
+            )
+        return SymbolicTensor(
+            self.compute_output_shape([tensor.shape for tensor in tensors]), tensors[0].dtype
+        )
+
+    def _told(self) -> str:
+        return f"the layer {self.name!r} ({type(self).__name__})"
+
+    def _check_list(self, x: Any) -> None:
+        if not isinstance(x, (list, tuple)):
+            raise TypeError(f"{self._told()} takes a list of tensors, layer([a, b]); got {type(x).__name__}")
+        if len(x) < self.least or len(x) > (self.most or len(x)):
+            many = f"{self.least}" if self.most == self.least else f"at least {self.least}"
+            raise ValueError(f"{self._told()} takes a list of {many} tensors; got {len(x)}")
+
+    def as_input_shapes(self, input_shape: Any) -> list[Shape]:
+        """A list of shapes of one batch size. TypeError and ValueError for anything else."""
+        self._check_list(input_shape)
+        if any(isinstance(shape, (int, np.integer)) or shape is None for shape in input_shape):
+            raise TypeError(f"{self._told()} takes a list of shapes; got {shown(input_shape)}")
+        shapes = [Layer.as_input_shape(self, shape) for shape in input_shape]
+        if any(not shape for shape in shapes):
+            raise ValueError(f"{self._told()} takes tensors with a batch axis; got {shown(shapes)}")
+        if len({shape[0] for shape in shapes} - {None}) > 1:
+            raise ValueError(f"{self._told()} takes tensors of one batch size; got {shown(shapes)}")
+        return shapes
+
+    def build(self, input_shape: Any) -> None:
+        """See whether the shapes, a list of them, fit each other. ValueError where they do not."""
+        self.compute_output_shape(input_shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        """The shape of the result for a list of shapes. ValueError where they do not fit each other."""
+        aligned = _aligned_shapes(self.as_input_shapes(input_shape))
+        try:
+            return functools.reduce(broadcast_sizes, aligned)
+        except ValueError as error:
+            raise ValueError(f"{self._told()}: {error}") from None
+
+    def multiply_adds(self, input_shape: Any) -> int | None:
+        return 0
+
+
+def _aligned_shapes(shapes: Sequence[Shape]) -> list[Shape]:
+    """The shapes with as many axes, those of size 1 added behind the batch: Keras's rule."""
+    rank = max(len(shape) for shape in shapes)
+    return [(shape[0], *(1,) * (rank - len(shape)), *shape[1:]) for shape in shapes]
+
+
+class _Elementwise(Merge):
+    """Number by number; a size of 1 is repeated, and missing axes are added behind the batch, as in Keras."""
+
+    function: ClassVar[Any]  # NumPy's, of two arrays
+
+    def _merged(self, arrays: list[Array]) -> Array:
+        shapes = _aligned_shapes([array.shape for array in arrays])
+        wide = [array.reshape([n or 0 for n in shape]) for array, shape in zip(arrays, shapes, strict=True)]
+        if len(wide) == 1:
+            return wide[0].copy()
+        return functools.reduce(type(self).function, wide)
+
+
+class Add(_Elementwise):
+    """The sum of tensors: Add()([a, b, ...]).
+
+    >>> Add()([[[1.0, 2.0]], [[10.0, 20.0]]]).tolist()
+    [[11.0, 22.0]]
+    """
+
+    function = np.add
+
+
+class Subtract(_Elementwise):
+    """The first of two tensors less the second: Subtract()([a, b]).
+
+    >>> Subtract()([[[1.0, 2.0]], [[10.0, 20.0]]]).tolist()
+    [[-9.0, -18.0]]
+    """
+
+    least = most = 2
+    function = np.subtract
+
+
+class Multiply(_Elementwise):
+    """The product of tensors, number by number: Multiply()([a, b, ...]).
+
+    >>> Multiply()([[[1.0, 2.0]], [[10.0]]]).tolist()
+    [[10.0, 20.0]]
+    """
+
+    function = np.multiply
+
+
+class Maximum(_Elementwise):
+    """The larger number at each place: Maximum()([a, b, ...]); NaN where one is NaN.
+
+    >>> Maximum()([[[1.0, 2.0]], [[0.0, 20.0]]]).tolist()
+    [[1.0, 20.0]]
+    """
+
+    function = np.maximum
+
+
+class Minimum(_Elementwise):
+    """The smaller number at each place: Minimum()([a, b, ...]); NaN where one is NaN.
+
+    >>> Minimum()([[[1.0, 2.0]], [[0.0, 20.0]]]).tolist()
+    [[0.0, 2.0]]
+    """
+
+    function = np.minimum
+
+
+class Average(_Elementwise):
+    """The mean of tensors, number by number, summed in float64: Average()([a, b, ...]).
+
+    >>> Average()([[[1.0, 2.0]], [[3.0, 6.0]]]).tolist()
+    [[2.0, 4.0]]
+    """
+
+    def _merged(self, arrays: list[Array]) -> Array:
+        shapes = _aligned_shapes([array.shape for array in arrays])
+        wide = [array.reshape([n or 0 for n in shape]) for array, shape in zip(arrays, shapes, strict=True)]
+        total = functools.reduce(np.add, [array.astype(np.float64) for array in wide])
+        return np.asarray(total / len(wide)).astype(arrays[0].dtype)
+
+
+class Concatenate(Merge):
+    """Tensors one behind the other along an axis, by default the channels: Concatenate()([a, b, ...]).
+
+    All other sizes must be equal. axis counts the batch, which it must not be.
+
+    >>> Concatenate()([[[1.0, 2.0]], [[3.0]]]).tolist()
+    [[1.0, 2.0, 3.0]]
+    """
+
+    def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.axis = as_int(axis, "axis", minimum=-(2**31))
+        if self.axis == 0:
+            raise ValueError("axis must be an axis of a sample, not the batch; got 0")
+
+    def _merged(self, arrays: list[Array]) -> Array:
+        shape = self.compute_output_shape([array.shape for array in arrays])
+        result = new_output(tuple(size or 0 for size in shape), arrays[0].dtype)
+        return np.concatenate(arrays, self.axis, out=result)
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        shapes = self.as_input_shapes(input_shape)
+        rank = len(shapes[0])
+        if any(len(shape) != rank for shape in shapes):
+            raise ValueError(
+                f"{self._told()} takes tensors with as many axes; got the shapes {shown(shapes)}"
+            )
+        axis = self.axis + rank if self.axis < 0 else self.axis
+        if not 0 < axis < rank:
+            raise ValueError(
+                f"{self._told()} joins along axis {self.axis}, which tensors of shape {shapes[0]} have not "
+                "beside their batch"
+            )
+        result: list[int | None] = []
+        for place, sizes in enumerate(zip(*shapes, strict=True)):
+            known = [size for size in sizes if size is not None]
+            if place == axis:
+                result.append(sum(known) if len(known) == len(sizes) else None)
+            elif len(set(known)) > 1:
+                raise ValueError(
+                    f"{self._told()} joins along axis {axis}, so that all other sizes must be equal; got the "
+                    f"shapes {shown(shapes)}, which differ along axis {place}"
+                )
+            else:
+                result.append(known[0] if known else None)
+        return tuple(result)
+
+
+class Dot(Merge):
+    """Products of two tensors summed along an axis of each, sample by sample: Dot(axes)([a, b]).
+
+    axes: an axis for both, or one for each, not the batch. normalize: of vectors of length 1, which gives the
+    cosine of their angle. Shape: a's without its axis, then b's without its axis and batch; (N, 1) where
+    nothing is left. Summed in float64.
+
+    >>> Dot(1)([[[1.0, 2.0]], [[3.0, 4.0]]]).tolist()
+    [[11.0]]
+    """
+
+    least = most = 2
+
+    def __init__(
+        self, axes: int | Sequence[int], normalize: bool = False, *, name: str | None = None
+    ) -> None:
+        super().__init__(name=name)
+        given = axes if isinstance(axes, (list, tuple)) else (axes, axes)
+        if len(given) != 2:
+            raise ValueError(f"axes must be one axis or two; got {shown(axes)}")
+        first, second = (as_int(axis, "axes", minimum=-(2**31)) for axis in given)
+        if 0 in (first, second):
+            raise ValueError(f"axes must be axes of a sample, not the batch, 0; got {shown(axes)}")
+        self.along = first, second
+        self.normalize = as_flag(normalize, "normalize")
+
+    def recipe(self, first: int, second: int) -> tuple[str, int, int, bool]:
+        """(NumPy's einsum equation, both axes counted from 0, whether the result is one number a sample)."""
+        a, b = (n + rank if n < 0 else n for n, rank in zip(self.along, (first, second), strict=True))
+        if not 0 < a < first or not 0 < b < second:
+            raise ValueError(
+                f"{self._told()} sums along the axes {self.along}, which tensors with {first} and {second} "
+                "axes have not beside their batch"
+            )
+        left = "a" + "bcdefghijkl"[: first - 1]
+        right = "a" + "mnopqrstuvw"[: second - 1]
+        right = right[:b] + left[a] + right[b + 1 :]
+        result = left.replace(left[a], "") + right[1:].replace(left[a], "")
+        return f"{left},{right}->{result}", a, b, len(result) == 1
+
+    def _merged(self, arrays: list[Array]) -> Array:
+        equation, first, second, vector = self.recipe(*(array.ndim for array in arrays))
+        a, b = arrays
+        if self.normalize:
+            a, b = normalization.unit_norm(a, axis=first), normalization.unit_norm(b, axis=second)
+        total = np.asarray(np.einsum(equation, a.astype(np.float64), b.astype(np.float64))).astype(a.dtype)
+        return total[:, None] if vector else total
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        one, other = self.as_input_shapes(input_shape)
+        _, first, second, vector = self.recipe(len(one), len(other))
+        if None not in (one[first], other[second]) and one[first] != other[second]:
+            raise ValueError(
+                f"{self._told()} sums along axes of one size; got {one[first]} and {other[second]}, of the "
+                f"shapes {one} and {other}"
+            )
+        batch = one[0] if one[0] is not None else other[0]
+        kept = (
+            *(n for axis, n in enumerate(one) if axis not in (0, first)),
+            *(n for axis, n in enumerate(other) if axis not in (0, second)),
+        )
+        return (batch, 1) if vector else (batch, *kept)

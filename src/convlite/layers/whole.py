@@ -1,0 +1,117 @@
+"""What a whole model can do beside being called: its table, its weights in files, the network it becomes."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from .._weight_files import write_weights
+from .base import Layer
+from .files import LoadReport, Rename, load_into
+
+if TYPE_CHECKING:
+    from ..network.network import Network
+    from ..network.profile import Profile
+else:  # imported when a network is made; who asks for the hints at run time is told no more
+    Network = Profile = Any
+
+__all__ = ["Network", "Whole", "as_network", "gives_batches"]
+
+
+class Whole(Layer):
+    """A layer that is a model: Sequential and Model."""
+
+    @abc.abstractmethod
+    def network(self) -> Network:
+        """The model as a `convlite.Network`, with the weights that it has now."""
+
+    @abc.abstractmethod
+    def _table(self) -> list[str]:
+        """The lines of the summary."""
+
+    def _display(self, weight: str) -> str:
+        return weight
+
+    def __str__(self) -> str:
+        return "\n".join(self._table())
+
+    def summary(self, print_fn: Callable[[str], object] | None = None) -> None:
+        """Print a table of the layers, output shapes, parameters and multiply-adds; `str(model)` is its text.
+
+        print_fn: what is called with each line, instead of print.
+        """
+        for line in self._table():
+            (print if print_fn is None else print_fn)(line)
+
+    def save(self, path: str | PathLike[str], *, float16: bool = False) -> None:
+        """Write the model's network to a file: `network().save(path)`. `convlite.load` reads it as a Network.
+
+        path ends in .npz or .safetensors. float16: store the weights in half the bytes, rounded to half
+        precision. ValueError for another ending, for weights too large for float16, and for a layer that
+        cannot be part of a network.
+        """
+        self.network().save(path, float16=float16)
+
+    def profile(self, /, *arrays: npt.ArrayLike, repeat: int = 10, **named: npt.ArrayLike) -> Profile:
+        """Time each node of the model's network on these inputs: `Network.profile`, which documents it."""
+        return self.network().profile(*arrays, repeat=repeat, **named)
+
+    def plot(self, path: str | PathLike[str], *shapes: Sequence[int]) -> None:
+        """Draw the model's network: `Network.plot`, which documents it."""
+        self.network().plot(path, *shapes)
+
+    def save_weights(self, path: str | PathLike[str], *, float16: bool = False) -> None:
+        """Write the weights to a .safetensors or .npz file, under names such as "conv2d/kernel".
+
+        float16: store half precision, rounded to 11 bits, in half the space; `load_weights` widens it again.
+        A file that is there is replaced at once or not at all. ValueError for another ending, for numbers
+        above 65504 with float16, or before the model is built; ImportError where .safetensors needs a package
+        that is missing.
+        """
+        write_weights(path, self.named_weights(), float16=float16)
+
+    def load_weights(
+        self, path: str | PathLike[str], *, strict: bool = True, rename: Rename = None
+    ) -> LoadReport:
+        """Take the weights from a file of `save_weights`, or one with the same names; returns what was done.
+
+        strict: by default all of them or none; False takes every weight whose name and shape fit into a built
+        model, leaves the others as they are, and reports them. rename: what names of the file mean here: a
+        mapping, of whole names or of what precedes a slash ("old": "new" renames "old/kernel" too), or a
+        function of a name; None leaves a weight out. float16 and bfloat16 are widened, which is exact.
+        ValueError for a malformed file, other names or another shape (where not strict: where nothing fits);
+        TypeError for another dtype. Nothing is replaced then.
+
+        >>> import os, tempfile
+        >>> from convlite.layers import Dense, InputLayer, Sequential
+        >>> path = os.path.join(tempfile.mkdtemp(), "weights.npz")
+        >>> model = Sequential([InputLayer((2,)), Dense(3, name="trunk"), Dense(5, name="head")])
+        >>> model.save_weights(path)
+        >>> other = Sequential([InputLayer((2,)), Dense(3, name="body"), Dense(4, name="head")])
+        >>> report = other.load_weights(path, strict=False, rename={"trunk": "body"})
+        >>> report.loaded, report.mismatched["head/bias"]
+        (('body/kernel', 'body/bias'), ((4,), (5,)))
+        """
+        return load_into(self, path, strict=strict, rename=rename)
+
+
+def as_network(graph: Any) -> Network:
+    """The network of a graph."""
+    from ..network.network import Network
+
+    return Network(graph)
+
+
+def gives_batches(x: object) -> bool:
+    """Whether x is an iterable of arrays and not an array. TypeError for a mapping or a set."""
+    if isinstance(x, (Mapping, Set)):
+        hint = ": give the array itself, x[...]" if isinstance(x, Mapping) else ""
+        raise TypeError(f"x must be an array or an iterable of batches; got a {type(x).__name__}{hint}")
+    arrays = "__array__", "__array_interface__", "__dlpack__", "detach"
+    if isinstance(x, (Sequence, memoryview)) or any(hasattr(x, name) for name in arrays):
+        return False
+    return isinstance(x, Iterable) and not isinstance(x, type)
