@@ -10,7 +10,7 @@ import pytest
 
 import convlite as cl
 from convlite import _kernels
-from convlite.ops import made_ready
+from convlite._ready import made_ready
 from convlite.pack import PackedKernel
 
 REST = -77.0  # what lies between the channels

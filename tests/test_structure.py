@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pack": {"_locks", "_memory", "arguments", "geometry", "heads", "plan", "_dispatch", "_kernels"},
     "ops": {"arguments", "geometry", "winograd", "plan", "pack", "activations", "_dispatch", "_precision"}
     | {"_threads", "_kernels", "heads", "_calls", "_memory", "_layouts", "_options"},
+    "_ready": {"ops", "pack", "plan", "geometry", "arguments", "_calls", "_dispatch", "_precision"},
     "_equivalents": {"arguments", "geometry"},
     "explain": {"_equivalents", "ops", "arguments", "_options"},
     "_calls": {"plan", "winograd", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
@@ -84,7 +85,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
     "network": {"_locks", "_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations"}
     | {"arguments", "geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd"}
-    | {"_progress", "_weight_files"},
+    | {"_progress", "_weight_files", "_ready"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 

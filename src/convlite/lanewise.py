@@ -38,6 +38,7 @@ class LanewisePlan(NamedTuple):
     stretches: int  # tasks: along a row, and along the rows
     bands: int
     pieces: tuple[int, ...]  # of each column phase: kernel rows of a piece of the sum (sums.py)
+    sections: tuple[int, ...]  # and of a section
 
 
 def fits_lanewise(
@@ -111,8 +112,8 @@ def _span(axis: Axis, scale: int) -> tuple[int, int]:
 
 
 def lanewise_plan(loops: Geometry, lanes: int, size: int) -> LanewisePlan | None:
-    """How the copied rows lie, and what a task is; None where a row is too long to copy, or a sum too long to
-    be one section of pieces of whole kernel rows."""
+    """How the copied rows lie, and what a task is; None where a row is too long to copy, or the sum of one
+    kernel row too long for a piece."""
     rows, columns = loops.rows, loops.columns
     per, patterns = numbers_of(loops.cout, lanes)
     kc = loops.cin // loops.groups
@@ -121,9 +122,8 @@ def lanewise_plan(loops: Geometry, lanes: int, size: int) -> LanewisePlan | None
     cuts = [sums.cuts(n, kc) for n in taps]
     if max(taps, default=0) * kc > sums.PIECE:
         return None
-    if not all(sums.one_section(rows.most_taps * n, cut, kc) for n, cut in zip(taps, cuts, strict=True)):
-        return None
     pieces = tuple([cut.part // max(n * kc, 1) for n, cut in zip(taps, cuts, strict=True)])
+    sections = tuple([cut.taps // max(n, 1) for n, cut in zip(taps, cuts, strict=True)])
     lowest, highest = _span(columns, planes)
     first, last = _span(rows, 1)
     slots, halo = last - first + 1, highest - lowest
@@ -142,4 +142,6 @@ def lanewise_plan(loops: Geometry, lanes: int, size: int) -> LanewisePlan | None
     row_bytes = rows.in_step * columns.in_size * loops.cin * size
     band = max(BAND_BYTES // max(row_bytes, 1), -(-BAND_ROWS * slots // rows.in_step), 1)
     bands = max(-(-lines // band), 1)
-    return LanewisePlan(per, patterns, lowest, highest, positions, x_step, slots, stretches, bands, pieces)
+    return LanewisePlan(
+        per, patterns, lowest, highest, positions, x_step, slots, stretches, bands, pieces, sections
+    )

@@ -87,7 +87,7 @@ cdef extern from "isa/table.h" nogil:
         const void *weights
         int64_t weights_step
         const int64_t *shifts
-        int64_t rows, taps, vectors, patterns, piece, inside, behind
+        int64_t rows, taps, vectors, patterns, piece, section, inside, behind
         void *out
         int64_t out_step, lanes, last
         const void *bias

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops import form_of
+from .._ready import form_of
 from .executor import Executor
 from .facts import Fact, Size, product, sum_of, times
 from .graph import Graph, Node, described_shape

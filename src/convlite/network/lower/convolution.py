@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ... import _dispatch, _kernels, _threads
+from ..._ready import made_ready
 from ...arguments import check_bias
-from ...ops import dense, made_ready
+from ...ops import dense
 from ...pack import PackedKernel
 from ..graph import Array, Node
 from ..program import Frame, Lowered, Lowering, Run, Script

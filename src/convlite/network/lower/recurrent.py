@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ... import _dispatch, _kernels, _threads
-from ...ops import made_ready
+from ..._ready import made_ready
 from ...pack import PackedKernel
 from ..graph import Array, Node
 from ..program import Frame, Lowered, Lowering, Script
