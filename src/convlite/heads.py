@@ -79,11 +79,12 @@ def layout_for(
         taps, ends = width // strides[1], 1 if width == strides[1] else 1 + 1 / (line or 32)
         vectors = _vectors(strides[1] * cout, lanes)
         costs["wide"] = ends * height * taps * cin * vectors + LANE_PIXEL * outputs[0]
-    if not transposed or max(dilations) == 1:
+    special = not table or table["pixels"]  # doubles have neither form
+    if special and (not transposed or max(dilations) == 1):
         costs["pixels"] = _pixel_cost(height, width, cin, cout, strides, outputs, lanes, line)
     apart = (height, width) == strides and max(dilations) == 1 if transposed else height == width == 1
     sums = height * width * cout
-    if skinny and apart and outputs == strides and sums <= most_sums(lanes) and cin >= SKINNY_CHANNELS:
+    if special and skinny and apart and outputs == strides and sums <= most_sums(lanes) and cin >= SKINNY_CHANNELS:
         costs["skinny"] = _skinny_cost(cin, sums, lanes)
     return min(costs, key=costs.__getitem__)
 

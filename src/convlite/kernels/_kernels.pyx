@@ -294,7 +294,7 @@ def describe(str isa, int bits):
         return None
     found = described[isa, bits] = {
         "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
-        "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums,
+        "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums, "pixels": table.pixels[1] != NULL,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL},
         "lanewise": table.lanewise != NULL, "fma": bool(table.fma),
     }
