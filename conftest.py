@@ -14,16 +14,23 @@ import convlite
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--long: also the tests marked `long`, which take minutes to hours."""
+    """--long: also the tests marked `long`, which take minutes to hours.
+
+    --no-grid: without those that the fixture `isa` runs on every instruction set, after a run that had them.
+    """
     parser.addoption("--long", action="store_true", help="run the tests marked `long` too (alone: -m long)")
+    parser.addoption("--no-grid", action="store_true", help="leave out the tests with the fixture `isa`")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long tests out, unless asked for."""
-    if not config.getoption("--long"):
-        long = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
+    """Leave the long tests out, unless asked for, and the grid's, where asked to."""
+
+    def left_out(item: pytest.Item) -> bool:
+        long = item.get_closest_marker("long") is not None and not config.getoption("--long")
+        return long or (config.getoption("--no-grid") and "isa" in getattr(item, "fixturenames", ()))
+
+    config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
+    items[:] = [item for item in items if not left_out(item)]
 
 
 def pytest_report_header() -> str:

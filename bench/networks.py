@@ -1,10 +1,10 @@
-"""Write docs/real-networks.md: for each network of the tests what it costs to load it, and how close it comes.
+"""Write docs/real-networks.md: what each network of the tests costs to load, and how close it comes.
 
     PYTHONPATH=tests python bench/networks.py FOLDER > docs/real-networks.md
 
-FOLDER keeps the files: `bash .ci/models FOLDER` puts the trained ones there, the others are written when they are
-missing. Needs `pip install ".[test-networks]" ai-edge-litert`. Times are the processor's, of all threads,
-fastest of interleaved rounds: a neighbour's load does not change them much.
+FOLDER keeps the files: `bash .ci/models FOLDER` puts the trained ones there, the others are written when they
+are missing. Needs `pip install ".[test-networks]"`. Times are the processor's, of all threads, fastest of
+interleaved rounds: a neighbour's load does not change them much.
 """
 
 import datetime
@@ -30,16 +30,20 @@ GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 ROUNDS = 5
 HEAD = """# Real networks
 
-What [`convlite.load`](api/networks.md) makes of known networks: trained ones that packages on PyPI ship, and architectures with random
-weights as PyTorch (`scripted`, `traced`: its two exporters) and Keras write them. The tests run all of them
-(`tests/test_real_networks.py`, `tests/test_architectures.py`).
+What [`convlite.load`](api/networks.rst) makes of known networks: trained ones that packages on PyPI ship, and
+architectures with random weights as PyTorch (`scripted`, `traced`: its two exporters) and Keras write them.
+The tests run all of them (`tests/test_real_networks.py`, `tests/test_architectures.py`).
 
-- error: largest difference from ONNX Runtime (LiteRT for .tflite), without its optimisations, over the largest output.
+- error: largest difference from ONNX Runtime (LiteRT for .tflite) without its optimisations, over the largest
+  output.
 - noise: the same between that runtime with and without its optimisations.
-- nodes: in the file, and those that run.
-- load: milliseconds of `convlite.load`, and those that ONNX Runtime takes to make a session of the same file; the quotient.
-- first call: the first call over a later one; it plans and lays the weights out.
-- saved: the size of `Network.save`'s .npz, over that of the file.
+- nodes, run: nodes in the file, and those that run.
+- load: what `convlite.load` takes; session: what ONNX Runtime takes to make a session of the same file;
+  quotient: the one over the other.
+- first call: the first call over a later one; it plans, and lays the weights out.
+- saved: the size of `Network.save`'s .npz, and that over the size of the file.
+
+`PYTHONPATH=tests python bench/networks.py FOLDER` writes this page.
 """
 
 
@@ -47,7 +51,7 @@ def cases(folder: Path) -> Iterator[tuple[str, Path, dict[str, np.ndarray] | np.
     """(title, file, inputs, the name in the golden file)."""
     for name in real_networks.INPUTS:
         if (folder / name).exists():
-            yield name.partition("-")[2], folder / name, real_networks.inputs_for(folder / name), name
+            yield name.replace("-", ": ", 1), folder / name, real_networks.inputs_for(folder / name), name
     for name, way in architectures.CASES:
         if way in ("live", "file"):
             continue
@@ -108,7 +112,8 @@ def row(title: str, path: Path, inputs: Any, name: str, golden: dict[str, np.nda
         size = saved.stat().st_size
     return (
         f"| {title} | {error:.1e} | {float(golden[f'{name}/noise']):.1e} | {before} | {len(net.graph.nodes)} "
-        f"| {ours:.0f} | {against} | {first / calls:.1f} | {size / 1e6:.1f} MB, {size / path.stat().st_size:.2f} |"
+        f"| {ours:.0f} | {against} | {first / calls:.1f} "
+        f"| {size / 1e6:.1f} MB, {size / path.stat().st_size:.2f} |"
     )
 
 
@@ -121,7 +126,8 @@ def processor() -> str:
 def main(folder: str) -> None:
     print(HEAD)
     packages = ", ".join(f"{p} {version(p)}" for p in ("onnxruntime", "torch", "keras", "onnx", "numpy"))
-    print(f"{datetime.date.today()}, {processor()}, one thread, convlite {cl.__version__}, {packages}.\n")
+    where = f"{datetime.date.today()}, {processor()}, one thread, convlite {cl.__version__}, {packages}."
+    print(f"{where} Milliseconds of processor time.\n")
     print(
         "| network | error | noise | nodes | run | load, ms | session, ms | quotient | first call | saved |"
     )

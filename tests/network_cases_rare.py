@@ -174,3 +174,22 @@ def _affine(rng: Rng) -> Case:
     x = floats(rng, *shape(rng, 1))
     vectors = [like(x, rng.standard_normal(x.shape[-1])) for _ in range(2)]
     return {"activation": None}, [x, *vectors]
+
+
+@case("taken")
+def _taken(rng: Rng) -> Case:
+    x = floats(rng, *shape(rng, 1))
+    places = tuple(pick(rng, None, rng.integers(0, size, small(rng))) if size else None for size in x.shape)
+    return {"places": places}, [x]
+
+
+@case("resample")
+def _resample(rng: Rng) -> Case:
+    axes = small(rng, 1, 2)
+    x = floats(rng, small(rng), *(small(rng) for _ in range(axes)), small(rng))
+    places, weights = [], []
+    for size in x.shape[1:-1]:
+        table = small(rng), small(rng, 1, 3)
+        places.append(rng.integers(0, size, table))
+        weights.append(like(x, rng.standard_normal(table)))
+    return {"places": tuple(places), "weights": tuple(weights)}, [x]

@@ -11,6 +11,7 @@ from pathlib import Path
 import network_examples
 import numpy as np
 import pytest
+import tile_networks
 
 import convlite as cl
 
@@ -33,6 +34,8 @@ GIVEN_BACK = {
     "convlite.network.graph.Value",
     "convlite.network.profile.Profile",
     "convlite.network.profile.ProfileRow",
+    "convlite.network.tiling.record.TiledArray",
+    "convlite.network.tiling.record.Tiling",
 }
 
 
@@ -67,6 +70,8 @@ def not_there(page: Path) -> set[str]:
 def write_models() -> None:
     """The files that the pages load, into the current directory, as far as the packages are there."""
     cl.Network(network_examples.classifier()).save("tiny.npz")
+    cl.Network(tile_networks.unet()).save("unet.npz")
+    cl.Network(tile_networks.espcn()).save("espcn.npz")
     kernel, bias = np.ones((8, 3, 3, 3), np.float32), np.zeros(8, np.float32)
     with contextlib.suppress(ImportError):
         import onnx_models

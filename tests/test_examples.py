@@ -52,7 +52,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[str], str]:
     """Run an example's main() and return what it printed."""
 
     def run(name: str) -> str:
-        (path,) = EXAMPLES.glob(f"{name}_*.py")
+        (path,) = EXAMPLES.glob(f"{name}*.py")
         spec = importlib.util.spec_from_file_location(f"example_{name}", path)
         assert spec is not None
         assert spec.loader is not None
@@ -76,7 +76,9 @@ def within_an_ulp(actual: np.ndarray, expected: np.ndarray) -> bool:
 
 
 def test_every_example_is_tested_and_says_what_it_reproduces() -> None:
-    scripts = sorted(EXAMPLES.glob("*.py"))
+    scripts = sorted(EXAMPLES.glob("[0-9]*.py"))
+    others = sorted(path.name for path in {*EXAMPLES.glob("*.py")} - {*scripts})
+    assert others == ["ray_batches.py", "resnet.py", "serve_fastapi.py", "unet.py"]
     documents = ["document 000", "document 001", "document 002", "document 003", "document 004"]
     assert [path.name[:2] for path in scripts] == ["01", "02", "03", "04", "05"]
     for path, document in zip(scripts, documents, strict=True):
@@ -170,3 +172,29 @@ def test_004_batches(printed: Callable[[str], str]) -> None:
         "first row of x:" + " 1152" * 4,
         "first row of y2:" + " 294912" * 12 + " 0 0",
     ]
+
+
+def test_unet_is_built_saved_and_loaded(
+    printed: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["unet.py", str(tmp_path / "net.npz")])
+    text = printed("unet")
+    assert "concatenate (Concatenate)" in text
+    assert "re_lu_3, conv2d_transpose" in text
+    assert "(1, 32, 48, 3) -> (1, 32, 48, 2) sums to 1: True" in text
+    assert "(1, 64, 64, 3) -> (1, 64, 64, 2) sums to 1: True" in text
+    # 11 convolutions with norm and relu inside, 2 transposed ones, 2 pools, 2 concatenations, a softmax
+    assert "steps that run: 18 of 37 layers" in text
+    assert text.endswith("the file gives the same bits: True\n")
+    assert (tmp_path / "net.npz").exists()
+
+
+def test_resnet_follows_blocks_of_its_own(printed: Callable[[str], str]) -> None:
+    text = printed("resnet")
+    assert "stage2_block2 (Residual)" in text
+    # He et al., table 6: 0.27 million parameters in ResNet-20
+    assert re.search(r"^Parameters: 27\d,\d{3}$", text, re.MULTILINE)
+    assert "(4, 32, 32, 3) -> (4, 10) sums to 1: True" in text
+    assert "one at a time, the same bits: True" in text
+    assert "a block alone, with arrays: (1, 32, 32, 16) -> (1, 16, 16, 32)" in text
+    assert text.endswith("in the network: 21 conv, 9 add, 1 reduce_mean, 1 dense, 1 softmax\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,10 @@ CASES: dict[str, tuple[tuple[int, ...], Made]] = {
     "relu threshold": (IMAGE, p(L.ReLU, 1.5, 0.25, 0.5)),
     "relu threshold flat": (IMAGE, p(L.ReLU, threshold=0.5)),
     "leaky relu": (IMAGE, p(L.LeakyReLU, 0.1)),
+    "lambda": (IMAGE, p(L.Lambda, lambda x: np.tanh(x[:, 1::2]) - x[:, :-1:2] / 2)),
+    "elu": (IMAGE, p(L.ELU, 0.5)),
+    "gelu": (IMAGE, p(L.GELU)),
+    "gelu by tanh": (IMAGE, p(L.GELU, approximate=True)),
     "prelu": (IMAGE, d(L.PReLU, shared_axes=(1, 2))),
     "prelu everywhere": (IMAGE, d(L.PReLU)),
     "softmax": (IMAGE, p(L.Softmax)),
@@ -154,7 +159,7 @@ def numbers(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 def test_every_layer_has_a_case() -> None:
     tried = {type(made(np.dtype("float32"))) for _, made in CASES.values()}
     merging = {L.Add, L.Subtract, L.Multiply, L.Maximum, L.Minimum, L.Average, L.Concatenate, L.Dot}
-    assert tried - set(RULES) == {L.SeparableConv1D, L.SeparableConv2D}
+    assert tried - set(RULES) == {L.SeparableConv1D, L.SeparableConv2D, L.Lambda}
     assert set(RULES) - tried == merging
     concrete = {
         kind
@@ -167,7 +172,7 @@ def test_every_layer_has_a_case() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", CASES)
-def test_a_layer_in_a_model_is_the_layer(name: str, dtype: Any) -> None:
+def test_a_layer_in_a_model_is_the_layer(name: str, dtype: Any, tmp_path: Path) -> None:
     shape, made = CASES[name]
     layer, x = made(np.dtype(dtype)), numbers(shape, dtype)
     start = L.Input(shape[1:], dtype=dtype)
@@ -184,6 +189,8 @@ def test_a_layer_in_a_model_is_the_layer(name: str, dtype: Any) -> None:
     np.testing.assert_allclose(result, eager, **tolerance(dtype, 512, largest))
     (wanted,) = interpret(model._graph(), [x])
     np.testing.assert_allclose(result, wanted, **tolerance(dtype, 512, largest))
+    model.save(tmp_path / "model.npz")
+    np.testing.assert_array_equal(cl.load(tmp_path / "model.npz")(x), result)
 
 
 FREE = {

@@ -183,9 +183,10 @@ def test_all_unknown_layers_are_named_at_once() -> None:
     x = L.Masking(name="masked")(L.Dense(4)(x))
     y = L.Embedding(3, 2, mask_zero=True, name="ids")(keras.Input((4,), name="other"))
     other = y._keras_history.operation.input
-    with pytest.raises(ValueError, match="3 layers cannot be read") as refused:
-        from_keras(keras.Model([entry, other], [x, y]))
-    for name in ("Own 'mine'", "Masking 'masked'", "Embedding 'ids'"):
+    z = L.MultiHeadAttention(2, 3, name="heads")(entry, entry)
+    with pytest.raises(ValueError, match="4 layers cannot be read") as refused:
+        from_keras(keras.Model([entry, other], [x, y, z]))
+    for name in ("Own 'mine'", "Masking 'masked'", "Embedding 'ids'", "MultiHeadAttention 'heads'"):
         assert name in str(refused.value)
 
 

@@ -323,6 +323,57 @@ def test_quantised_models_are_floats_inside_and_integers_at_the_ends() -> None:
     assert (y == wanted).mean() > 0.9
 
 
+def quantised(seed: int) -> bytes:
+    """Convolution, depthwise one, sum, mean over the image, dense, softmax: all in int8."""
+    rng = np.random.default_rng(seed)
+    layers = {"c": ((12, 3, 3, 4), 0), "d": ((1, 3, 3, 12), 3), "f": ((5, 12), 0)}
+    constants: dict[str, np.ndarray] = {"axes": ints(1, 2)}
+    scales: dict[str, tuple[Any, ...]] = {"x": ([0.02], [-4], 0)}
+    before, real = {"c": 0.02, "d": 0.05, "f": 0.03}, {"c": 0.05, "d": 0.05, "s": 0.06, "m": 0.03}
+    for name, (shape, axis) in layers.items():
+        constants[f"{name}w"] = rng.integers(-127, 128, shape).astype(np.int8)
+        each = rng.uniform(0.4, 1, shape[axis]) / np.sqrt(np.prod(shape) / shape[axis]) / 50
+        scales[f"{name}w"] = (each, [0] * shape[axis], axis)
+        scales[f"{name}b"] = (each * before[name], [0] * shape[axis], 0)
+        constants[f"{name}b"] = rng.integers(-900, 900, shape[axis]).astype(np.int32)
+    scales |= {name: ([step], [-128 if name in "cdm" else -20], 0) for name, step in real.items()}
+    scales |= {"l": ([0.05], [7], 0), "y": ([1 / 256], [-128], 0)}
+    relu = {"FusedActivationFunction": 1}
+    depth = {"StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1, "DepthMultiplier": 1}
+    return model(
+        [
+            ("CONV_2D", "x cw cb", "c", ("Conv2DOptions", CONV | relu)),
+            ("DEPTHWISE_CONV_2D", "c dw db", "d", ("DepthwiseConv2DOptions", depth | relu)),
+            ("ADD", "c d", "s", ("AddOptions", {})),
+            ("MEAN", "s axes", "m", ("ReducerOptions", {"KeepDims": False})),
+            ("FULLY_CONNECTED", "m fw fb", "l", ("FullyConnectedOptions", {})),
+            ("SOFTMAX", "l", "y", ("SoftmaxOptions", {"Beta": 1.0})),
+        ],
+        {"x": (1, 9, 8, 4)},
+        {"y": (1, 5)},
+        constants,
+        types=dict.fromkeys("xcdsmly", "int8"),
+        scales=scales,
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_quantised_network_gives_what_litert_gives(seed: int) -> None:
+    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="LiteRT is not installed")
+    data = quantised(seed)
+    runner = litert.Interpreter(model_content=data)
+    runner.allocate_tensors()
+    x = np.random.default_rng(seed).integers(-128, 128, (1, 9, 8, 4)).astype(np.int8)
+    runner.set_tensor(runner.get_input_details()[0]["index"], x)
+    runner.invoke()
+    wanted = runner.get_tensor(runner.get_output_details()[0]["index"])
+    y = Network(read_tflite(data))(x)
+    assert y.dtype == wanted.dtype == np.int8
+    assert np.ptp(wanted.astype(int)) > 10
+    # LiteRT rounds every value in between to eight bits: some steps of the result, of 256
+    assert np.abs(y.astype(int) - wanted).max() <= 4
+
+
 def test_free_batch() -> None:
     data = model([("RELU", "x", "y", None)], {"x": (None, 3)}, {"y": (None, 3)})
     graph = read_tflite(data)
@@ -334,6 +385,8 @@ def test_everything_unsupported_is_named_at_once() -> None:
     data = model(
         [
             ("LSTM", "x", "a", None),
+            ("WHILE", "x", "u", None),
+            ("IF", "x", "v", None),
             ("custom:Own", "x", "b", None),
             ("RELU", "a", "c", None),
             ("TRANSPOSE", "x x", "y", None),
@@ -341,9 +394,9 @@ def test_everything_unsupported_is_named_at_once() -> None:
         {"x": (2, 3)},
         {"y": (2, 3)},
     )
-    with pytest.raises(ValueError, match="3 operators cannot be read") as refused:
+    with pytest.raises(ValueError, match="5 operators cannot be read") as refused:
         read_tflite(data)
-    for text in ("LSTM ('a')", "CUSTOM 'Own' ('b')", "TRANSPOSE ('y'): its perm"):
+    for text in ("LSTM ('a')", "WHILE ('u')", "IF ('v')", "CUSTOM 'Own' ('b')", "TRANSPOSE ('y'): its perm"):
         assert text in str(refused.value)
 
 

@@ -34,6 +34,27 @@ def test_any_batch_gives_what_torch_gives() -> None:
         np.testing.assert_allclose(net(x.numpy()), module(x).detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
+def test_free_sizes_have_the_caller_s_names() -> None:
+    module = torch.nn.Conv2d(3, 4, 3)
+    net = Network.from_torch(module, torch.zeros(2, 3, 5, 5))
+    assert (net.inputs[0].shape, net.outputs[0].shape) == (("batch", 3, 5, 5), ("batch", 4, 3, 3))
+    net = Network.from_torch(
+        module, torch.zeros(2, 3, 5, 6), dynamic_axes={"input": {0: "N", 2: "H", 3: "W"}}
+    )
+    assert net.outputs[0].shape == ("N", 4, "H - 2", "W - 2")
+
+
+def test_free_sizes_that_may_differ_have_different_names() -> None:
+    class Two(torch.nn.Module):
+        def forward(self, x: Any, y: Any) -> Any:
+            return x + 1, y * 2
+
+    net = Network.from_torch(Two(), (torch.zeros(2, 3), torch.zeros(4, 3)))
+    assert [value.shape for value in net.outputs] == [("batch", 3), ("y[0]", 3)]
+    first, second = net(np.zeros((5, 3), np.float32), np.ones((7, 3), np.float32))
+    assert (first.shape, second.shape) == ((5, 3), (7, 3))
+
+
 def test_channels_last_on_request() -> None:
     module = small().eval()
     net = Network.from_torch(module, torch.zeros(2, 3, 12, 12), layout="NHWC")

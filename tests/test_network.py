@@ -194,10 +194,41 @@ def test_the_summary_counts(net: cl.Network) -> None:
     lines: list[str] = []
     net.summary((1, 8, 8, 3), print_fn=lines.append)
     rows = {line.split()[0]: line for line in lines if line.startswith(("first", "depthwise", "last"))}
-    assert re.search(r"conv \+ relu +\(1, 4, 4, 16\) +448 +6,912 +conv2d$", rows["first"])
-    assert re.search(r"conv +\(1, 4, 4, 16\) +144 +2,304 +depthwise_conv2d$", rows["depthwise"])
+    assert re.search(r"conv \+ relu +\(1, 4, 4, 16\) +448 +6,912 +conv2d, (gathered|strided)$", rows["first"])
+    assert re.search(
+        r"conv +\(1, 4, 4, 16\) +144 +2,304 +depthwise_conv2d, depthwise(_lines)?$", rows["depthwise"]
+    )
     assert re.search(r"dense +\(1, 10\) +170 +160 +dense$", rows["last"])
     assert lines[-3:] == [f"Nodes: {len(net.graph.nodes)}", "Parameters: 762", "Multiply-adds: 9,376"]
+
+
+def runs_as(kind: str, x: tuple[int, ...], kernel: tuple[int, ...], **attributes: Any) -> str:
+    """What the summary says of one node."""
+    how = {"dilations": (1,) * (len(x) - 2), "groups": 1, "activation": None, **attributes}
+    shape, f = (x[0], *([None] * (len(x) - 2))), np.dtype("float32")
+    y = Value("y", f, tuple("abcd"[: len(shape) + 1]))
+    graph = Graph.of(
+        [Value("x", f, x)], [y], [Node(kind, ("x", "k"), ("y",), how)], {"k": np.ones(kernel, f)}
+    )
+    lines: list[str] = []
+    cl.Network(graph).summary(print_fn=lines.append)
+    return next(line for line in lines if line.startswith("y ")).rpartition("  ")[2]
+
+
+def test_the_summary_names_the_form_of_each_convolution() -> None:
+    same = {"strides": (1, 1), "padding": "same"}
+    with cl.precision("fast"):
+        assert re.match("conv2d, winograd[2456]$", runs_as("conv", (1, 56, 56, 64), (3, 3, 64, 64), **same))
+    exact = runs_as("conv", (1, 56, 56, 64), (3, 3, 64, 64), **same)
+    assert exact == "conv2d, strided"
+    flat = runs_as("conv", (2, 40, 8), (3, 8, 16), strides=(2,), padding=((1, 0),))
+    assert flat.startswith("conv2d, ")
+    wide = runs_as("conv", (1, 9, 9, 32), (3, 3, 1, 32), **same, groups=32)
+    assert wide == "depthwise_conv2d, depthwise_lines"
+    for padding, extra in [("same", None), (((1, 0), (0, 1)), None), (((1, 1), (1, 1)), (1, 1))]:
+        options = {"strides": (2, 2), "padding": padding, "output_shape": None, "output_padding": extra}
+        text = runs_as("conv_transpose", (1, 7, 6, 16), (3, 3, 8, 16), **options)
+        assert re.match(r"conv2d_transpose, \w+$", text)
 
 
 def test_the_summary_without_shapes_has_names_for_sizes() -> None:

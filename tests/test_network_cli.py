@@ -234,3 +234,49 @@ def test_a_size_that_the_network_does_not_take(run: Run, tmp_path: Path) -> None
     status, _, err = run("run", model, picture(tmp_path / "p.png"), "--size", "5x5")
     assert status == 1
     assert "--size does not fit" in err
+
+
+def test_run_into_a_folder_skips_what_is_done_and_survives_what_is_broken(run: Run, tmp_path: Path) -> None:
+    model, pictures, out = convolution(tmp_path), tmp_path / "in", tmp_path / "out"
+    pictures.mkdir()
+    for number in range(4):
+        picture(pictures / f"{number}.png", (number, 2, 3))
+    (pictures / "2.png").write_bytes((pictures / "1.png").read_bytes()[:50])  # cut off
+    (pictures / "5.jpg").write_bytes(b"no picture")
+    status, text, errors = run("run", model, pictures, "--out", out, "--workers", "3")
+    assert status == 1
+    assert re.fullmatch(r"3 done, 0 skipped, 2 failed in [\d.]+ s, [\d.]+ a second: .*out\n", text)
+    assert [line.split(":")[1].rsplit("/")[-1] for line in errors.splitlines()] == ["2.png", "5.jpg"]
+    assert sorted(path.name for path in out.iterdir()) == ["0.png.npz", "1.png.npz", "3.png.npz"]
+    with np.load(out / "3.png.npz") as held:
+        np.testing.assert_allclose(held["y"][0, 0, 0], np.float32([3, 2, 3]) / 255, rtol=1e-6)
+
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    picture(pictures / "2.png")
+    (pictures / "5.jpg").unlink()
+    status, text, errors = run("run", model, pictures, "--out", out)
+    assert (status, errors) == (0, "")
+    assert text.startswith("1 done, 3 skipped, 0 failed in ")
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    status, text, errors = run("run", model, pictures, "--out", out)
+    assert text.startswith("0 done, 4 skipped, 0 failed in ")
+
+    status, text, errors = run("run", model, pictures, "--out", tmp_path / "drawn", "--format", "png")
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [f"{n}.png.png" for n in range(4)]
+    status, text, errors = run("run", model, pictures, "--out", tmp_path / "all.npz", "--format", "png")
+    assert (status, errors) == (1, "convlite run: --format goes with --out DIR\n")
+
+
+def test_inputs_of_one_name_in_two_folders(run: Run, tmp_path: Path) -> None:
+    model, out = convolution(tmp_path), tmp_path / "out"
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        picture(tmp_path / name / "1.png")
+    assert run("run", model, tmp_path / "a", tmp_path / "b", "--out", out)[0] == 0
+    assert sorted(path.name for path in out.iterdir()) == ["a-1.png.npz", "b-1.png.npz"]
+    for name in ("a", "b"):
+        (tmp_path / name / "c").mkdir()
+        picture(tmp_path / name / "c" / "2.png")
+    status, _, errors = run("run", model, tmp_path / "a" / "c", tmp_path / "b" / "c", "--out", out)
+    assert status == 1
+    assert "two inputs would be written to" in errors

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
+import threading
+import warnings
 import weakref
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from network_examples import CONV, F, numbers
+from network_examples import CONV, F, classifier, numbers
 
 import convlite as cl
+from convlite import _locks
+from convlite.network import program as programs
 from convlite.network.graph import Graph, Node, Value
 from convlite.network.interpret import interpret
 
@@ -233,3 +241,170 @@ def test_programs_are_eight_and_release_lets_their_memory_go() -> None:
     net.release()
     gc.collect()
     assert not any(arena() is not None for arena in arenas)
+
+
+def test_the_program_that_goes_is_the_one_used_longest_ago() -> None:
+    nodes = [Node("abs", ("x",), ("y",))]
+    net = cl.Network(Graph.of([value("x", "N", 4)], [value("y", "N", 4)], nodes))
+    net(numbers(0, 1, 4))
+    first = next(iter(net._executor._programs.values()))
+    for count in range(2, 30):
+        net(numbers(0, count, 4))
+        net(numbers(0, 1, 4))
+        assert any(program is first for program in net._executor._programs.values())
+        assert net._executor.last_shapes() == ((1, 4),)
+    assert len(net._executor._programs) == 8
+
+
+@pytest.mark.parametrize("most", [np.finfo(np.float32).max, np.inf, 6.0, 1e30])
+def test_a_clip_at_the_largest_number_clips_infinity(most: float) -> None:
+    constants = {"low": np.float32(0), "high": np.float32(most)}
+    nodes = [Node("clip", ("x", "low", "high"), ("y",), {})]
+    graph = Graph.of([value("x", 6)], [value("y", 6)], nodes, constants)
+    x = np.array([np.inf, -np.inf, np.nan, 3e38, -0.5, 5.5], np.float32)
+    want = np.array([most, 0, np.nan, min(most, 3e38), 0, 5.5], np.float32)
+    np.testing.assert_array_equal(cl.Network(graph)(x), want)
+    np.testing.assert_array_equal(interpret(graph, [x])[0], want)
+
+
+@pytest.mark.parametrize("new", [(11, 11), (12, 9), (3, 4)])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "align_corners", "asymmetric"])
+def test_an_infinite_pixel_at_the_border_is_not_cancelled_by_itself(
+    new: tuple[int, int], coordinates: str
+) -> None:
+    attributes = {**RESIZE, "mode": "cubic", "coordinates": coordinates}
+    nodes = [Node("resize", ("x", "", "", "s"), ("y",), attributes)]
+    graph = Graph.of([value("x", 1, 6, 5, 2)], [Value("y", F, None)], nodes, {"s": np.array(new)})
+    for row, column in ((0, 0), (5, 2), (2, 4), (2, 2)):
+        x = numbers(3, 1, 6, 5, 2)
+        x[0, row, column] = np.inf
+        found, want = cl.Network(graph)(x), interpret(graph, [x])[0]
+        assert not np.isnan(want).any()
+        np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)
+
+
+# ---- what stops a call amid its work -----------------------------------------------------------------------
+
+IMAGES = numbers(9, 2, 12, 16, 3)
+
+
+class Stopped(BaseException):
+    """In place of KeyboardInterrupt, which pytest takes for its own."""
+
+
+@pytest.mark.thread_unsafe(reason="replaces functions of the package")
+def test_memory_that_cannot_be_had_leaves_nothing_half_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    want = cl.Network(classifier())(IMAGES).tobytes()
+    failed = 0
+    for good in range(40):
+        net, left = cl.Network(classifier()), [good]
+
+        def failing(make: Any, *given: Any, left: list[int] = left) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise MemoryError
+            return make(*given)
+
+        with monkeypatch.context() as patch:
+            for name in ("empty", "aligned_empty"):
+                patch.setattr(programs, name, partial(failing, getattr(programs, name)))
+            try:
+                net(IMAGES)
+            except MemoryError:
+                failed += 1
+            else:
+                break
+        for _ in range(2):
+            assert net(IMAGES).tobytes() == want
+    assert failed >= 2  # the arena and the results
+    assert good < 39
+
+
+def test_a_call_that_is_stopped_at_any_step_leaves_the_next_one_right() -> None:
+    net = cl.Network(classifier())
+    want = net(IMAGES).tobytes()
+    (program,) = net._executor._programs.values()
+    steps = program.steps
+    for number, step in enumerate(steps):
+
+        def stopping(frame: Any, run: Any = step.run) -> None:
+            run(frame)
+            raise Stopped
+
+        stopped = replace(step, run=stopping, core=False)
+        program.steps = (*steps[:number], stopped, *steps[number + 1 :])
+        with pytest.raises(Stopped):
+            net(IMAGES)
+        program.steps = steps
+        assert net(IMAGES).tobytes() == want
+    (frame,) = program._frames
+    assert not any(array is IMAGES for array in frame)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+@pytest.mark.thread_unsafe(reason="sets a signal's handler")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a signal amid a finalizer
+def test_signals_at_any_moment_leave_a_network_right() -> None:
+    def stop(*_: Any) -> None:
+        raise Stopped
+
+    net = cl.Network(classifier())
+    want = net(IMAGES).tobytes()
+    before = signal.signal(signal.SIGALRM, stop)
+    stopped = 0
+    try:
+        for turn in range(150):
+            net = cl.Network(classifier()) if turn % 3 == 0 else net
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 2e-5 + 4e-5 * (turn % 50))
+                for _ in range(200):
+                    net(IMAGES)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Stopped:
+                stopped += 1
+            assert net(IMAGES).tobytes() == want
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert stopped > 10
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("kind", ["network", "packed kernel", "layer"])
+def test_a_child_forked_while_a_lock_is_held_goes_on(kind: str) -> None:
+    held: Any
+    if kind == "network":
+        held = cl.Network(classifier())
+        lock, work = held._executor.lock, partial(held, IMAGES[:1])
+    elif kind == "packed kernel":
+        held = cl.PackedKernel(numbers(1, 3, 3, 3, 4))
+        held._panels.clear()
+        lock, work = held._lock, partial(cl.conv2d, IMAGES, held)
+    else:
+        held = cl.layers.Dense(3)
+        lock, work = held._lock, partial(held, numbers(1, 2, 5))
+    assert lock in _locks._made
+    taken, done = threading.Event(), threading.Event()
+
+    def take() -> None:
+        with lock:
+            taken.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert taken.wait(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads around is the point
+        child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # ends a child that hangs
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    done.set()
+    thread.join()
+    assert status == 0

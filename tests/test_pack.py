@@ -301,3 +301,12 @@ def test_a_mismatch_leaves_out_untouched() -> None:
     with pytest.raises(ValueError, match="packed for"):
         cl.conv2d(X, PackedKernel(numbered(3, 3, 2, 4), groups=2), out=out)
     assert (out == -77.25).all()
+
+
+@pytest.mark.parametrize("shape", [(300, 257), (64, 2048), (5, 7)])
+def test_a_kernel_in_fortran_order_is_copied_whole(shape: tuple[int, int]) -> None:
+    kernel = np.random.default_rng(0).standard_normal(shape[::-1]).astype(np.float32).T
+    packed = cl.PackedKernel(kernel, "dense")
+    assert packed.kernel.flags.c_contiguous
+    assert not np.may_share_memory(packed.kernel, kernel)
+    np.testing.assert_array_equal(packed.kernel, kernel)

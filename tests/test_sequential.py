@@ -421,6 +421,8 @@ def test_weights_that_do_not_fit_are_named(
             r"path must end in \.npz or \.safetensors; got 'w.h5'",
         ),
         (lambda: filled().load_weights("w.pkl"), ValueError, "path must end in"),
+        (lambda: filled().load_weights("w.keras"), ValueError, r"got 'w.keras': .*keras_model\.get_weights"),
+        (lambda: filled().load_weights("w.pth"), ValueError, r"got 'w.pth': .*safetensors\.torch\.save_file"),
         (lambda: filled().load_weights("no such file.npz"), FileNotFoundError, "no such file"),
         (lambda: filled().predict(batch(2), 0), ValueError, "batch_size must be at least 1"),
         (lambda: filled().predict(np.float32(1)), ValueError, "x must have a batch axis"),

@@ -19,6 +19,7 @@ MAX_LINES = 600
 # Module -> the modules of convlite that it may import. The compiled `_kernels` import none of them.
 MAY_IMPORT: dict[str, set[str]] = {
     "_memory": {"_kernels"},
+    "_locks": set(),
     "arguments": {"_memory"},
     "_definitions": {"arguments"},
     "_image_arguments": {"arguments"},
@@ -38,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
-    "pack": {"_memory", "arguments", "geometry", "heads", "plan", "_dispatch", "_kernels"},
+    "pack": {"_locks", "_memory", "arguments", "geometry", "heads", "plan", "_dispatch", "_kernels"},
     "ops": {"arguments", "geometry", "winograd", "plan", "pack", "activations", "_dispatch", "_precision"}
     | {"_threads", "_kernels", "heads", "_calls", "_memory", "_layouts", "_options"},
     "_equivalents": {"arguments", "geometry"},
@@ -58,6 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "network",
         "_progress",
         "_weight_files",
+        "_locks",
         "_image_arguments",
         "_calls",
         "_layouts",
@@ -80,9 +82,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_flax": {"_weights", "arguments"},
     "_onnx": {"arguments", "geometry"},
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
-    "network": {"_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations", "arguments"}
-    | {"geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd", "_progress"}
-    | {"_weight_files"},
+    "network": {"_locks", "_memory", "_kernels", "_precision", "_threads", "_dispatch", "activations"}
+    | {"arguments", "geometry", "reference", "ops", "pack", "pooling", "images", "pointwise", "winograd"}
+    | {"_progress", "_weight_files"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 

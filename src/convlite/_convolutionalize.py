@@ -63,7 +63,8 @@ def convolutionalize(model: layers.Sequential) -> layers.Sequential:
 
 def _check_model(model: object) -> None:
     if not isinstance(model, layers.Sequential):
-        raise TypeError(f"model must be a convlite.layers.Sequential; got {type(model).__name__}")
+        hint = ": Model.network() folds batch norms itself" if isinstance(model, layers.Model) else ""
+        raise TypeError(f"model must be a convlite.layers.Sequential; got {type(model).__name__}{hint}")
 
 
 def fold_batch_norms(model: layers.Sequential) -> layers.Sequential:
@@ -319,7 +320,8 @@ class _Rewriting:
 
 
 # What treats every row of features, and so every pixel's channels, alike.
-_ON_FEATURES = layers.Activation | layers.BatchNormalization | layers.Dropout | layers.LeakyReLU | layers.ReLU
+_NUMBERWISE = layers.Dropout | layers.ELU | layers.GELU | layers.LeakyReLU | layers.ReLU
+_ON_FEATURES = layers.Activation | layers.BatchNormalization | _NUMBERWISE
 _SPREAD = layers.BatchNormalization | layers.PReLU | layers.Softmax  # feature by feature, or over all of them
 # What computes with all positions of an image, or fixes the size.
 _WHOLE = (
@@ -364,7 +366,7 @@ def _is_elementwise(layer: layers.Layer) -> bool:
         return activation is None or (
             isinstance(activation, activations.Activation) and not isinstance(activation, activations.PReLU)
         )
-    return isinstance(layer, layers.ReLU | layers.LeakyReLU | layers.Dropout)
+    return isinstance(layer, _NUMBERWISE)
 
 
 def _known(layer: layers.Layer, shape: Shape) -> tuple[int, int, int]:

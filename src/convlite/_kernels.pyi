@@ -34,8 +34,21 @@ def openmp() -> int: ...
 def in_parallel() -> bool: ...
 def pause_openmp() -> bool: ...
 
+# Bound steps: kernels/script.pxi.
+@final
+class Script:
+    threads: int
+    def __init__(self, threads: int, arrays: Sequence[Array] = ()) -> None: ...
+    def __len__(self) -> int: ...
+    def keep(self, thing: object) -> None: ...
+    def close(self) -> None: ...
+    def point(self, arrays: Sequence[Array]) -> None: ...
+    def run(self, first: int, last: int) -> None: ...
+
 @disjoint_base
 class Runner:
+    x_gaps: bool
+    out_gaps: bool
     def run(
         self,
         x: Array,
@@ -48,6 +61,7 @@ class Runner:
         b: float,
         finite: bool,
         threads: int,
+        into: Script | None = None,
     ) -> None: ...
 
 @final
@@ -180,7 +194,16 @@ def activate(
     b: float,
     threads: int,
 ) -> None: ...
-def softmax(isa: str, itemsize: int, x: Array, out: Array, rows: int, columns: int, threads: int) -> None: ...
+def softmax(
+    isa: str,
+    itemsize: int,
+    x: Array,
+    out: Array,
+    rows: int,
+    columns: int,
+    threads: int,
+    into: Script | None = None,
+) -> None: ...
 def pool(
     isa: str,
     itemsize: int,
@@ -193,6 +216,7 @@ def pool(
     largest: bool,
     count_padding: bool,
     threads: int,
+    into: Script | None = None,
 ) -> None: ...
 
 # Steps between convolutions (kernels/README.md): arrays of one dtype, broadcast as NumPy's, of any strides.
@@ -208,6 +232,7 @@ def elementwise(
     high: float = 0.0,
     alpha: Array | None = None,
     threads: int = 1,
+    into: Script | None = None,
 ) -> None: ...
 def affine(
     isa: str,
@@ -221,14 +246,24 @@ def affine(
     high: float = 0.0,
     alpha: Array | None = None,
     threads: int = 1,
+    into: Script | None = None,
 ) -> None: ...
-def copy(isa: str, x: np.ndarray[Any, Any], out: np.ndarray[Any, Any], threads: int = 1) -> None: ...
+def copy(
+    isa: str, x: np.ndarray[Any, Any], out: np.ndarray[Any, Any], threads: int = 1, into: Script | None = None
+) -> None: ...
 def pad_modes() -> dict[str, int]: ...
 def pad(
-    x: Array, out: Array, top: int, left: int, mode: int, value: float = 0.0, threads: int = 1
+    x: Array,
+    out: Array,
+    top: int,
+    left: int,
+    mode: int,
+    value: float = 0.0,
+    threads: int = 1,
+    into: Script | None = None,
 ) -> None: ...
 def reduce_codes() -> dict[str, int]: ...
-def reduce(isa: str, op: int, x: Array, out: Array, threads: int = 1) -> None: ...
+def reduce(isa: str, op: int, x: Array, out: Array, threads: int = 1, into: Script | None = None) -> None: ...
 def norm_factor(variance: Array, scale: Array | None, out: Array, itemsize: int, epsilon: float) -> None: ...
 def layer_norm(
     isa: str,
@@ -241,6 +276,7 @@ def layer_norm(
     low: float = 0.0,
     high: float = 0.0,
     threads: int = 1,
+    into: Script | None = None,
 ) -> None: ...
 def group_norm(
     isa: str,
@@ -254,6 +290,7 @@ def group_norm(
     low: float = 0.0,
     high: float = 0.0,
     threads: int = 1,
+    into: Script | None = None,
 ) -> None: ...
 def resample(
     isa: str,
@@ -280,4 +317,20 @@ def resize(
     column_index: np.ndarray[Any, Any],
     column_weights: Array,
     threads: int = 1,
+    into: Script | None = None,
 ) -> None: ...
+
+# Recurrent layers, and functions of one number.
+def recurrent_gates(
+    isa: str,
+    product: Array,
+    inputs: Array,
+    h: Array | None,
+    c: Array | None,
+    out: Array,
+    hidden: int,
+    threads: int = 1,
+    into: Script | None = None,
+) -> None: ...
+def unary(op: int, x: Array, out: Array, threads: int = 1, into: Script | None = None) -> None: ...
+def unary_codes() -> dict[str, int]: ...

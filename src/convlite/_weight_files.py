@@ -183,7 +183,21 @@ _FORMATS: dict[str, tuple[Callable[..., None], Callable[..., dict[str, Array]]]]
 def _format(path: StrPath) -> tuple[Callable[..., None], Callable[..., dict[str, Array]]]:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must be a string or a pathlib.Path; got {shown(path)}")
-    known = _FORMATS.get(pathlib.Path(path).suffix)
+    ending = pathlib.Path(path).suffix
+    known = _FORMATS.get(ending)
     if known is None or "\0" in os.fspath(path):
-        raise ValueError(f"path must end in {' or '.join(_FORMATS)}; got {shown(os.fspath(path))}")
+        hint = _FOREIGN.get(ending, "")
+        raise ValueError(f"path must end in {' or '.join(_FORMATS)}; got {shown(os.fspath(path))}{hint}")
     return known
+
+
+_KERAS = (
+    ": files of Keras are not read for weights alone. model.set_weights(keras_model.get_weights()) takes "
+    "them from a live model, and convlite.load reads a whole network"
+)
+_TORCH = (
+    ": files of PyTorch may be pickles, which run code, and are not read. In PyTorch, "
+    "safetensors.torch.save_file(module.state_dict(), path) writes one that is; convert.from_torch turns "
+    "kernels into this layout"
+)
+_FOREIGN = {".h5": _KERAS, ".hdf5": _KERAS, ".keras": _KERAS, ".pt": _TORCH, ".pth": _TORCH, ".bin": _TORCH}

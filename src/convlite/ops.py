@@ -470,6 +470,15 @@ def _plan(isa: str, dtype: np.dtype[Any], fast: bool, *shape: Any) -> Plan | Win
     return make_plan(geometry, dtype, isa, fast, layout)
 
 
+def form_of(
+    operation: Operation, dtype: np.dtype[Any], x: tuple[int, ...], kernel: tuple[int, ...], *options: Any
+) -> str:
+    """The algorithm of a call with arrays of these shapes; the options are those of `_geometry`."""
+    return _plan(
+        _dispatch.active_isa(), dtype, _precision.is_fast(), operation, x, kernel, *options
+    ).algorithm
+
+
 def _run(
     operation: Operation,
     given: Given,
@@ -531,6 +540,28 @@ def _run(
         except MemoryError:
             pass  # the next call is checked anew
     return y
+
+
+def made_ready(
+    packed: PackedKernel,
+    x_shape: tuple[int, ...],
+    strides: object = 1,
+    padding: object = "valid",
+    dilations: object = 1,
+    output_shape: object = None,
+    output_padding: Pair | None = None,
+) -> tuple[Geometry, Any, Panels | None, int]:
+    """What runs the operation of a packed kernel on x (N,H,W,C) of this shape, under the precision and
+    instruction set in force: (geometry, runner, panels, multiply-adds); no runner where there is no output.
+    """  # fmt: skip
+    isa, s, d = _dispatch.active_isa(), as_pair(strides, "strides"), as_pair(dilations, "dilations")
+    options = (s, as_padding(padding), d, packed.groups, as_output_shape(output_shape), output_padding, 2)
+    shapes = (packed.operation, x_shape, packed.shape)
+    plan = _plan(isa, packed.dtype, _precision.is_fast(), *shapes, *options)
+    if 0 in plan.geometry.out_shape:
+        return plan.geometry, None, None, 0
+    plan, panels = with_panels(plan, partial(packed.panels, isa=isa))
+    return plan.geometry, runner_for(plan, panels), panels, plan.multiply_adds
 
 
 def _run_1d(

@@ -82,9 +82,9 @@ def max_pool2d(
         array([1., 3., 4.])
     """
     image = as_operand(x, "x", ndim=4)
-    axes = _axes(image.shape[1:3], pool_size, strides, padding, dilations, ceil_mode)
+    axes = window_axes(image.shape[1:3], pool_size, strides, padding, dilations, ceil_mode)
     result = check_out(out, _shape(image, axes), image.dtype, [x, image])
-    _pool(image, axes, result, largest=True)
+    pool_windows(image, axes, result, largest=True)
     return result
 
 
@@ -119,9 +119,9 @@ def avg_pool2d(
     """
     image = as_operand(x, "x", ndim=4)
     count = as_flag(count_include_pad, "count_include_pad")
-    axes = _axes(image.shape[1:3], pool_size, strides, padding, dilations, ceil_mode)
+    axes = window_axes(image.shape[1:3], pool_size, strides, padding, dilations, ceil_mode)
     result = check_out(out, _shape(image, axes), image.dtype, [x, image])
-    _pool(image, axes, result, count_padding=count)
+    pool_windows(image, axes, result, count_padding=count)
     return result
 
 
@@ -159,12 +159,12 @@ def _over_images(x: ArrayLike, what: str, keepdims: bool) -> Array:
     return result.reshape(images, 1, 1, channels) if keep else result
 
 
-def _reduce(image: Array, out: Array, what: str) -> None:
-    """Each image's mean or largest number per channel."""
+def _reduce(image: Array, out: Array, what: str, script: Any = None) -> None:
+    """Each image's mean or largest number per channel, now or as a step of a script; out is contiguous."""
     images, height, width, channels = image.shape
     threads = _threads.threads_for(3 * image.size)  # in multiply-adds: about 0.05 ns for each element
     pixels, into = image.reshape(images, height * width, channels), out.reshape(images, channels)
-    _kernels.reduce(_dispatch.active_isa(), _REDUCE[what], pixels, into, threads)
+    _kernels.reduce(_dispatch.active_isa(), _REDUCE[what], pixels, into, threads, script)
 
 
 def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -> Array:
@@ -183,7 +183,7 @@ def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -
     image = as_operand(x, "x", ndim=4)
     axes = _adaptive_axes(image.shape, output_size)
     result = new_output(_shape(image, axes), image.dtype)
-    _pool(image, axes, result, largest=True)
+    pool_windows(image, axes, result, largest=True)
     return result
 
 
@@ -203,7 +203,7 @@ def adaptive_avg_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -
     if (axes[0].out_size, axes[1].out_size) == (1, 1):
         return global_avg_pool2d(image, keepdims=True)
     result = new_output(_shape(image, axes), image.dtype)
-    _pool(image, axes, result)
+    pool_windows(image, axes, result)
     return result
 
 
@@ -230,7 +230,7 @@ def max_pool1d(
     row = as_operand(x, "x", ndim=3)
     axes = _axes_1d(row.shape[1], pool_size, strides, padding, dilations, ceil_mode)
     result = check_out(out, (len(row), axes[1].out_size, row.shape[2]), row.dtype, [x, row])
-    _pool(row[:, None], axes, result[:, None], largest=True)
+    pool_windows(row[:, None], axes, result[:, None], largest=True)
     return result
 
 
@@ -259,7 +259,7 @@ def avg_pool1d(
     count = as_flag(count_include_pad, "count_include_pad")
     axes = _axes_1d(row.shape[1], pool_size, strides, padding, dilations, ceil_mode)
     result = check_out(out, (len(row), axes[1].out_size, row.shape[2]), row.dtype, [x, row])
-    _pool(row[:, None], axes, result[:, None], count_padding=count)
+    pool_windows(row[:, None], axes, result[:, None], count_padding=count)
     return result
 
 
@@ -305,7 +305,9 @@ def pooled_sizes(
     """
     if len(sizes) == 1:
         return (_axes_1d(sizes[0], pool_size, strides, padding, dilations, ceil_mode)[1].out_size,)
-    return tuple(axis.out_size for axis in _axes(sizes, pool_size, strides, padding, dilations, ceil_mode))
+    return tuple(
+        axis.out_size for axis in window_axes(sizes, pool_size, strides, padding, dilations, ceil_mode)
+    )
 
 
 def as_output_size(value: Any) -> tuple[int | None, int | None]:
@@ -330,9 +332,10 @@ def _with_pixels(x: ArrayLike) -> Array:
     return image
 
 
-def _axes(
+def window_axes(
     sizes: Sequence[int], pool_size: Any, strides: Any, padding: Any, dilations: Any, ceil_mode: Any
 ) -> tuple[_Windows, _Windows]:
+    """What the core takes for the windows along both axes."""
     window = as_pair(pool_size, "pool_size")
     step = window if strides is None else as_pair(strides, "strides")
     return _windows(sizes, window, step, as_pair(dilations, "dilations"), as_padding(padding), ceil_mode)
@@ -426,22 +429,31 @@ def _shape(image: Array, axes: tuple[_Windows, _Windows]) -> tuple[int, int, int
     return image.shape[0], axes[0].out_size, axes[1].out_size, image.shape[3]
 
 
-def _pool(
+def is_whole_mean(axes: tuple[Any, Any], largest: bool) -> bool:
+    """Whether a pool is each image's mean, which `_reduce` computes."""
+    return not largest and all(_is_whole(axis) for axis in axes)
+
+
+def pool_windows(
     image: Array,
     axes: tuple[_Windows, _Windows],
     out: Array,
     *,
     largest: bool = False,
     count_padding: bool = False,
+    into: Any = None,
 ) -> None:
+    """Pool an image into out, or add that to a script of the core."""
     if out.size == 0:
         return
     rows, columns = axes
-    if not largest and all(_is_whole(axis) for axis in axes):
-        _reduce(image, out, "mean")  # the same bits as global_avg_pool2d
+    if is_whole_mean(axes, largest):
+        _reduce(image, out, "mean", script=into)  # the same bits as global_avg_pool2d
         return
     # in multiply-adds: about 0.1 ns for each element that comes from memory, 0.02 for each tap
     threads = _threads.threads_for(5 * image.size + out.size * rows.kernel * columns.kernel)
     sizes = (image.shape[0], image.shape[3])
     isa = _dispatch.active_isa()
-    _kernels.pool(isa, image.itemsize, image, out, *sizes, rows, columns, largest, count_padding, threads)
+    _kernels.pool(
+        isa, image.itemsize, image, out, *sizes, rows, columns, largest, count_padding, threads, into
+    )

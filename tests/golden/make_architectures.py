@@ -49,7 +49,7 @@ def main(*chosen: str) -> None:
             text = f"{name}, {way}: {counts[0]} nodes, {counts[1]} after the passes"
             if isinstance(source, Path) and source.suffix == ".onnx":
                 outputs, noise = by_runtime(source, input_of(name))
-                noise = max(noise, float(made.get(f"{name}/noise", 0)) if way != "scripted" else 0.0)
+                noise = max(noise, float(made.get(f"{name}/noise", 0)) if way == "traced" else 0.0)
                 made[f"{name}/noise"] = np.float64(noise)
                 for number, output in enumerate(outputs):
                     for key, value in kept(output).items():

@@ -10,7 +10,7 @@ cimport cython
 from cython.parallel cimport prange, threadid
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 
@@ -241,6 +241,7 @@ cdef extern from "float_mode.h" nogil:
 
 
 include "buffers.pxi"
+include "script.pxi"
 include "runner.pxi"
 include "gather.pxi"
 include "depthwise.pxi"
@@ -258,6 +259,7 @@ include "copies.pxi"
 include "reductions.pxi"
 include "norms.pxi"
 include "resampling.pxi"
+include "recurrent.pxi"
 include "calls.pxi"
 
 

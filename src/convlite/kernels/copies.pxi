@@ -87,7 +87,7 @@ cdef void copy_task(const void *of, int64_t task, char *scratch) noexcept nogil:
             copy_elements(x + r * x_step, walk.steps[X][last], out + r * out_step, walk.steps[OUT][last], columns, size)
 
 
-def copy(str isa, x, out, int threads=1):
+def copy(str isa, x, out, int threads=1, Script into=None):
     """out[...] = x: arrays of any dtype and strides (also 0 or negative), x broadcast to the shape of out, no overlap."""
     cdef CopyJob job
     cdef View views[2]
@@ -100,7 +100,8 @@ def copy(str isa, x, out, int threads=1):
         job.table = table_of(isa, 64 if job.size == 8 else 32)
         if job.walk.size and job.size:
             fill_copy(&job)
-            run_step(copy_task, &job, job.tasks, threads, NULL, 0, job.walk.size * job.size < SHORT_BYTES // 2, KEEP)
+            deal(into, copy_task, &job, sizeof(job), job.tasks, threads, 0, job.walk.size * job.size < SHORT_BYTES // 2, KEEP,
+                 job.nanoseconds, &job.walk.at[X], &job.walk.at[OUT])
     finally:
         for i in range(2):
             PyBuffer_Release(&views[i])
@@ -170,7 +171,7 @@ cdef void pad_task(const void *of, int64_t task, char *scratch) noexcept nogil:
         pad_pixel(job, row, j - job.left, out + j * job.out_pixel)
 
 
-def pad(x, out, int64_t top, int64_t left, int mode, double value=0, int threads=1):
+def pad(x, out, int64_t top, int64_t left, int mode, double value=0, int threads=1, Script into=None):
     """Pad images (N,H,W,C) to the size of out: `top` rows and `left` columns in front, the rest behind; all at least 0.
 
     mode is a number of `pad_modes`; value, for constant, is of float32 or float64 arrays. A pixel's channels are neighbours.
@@ -201,7 +202,8 @@ def pad(x, out, int64_t top, int64_t left, int mode, double value=0, int threads
         job.tasks = shape[0] * shape[1]
         job.nanoseconds = views[1].len // 16
         if views[1].len:
-            run_step(pad_task, &job, job.tasks, threads, NULL, 0, views[1].len < SHORT_BYTES // 2, KEEP)
+            deal(into, pad_task, &job, sizeof(job), job.tasks, threads, 0, views[1].len < SHORT_BYTES // 2, KEEP, job.nanoseconds,
+                 &job.x, &job.out)
     finally:
         for i in range(2):
             PyBuffer_Release(&views[i])

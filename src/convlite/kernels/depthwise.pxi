@@ -111,12 +111,12 @@ cdef class Lines(Runner):
         self.out_bytes = job.images * job.ho * job.wo * job.channels * size
         self.bias_bytes = job.channels * size
         self.weight_bytes = job.taps * job.kernel_w * job.channels * size
-        self.describe_work(plan.multiply_adds)
+        self.describe_work(plan.multiply_adds, 1)
 
     def __dealloc__(self):
         free(self.job.offsets)
 
-    cdef int execute(self, const Operands *on) except -1:
+    cdef int execute(self, const Operands *on, Script into) except -1:
         cdef LineJob job = self.job
         cdef char *memory
         cdef DepthwiseRow small[32]
@@ -136,11 +136,11 @@ cdef class Lines(Runner):
         if tasks < threads:
             threads = <int> tasks
         lane_bytes = ceil_div(2 * job.taps * sizeof(DepthwiseRow), 64) * 64 + 64  # + a line, so that threads share none
-        size = threads * lane_bytes
+        size = threads * lane_bytes if into is None else 0
         memory = <char *> small if size <= <int64_t> sizeof(small) else <char *> malloc(size)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        self.run_tasks(line_task, &job, tasks, threads, memory, lane_bytes)
+        self.deal(into, line_task, &job, sizeof(job), tasks, threads, memory, lane_bytes, &job.x, &job.out)
         if memory != <char *> small:
             free(memory)
         return 0

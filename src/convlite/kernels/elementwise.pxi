@@ -39,34 +39,33 @@ def activate(str isa, int itemsize, x, out, int64_t rows, int64_t columns, alpha
             PyBuffer_Release(&views[i])
 
 
-def softmax(str isa, int itemsize, x, out, int64_t rows, int64_t columns, int threads):
+cdef struct SoftmaxJob:
+    const Table *table
+    const char *x
+    char *out
+    int64_t rows, columns, step
+
+
+cdef void softmax_task(const void *of, int64_t task, char *scratch) noexcept nogil:
+    cdef const SoftmaxJob *job = <const SoftmaxJob *> of
+    cdef int64_t first = task * job.step, offset = first * job.columns * job.table.itemsize
+    job.table.softmax(job.x + offset, job.out + offset, smaller(job.step, job.rows - first), job.columns)
+
+
+def softmax(str isa, int itemsize, x, out, int64_t rows, int64_t columns, int threads, Script into=None):
     """Softmax of each row of contiguous x; columns > 0."""
-    cdef const Table *table = table_of(isa, 8 * itemsize)
+    cdef SoftmaxJob job
     cdef View views[2]
-    memset(views, 0, sizeof(views))
-    cdef const char *src
-    cdef char *dst
-    cdef int64_t piece, pieces, first, step
-    cdef uint64_t mode
+    cdef int64_t tasks
     cdef int i
+    memset(views, 0, sizeof(views))
+    job.table, job.rows, job.columns = table_of(isa, 8 * itemsize), rows, columns
     try:
-        src = <const char *> borrow(x, &views[0], rows * columns * itemsize, False, "x")
-        dst = <char *> borrow(out, &views[1], rows * columns * itemsize, True, "out")
-        step = max(1, 4096 // columns)
-        pieces = ceil_div(rows, step)
-        threads = <int> smaller(threads, pieces)
-        if threads <= 1:
-            with nogil:
-                mode = float_mode_enter(FLUSH)
-                table.softmax(src, dst, rows, columns)
-                float_mode_leave(mode)
-        else:
-            for piece in prange(pieces, nogil=True, num_threads=threads, schedule="static"):
-                first = piece * step
-                mode = float_mode_enter(FLUSH)
-                table.softmax(src + first * columns * itemsize, dst + first * columns * itemsize, smaller(step, rows - first),
-                              columns)
-                float_mode_leave(mode)
+        job.x = <const char *> borrow(x, &views[0], rows * columns * itemsize, False, "x")
+        job.out = <char *> borrow(out, &views[1], rows * columns * itemsize, True, "out")
+        job.step = max(1, 4096 // columns)
+        tasks = ceil_div(rows, job.step)
+        deal(into, softmax_task, &job, sizeof(job), tasks, threads, 0, False, FLUSH, views[0].len // 8, &job.x, &job.out)
     finally:
         for i in range(2):
             PyBuffer_Release(&views[i])

@@ -59,6 +59,7 @@ cdef struct Job:
     int64_t padded                              # width, rounded up to whole vectors
     int64_t kernel_w, kernel_taps
     int64_t line               # numbers of an output line
+    int64_t x_pixel, pixel     # numbers from an input pixel, an output pixel to the next: cin, cout, or more
     int clips                  # "wide": the first or the last pixel of a line reaches over its end
     int64_t lead               # "wide": so many numbers of the first pixel lie before its line
     int64_t group_step         # input channels from one group to the next
@@ -115,7 +116,7 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
     cdef int64_t tile, first, mr, i, t, a, b, flat, n, q, p, ih, iw, r, c
-    cdef int64_t pixel_step = job.cin * size, row_step = job.w * job.cin * size
+    cdef int64_t pixel_step = job.x_pixel * size, row_step = job.w * job.x_pixel * size
     cdef const char *here
     cdef bint inside
     flat = cut(block.first_tile, block.all_tiles, pixels)
@@ -128,7 +129,7 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
         for i in range(mr):
             ih = q * rp.in_step
             iw = p * cp.in_step
-            out[i] = job.out + ((n * job.ho + rp.start + q * rp.step) * job.line + (cp.start + p * cp.step) * job.cout
+            out[i] = job.out + ((n * job.ho + rp.start + q * rp.step) * job.line + (cp.start + p * cp.step) * job.pixel
                                 + group * job.width) * size
             here = job.x + n * job.h * row_step + ih * row_step + iw * pixel_step + (group * job.group_step + k0) * size
             a = tap0 // cp.taps if cp.taps else 0
@@ -353,6 +354,7 @@ cdef class Gather(Runner):
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
         self.job.line, self.job.lead = self.job.wo * self.job.cout, plan.lead
+        self.job.x_pixel, self.job.pixel = self.job.cin, self.job.cout
         if plan.layout == "wide":
             self.job.line = plan.geometry.columns.out_size * plan.geometry.cout
             self.job.clips = plan.lead > 0 or self.job.line < self.job.wo * self.job.cout
@@ -413,7 +415,9 @@ cdef class Gather(Runner):
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
-        self.describe_work(plan.multiply_adds)
+        self.out_gaps = plan.layout == "plain"
+        self.x_gaps = self.out_gaps and self.job.fused == 1 and not self.padding
+        self.describe_work(plan.multiply_adds, 1 if self.job.depthwise else 3)
 
     cdef int _fill_cuts(self, object cuts, AxisPhase *ap) except -1:
         """Where sums are cut, from products and taps to those of fused taps, of which a section has whole ones."""
@@ -490,7 +494,7 @@ cdef class Gather(Runner):
             memset(into + g * padded + width, 0, padded - width)
         return into
 
-    cdef int execute(self, const Operands *on) except -1:
+    cdef int execute(self, const Operands *on, Script into) except -1:
         cdef Job job = self.job
         cdef char *memory
         cdef void *small[256]
@@ -500,6 +504,10 @@ cdef class Gather(Runner):
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act
+        if on.x_pixel:
+            job.x_pixel = on.x_pixel
+        if on.out_pixel:
+            job.pixel, job.line = on.out_pixel, job.wo * on.out_pixel
         # enough tasks for the threads: split by panels where there are few blocks
         job.spans = 1
         if threads > 1 and not job.depthwise and self.block_count * job.groups < <int64_t> 4 * threads:
@@ -509,12 +517,16 @@ cdef class Gather(Runner):
             threads = <int> tasks
         lane_bytes = ceil_div(self.scratch_bytes, 64) * 64 + 64  # + a line, so that threads share none
         bytes = 2 * self.packed_bias_bytes + threads * lane_bytes
-        memory = <char *> small if bytes <= <int64_t> sizeof(small) else <char *> malloc(bytes)
+        if into is not None:
+            memory = into.hold(2 * self.packed_bias_bytes)
+        else:
+            memory = <char *> small if bytes <= <int64_t> sizeof(small) else <char *> malloc(bytes)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
         job.bias = self._pad(on.bias, memory)
         job.alpha = self._pad(on.alpha, memory + self.packed_bias_bytes)
-        self.run_tasks(exact_task if exact else run_task, &job, tasks, threads, memory + 2 * self.packed_bias_bytes, lane_bytes)
-        if memory != <char *> small:
+        self.deal(into, exact_task if exact else run_task, &job, sizeof(job), tasks, threads, memory + 2 * self.packed_bias_bytes,
+                  lane_bytes, &job.x, &job.out)
+        if memory != <char *> small and into is None:
             free(memory)
         return 0

@@ -299,7 +299,7 @@ cdef class Lanewise(Runner):
                         if l == job.per:
                             l = 0
 
-    cdef int execute(self, const Operands *on) except -1:
+    cdef int execute(self, const Operands *on, Script into) except -1:
         cdef LanewiseJob job = self.job
         cdef char *memory
         cdef char *shared
@@ -316,10 +316,14 @@ cdef class Lanewise(Runner):
         if tasks < threads:
             threads = <int> tasks
         lane_bytes = ceil_div(lanewise_scratch(&job), 64) * 64 + 64  # + a line, so that threads share none
-        memory = <char *> malloc(self.shared_bytes + threads * lane_bytes + 64)
-        if memory == NULL:
-            raise MemoryError("no memory for scratch")
-        shared = memory + (64 - <uintptr_t> memory % 64)
+        memory = NULL
+        if into is not None:
+            shared = into.hold(self.shared_bytes)
+        else:
+            memory = <char *> malloc(self.shared_bytes + threads * lane_bytes + 64)
+            if memory == NULL:
+                raise MemoryError("no memory for scratch")
+            shared = memory + (64 - <uintptr_t> memory % 64)
         vectors = max(ceil_div(job.cout, job.table.lanes), 3) * job.table.lanes * job.table.itemsize
         job.bias = shared
         if on.bias:
@@ -332,6 +336,6 @@ cdef class Lanewise(Runner):
         if job.per != job.table.lanes:
             self._spread_weights(on.weights, shared + 2 * vectors)
             job.weights = shared + 2 * vectors
-        self.run_tasks(lanewise_task, &job, tasks, threads, shared + self.shared_bytes, lane_bytes)
+        self.deal(into, lanewise_task, &job, sizeof(job), tasks, threads, shared + self.shared_bytes, lane_bytes, &job.x, &job.out)
         free(memory)
         return 0

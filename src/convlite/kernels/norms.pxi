@@ -152,6 +152,21 @@ cdef void factors_task(const void *of, int64_t outer, char *scratch) noexcept no
             set_vectors(job, vectors, c, centres[c], variance, scale_of(job, c), offset_of(job, c))
 
 
+cdef int add_group_norm(Norm *job, PassJob *normal, Script into) except -1:
+    cdef Reduce *sums = &job.moments
+    cdef int64_t images = sums.outer, lane = job.lane_bytes, work = sums.nanoseconds, little = images * sums.columns
+    cdef void *x = &sums.x
+    cdef char *copy
+    deal(into, moments_task, job, sizeof(Norm), images * sums.pieces, 1, lane, False, FLUSH, work, x, NULL)
+    deal(into, centres_task, job, sizeof(Norm), images, 1, lane, False, FLUSH, little, NULL, NULL)
+    deal(into, squares_task, job, sizeof(Norm), images * sums.pieces, 1, lane, False, FLUSH, work, x, NULL)
+    deal(into, factors_task, job, sizeof(Norm), images, 1, lane, False, FLUSH, little, NULL, NULL)
+    copy = into.add(pass_task, normal, sizeof(PassJob), normal.tasks, normal.lane_bytes, FLUSH, normal.nanoseconds)
+    into.move(copy, normal, &normal.walk.at[PASS_A])
+    into.move(copy, normal, &normal.walk.at[PASS_OUT])
+    return 0
+
+
 cdef void run_group_norm(Norm *job, PassJob *normal, int threads, char *scratch, bint short) noexcept:
     cdef Reduce *sums = &job.moments
     cdef int64_t images = sums.outer
@@ -181,7 +196,8 @@ cdef int fill_norm(Norm *job, object x, object out, object scale, object offset,
     return 0
 
 
-def layer_norm(str isa, x, scale, offset, out, double epsilon, int code=0, double low=0, double high=0, int threads=1):
+def layer_norm(str isa, x, scale, offset, out, double epsilon, int code=0, double low=0, double high=0, int threads=1,
+               Script into=None):
     """out = act((x - mean) / sqrt(variance + epsilon) * scale + offset) over the last axis.
 
     x and out (rows, channels), neighbours along the last axis; scale and offset (channels,) or None; out may be x.
@@ -210,7 +226,8 @@ def layer_norm(str isa, x, scale, offset, out, double epsilon, int code=0, doubl
         if views[0].len:
             job.piece = max(TASK_BYTES // 2 // (whole.columns * size), 1)
             job.tasks, job.nanoseconds = ceil_div(whole.rows, job.piece), views[0].len // 4
-            run_step(layer_norm_task, &job, job.tasks, threads, NULL, 0, views[0].len < SHORT_BYTES // 4, FLUSH)
+            deal(into, layer_norm_task, &job, sizeof(job), job.tasks, threads, 0, views[0].len < SHORT_BYTES // 4, FLUSH,
+                 job.nanoseconds, &whole.x, &whole.out)
     finally:
         for i in range(4):
             PyBuffer_Release(&views[i])
@@ -223,7 +240,7 @@ cdef bint lies_well(const View *view) noexcept:
 
 
 def group_norm(str isa, x, scale, offset, out, int64_t groups, double epsilon, int code=0, double low=0, double high=0,
-               int threads=1):
+               int threads=1, Script into=None):
     """out = act((x - mean) / sqrt(variance + epsilon) * scale + offset) over the pixels and channels of each group.
 
     x and out (N, pixels, C), neighbours along the last axis; scale and offset (C,) or None; groups divide C, and C of them are
@@ -233,7 +250,7 @@ def group_norm(str isa, x, scale, offset, out, int64_t groups, double epsilon, i
     cdef PassJob normal
     cdef View views[4]
     cdef int i
-    cdef int64_t lane, sums_bytes, centres_bytes
+    cdef int64_t lane, sums_bytes, centres_bytes, vector_bytes
     cdef char *scratch = NULL
     memset(views, 0, sizeof(views))
     memset(&normal, 0, sizeof(normal))
@@ -254,13 +271,20 @@ def group_norm(str isa, x, scale, offset, out, int64_t groups, double epsilon, i
         threads = <int> smaller(max(threads, 1), max(normal.tasks, job.moments.outer * job.moments.pieces))
         sums_bytes = job.moments.outer * job.moments.pieces * job.moments.columns * 8
         centres_bytes = job.moments.outer * job.moments.columns * 8
-        scratch = new_scratch(threads * lane + sums_bytes + centres_bytes + 3 * job.moments.outer * job.vector_bytes)
-        job.moments.partials = scratch + threads * lane
+        vector_bytes = 3 * job.moments.outer * job.vector_bytes
+        if into is not None:
+            job.moments.partials = into.hold(sums_bytes + centres_bytes + vector_bytes)
+        else:
+            scratch = new_scratch(threads * lane + sums_bytes + centres_bytes + vector_bytes)
+            job.moments.partials = scratch + threads * lane
         job.centres = job.moments.partials + sums_bytes
         job.vectors = job.centres + centres_bytes
         for i in range(3):
             normal.walk.at[PASS_B if i == 0 else PASS_FACTOR if i == 1 else PASS_OFFSET] = job.vectors + i * job.vector_bytes
-        run_group_norm(&job, &normal, threads, scratch, views[0].len < SHORT_BYTES // 4)
+        if into is not None:
+            add_group_norm(&job, &normal, into)
+        else:
+            run_group_norm(&job, &normal, threads, scratch, views[0].len < SHORT_BYTES // 4)
     finally:
         free(scratch)
         for i in range(4):

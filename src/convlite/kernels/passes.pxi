@@ -194,28 +194,37 @@ cdef void pass_through(const PassJob *job, const Pass *part, char *scratch) noex
                           walk.steps[PASS_OUT][last], part.columns, size)
 
 
-cdef int run_pass_job(PassJob *job, int threads) except -1:
-    cdef char *scratch
+cdef int run_pass_job(PassJob *job, int threads, Script into) except -1:
+    cdef PassJob *copy
     cdef bint short, picks
+    cdef int subnormals, k
     if job.walk.size == 0:
         return 0
     fill_pass(job)
     # a number that is picked, not computed, may be subnormal
     picks = job.whole.op == PASS_MAX or job.whole.op == PASS_MIN or job.whole.op == PASS_FIRST
     picks = picks and job.whole.act.code == ACT_NONE
-    threads = <int> smaller(max(threads, 1), job.tasks)
-    short = job.walk.size * job.table.itemsize < SHORT_BYTES // 3
-    scratch = new_scratch(job.lane_bytes * threads)
-    run_step(pass_task, job, job.tasks, threads, scratch, job.lane_bytes, short, KEEP if picks else FLUSH)
-    free(scratch)
+    subnormals = KEEP if picks else FLUSH
+    if into is None:
+        short = job.walk.size * job.table.itemsize < SHORT_BYTES // 3
+        deal(None, pass_task, job, sizeof(PassJob), job.tasks, threads, job.lane_bytes, short, subnormals, 0, NULL, NULL)
+        return 0
+    copy = <PassJob *> into.add(pass_task, job, sizeof(PassJob), job.tasks, job.lane_bytes, subnormals, job.nanoseconds)
+    for k in range(WALK_OPERANDS):
+        if copy.walk.at[k] == <char *> &job.small_number:
+            copy.walk.at[k] = <char *> &copy.small_number
+        elif copy.walk.at[k] == <char *> &job.number:
+            copy.walk.at[k] = <char *> &copy.number
+        else:
+            into.move(<char *> copy, job, &job.walk.at[k])
     return 0
 
 
-def elementwise(str isa, int op, a, b, out, int code=0, double low=0, double high=0, alpha=None, int threads=1):
+def elementwise(str isa, int op, a, b, out, int code=0, double low=0, double high=0, alpha=None, int threads=1, Script into=None):
     """out = act(op(a, b)): op a number of `pass_codes`, b an array, a float, or None (PASS_FIRST).
 
-    Arrays of one dtype, which broadcast to the shape of out; out may be a or b, and overlaps them in no other way. code, low and
-    high are the activation's (`Fused`), alpha the slopes of "prelu", which broadcast as well.
+    Arrays of one dtype, which broadcast to the shape of out; out may be a or b, and overlaps them in no other way. code, low
+    and high are the activation's (`Fused`), alpha the slopes of "prelu", which broadcast as well. into: a script that keeps them.
     """
     cdef PassJob job
     cdef View views[4]
@@ -236,13 +245,14 @@ def elementwise(str isa, int op, a, b, out, int code=0, double low=0, double hig
             raise ValueError("internal error: the operation needs b")
         if alpha is not None:
             walk_in(&job.walk, PASS_SLOPES, alpha, &views[3], views[0].itemsize, "alpha")
-        run_pass_job(&job, threads)
+        run_pass_job(&job, threads, into)
     finally:
         for i in range(4):
             PyBuffer_Release(&views[i])
 
 
-def affine(str isa, x, centre, factor, offset, out, int code=0, double low=0, double high=0, alpha=None, int threads=1):
+def affine(str isa, x, centre, factor, offset, out, int code=0, double low=0, double high=0, alpha=None, int threads=1,
+           Script into=None):
     """out = act((x - centre) * factor + offset), the last two in one rounding; centre and offset may be None.
 
     Arrays of one dtype, which broadcast to the shape of out; out may be x.
@@ -250,7 +260,6 @@ def affine(str isa, x, centre, factor, offset, out, int code=0, double low=0, do
     cdef PassJob job
     cdef View views[6]
     cdef int i
-    cdef double nothing = 0
     memset(views, 0, sizeof(views))
     job.whole.op = PASS_AFFINE if offset is not None else PASS_SCALE
     job.whole.act.code, job.whole.act.a, job.whole.act.b = code, low, high
@@ -260,14 +269,15 @@ def affine(str isa, x, centre, factor, offset, out, int code=0, double low=0, do
         walk_in(&job.walk, PASS_A, x, &views[1], views[0].itemsize, "x")
         walk_in(&job.walk, PASS_FACTOR, factor, &views[3], views[0].itemsize, "factor")
         if centre is None:
-            job.walk.at[PASS_B] = <char *> &nothing  # its steps are 0
+            job.number = 0
+            job.walk.at[PASS_B] = <char *> &job.number  # its steps are 0
         else:
             walk_in(&job.walk, PASS_B, centre, &views[2], views[0].itemsize, "centre")
         if offset is not None:
             walk_in(&job.walk, PASS_OFFSET, offset, &views[4], views[0].itemsize, "offset")
         if alpha is not None:
             walk_in(&job.walk, PASS_SLOPES, alpha, &views[5], views[0].itemsize, "alpha")
-        run_pass_job(&job, threads)
+        run_pass_job(&job, threads, into)
     finally:
         for i in range(6):
             PyBuffer_Release(&views[i])

@@ -13,7 +13,7 @@ cdef struct Cuts:              # in products from the first tap on; see sums.py
 @cython.cdivision(True)
 cdef inline int64_t piece_left(const Cuts *cuts, int64_t at) noexcept nogil:
     """Products until the piece ends to which product `at` belongs."""
-    cdef int64_t place = at % cuts.period
+    cdef int64_t place = at % cuts.period if at else 0
     return smaller(cuts.part - place % cuts.part, cuts.period - place)
 
 
@@ -49,21 +49,29 @@ cdef void end_section(const Table *table, TileKernel kernel, const Tile *tile, c
 
 
 @cython.cdivision(True)
-cdef void in_pieces(const Table *table, TileKernel kernel, const Tile *tile, const Cuts *cuts, int64_t at, int64_t mr, int64_t nr,
+cdef void in_pieces(const Table *table, TileKernel kernel, Tile *call, const Cuts *cuts, int64_t at, int64_t mr, int64_t nr,
                     bint strided, char *low) noexcept nogil:
-    """A tile whose sums begin with product `at`; with `low`, [mr][nr*lanes], they are a section, the first or to `accumulate`."""
+    """A tile whose sums begin with product `at`; with `low`, [mr][nr*lanes], they are a section, the first or to `accumulate`.
+
+    The call is changed and put back: a copy in vectors waits for the fields just stored, and for outputs stored before them.
+    """
     cdef int64_t size = table.itemsize, row_bytes = nr * table.lanes * size, half = (mr + 1) // 2, runs = 2 if strided else mr
     cdef int64_t left = piece_left(cuts, at), rest = cuts.period - (at % cuts.period if at else 0)
-    cdef int64_t kc = tile.kc, products = tile.taps * kc, k = 0, n, i
+    cdef int64_t taps = call.taps, kc = call.kc, products = taps * kc, k = 0, n, i
+    cdef int64_t lanes = call.lanes, out_offset = call.out_offset, out_step = call.out_step
+    cdef int accumulate = call.accumulate, finish = call.finish
     cdef char room[29 * 64]    # the most: 14 x 2 vectors
     cdef char *sums = room + (64 - <uintptr_t> room % 64)
-    cdef void *out[14]
+    cdef void *to[14]
     cdef const void *rows[14]
-    cdef const void *const *bases = tile.rows
-    cdef Tile call = tile[0]
+    cdef const void *const *bases = call.rows
+    cdef const void *const *all_rows = call.rows
+    cdef void *const *out = call.out
+    cdef const void *panel = call.panel
+    cdef const void *ahead = call.ahead
     for i in range(runs):
-        out[i] = sums + (i * half if strided else i) * row_bytes
-    call.out, call.out_step, call.out_offset, call.lanes = out, row_bytes, 0, nr * table.lanes
+        to[i] = sums + (i * half if strided else i) * row_bytes
+    call.out, call.out_step, call.out_offset, call.lanes = to, row_bytes, 0, nr * table.lanes
     call.accumulate = call.finish = False
     while True:  # LOOP pieces: whole taps, or channels of one
         n = smaller(left, products)
@@ -75,23 +83,25 @@ cdef void in_pieces(const Table *table, TileKernel kernel, const Tile *tile, con
             k = k + n if k + n < kc else 0
         products -= n
         if products == 0 and low == NULL:
-            call.out, call.out_step, call.out_offset, call.lanes = tile.out, tile.out_step, tile.out_offset, tile.lanes
-            call.finish = tile.finish
-        kernel(&call)
+            call.out, call.out_step, call.out_offset, call.lanes, call.finish = out, out_step, out_offset, lanes, finish
+        kernel(call)
         if products == 0:
             break
-        call.total = out
+        call.total = to
         call.panel = <const char *> call.panel + n * row_bytes
         call.ahead = <const char *> call.ahead + n * 32
         if k == 0:
             bases += call.taps * runs
         rest = rest - n if rest > n else cuts.period
         left = smaller(cuts.part, rest)
+    call.out, call.out_step, call.out_offset, call.lanes, call.finish = out, out_step, out_offset, lanes, finish
+    call.taps, call.kc, call.rows, call.panel, call.ahead = taps, kc, all_rows, panel, ahead
+    call.accumulate, call.total = accumulate, NULL
     if low != NULL:
-        end_section(table, kernel, tile, sums, low, mr, nr, strided)
+        end_section(table, kernel, call, sums, low, mr, nr, strided)
 
 
-cdef inline void run_tile(const Table *table, TileKernel kernel, const Tile *tile, const Cuts *cuts, int64_t at, int64_t mr,
+cdef inline void run_tile(const Table *table, TileKernel kernel, Tile *tile, const Cuts *cuts, int64_t at, int64_t mr,
                           int64_t nr, bint strided, char *low) noexcept nogil:
     """In pieces; without cuts, as one."""
     if cuts == NULL:

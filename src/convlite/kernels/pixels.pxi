@@ -329,7 +329,7 @@ cdef class Pixels(Runner):
         free(self.numbers)
         free(self.job.column)
 
-    cdef int execute(self, const Operands *on) except -1:
+    cdef int execute(self, const Operands *on, Script into) except -1:
         cdef PixelJob job = self.job
         cdef char *memory
         cdef int64_t tasks, lane_bytes
@@ -343,9 +343,10 @@ cdef class Pixels(Runner):
         if tasks < threads:
             threads = <int> max(tasks, 1)
         lane_bytes = ceil_div(pixel_scratch(&job), 64) * 64 + 64  # + a line, so that threads share none
-        memory = <char *> malloc(threads * lane_bytes + 64)
+        memory = <char *> malloc((threads * lane_bytes if into is None else 0) + 64)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        self.run_tasks(pixel_task, &job, tasks, threads, memory + (64 - <uintptr_t> memory % 64), lane_bytes)
+        self.deal(into, pixel_task, &job, sizeof(job), tasks, threads, memory + (64 - <uintptr_t> memory % 64), lane_bytes,
+                  &job.x, &job.out)
         free(memory)
         return 0

@@ -14,8 +14,9 @@ cdef struct Pool:
     const char *x
     char *out
     int64_t channels
+    int64_t pixel, out_pixel   # numbers from an input pixel, an output pixel to the next: the channels, or more
     PoolAxis rows, columns
-    bint count_padding
+    bint count_padding, largest
 
 
 @cython.cdivision(True)
@@ -39,27 +40,27 @@ cdef int64_t counted(const PoolAxis *axis, int64_t i) noexcept nogil:
 
 
 @cython.cdivision(True)
-cdef void pool_row(const Pool *job, int64_t task, bint largest) noexcept nogil:
+cdef void pool_task(const void *of, int64_t task, char *scratch) noexcept nogil:
+    """A row of outputs."""
+    cdef const Pool *job = <const Pool *> of
     cdef int64_t row, column, size = job.table.itemsize, j
     cdef const char *image
     cdef Window window
-    cdef uint64_t mode = float_mode_enter(KEEP if largest else FLUSH)
-    window.largest, window.channels = largest, job.channels
+    window.largest, window.channels = job.largest, job.channels
     window.wide = job.rows.kernel * job.columns.kernel > MEAN
     window.rows = inside(&job.rows, task % job.rows.out_size, &row)
-    window.row_step = job.rows.spread * job.columns.in_size * job.channels
-    window.column_step = job.columns.spread * job.channels
-    image = job.x + (task // job.rows.out_size * job.rows.in_size + row) * job.columns.in_size * job.channels * size
+    window.row_step = job.rows.spread * job.columns.in_size * job.pixel
+    window.column_step = job.columns.spread * job.pixel
+    image = job.x + (task // job.rows.out_size * job.rows.in_size + row) * job.columns.in_size * job.pixel * size
     for j in range(job.columns.out_size):
         window.columns = inside(&job.columns, j, &column)
         if job.count_padding:
             window.divisor = <double> (counted(&job.rows, task % job.rows.out_size) * counted(&job.columns, j))
         else:
             window.divisor = <double> (window.rows * window.columns)
-        window.x = image + column * job.channels * size
-        window.out = job.out + (task * job.columns.out_size + j) * job.channels * size
+        window.x = image + column * job.pixel * size
+        window.out = job.out + (task * job.columns.out_size + j) * job.out_pixel * size
         job.table.pool(&window)
-    float_mode_leave(mode)
 
 
 cdef int fill_axis(PoolAxis *axis, numbers) except -1:
@@ -68,30 +69,28 @@ cdef int fill_axis(PoolAxis *axis, numbers) except -1:
 
 
 def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, columns, bint largest, bint count_padding,
-         int threads):
-    """Pool contiguous images; an axis is (first, step, spread, kernel, in_size, out_size, limit)."""
+         int threads, Script into=None):
+    """Pool images; x and out may be some channels of larger ones.
+
+    An axis is (first, step, spread, kernel, in_size, out_size, limit).
+    """
     cdef Pool job
     cdef View views[2]
-    cdef int64_t task, tasks, pixels
+    cdef int64_t tasks, pixels, work
     cdef int i
     memset(views, 0, sizeof(views))
     job.table = table_of(isa, 8 * itemsize)
-    job.channels, job.count_padding = channels, count_padding
+    job.channels, job.count_padding, job.largest = channels, count_padding, largest
     fill_axis(&job.rows, rows)
     fill_axis(&job.columns, columns)
     tasks = images * job.rows.out_size
     try:
         pixels = images * job.rows.in_size * job.columns.in_size
-        job.x = <const char *> borrow(x, &views[0], pixels * channels * itemsize, False, "x")
-        job.out = <char *> borrow(out, &views[1], tasks * job.columns.out_size * channels * itemsize, True, "out")
-        threads = <int> smaller(threads, tasks)
-        if threads <= 1:
-            with nogil:
-                for task in range(tasks):
-                    pool_row(&job, task, largest)
-        else:
-            for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=2):
-                pool_row(&job, task, largest)
+        job.x = <const char *> borrow_pixels(x, &views[0], pixels * channels * itemsize, False, &job.pixel, "x")
+        pixels = tasks * job.columns.out_size
+        job.out = <char *> borrow_pixels(out, &views[1], pixels * channels * itemsize, True, &job.out_pixel, "out")
+        work = views[1].len // 32 * max(job.rows.kernel * job.columns.kernel, 1) + views[0].len // 16
+        deal(into, pool_task, &job, sizeof(job), tasks, threads, 0, False, KEEP if largest else FLUSH, work, &job.x, &job.out)
     finally:
         for i in range(2):
             PyBuffer_Release(&views[i])

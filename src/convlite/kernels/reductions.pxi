@@ -137,7 +137,7 @@ cdef int look_at(Reduce *job, object x, View *view, str isa) except -1:
     return 0
 
 
-def reduce(str isa, int op, x, out, int threads=1):
+def reduce(str isa, int op, x, out, int threads=1, Script into=None):
     """out[n, i] = mean, sum or largest of x[n, :, i]: op a number of `reduce_codes`.
 
     x (outer, middle, inner), neighbours along the last;
@@ -148,7 +148,7 @@ def reduce(str isa, int op, x, out, int threads=1):
     cdef int i
     cdef bint short
     cdef int64_t parts
-    cdef char *scratch
+    cdef char *partials = NULL
     cdef int subnormals = KEEP if op == REDUCE_MAX else FLUSH
     memset(views, 0, sizeof(views))
     try:
@@ -158,15 +158,17 @@ def reduce(str isa, int op, x, out, int threads=1):
         if job.outer * job.inner:
             fill_reduce(&job)
             short = views[0].len < SHORT_BYTES
-            threads = <int> smaller(max(threads, 1), job.tasks)
             parts = job.outer * job.pieces * job.columns * job.item if job.pieces > 1 else 0
-            scratch = new_scratch(job.lane_bytes * threads + parts)
-            job.partials = scratch + job.lane_bytes * threads
-            run_step(reduce_task, &job, job.tasks, threads, scratch, job.lane_bytes, short, subnormals)
+            partials = new_scratch(parts) if into is None else into.hold(parts)
+            job.partials = partials
+            deal(into, reduce_task, &job, sizeof(job), job.tasks, threads, job.lane_bytes, short, subnormals, job.nanoseconds,
+                 &job.x, &job.out)
             if job.pieces > 1:
-                run_step(reduce_finish_task, &job, job.outer, 1, scratch, job.lane_bytes, short, subnormals)
-            free(scratch)
+                deal(into, reduce_finish_task, &job, sizeof(job), job.outer, 1, job.lane_bytes, short, subnormals,
+                     parts // 8, NULL, &job.out)
     finally:
+        if into is None:
+            free(partials)
         for i in range(2):
             PyBuffer_Release(&views[i])
 

@@ -84,7 +84,8 @@ cdef void resize_task(const void *of, int64_t task, char *scratch) noexcept nogi
         table.steps.resample_line(&line)
 
 
-def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_index, column_weights, int threads=1):
+def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_index, column_weights, int threads=1,
+           Script into=None):
     """Resample rows, then columns, with the bits of `resample` along one axis after the other.
 
     sizes: (N, H, W, C, Ho, Wo); x (N,H,W,C) and out (N,Ho,Wo,C) contiguous, no overlap; tables (Ho, taps) and (Wo, taps), as for
@@ -93,7 +94,6 @@ def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_
     cdef ResizeJob job
     cdef View views[6]
     cdef int64_t images, height, width, channels, out_height, out_width, count
-    cdef char *scratch = NULL
     cdef int i
     images, height, width, channels, out_height, out_width = sizes
     count = images * out_height * out_width * channels
@@ -113,11 +113,9 @@ def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_
         job.pieces = ceil_div(out_height, job.piece)
         job.tasks, job.lane_bytes = images * job.pieces, ceil_div(width * channels * itemsize, 64) * 64
         job.nanoseconds = count * itemsize * (job.rows.taps + job.columns.taps) // 32
-        threads = <int> smaller(max(threads, 1), job.tasks)
-        scratch = new_scratch(job.lane_bytes * threads)
-        run_step(resize_task, &job, job.tasks, threads, scratch, job.lane_bytes, count < SHORT_WORK // 8, FLUSH)
+        deal(into, resize_task, &job, sizeof(job), job.tasks, threads, job.lane_bytes, count < SHORT_WORK // 8, FLUSH,
+             job.nanoseconds, &job.rows.x, &job.rows.out)
     finally:
-        free(scratch)
         for i in range(6):
             PyBuffer_Release(&views[i])
 

@@ -44,7 +44,7 @@ cdef class FewRows(Runner):
         self.bias_bytes = whole.columns * size
         self.describe_work(plan.multiply_adds)
 
-    cdef int execute(self, const Operands *on) except -1:
+    cdef int execute(self, const Operands *on, Script into) except -1:
         cdef RowsJob job = self.job
         cdef Rows *whole = &job.whole
         cdef char *memory = NULL
@@ -55,9 +55,12 @@ cdef class FewRows(Runner):
         job.pieces = min(job.pieces, max(lines, 1))
         if whole.kc > whole.piece:  # a line more for each piece, so that threads share none
             lane_bytes = 3 * whole.rows * ceil_div(lines, job.pieces) * 64 + 64
-            memory = <char *> malloc(on.threads * lane_bytes)
-            if memory == NULL:
-                raise MemoryError("no memory for scratch")
-        self.run_tasks(rows_task, &job, job.pieces, <int> smaller(on.threads, job.pieces), memory, lane_bytes)
-        free(memory)
-        return 0
+            if into is None:
+                memory = <char *> malloc(on.threads * lane_bytes)
+                if memory == NULL:
+                    raise MemoryError("no memory for scratch")
+        try:
+            return self.deal(into, rows_task, &job, sizeof(job), job.pieces, <int> smaller(on.threads, job.pieces), memory,
+                             lane_bytes, &whole.x, &whole.out)
+        finally:
+            free(memory)

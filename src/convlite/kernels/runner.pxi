@@ -7,6 +7,7 @@ cdef struct Operands:
     const char *bias           # as given, not padded; NULL: none
     const char *alpha
     char *out
+    int64_t x_pixel, out_pixel  # elements from one pixel to the next; 0: there are no gaps
     Activation act
     bint finite                # no Inf, no NaN among the weights
     int threads
@@ -15,10 +16,6 @@ cdef struct Operands:
 # Bytes and multiply-adds of a call so short that other Python threads wait for it: to release the GIL and take it again
 # costs 30 ns alone, and with another Python thread at work up to the interpreter's switch interval, 5 ms by default.
 cdef int64_t SHORT_BYTES = 65536, SHORT_WORK = 200000
-
-
-# One task of a job, with its thread's scratch. Tasks of a job write to different places, and run in any order.
-ctypedef void (*Task)(const void *job, int64_t task, char *scratch) noexcept nogil
 
 
 cdef void run_in_turn(Task run, const void *job, int64_t tasks, char *scratch) noexcept nogil:
@@ -34,10 +31,23 @@ cdef class Runner:
 
     cdef const Table *table
     cdef int64_t x_bytes, weight_bytes, out_bytes, bias_bytes
+    cdef int64_t nanoseconds   # what it takes one thread, about
     cdef bint short            # it keeps the GIL
+    cdef readonly bint x_gaps, out_gaps  # x, out may be channels of a larger array
 
-    cdef int describe_work(self, int64_t multiply_adds) except -1:
+    cdef int describe_work(self, int64_t multiply_adds, int64_t rate=3) except -1:
+        """rate: multiply-adds a nanosecond for each lane of a vector."""
         self.short = multiply_adds < SHORT_WORK and self.x_bytes + self.out_bytes < SHORT_BYTES
+        self.nanoseconds = multiply_adds // (rate * self.table.lanes)
+        self.nanoseconds = max(self.nanoseconds, (self.x_bytes + self.out_bytes + self.weight_bytes) // 16)
+        return 0
+
+    cdef int deal(self, Script into, Task run, const void *job, int64_t job_bytes, int64_t tasks, int threads, char *scratch,
+                  int64_t lane_bytes, const void *x, const void *out) except -1:
+        """Run the tasks of a job, or add them to a script; x and out are the job's pointers to the arrays."""
+        if into is not None:
+            return deal(into, run, job, job_bytes, tasks, threads, lane_bytes, self.short, FLUSH, self.nanoseconds, x, out)
+        self.run_tasks(run, job, tasks, threads, scratch, lane_bytes)
         return 0
 
     cdef void run_tasks(self, Task run, const void *job, int64_t tasks, int threads, char *scratch, int64_t lane_bytes) noexcept:
@@ -55,28 +65,36 @@ cdef class Runner:
             with nogil:
                 run_in_turn(run, job, tasks, scratch)
 
-    cdef int execute(self, const Operands *on) except -1:
-        """out = act(operation(x, weights) + bias)."""
+    cdef int execute(self, const Operands *on, Script into) except -1:
+        """out = act(operation(x, weights) + bias), now, or where the script comes to it."""
         raise NotImplementedError
 
-    def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads):
-        """out = act(operation(x, weights) + bias).
+    def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads, Script into=None):
+        """out = act(operation(x, weights) + bias), now, or as a step of the script `into`, which must keep the arrays.
 
-        Arrays are C-contiguous and of the plan's dtype and sizes; out overlaps none.
+        Arrays are C-contiguous, but x with x_gaps and out with out_gaps, which may be some channels of a larger array; and of the
+        plan's dtype and sizes; out overlaps none.
         """
         cdef View views[5]
         memset(views, 0, sizeof(views))
         cdef Operands on
         cdef int i
         try:
-            on.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
+            on.x_pixel = on.out_pixel = 0
+            if self.x_gaps:
+                on.x = <const char *> borrow_pixels(x, &views[0], self.x_bytes, False, &on.x_pixel, "x")
+            else:
+                on.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
             on.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")
             on.bias = <const char *> borrow(bias, &views[2], self.bias_bytes, False, "bias")
             on.alpha = <const char *> borrow(alpha, &views[3], self.bias_bytes, False, "alpha")
-            on.out = <char *> borrow(out, &views[4], self.out_bytes, True, "out")
+            if self.out_gaps:
+                on.out = <char *> borrow_pixels(out, &views[4], self.out_bytes, True, &on.out_pixel, "out")
+            else:
+                on.out = <char *> borrow(out, &views[4], self.out_bytes, True, "out")
             on.act.code, on.act.a, on.act.b = code, a, b
-            on.finite, on.threads = finite, threads
-            self.execute(&on)
+            on.finite, on.threads = finite, threads if into is None else into.share(self.nanoseconds)
+            self.execute(&on, into)
         finally:
             for i in range(5):
                 PyBuffer_Release(&views[i])

@@ -322,11 +322,11 @@ cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int6
     if right < left:
         right = left
     memset(into, 0, left * pixel)
-    if bytes == job.cin * size and pixel == bytes:  # whole pixels, side by side
-        memcpy(into + left * pixel, row + (first + left) * job.cin * size, (right - left) * pixel)
+    if bytes == job.x_pixel * size and pixel == bytes:  # whole pixels, side by side
+        memcpy(into + left * pixel, row + (first + left) * pixel, (right - left) * pixel)
     else:
         for c in range(left, right):
-            memcpy(into + c * pixel, row + ((first + c) * job.cin + k0) * size, bytes)
+            memcpy(into + c * pixel, row + ((first + c) * job.x_pixel + k0) * size, bytes)
     memset(into + right * pixel, 0, (count - right) * pixel)
     return into
 
@@ -340,7 +340,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, lines = job.images * rp.count
     cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
-    cdef int64_t wide = job.table.nr * job.table.lanes, pixel_bytes = job.cin * size, row_bytes = job.w * pixel_bytes
+    cdef int64_t wide = job.table.nr * job.table.lanes, pixel_bytes = job.x_pixel * size, row_bytes = job.w * pixel_bytes
     cdef int64_t copy_step = copied_pixel(job, kc), copy_bytes = (job.cin if job.fused > 1 else kc) * size
     cdef int64_t k_first = group * job.group_step + k0
     cdef char *buffer = scratch
@@ -367,7 +367,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         memset(slots, 0, rows * cp.copied * sizeof(void *))
     edge = <char *> (slots + rows * cp.copied)
 
-    call.out_step = cp.step * job.cout * size
+    call.out_step = cp.step * job.pixel * size
     # Lines and pieces are counted up (a division for each tile was a sixth of the time of a first layer), and a tile whose
     # neighbour to the left touches no edge is that one moved along: this loop and the next took 20% of the time of a 3x3 first
     # layer with stride 2 before, take 12% (AVX2; 11 and 5% with AVX-512).
@@ -422,7 +422,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         spot.tap, spot.taps = low, (high - low if high > low else 0)
 
         for run in range(runs):
-            spot.out[run] = job.out + ((n * job.ho + rp.start + q * rp.step) * job.line + (cp.start + p0 * cp.step) * job.cout
+            spot.out[run] = job.out + ((n * job.ho + rp.start + q * rp.step) * job.line + (cp.start + p0 * cp.step) * job.pixel
                                        - job.lead + group * job.width) * size
             t = spot.tap
             a = t // cp.taps if t else 0

@@ -44,11 +44,11 @@ cdef class TallSkinny(Runner):
         self.bias_bytes = whole.cout * size
         self.describe_work(plan.multiply_adds)
 
-    cdef int execute(self, const Operands *on) except -1:
+    cdef int execute(self, const Operands *on, Script into) except -1:
         cdef SkinnyJob job = self.job
         cdef Skinny *whole = &job.whole
         whole.x, whole.weights, whole.out = on.x, on.weights, on.out
         whole.bias, whole.alpha, whole.act = on.bias, on.alpha, on.act
         job.shares = smaller(8 * on.threads, job.pixels // job.table.lanes) if on.threads > 1 else 1
-        self.run_tasks(skinny_task, &job, job.shares, <int> smaller(on.threads, job.shares), NULL, 0)
-        return 0
+        return self.deal(into, skinny_task, &job, sizeof(job), job.shares, <int> smaller(on.threads, job.shares), NULL, 0,
+                         &whole.x, &whole.out)

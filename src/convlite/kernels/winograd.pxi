@@ -24,6 +24,7 @@ cdef struct WinogradJob:
     Cuts cuts                  # of a sum over the input channels
     int64_t v_step, v_tile, s_tile              # elements from one position, one tile to the next
     const char *zeros
+    int64_t x_pixel, pixel                      # elements from an input pixel, an output pixel to the next
     # of one call
     const char *x
     const char *weights
@@ -42,7 +43,7 @@ cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t t
     """LOOP tiles: the input transform."""
     cdef int64_t size = job.table.itemsize, t, flat = first, image, i, j, top, left
     cdef WinogradInput call
-    call.row_step, call.column_step = job.w * job.cin * size, job.cin * size
+    call.row_step, call.column_step = job.w * job.x_pixel * size, job.x_pixel * size
     call.zeros, call.v_step, call.channels = job.zeros, job.v_step, job.cin
     image = flat // job.image_tiles
     i = flat % job.image_tiles // job.tiles_w
@@ -51,7 +52,7 @@ cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t t
         top, left = i * job.m - job.before_h, j * job.m - job.before_w
         call.row_low, call.row_high = <int> larger(0, -top), <int> smaller(job.n, job.h - top)
         call.column_low, call.column_high = <int> larger(0, -left), <int> smaller(job.n, job.w - left)
-        call.x = job.x + ((image * job.h + top) * job.w + left) * job.cin * size
+        call.x = job.x + ((image * job.h + top) * job.w + left) * job.x_pixel * size
         call.v = v + t * job.v_tile * size
         job.table.winograd[job.m].input(&call)
         j += 1
@@ -69,7 +70,7 @@ cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t 
     """LOOP tiles: the output transform of one panel."""
     cdef int64_t size = job.table.itemsize, t, image, i, j
     cdef WinogradOutput call
-    call.row_step, call.column_step = job.wo * job.cout * size, job.cout * size
+    call.row_step, call.column_step = job.wo * job.pixel * size, job.pixel * size
     call.lanes = smaller(job.wide, job.cout - panel * job.wide)
     call.s_step = ceil_div(call.lanes, job.table.lanes) * job.table.lanes
     call.bias = job.bias + panel * job.wide * size if job.bias else NULL
@@ -81,7 +82,7 @@ cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t 
     for t in range(tiles):
         call.s = s + t * job.s_tile * size
         call.rows, call.columns = <int> smaller(job.m, job.ho - i * job.m), <int> smaller(job.m, job.wo - j * job.m)
-        call.out = job.out + (((image * job.ho + i * job.m) * job.wo + j * job.m) * job.cout + panel * job.wide) * size
+        call.out = job.out + (((image * job.ho + i * job.m) * job.wo + j * job.m) * job.pixel + panel * job.wide) * size
         job.table.winograd[job.m].output(&call)
         j += 1
         if j == job.tiles_w:
@@ -171,7 +172,8 @@ cdef class Winograd(Runner):
         self.bias_bytes = self.job.cout * size
         self.packed_bias_bytes = ceil_div(self.job.padded * size, 64) * 64
         self.weight_bytes = self.job.positions * self.job.cin * self.job.padded * size
-        self.describe_work(plan.multiply_adds)
+        self.x_gaps = self.out_gaps = True
+        self.describe_work(plan.multiply_adds, 6)
         self.job.zeros = <const char *> calloc(self.job.cin, size)
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")
@@ -191,7 +193,7 @@ cdef class Winograd(Runner):
         memset(into + self.bias_bytes, 0, self.packed_bias_bytes - self.bias_bytes)
         return into
 
-    cdef int execute(self, const Operands *on) except -1:
+    cdef int execute(self, const Operands *on, Script into) except -1:
         cdef WinogradJob job = self.job
         cdef char *memory
         cdef char *lanes
@@ -200,6 +202,7 @@ cdef class Winograd(Runner):
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act
+        job.x_pixel, job.pixel = on.x_pixel or job.cin, on.out_pixel or job.cout
         # Tasks for all threads: whole blocks, each thread as many as the others, but no block smaller than half a row of
         # the micro-kernel; then spans, which repeat their block's input transform.
         job.blocks, job.spans = ceil_div(job.tiles, self.block_tiles), 1
@@ -213,14 +216,19 @@ cdef class Winograd(Runner):
         threads = <int> smaller(threads, tasks)
         job.most_tiles = ceil_div(job.tiles, job.blocks)
         lane_bytes = self._scratch(job.most_tiles)
-        memory = <char *> malloc(2 * self.packed_bias_bytes + threads * lane_bytes + 64)
+        if into is not None:
+            memory = into.hold(2 * self.packed_bias_bytes)
+        else:
+            memory = <char *> malloc(2 * self.packed_bias_bytes + threads * lane_bytes + 64)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
         lanes = <char *> (<size_t> (memory + 63) & ~<size_t> 63)
         job.bias = self._pad(on.bias, lanes)
         job.alpha = self._pad(on.alpha, lanes + self.packed_bias_bytes)
-        self.run_tasks(winograd_task, &job, tasks, threads, lanes + 2 * self.packed_bias_bytes, lane_bytes)
-        free(memory)
+        self.deal(into, winograd_task, &job, sizeof(job), tasks, threads, lanes + 2 * self.packed_bias_bytes, lane_bytes, &job.x,
+                  &job.out)
+        if into is None:
+            free(memory)
         return 0
 
 

@@ -11,7 +11,6 @@ import contextlib
 import copy
 import operator
 import re
-import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self, overload
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._layouts import build_from
+from .._locks import fork_lock
 from ..arguments import as_operand, mixed_dtypes, shown
 from .keywords import dtype_of, refuse_training, understands_keras
 from .parts import check_held, find, hides, is_name, rebuilt, rehearses, unchanged, visit, watching
@@ -66,7 +66,7 @@ class Layer(abc.ABC):
         self.name: str = name if name is not None else _snake_case(type(self).__name__)
         self.input_shape: Shape | None = None
         self._prepared: Any = None
-        self._lock = threading.RLock()
+        self._lock = fork_lock()
 
     @overload
     def __call__(
@@ -407,7 +407,7 @@ class Layer(abc.ABC):
         for key, value in list(self.__dict__.items()):
             inside = key not in self._private
             twin.__dict__[key] = rebuilt(value, _LAYER, lambda part: part._copied(memo)) if inside else value
-        twin._lock = threading.RLock()
+        twin._lock = fork_lock()
         twin._renew()
         return twin
 
@@ -415,7 +415,7 @@ class Layer(abc.ABC):
         twin = memo[id(self)] = type(self).__new__(type(self))
         for key, value in list(self.__dict__.items()):
             twin.__dict__[key] = value if key in self._shared else copy.deepcopy(value, memo)
-        twin._lock = threading.RLock()
+        twin._lock = fork_lock()
         twin._renew()
         return twin
 
@@ -428,7 +428,7 @@ class Layer(abc.ABC):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._prepared = None
-        self._lock = threading.RLock()
+        self._lock = fork_lock()
 
     def __repr__(self) -> str:
         shapes = "not built"

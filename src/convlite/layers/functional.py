@@ -16,7 +16,7 @@ from .parts import visit
 from .shaping import InputLayer
 from .summary import model_table
 from .symbolic import Call, Operation, SymbolicTensor
-from .tracing import Plan, check_dtypes, named, plan_of, replayed, symbolically, whole_order
+from .tracing import Plan, check_dtypes, named, plan_of, replayed, symbolically, told, whole_order
 from .weights import as_dtype
 from .whole import Network, Whole, as_network, gives_batches
 
@@ -233,12 +233,21 @@ class Model(Whole):
 
     # ---- calls
 
+    def __call__(self, x: Any, *, training: bool | None = None, mask: None = None) -> Any:
+        """Arrays of the inputs give arrays of the outputs, symbolic tensors give symbolic ones.
+
+        x: one array, a list of them in the order of `input_names`, or a dict by these names. Each must have
+        its input's dtype and fit its shape. training and mask are Keras's, and may be False and None.
+        TypeError for another dtype and for wrong names, ValueError for another shape or number of arrays.
+        """
+        return super().__call__(x, training=training, mask=mask)
+
     def _flat(self, x: Any) -> tuple[list[SymbolicTensor], bool]:
         tensors = self._arguments(x)
         for tensor in tensors:
             if not isinstance(tensor, SymbolicTensor):
                 raise TypeError(
-                    f"{named(self)} is called on symbolic tensors and {shown(tensor)}: all must be symbolic"
+                    f"{named(self)} is called on symbolic tensors and {told(tensor)}: all must be symbolic"
                 )
         return tensors, len(tensors) == 1
 

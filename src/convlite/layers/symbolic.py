@@ -81,10 +81,10 @@ class SymbolicTensor:
 
     __slots__ = ("call", "dtype", "shape")
 
-    def __init__(self, shape: Shape, dtype: np.dtype[Any], call: Call | None = None) -> None:
+    def __init__(self, shape: Shape, dtype: np.dtype[Any], call: Any = None) -> None:
         self.shape: Shape = shape
         self.dtype: np.dtype[Any] = dtype
-        self.call = call
+        self.call: Call | None = call
 
     @property
     def ndim(self) -> int:
@@ -251,12 +251,16 @@ def _combined(kind: str, a: Any, b: Any) -> SymbolicTensor:
     return Call(Operation(kind, tuple(operands)), inputs).gives((shape, tensor.dtype))[0]
 
 
+def _told(value: object) -> str:
+    return f"an array of {value.dtype}" if isinstance(value, np.ndarray) else shown(value)
+
+
 def _constant(kind: str, value: Any, tensor: SymbolicTensor) -> Array:
     """A number, or an array that holds for each sample, in the dtype of the tensor."""
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or (isinstance(value, np.ndarray) and array.dtype != tensor.dtype):
         raise TypeError(
-            f"{kind} of a tensor of {tensor.dtype} and {shown(value)}: the other must be a number, a "
+            f"{kind} of a tensor of {tensor.dtype} and {_told(value)}: the other must be a number, a "
             f"symbolic tensor or an array of {tensor.dtype}"
         )
     if array.ndim >= tensor.ndim and array.shape[: array.ndim - tensor.ndim + 1] != (1,):

@@ -20,15 +20,23 @@ from .shaping import InputLayer
 from .symbolic import Call, NoNumbers, Operation, SymbolicTensor, repeated
 
 __all__ = [
-    "CannotFollow", "Plan", "called", "check_dtypes", "flat", "given_by", "named", "plan_of", "replayed",
-    "run_call", "symbolically", "why_not", "whole_order",
+    "Plan", "called", "check_dtypes", "flat", "given_by", "named", "plan_of", "replayed",
+    "run_call", "symbolically", "told", "whole_order", "why_not",
 ]  # fmt: skip
 
 T = TypeVar("T")
 
 
-class CannotFollow(TypeError):
-    """A layer whose call cannot be recorded."""
+def _cannot(layer: Layer, why: str) -> TypeError:
+    """The error for a layer whose call cannot be recorded; layers around it pass it on."""
+    error = TypeError(f"{named(layer)} cannot be part of a network: its call {why}")
+    error.__dict__["says_which"] = True
+    return error
+
+
+def told(value: object) -> str:
+    """What messages say of a value that is no symbolic tensor."""
+    return f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else shown(value)
 
 
 def named(layer: Layer) -> str:
@@ -49,7 +57,7 @@ def flat(layer: Layer, x: Any) -> tuple[list[SymbolicTensor], bool]:
     for number, tensor in enumerate(tensors):
         if not isinstance(tensor, SymbolicTensor):
             raise TypeError(
-                f"{named(layer)} is called on symbolic tensors and, at {number}, {shown(tensor)}: all of "
+                f"{named(layer)} is called on symbolic tensors and, at {number}, {told(tensor)}: all of "
                 "them must come from Input"
             )
     return tensors, False
@@ -130,17 +138,15 @@ def traced(layer: Layer, tensors: Sequence[SymbolicTensor], single: bool) -> Any
 
 
 def run_call(layer: Layer, tensors: list[SymbolicTensor], single: bool) -> Any:
-    """`layer.call` on symbolic tensors. CannotFollow where it needs numbers or gives no tensors."""
+    """`layer.call` on symbolic tensors. TypeError where it needs numbers or gives no tensors."""
     try:
         with watching(layer):
             given = layer.call(tensors[0] if single else tensors)
-    except CannotFollow:
-        raise
     except Exception as error:
+        if getattr(error, "says_which", False):
+            raise
         if (reason := why_not(error)) is not None:
-            raise CannotFollow(
-                f"{named(layer)} cannot be part of a network: its call does what cannot be recorded; {reason}"
-            ) from error
+            raise _cannot(layer, f"does what cannot be recorded; {reason}") from error
         error.add_note(f"in {named(layer)}, called on symbolic tensors")
         raise
     entries = given.values() if isinstance(given, dict) else given
@@ -150,18 +156,19 @@ def run_call(layer: Layer, tensors: list[SymbolicTensor], single: bool) -> Any:
         and all(isinstance(entry, SymbolicTensor) for entry in entries)
     )
     if not sound:
-        raise CannotFollow(
-            f"{named(layer)} cannot be part of a network: its call must give the tensors that it makes of x, "
-            f"one or several; it gave {shown(given)}"
+        raise _cannot(
+            layer, f"must give the tensors that it makes of x, one or several; it gave {told(given)}"
         )
     return given
 
 
 def why_not(error: BaseException | None) -> str | None:
-    """The message of the NoNumbers that an error comes from; None where it comes from none."""
+    """What a call wanted of a symbolic tensor where an error comes from that; None for all else."""
     while error is not None:
         if isinstance(error, NoNumbers):
             return str(error)
+        if isinstance(error, AttributeError) and isinstance(error.obj, SymbolicTensor):
+            return str(NoNumbers(f"x.{error.name}"))
         error = error.__cause__ or error.__context__
     return None
 

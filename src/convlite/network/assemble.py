@@ -6,6 +6,8 @@ Every slot is a view of a root (often itself), and each root has one owner:
     result     made by each call, returned    loose    a step makes it and puts it into the frame
     arena      everything else: a place in the frame's block
 
+Where a concat or a split moves whole channels, one slot may be a view of another's channels (slices.py).
+
 A step may write over an operand that nobody reads afterwards (`Lowered.over`), where both are in the arena:
 the output's root then becomes a view of the operand's.
 """
@@ -13,6 +15,7 @@ the output's root then becomes a view of the operand's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,7 @@ import numpy as np
 from .arena import Lifetime, place
 from .graph import Graph, Node
 from .program import Frame, Lowered, Lowering, Program, Run, Step, View
+from .slices import in_place
 
 __all__ = ["assemble"]
 
@@ -35,7 +39,10 @@ class _Assembly:
         self.inputs = tuple(low.slot(value.name) for value in graph.inputs)
         self.outputs = tuple(low.slot(value.name) for value in graph.outputs)
         self.source = {view.slot: view.source for view in low.views}
+        lowered = [(node, self._landed(part)) for node, part in lowered]
         self.parts = self._expanded(lowered)
+        self.copied, self.results = self._results()
+        self.start = in_place(self.parts, low, self.source, self._fixed())
         self.last: dict[int, int] = {}  # of each root, the step that reads or writes it last
         self.first: dict[int, int] = {}
         for number, (_, part) in enumerate(self.parts):
@@ -43,13 +50,23 @@ class _Assembly:
                 self.last[self.root(slot)] = number
             for slot in part.writes:
                 self.first.setdefault(self.root(slot), number)
-        self.copied, self.results = self._results()
 
     def root(self, slot: int) -> int:
         """The slot that owns the memory."""
         while slot in self.source:
             slot = self.source[slot]
         return slot
+
+    def _landed(self, part: Lowered) -> Lowered:
+        """What NumPy makes, copied into the arena, so that the core's steps find it where they are bound.
+
+        Not outputs, which are handed out as they are, nor what is known only when it is there.
+        """
+        known = all(self.low.shapes[slot] is not None and self.low.dtypes[slot] for slot in part.writes)
+        ends = {self.root(slot) for slot in self.outputs}
+        if not part.loose or part.run is None or not known or ends & {self.root(s) for s in part.writes}:
+            return part
+        return replace(part, run=_landing(part.run, part.writes), loose=False)
 
     def _expanded(self, lowered: Sequence[tuple[Node, Lowered]]) -> list[tuple[Node, Lowered]]:
         """The parts that do something, each followed by steps for the views of what it makes itself."""
@@ -95,6 +112,12 @@ class _Assembly:
             claimed.add(memory)
         return tuple(copied), results
 
+    def _fixed(self) -> set[int]:
+        """The roots that do not lie in the arena."""
+        written = {self.root(slot) for _, part in self.parts for slot in part.writes}
+        slots = range(len(self.low.held))
+        return self.loose | self.results | set(self.inputs) | {slot for slot in slots if slot not in written}
+
     def _owned(self) -> set[int]:
         """The roots that lie in the arena."""
         return set(self.first) - self.loose - self.results - set(self.inputs)
@@ -136,8 +159,9 @@ class _Assembly:
             if root in per_call or root in self._owned_now:
                 shape, dtype = low.shapes[new], low.dtypes[new]
                 assert shape is not None
-                views[root in per_call].append(View(new, self.source[new], shape, dtype))
-        template: Frame = list(low.held)
+                view = View(new, self.source[new], shape, dtype, self.start.get(new, -1))
+                views[root in per_call].append(view)
+        template = list(low.held)
         return Program(
             self._steps(),
             self.inputs,
@@ -184,8 +208,33 @@ class _Assembly:
         steps = []
         for number, (node, part) in enumerate(self.parts):
             assert part.run is not None
-            steps.append(Step(part.run, node, part.how, tuple(drops.get(number, ()))))
+            core = part.core and not any(
+                self.root(slot) in self.loose for slot in (*part.reads, *part.writes)
+            )
+            drop = tuple(drops.get(number, ()))
+            steps.append(Step(part.run, node, part.how, drop, core and not drop))
         return tuple(steps)
+
+
+def _landing(run: Run, slots: tuple[int, ...]) -> Run:
+    """A step that makes its arrays, and then copies them to where the frame has them."""
+
+    def landed(frame: Frame) -> None:
+        homes = [frame[slot] for slot in slots]
+        try:
+            run(frame)
+            for slot, home in zip(slots, homes, strict=True):
+                made = frame[slot]
+                if made.shape != home.shape or made.dtype != home.dtype:
+                    raise ValueError(
+                        f"internal error: {made.dtype}{made.shape}, not {home.dtype}{home.shape}"
+                    )
+                np.copyto(home, made)
+        finally:
+            for slot, home in zip(slots, homes, strict=True):
+                frame[slot] = home
+
+    return landed
 
 
 def _reshape(source: int, target: int, shape: tuple[int, ...]) -> Run:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
 from .. import _dispatch, _precision
+from .._locks import fork_lock
 from .assemble import assemble
 from .facts import Fact
 from .graph import Array, Graph
@@ -27,15 +28,19 @@ FAULTS = (TypeError, KeyError, IndexError, AttributeError, AssertionError, Arith
 class Executor:
     """Runs a graph whose nodes are fused already.
 
-    Programs are kept for the last eight sets of shapes. Making one happens under a lock, running one does
-    not. Weights are packed once for all of them.
+    Programs are kept for the eight sets of shapes that were used last. Making one happens under a lock,
+    running one does not. Weights are packed once for all of them.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, like: Executor | None = None) -> None:
+        """like: an executor whose packed weights serve this one too, and whose bits it gives: this graph is a
+        window of that one. A constant that one row of it is left of must not be folded into a kernel here."""
         self.graph = graph
+        self._rounding = like is None
         self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
-        self._packed: dict[Any, Any] = {}
-        self._lock = threading.RLock()
+        self._packed: dict[Any, Any] = {} if like is None else like._packed
+        self.cuts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()  # of tiles, by the whole image's shape
+        self.lock = fork_lock()
 
     def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
         """The outputs for C-contiguous inputs of the declared dtypes."""
@@ -46,8 +51,10 @@ class Executor:
         key = (shapes, _dispatch.active_isa(), _precision.is_fast())
         program = self._programs.get(key)
         if program is not None:
+            with suppress(KeyError):  # another thread may have made room in between
+                self._programs.move_to_end(key)
             return program
-        with self._lock:
+        with self.lock:
             program = self._programs.get(key)
             if program is None:
                 program = self._made(shapes)
@@ -57,8 +64,8 @@ class Executor:
         return program
 
     def last_shapes(self) -> tuple[tuple[int, ...], ...] | None:
-        """The inputs' shapes of the program that was made last; None before the first one."""
-        with self._lock:
+        """The inputs' shapes of the program that was used last; None before the first one."""
+        with self.lock:
             return next(reversed(self._programs))[0] if self._programs else None
 
     def prepared(self, by_name: Mapping[str, Sequence[int]]) -> tuple[Graph, dict[str, Fact]]:
@@ -67,7 +74,8 @@ class Executor:
         facts = facts_of(graph, by_name)
         if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
             try:
-                graph = optimised(graph, by_name)  # what hung on unknown sizes can be seen through now
+                # what hung on unknown sizes can be seen through now
+                graph = optimised(graph, by_name, self._rounding)
             except FAULTS as error:
                 raise ValueError(f"the network {graph.name!r} cannot be prepared: {error!r}") from error
             facts = facts_of(graph, by_name)
@@ -87,10 +95,11 @@ class Executor:
 
     def release(self) -> None:
         """Forget the programs and give their memory back; weights stay packed."""
-        with self._lock:
+        with self.lock:
             for program in self._programs.values():
                 program.release()
             self._programs.clear()
+            self.cuts.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"graph": self.graph}

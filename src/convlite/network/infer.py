@@ -31,7 +31,7 @@ __all__ = ["facts_of", "facts_of_node"]
 
 MOST_SYMBOLS = 1024  # elements of a value that is kept with names in it
 MOST_HELD = 1 << 24  # elements of all values of a graph that are known beforehand, but for constants
-MOST_FOLDED = 1 << 16  # elements of a value that may grow from smaller constants
+MOST_FOLDED = 1 << 18  # elements of a value that may grow from smaller constants
 # Branches and loops may run without end; windows and steps cost more than the size of a result tells.
 NEVER_FOLDED = {
     *("if_", "loop", "scan", "conv", "conv_transpose", "max_pool", "max_pool_indices", "avg_pool", "lp_pool"),

@@ -15,6 +15,7 @@ from .executor import Executor
 from .graph import Array, Graph, Value, described_shape
 from .passes import channels_last_ends, optimised
 from .profile import Profile
+from .tiling.record import TiledArray, Tiling
 
 __all__ = ["Network"]
 
@@ -150,6 +151,93 @@ class Network:
             raise ValueError("x must have at least one batch; the iterable had none")
         joined = tuple(_joined(parts) for parts in zip(*results, strict=True))
         return joined[0] if len(joined) == 1 else joined
+
+    def tiling(
+        self, shape: Sequence[int], tile: int | Sequence[int] | None = None, memory: float | None = None
+    ) -> Tiling:
+        """How `tiled` would run on an input of this shape: tiles, halo, output shapes, bytes of memory.
+
+        shape: of x; without the axis of images where there is one. tile, memory: as for `tiled`.
+        Returns a `Tiling`; `print` shows it on one line. Raises ValueError naming the first node that looks
+        at the whole image, and for a tile that is no multiple of the network's strides.
+
+        >>> import numpy as np
+        >>> from convlite.network.graph import Graph, Node, Value
+        >>> options = {"strides": (1, 1), "padding": "same", "dilations": (1, 1), "groups": 1}
+        >>> f, shape = np.dtype("float32"), ("n", "h", "w", 1)
+        >>> node = Node("conv", ("x", "k"), ("y",), {**options, "activation": None})
+        >>> ends = [Value("x", f, shape)], [Value("y", f, shape)]
+        >>> net = Network(Graph.of(*ends, [node], {"k": np.ones((5, 3, 1, 1), f)}))
+        >>> found = net.tiling((1, 1000, 800, 1), tile=256)
+        >>> found.tiles, found.halo
+        (16, ((2, 2), (1, 1)))
+        """
+        from .tiling.tiles import tiling_for
+
+        return tiling_for(self._executor, shape, tile, memory)[0]
+
+    def tiled(
+        self,
+        x: TiledArray,
+        out: Any = None,
+        tile: int | Sequence[int] | None = None,
+        memory: float | None = None,
+        progress: Progress = False,
+        journal: str | os.PathLike[str] | None = None,
+    ) -> Any:
+        """`self(x)` tile by tile, for images that do not fit into memory: the same bits in "exact".
+
+        Each tile reads what its outputs depend on, its halo included, and computes windows of the whole run's
+        values: the margins of an image are at its border only. In "fast" the bits are those of the whole run
+        where `net.tiling(...).same_bits` says so, elsewhere within the bound of that precision.
+
+        x: images (N, H, W, C), or as the network declares them; the axis of images may be missing. Anything
+        with `shape`, `dtype` and slicing will do: an array, `np.load(..., mmap_mode="r")`, h5py, zarr, a
+        class of one's own. Its dtype must be the network's. out: where to write, of the outputs' shape and
+        dtype, not over x; a tuple for several outputs; by default new arrays. tile: rows and columns of x
+        that a tile stands for, multiples of the network's strides. memory: bytes that a tile may take beside
+        the weights, x and out, instead of tile; 256 MiB by default. progress: True shows a bar, a function is
+        called with (tiles done, tiles in all). journal: a file that notes which tiles are done; after an
+        interruption the same call goes on where it was, and at the end it is deleted. It needs out to be a
+        file.
+
+        Returns out. Raises ValueError for a network with a node that looks at the whole image, by its name,
+        for shapes and tiles that do not fit, and for a journal of another run; TypeError for dtypes. What x
+        raises goes on to the caller with a note: tiles that are written stay valid.
+
+        >>> import numpy as np
+        >>> from convlite.network.graph import Graph, Node, Value
+        >>> f, shape = np.dtype("float32"), ("n", "h", "w", 1)
+        >>> node = Node("relu", ("x",), ("y",))
+        >>> net = Network(Graph.of([Value("x", f, shape)], [Value("y", f, shape)], [node]))
+        >>> x = np.linspace(-1, 1, 1200, dtype=f).reshape(1, 40, 30, 1)
+        >>> np.array_equal(net.tiled(x, tile=16), net(x))
+        True
+        """
+        from .tiling.tiles import run_tiled
+
+        return run_tiled(self._executor, x, out, tile, memory, progress, journal)
+
+    def map_overlap(self, x: Any, threads: int = 1) -> Any:
+        """`self(x)` for a Dask array, lazily: chunk by chunk with the halos that the network needs.
+
+        x: a `dask.array`, images (N, H, W, C) or as the network declares them, the axis of images may be
+        missing; in one piece along channels. Chunks stay as they are, scaled as the network scales images;
+        they must be at least as large as the halo. threads: of each chunk's call, since Dask computes chunks
+        side by side. The precision is that of this call, wherever chunks are computed.
+
+        Returns a `dask.array` whose values have the bits of `self(x)` in "exact". On a cluster the network is
+        sent to each worker once. Raises as `tiled`; ValueError also for chunks that are too small or split
+        channels, ImportError without dask.
+        """
+        from .tiling.overlap import mapped
+
+        return mapped(self, self._executor, x, as_size(threads, "threads"))
+
+    def __dask_tokenize__(self) -> Any:
+        from .tiling.journal import fingerprint
+
+        return fingerprint(self.graph)
 
     def save(self, path: str | os.PathLike[str], float16: bool = False) -> None:
         """Write graph and weights to a file that `convlite.load` reads; .npz takes NumPy alone for that.

@@ -162,7 +162,9 @@ def _timed(program: Program, ticks: list[tuple[int, int]]) -> Program:
         return measured
 
     return replace(
-        program, steps=tuple(replace(step, run=clocked(step.run)) for step in program.steps), _frames=[]
+        program,
+        steps=tuple(replace(step, run=clocked(step.run), core=False) for step in program.steps),
+        _frames=[],
     )
 
 

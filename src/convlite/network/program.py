@@ -4,8 +4,10 @@
 
 A slot is a number; a frame is a list that holds an array for each slot while one call runs. Most slots are
 views of the frame's arena; a reshape is a slot that views another one; the network's inputs and results get
-theirs anew in each call. A step is a function of the frame. Threads may share a program: each call takes a
-frame from a pool, or makes one.
+theirs anew in each call. Threads may share a program: each call takes a frame from a pool, or makes one.
+
+A step is a function of the frame. Where it is the core's, it is bound once for each frame: the core then runs
+it, and all such steps that follow, without Python (kernels/script.pxi).
 """
 
 from __future__ import annotations
@@ -16,23 +18,59 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import _kernels, _threads
 from .._memory import aligned_empty, empty
 from .facts import Fact
 from .graph import Array, Node
 
-__all__ = ["Frame", "Lowered", "Lowering", "Program", "Run", "View"]
+__all__ = ["Frame", "Lowered", "Lowering", "Program", "Run", "Script", "Slice", "View"]
 
-Frame = list[Any]
-Run = Callable[[Frame], None]
+Script = _kernels.Script
+
+
+class Frame(list[Any]):
+    """An array for each slot, and the steps bound to them.
+
+    script: those that the core runs. lent: the slots whose arrays are other ones in each call. parts: what
+    runs, in order: (first, last) of the script, or a Step. steps, threads: what was bound, for how many
+    threads.
+    """
+
+    script: Script
+    lent: tuple[int, ...] = ()
+    parts: tuple[tuple[int, int] | Step, ...] = ()
+    steps: tuple[Step, ...] | None = None
+    threads: int = 0
+
+
+Run = Callable[..., None]  # of a frame; the core's of a script as well, to which they add themselves
 
 
 class View(NamedTuple):
-    """A slot that is another one in another shape."""
+    """A slot that is another one in another shape; or, from channel `start` on, some of its channels."""
 
     slot: int
     source: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | None
+    start: int = -1
+
+    def of(self, source: Array) -> Array:
+        """The view of this array."""
+        if self.start >= 0:
+            return source[..., self.start : self.start + self.shape[-1]]
+        assert self.dtype is not None
+        view: Array = source.view(self.dtype).reshape(self.shape)
+        assert view.size == 0 or np.may_share_memory(view, source)
+        return view
+
+
+class Slice(NamedTuple):
+    """A slot that holds what another one has from channel `start` on."""
+
+    whole: int
+    part: int
+    start: int
 
 
 @dataclass(slots=True)
@@ -41,7 +79,10 @@ class Lowered:
 
     run: the step, None where views do it all. reads, writes: its slots. loose: it makes its arrays itself and
     puts them into the frame (what NumPy computes); otherwise it finds them there. over: the slot whose memory
-    the output may take, if nobody needs that any more. how: what does the work, for summaries.
+    the output may take, if nobody needs that any more. how: what does the work, for summaries. core: the
+    step may be given a script, to which it adds itself in place of running. gaps: the slots, of those it
+    reads and writes, that may be some channels of a larger array. slices: what a concat or a split copies,
+    which it does not where the one lies in the other already.
     """
 
     run: Run | None
@@ -50,6 +91,9 @@ class Lowered:
     loose: bool = False
     over: tuple[int, ...] = ()
     how: str = ""
+    core: bool = False
+    gaps: tuple[int, ...] = ()
+    slices: tuple[Slice, ...] = ()
 
 
 @dataclass(slots=True)
@@ -60,6 +104,7 @@ class Step:
     node: Node
     how: str
     drop: tuple[int, ...] = ()  # loose slots that nobody reads after this step
+    core: bool = False  # run(frame, script) adds it to a script
 
 
 class Lowering:
@@ -121,7 +166,7 @@ class Program:
     outputs: tuple[int, ...]
     results: tuple[tuple[int, tuple[int, ...], np.dtype[Any]], ...]  # made anew for each call
     views: tuple[View, ...]  # of inputs and results, likewise
-    template: Frame
+    template: list[Any]
     buffers: tuple[tuple[int, int, tuple[int, ...], np.dtype[Any]], ...]  # slot, offset, shape, dtype
     arena_views: tuple[View, ...]
     arena_bytes: int
@@ -130,28 +175,74 @@ class Program:
 
     def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
         """The outputs for inputs of this program's shapes and dtypes."""
+        threads = _threads.threads_for(_threads.SERIAL_WORK)
+        frame = self._frame(threads)
         try:
-            frame = self._frames.pop()
-        except IndexError:
-            frame = self._new_frame()
-        try:
-            for slot, array in zip(self.inputs, arrays, strict=True):
-                frame[slot] = array
-            for slot, shape, dtype in self.results:
-                frame[slot] = empty(shape, dtype)
-            for slot, source, shape, _ in self.views:
-                frame[slot] = frame[source].reshape(shape)
-            for step in self.steps:
-                try:
-                    step.run(frame)
-                except Exception as error:
-                    error.add_note(f"in the node {step.node.label or step.node} of the network")
-                    raise
-                for slot in step.drop:
-                    frame[slot] = None
+            if frame.threads != threads or frame.steps is not self.steps:
+                self._bind(frame, arrays, threads)
+            self._lend(frame, arrays)
+            script = frame.script
+            script.point([frame[slot] for slot in frame.lent])
+            for part in frame.parts:
+                if type(part) is tuple:
+                    script.run(*part)
+                else:
+                    self._run_step(part, frame)  # type: ignore[arg-type]
             return tuple(self._result(frame, slot) for slot in self.outputs)
         finally:
             self._clear(frame)
+
+    def _frame(self, threads: int) -> Frame:
+        """A frame that nobody uses, bound for so many threads if there is one."""
+        frames = self._frames
+        try:
+            for number in range(len(frames) - 1, -1, -1):
+                if frames[number].threads == threads:
+                    return frames.pop(number)
+            if len(frames) > 1:  # two are kept for callers that take turns with different counts
+                return frames.pop()
+        except IndexError:  # another thread took it
+            pass
+        return self._new_frame()
+
+    def _run_step(self, step: Step, frame: Frame) -> None:
+        try:
+            step.run(frame)
+        except Exception as error:
+            error.add_note(f"in the node {step.node.label or step.node} of the network")
+            raise
+        for slot in step.drop:
+            frame[slot] = None
+
+    def _lend(self, frame: Frame, arrays: Sequence[Array]) -> None:
+        """The call's own arrays: its inputs, and new ones for results."""
+        for slot, array in zip(self.inputs, arrays, strict=True):
+            frame[slot] = array if array.flags.aligned else array.copy()
+        for slot, shape, dtype in self.results:
+            frame[slot] = empty(shape, dtype)
+        for view in self.views:
+            frame[view.slot] = frame[view.source].reshape(view.shape)
+
+    def _bind(self, frame: Frame, arrays: Sequence[Array], threads: int) -> None:
+        """Bind the core's steps to this frame's arrays."""
+        self._lend(frame, [np.empty(array.shape, array.dtype) for array in arrays])
+        frame.lent = (*self.inputs, *(slot for slot, _, _ in self.results))
+        script = Script(threads, [frame[slot] for slot in frame.lent])
+        parts: list[tuple[int, int] | Step] = []
+        for step in self.steps:
+            if not step.core:
+                parts.append(step)
+                continue
+            first = len(script)
+            step.run(frame, script)
+            last = parts[-1] if parts else None
+            if type(last) is tuple:
+                parts[-1] = (last[0], len(script))
+            else:
+                parts.append((first, len(script)))
+        script.close()
+        frame.script, frame.parts = script, tuple(parts)
+        frame.steps, frame.threads = self.steps, threads
 
     def _result(self, frame: Frame, slot: int) -> Array:
         result: Array = frame[slot]
@@ -163,8 +254,8 @@ class Program:
             frame[slot] = None
         for slot, _, _ in self.results:
             frame[slot] = None
-        for slot, _, _, _ in self.views:
-            frame[slot] = None
+        for view in self.views:
+            frame[view.slot] = None
         for step in self.steps:
             for slot in step.drop:
                 frame[slot] = None
@@ -173,13 +264,13 @@ class Program:
         self._frames.append(frame)
 
     def _new_frame(self) -> Frame:
-        frame = list(self.template)
+        frame = Frame(self.template)
         arena = aligned_empty(self.arena_bytes, np.dtype(np.uint8))
         for slot, offset, shape, dtype in self.buffers:
             size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
             frame[slot] = arena[offset : offset + size].view(dtype).reshape(shape)
-        for slot, source, shape, kind in self.arena_views:
-            frame[slot] = frame[source].view(kind).reshape(shape)
+        for view in self.arena_views:
+            frame[view.slot] = view.of(frame[view.source])
         return frame
 
     def release(self) -> None:

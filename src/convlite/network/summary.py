@@ -6,7 +6,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from ..ops import form_of
 from .executor import Executor
 from .facts import Fact, Size, product, sum_of, times
 from .graph import Graph, Node, described_shape
@@ -88,8 +92,41 @@ def _row(
     parameters += sum(_parameters(value) for value in inside)
     shapes = tuple(described_shape(facts[name].shape) for name in node.outputs if name)
     how = "?" if ways is None else ways.get(node.outputs, "view")
+    if how in _OPERATIONS:
+        how = f"{how}, {_form(how, node, facts)}"
     name = node.label or next((output for output in node.outputs if output), "")
     return Row(name, kind_shown(node), shapes, parameters, multiply_adds(node, facts), how)
+
+
+_OPERATIONS = ("conv2d", "depthwise_conv2d", "conv2d_transpose")
+
+
+def _form(operation: Any, node: Node, facts: Mapping[str, Fact]) -> str:
+    """The kernel that runs a convolution: "strided", "gathered", "depthwise_lines", "winograd4" ..."""
+    x, kernel, out = (_concrete(facts[name]) for name in (*node.inputs[:2], node.outputs[0]))
+    attributes = node.attributes
+    strides, dilations, padding = (_two(attributes[key]) for key in ("strides", "dilations", "padding"))
+    groups, size = attributes["groups"], None
+    if len(x) == 3:  # one row
+        x, kernel, out = (x[0], 1, *x[1:]), (1, *kernel), (out[0], 1, *out[1:])
+    if operation == "depthwise_conv2d":
+        kernel, groups = (*kernel[:2], groups, kernel[3] // groups), 1
+    if operation == "conv2d_transpose":
+        size = out[1:3]
+    dtype = facts[node.inputs[0]].dtype or np.dtype(np.float32)
+    return form_of(operation, dtype, x, kernel, strides, padding, dilations, groups, size, None, 2)
+
+
+def _concrete(fact: Fact) -> tuple[int, ...]:
+    return tuple(size for size in fact.shape or () if isinstance(size, int))
+
+
+def _two(value: Any) -> Any:
+    """An attribute of one or two axes for two: a row is an image of height one."""
+    if isinstance(value, str):
+        return value
+    pairs = isinstance(value[0], tuple)
+    return tuple(value) if len(value) == 2 else ((0, 0) if pairs else 1, value[0])
 
 
 def kind_shown(node: Node) -> str:

@@ -19,7 +19,7 @@ from ..normalization import (
     RMSNormalization,
     UnitNormalization,
 )
-from ..pointwise import Activation, BatchNormalization, LeakyReLU, PReLU, ReLU, Softmax
+from ..pointwise import ELU, GELU, Activation, BatchNormalization, LeakyReLU, PReLU, ReLU, Softmax
 from ..symbolic import SymbolicTensor
 from ..tracing import plan_of, why_not
 from .rules import Applied, CannotBe, rule
@@ -155,6 +155,16 @@ def _relu(call: Applied) -> str:
 @rule(LeakyReLU)
 def _leaky(call: Applied) -> str:
     return call.emit("leaky_relu", call.x, alpha=call.layer.negative_slope)
+
+
+@rule(ELU)
+def _elu(call: Applied) -> str:
+    return call.emit("elu", call.x, alpha=call.layer.alpha)
+
+
+@rule(GELU)
+def _gelu(call: Applied) -> str:
+    return call.emit("gelu", call.x, approximate=call.layer.approximate)
 
 
 @rule(PReLU)

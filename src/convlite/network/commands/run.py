@@ -8,7 +8,7 @@ import pathlib
 import sys
 import time
 import zipfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -29,7 +29,9 @@ _EPILOG = """\
 A picture becomes (pixel * scale - mean) / std, resized to what the network wants; in a network with free
 sizes it keeps its own. Without INPUT the network runs on random numbers, to time it. One output that is a
 vector is shown as the classes with the largest values, other outputs by their shapes; nothing is written
-without --out or a FILE for --profile. Pictures need: pip install "convlite[run]"."""
+without --out or a FILE for --profile. A run over a folder with --out DIR may be stopped and called again:
+what has its file there is not computed twice. An input that cannot be read is reported, and the others go on.
+Pictures need: pip install "convlite[run]"."""
 
 Outputs = dict[str, Array]
 _ENDINGS = (*ARRAYS, ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # taken from folders
@@ -61,9 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument(
         "--out",
         type=pathlib.Path,
-        metavar="FILE",
-        help=".npz: all outputs; .png: the output as a picture (of several inputs: FILE-NAME.png)",
+        metavar="FILE|DIR",
+        help=".npz: all outputs; .png: the output as a picture (of several inputs: FILE-NAME.png); a folder: "
+        "a file INPUT.npz for each input, and inputs that have theirs are left out",
     )
+    add("--format", choices=["npz", "png"], help="of the files in --out DIR (default: npz)")
     add("--labels", type=pathlib.Path, metavar="FILE", help="the names of the classes, one a line")
     add(
         "--profile",
@@ -80,8 +84,11 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     how = Preparation(options.size, options.scale, options.mean, options.std)
     out = options.out
-    if out is not None and out.suffix.lower() not in (".npz", ".png"):
-        raise ValueError(f"--out must end in .npz or .png; got {str(out)!r}")
+    folder = out is not None and (out.is_dir() or not out.suffix)
+    if out is not None and not folder and out.suffix.lower() not in (".npz", ".png"):
+        raise ValueError(f"--out must end in .npz or .png, or be a folder; got {str(out)!r}")
+    if options.format is not None and not folder:
+        raise ValueError("--format goes with --out DIR")
     profile = options.profile
     if profile and pathlib.Path(profile).suffix.lower() not in (".json", ".png", ".svg", ".pdf"):
         raise ValueError(f"--profile takes a file that ends in .json, .png, .svg or .pdf; got {profile!r}")
@@ -91,13 +98,17 @@ def _run(options: argparse.Namespace) -> int:
         return _timed(net, how, options)
     paths, several = _listed(options.inputs)
     show = _Show(options.top, labels, several)
-    failures = 0
+    failures, begin = 0, time.perf_counter()
+    files = _Folder(out, options.format or "npz", paths) if folder else None
+    skipped = 0 if files is None else len(paths) - len(files.waiting)
+    paths = paths if files is None else files.waiting
     bar = several and sys.stderr.isatty()
     scale = how.scale_for(net.inputs[0].dtype) if net.inputs else 1.0
-    with _writer(out, several, scale) as write, reporting(bar, len(paths), net.name) as report:
+    writer = _writer(out, several, scale) if files is None else files.writing(scale)
+    with writer as write, reporting(bar, len(paths), net.name) as report:
         for number, (path, outcome) in enumerate(_outcomes(paths, net, how, options.workers)):
             try:
-                arrays = outcome.result()
+                arrays = _read(outcome)
                 if profile is not None:
                     _profiled(net, arrays, profile)
                     profile = None
@@ -110,7 +121,70 @@ def _run(options: argparse.Namespace) -> int:
                 failures += 1
                 print(f"convlite run: {path}: {one_line(error)}", file=sys.stderr)
             report(number + 1)
+    if files is not None:
+        seconds = time.perf_counter() - begin
+        done = len(paths) - failures
+        rate = f", {done / seconds:.1f} a second" if done else ""
+        print(f"{done} done, {skipped} skipped, {failures} failed in {seconds:.1f} s{rate}: {out}")
     return 1 if failures else 0
+
+
+def _read(outcome: Future[dict[str, Array]]) -> dict[str, Array]:
+    """The inputs; ValueError whatever a broken file makes its reader raise."""
+    try:
+        return outcome.result()
+    except (ValueError, TypeError, OSError, MemoryError, ImportError, zipfile.BadZipFile):
+        raise
+    except Exception as error:
+        raise ValueError(f"it cannot be read: {error!r}") from error
+
+
+class _Folder:
+    """--out DIR: a file for each input; those that have theirs wait no more.
+
+    Inputs of the same name in several folders get their folders' names, too.
+    """
+
+    def __init__(self, folder: pathlib.Path, ending: str, paths: Sequence[pathlib.Path]) -> None:
+        names = Counter(path.name for path in paths)
+        self.targets = {
+            path: folder / (
+                f"{path.name if names[path.name] == 1 else '-'.join(path.parts[-2:])}.{ending}"
+            )
+            for path in paths
+        }  # fmt: skip
+        twice = [path for path, count in Counter(self.targets.values()).items() if count > 1]
+        if twice:
+            raise ValueError(f"two inputs would be written to {twice[0]}: run them one after the other")
+        self.folder, self.ending = folder, ending
+        self.waiting = [path for path in paths if not self.targets[path].exists()]
+
+    @contextlib.contextmanager
+    def writing(self, scale: float) -> Iterator[Callable[[pathlib.Path, Outputs], None]]:
+        """What writes the outputs of one input: whole files only."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+        def write(path: pathlib.Path, outputs: Outputs) -> None:
+            target = self.targets[path]
+            part = target.with_name(f".{target.name}.part.{self.ending}")
+            try:
+                if self.ending == "png":
+                    save_picture(part, outputs, scale)
+                else:
+                    with zipfile.ZipFile(part, "w", allowZip64=True) as archive:
+                        _add(archive, outputs)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
+
+        yield write
+
+
+def _add(archive: zipfile.ZipFile, outputs: Outputs) -> None:
+    """Arrays under their own names, as in a .npz file."""
+    for name, array in outputs.items():
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+            np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _listed(given: Sequence[pathlib.Path]) -> tuple[list[pathlib.Path], bool]:

@@ -32,3 +32,49 @@ def _affine(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     x, scale, offset = (given(arrays, number) for number in range(3))
     total = exact(x) * exact(scale) + exact(offset)
     return (activated(node.attributes["activation"], total).astype(np.asarray(x).dtype),)
+
+
+def _taken_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
+    first = given(facts, 0)
+    shape = shape_of(first)
+    if shape is None:
+        return (Fact(first.dtype, None),)
+    places = node.attributes["places"]
+    sizes = tuple(size if along is None else len(along) for size, along in zip(shape, places, strict=True))
+    return (Fact(first.dtype, sizes),)
+
+
+@registered(KINDS, "taken", infer=_taken_facts)
+def _taken(node: Node, arrays: Arrays) -> tuple[Array, ...]:
+    """Places of each axis; None for all of it."""
+    y = given(arrays, 0)
+    for axis, along in enumerate(node.attributes["places"]):
+        y = y if along is None else np.take(y, along, axis)
+    return (y,)
+
+
+def _resample_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
+    first = given(facts, 0)
+    places = node.attributes["places"]
+    shape = shape_of(first, len(places) + 2)
+    assert shape is not None
+    return (Fact(first.dtype, (shape[0], *(len(along) for along in places), shape[-1])),)
+
+
+@registered(KINDS, "resample", infer=_resample_facts)
+def _resample(node: Node, arrays: Arrays) -> tuple[Array, ...]:
+    """Output o along an axis is the sum over taps t of x[places[o, t]] * weights[o, t]."""
+    x = given(arrays, 0)
+    y = x
+    for axis, (places, weights) in enumerate(
+        zip(node.attributes["places"], node.attributes["weights"], strict=True), 1
+    ):
+        if places.shape[1] == 1 and (weights == 1).all():
+            y = np.take(y, places[:, 0], axis)
+            continue
+        along = (-1, *(1 for _ in range(y.ndim - axis - 1)))
+        total = np.zeros((*y.shape[:axis], len(places), *y.shape[axis + 1 :]))
+        for tap in range(places.shape[1]):
+            total += np.take(exact(y), places[:, tap], axis) * exact(weights)[:, tap].reshape(along)
+        y = total
+    return (y.astype(x.dtype),)

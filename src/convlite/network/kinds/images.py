@@ -163,7 +163,14 @@ def _taps(node: Node, place: Array, n: int, scale: float) -> tuple[Array, Array]
         weight = np.where((index < 0) | (index >= n), 0.0, weight)
     if node.attributes["exclude_outside"] or stretch > 1:
         weight = weight / weight.sum(1, keepdims=True)
-    return np.clip(index, 0, n - 1), weight
+    index = np.clip(index, 0, n - 1)
+    # The image's last pixel may come several times. It counts once: an infinite one times weights of both
+    # signs would be NaN.
+    for tap in range(1, index.shape[1]):
+        same = index[:, tap] == index[:, tap - 1]
+        weight[:, tap] += np.where(same, weight[:, tap - 1], 0.0)
+        weight[:, tap - 1] = np.where(same, 0.0, weight[:, tap - 1])
+    return index, weight
 
 
 def _resized_axis(

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -133,7 +134,26 @@ def _traced(
         module, examples, dynamo=True, input_names=names, opset_version=opset, verbose=False,
         **({"dynamic_shapes": shapes} if free else {}),
     )  # fmt: skip
-    return program.model_proto
+    return _renamed(program.model_proto, names, free)
+
+
+def _renamed(model: Any, names: list[str], free: dict[str, Any]) -> Any:
+    """The model with the caller's names for free sizes, where the exporter made up its own ("s31")."""
+    wanted: dict[str, str] = {}
+    for info in model.graph.input:
+        if info.name not in names or info.name not in free:
+            continue
+        for axis, name in _of(free[info.name]).items():
+            found = info.type.tensor_type.shape.dim[axis].dim_param
+            if not found or found in wanted:
+                continue
+            taken = set(wanted.values())  # sizes that need not be equal have names of their own
+            wanted[found] = name if name not in taken else f"{info.name}[{axis}]"
+    values = [*model.graph.input, *model.graph.output, *model.graph.value_info]
+    for dim in (dim for value in values for dim in value.type.tensor_type.shape.dim):
+        if dim.dim_param:
+            dim.dim_param = re.sub(r"\w+", lambda word: wanted.get(word[0], word[0]), dim.dim_param)
+    return model
 
 
 def _scripted(

@@ -1,17 +1,19 @@
-"""conv, conv_transpose, dense, matmul: steps that call the operations on packed kernels."""
+"""conv, conv_transpose, dense, matmul: steps of the core on packed kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import Any
 
 import numpy as np
 
-from ... import _kernels
-from ...ops import conv2d, conv2d_transpose, dense, depthwise_conv2d
+from ... import _dispatch, _kernels, _threads
+from ...arguments import check_bias
+from ...ops import dense, made_ready
 from ...pack import PackedKernel
 from ..graph import Array, Node
-from ..program import Frame, Lowered, Lowering, Run
+from ..program import Frame, Lowered, Lowering, Run, Script
+from .elementwise import fused_of, keep
 from .table import activation_of, rule
 
 _KERNEL_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -20,6 +22,7 @@ _KERNEL_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 def _packed(low: Lowering, name: str, kernel: Array, operation: str, **options: Any) -> PackedKernel:
     """The constant's packed kernel, made once for all programs of the network."""
     key = (name, operation, kernel.shape, tuple(sorted(options.items())))
+    options.pop("turned", None)
     held = low.packed.get(key)
     if held is None or held[0] is not low.constants[name]:
         held = low.packed[key] = (low.constants[name], PackedKernel(kernel, operation, **options))  # type: ignore[arg-type]
@@ -27,23 +30,40 @@ def _packed(low: Lowering, name: str, kernel: Array, operation: str, **options: 
     return result
 
 
-def call(
-    function: Callable[..., Array],
-    given: tuple[Any, ...],
-    options: dict[str, Any],
-    x: int,
-    kernel: Any,
-    bias: Any,
-    out: int,
-) -> Run:
-    """A step: the operation on slots, by the core's memory of calls where it has been made before."""
-    replay = _kernels.replay
+def step_of(
+    packed: PackedKernel,
+    bias: Array | None,
+    activation: Any,
+    slots: tuple[int, int],
+    shape: tuple[int, ...],
+    options: tuple[Any, Any, Any] = ((1, 1), "valid", (1, 1)),
+    sizes: tuple[Any, Any] = (None, None),
+) -> tuple[Run, tuple[bool, bool]]:
+    """A step, and whether x and the output may be some channels of larger arrays.
 
-    def run(frame: Frame) -> None:
-        if replay(given, frame[x], kernel, bias, frame[out]) is None:
-            function(frame[x], kernel, bias, out=frame[out], **options)
+    The operation of a packed kernel on the slots of x, (N,H,W,C) of this shape, and of the output.
 
-    return run
+    options: strides, padding, dilations. sizes: output_shape and output_padding of a transposed convolution.
+    """
+    geometry, runner, panels, work = made_ready(packed, shape, *options, *sizes)
+    source, target = slots
+    if panels is None:
+        return _nothing, (False, False)
+    data, finite = panels
+    code, a, b, alpha = fused_of(activation, geometry.cout, packed.dtype)
+    offsets = None if bias is None else check_bias(bias, geometry.cout, packed.dtype)
+
+    def run(frame: Frame, into: Script | None = None) -> None:
+        keep(into, runner, data, offsets, alpha)
+        x, out, threads = frame[source], frame[target], _threads.threads_for(work)
+        x = x if into is not None else np.ascontiguousarray(x)
+        runner.run(x, data, offsets, alpha, out, code, a, b, finite, threads, into)
+
+    return run, (runner.x_gaps, runner.out_gaps)
+
+
+def _nothing(frame: Frame, into: Script | None = None) -> None:
+    """An output without elements."""
 
 
 def _floats(low: Lowering, *names: str) -> bool:
@@ -67,7 +87,7 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
     if isinstance(padding, tuple):
         padding = tuple(tuple(pair) for pair in padding)
     groups = attributes["groups"]
-    activation = activation_of(attributes["activation"], low.facts[x].dtype)
+    activation = attributes["activation"]
     weights = weights if weights.ndim == 4 else weights[None]
     source, target = low.slot(x), low.slot(node.outputs[0])
     if len(sizes) == 1:
@@ -76,21 +96,19 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
         outer = low.view(target, (images, 1, *out_shape[1:]))
     else:
         inner, outer = source, target
-    shared = {"strides": strides, "padding": padding, "dilations": dilations}
     if groups == cin and groups > 1:
-        turned = weights.reshape(*weights.shape[:2], cin, weights.shape[3] // cin)
-        packed = _packed(low, kernel, turned, "depthwise_conv2d")
-        given: tuple[Any, ...] = ("depthwise_conv2d", strides, padding, dilations, activation)
-        options = {**shared, "activation": activation}
-        run = call(depthwise_conv2d, given, options, inner, packed, offsets, outer)
-        how = "depthwise_conv2d"
+        weights = weights.reshape(*weights.shape[:2], cin, weights.shape[3] // cin)
+        packed = _packed(low, kernel, weights, "depthwise_conv2d")
     else:
         packed = _packed(low, kernel, weights, "conv2d", groups=groups)
-        given = ("conv2d", strides, padding, dilations, groups, activation, None)
-        options = {**shared, "groups": groups, "activation": activation}
-        run = call(conv2d, given, options, inner, packed, offsets, outer)
-        how = "conv2d"
-    return Lowered(run, (inner,), (target,), how=how)
+    image = low.shapes[inner]
+    assert image is not None
+    run, ways = step_of(packed, offsets, activation, (inner, outer), image, (strides, padding, dilations))
+    return Lowered(run, (inner,), (target,), how=packed.operation, core=True, gaps=_gaps(ways, inner, target))
+
+
+def _gaps(ways: tuple[bool, bool], source: int, target: int) -> tuple[int, ...]:
+    return tuple(slot for slot, may in zip((source, target), ways, strict=True) if may)
 
 
 def _two(value: Any) -> Any:
@@ -114,7 +132,7 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
         return None
     attributes = node.attributes
     strides, dilations, padding = (_two(attributes[key]) for key in ("strides", "dilations", "padding"))
-    groups, activation = attributes["groups"], activation_of(attributes["activation"], low.facts[x].dtype)
+    groups, activation = attributes["groups"], attributes["activation"]
     weights = weights if weights.ndim == 4 else weights[None]
     source, target = low.slot(x), low.slot(node.outputs[0])
     inner, outer = source, target
@@ -130,18 +148,13 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
     packed = _packed(
         low, kernel, weights, "conv2d_transpose", strides=strides, dilations=dilations, groups=groups
     )
-    given = ("conv2d_transpose", strides, padding, size, extra, dilations, groups, activation, None)
-    options = {
-        "strides": strides,
-        "padding": padding,
-        "output_shape": size,
-        "output_padding": extra,
-        "dilations": dilations,
-        "groups": groups,
-        "activation": activation,
-    }
-    run = call(conv2d_transpose, given, options, inner, packed, offsets, outer)
-    return Lowered(run, (inner,), (target,), how="conv2d_transpose")
+    image = low.shapes[inner]
+    assert image is not None
+    options, ends = (strides, padding, dilations), (size, extra)
+    run, ways = step_of(packed, offsets, activation, (inner, outer), image, options, ends)
+    return Lowered(
+        run, (inner,), (target,), how="conv2d_transpose", core=True, gaps=_gaps(ways, inner, target)
+    )
 
 
 def _extra(
@@ -172,13 +185,11 @@ def dense_layer(node: Node, low: Lowering) -> Lowered | None:
     if offsets is not None and offsets.shape != low.shape(node.outputs[0])[-1:]:
         return None
     low.shape(x)
-    activation = activation_of(node.attributes["activation"], low.facts[x].dtype)
     source, target = low.slot(x), low.slot(node.outputs[0])
-    options = {"activation": activation}
     if weights is not None:
         packed = _packed(low, kernel, weights, "dense")
-        step = call(dense, ("dense", activation), options, source, packed, offsets, target)
-        return Lowered(step, (source,), (target,), how="dense")
+        return _product(low, packed, offsets, node.attributes["activation"], x, node.outputs[0])
+    activation = activation_of(node.attributes["activation"], low.facts[x].dtype)
     low.shape(kernel)
     other = low.slot(kernel)
 
@@ -186,6 +197,17 @@ def dense_layer(node: Node, low: Lowering) -> Lowered | None:
         dense(frame[source], frame[other], offsets, activation=activation, out=frame[target])
 
     return Lowered(run, (source, other), (target,), how="dense")
+
+
+def _product(
+    low: Lowering, packed: PackedKernel, bias: Array | None, activation: Any, x: str, output: str
+) -> Lowered:
+    """A matrix product over the last axis, as a 1x1 convolution on a row of pixels."""
+    shape = low.shape(x)
+    source, target = low.slot(x), low.slot(output)
+    row = (1, 1, math.prod(shape[:-1]), shape[-1])
+    run, ways = step_of(packed, bias, activation, (source, target), row)
+    return Lowered(run, (source,), (target,), how="dense", core=True, gaps=_gaps(ways, source, target))
 
 
 @rule("matmul")
@@ -202,13 +224,14 @@ def matmul(node: Node, low: Lowering) -> Lowered | None:
     if len(right) == 2:
         if weights is not None:
             packed = _packed(low, b, weights, "dense")
-            step = call(dense, ("dense", None), {"activation": None}, source, packed, None, target)
-            return Lowered(step, (source,), (target,), how="dense")
+            return _product(low, packed, None, None, a, node.outputs[0])
 
         def plain(frame: Frame) -> None:
             dense(frame[source], frame[other], out=frame[target])
 
         return Lowered(plain, (source, other), (target,), how="dense")
+    if a in low.constants and len(left) == 2 and 0 not in right:
+        return _constant_first(low, node)
     stack = shape[:-2]
     lefts, rights = (*stack, *left[-2:]), (*stack, *right[-2:])
 
@@ -222,3 +245,27 @@ def matmul(node: Node, low: Lowering) -> Lowered | None:
             dense(x[index], w[index], out=out[index])
 
     return Lowered(stacked, (source, other), (target,), how="dense")
+
+
+def _constant_first(low: Lowering, node: Node) -> Lowered:
+    """A constant matrix times each matrix of a stack: its transpose on the transposed ones, in the same order
+    of sums.
+    """
+    a, b = node.inputs
+    right, shape, dtype = low.shape(b), low.shape(node.outputs[0]), low.facts[b].dtype
+    packed = _packed(low, a, np.ascontiguousarray(low.constants[a].T), "dense", turned=True)
+    _, runner, panels, work = made_ready(packed, (1, 1, math.prod(right[:-2]) * right[-1], right[-2]))
+    source, target, isa = low.slot(b), low.slot(node.outputs[0]), _dispatch.active_isa()
+    assert panels is not None
+    data, finite = panels
+
+    def run(frame: Frame, into: Script | None = None) -> None:
+        turned = np.empty((*right[:-2], right[-1], right[-2]), dtype)
+        products = np.empty((*shape[:-2], shape[-1], shape[-2]), dtype)
+        keep(into, runner, data, turned, products)
+        threads = _threads.threads_for(work)
+        _kernels.copy(isa, np.swapaxes(frame[source], -1, -2), turned, threads, into)
+        runner.run(turned, data, None, None, products, 0, 0.0, 0.0, finite, threads, into)
+        _kernels.copy(isa, np.swapaxes(products, -1, -2), frame[target], threads, into)
+
+    return Lowered(run, (source,), (target,), how="dense", core=True)

@@ -10,7 +10,7 @@ from ... import _dispatch, _kernels, _threads
 from ...activations import Fused, resolve
 from ..graph import Array, Node
 from ..passes.activations import fused_form
-from ..program import Frame, Lowered, Lowering
+from ..program import Frame, Lowered, Lowering, Script
 from .table import activation_of, rule
 
 _PASS = _kernels.pass_codes()
@@ -27,6 +27,12 @@ def float_only(low: Lowering, names: tuple[str, ...]) -> bool:
 def fused_of(attribute: Any, channels: int, dtype: np.dtype[Any]) -> Fused:
     """What the core takes for a fused activation."""
     return resolve(activation_of(attribute, dtype), channels, dtype)[0]
+
+
+def keep(into: Script | None, *things: Any) -> None:
+    """Let a script hold what its step points to, beside slots."""
+    if into is not None:
+        into.keep(things)
 
 
 def threads_of(size: int, work: int = 5) -> int:
@@ -51,12 +57,14 @@ def combined(node: Node, low: Lowering) -> Lowered | None:
     size, op, isa, combine = _size(shape), _PASS[node.kind], _dispatch.active_isa(), _kernels.elementwise
     code, least, most, alpha = fused
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         x, y, out = frame[first], frame[second], frame[target]
-        combine(isa, op, x, y, out, code, least, most, alpha, threads_of(size))
+        keep(into, alpha)
+        combine(isa, op, x, y, out, code, least, most, alpha, threads_of(size), into)
 
     over = tuple(low.slot(name) for name in names if low.shape(name) == shape)
-    return Lowered(run, (first, second), (target,), over=over, how="pass")
+    ends = (first, second, target)
+    return Lowered(run, ends[:2], (target,), over=over, how="pass", core=True, gaps=ends)
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -90,11 +98,13 @@ def activation(node: Node, low: Lowering) -> Lowered | None:
     code, least, most, alpha = fused
     work = 20 if code > 5 else 5  # exponentials take about 0.5 ns
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         x, out = frame[source], frame[target]
-        combine(isa, op, x, None, out, code, least, most, alpha, threads_of(size, work))
+        keep(into, alpha)
+        combine(isa, op, x, None, out, code, least, most, alpha, threads_of(size, work), into)
 
-    return Lowered(run, (source,), (target,), over=(source,), how="pass")
+    ends = (source, target)
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
 
 
 def _bounds(node: Node, low: Lowering) -> Fused | None:
@@ -128,17 +138,57 @@ def affine(node: Node, low: Lowering) -> Lowered | None:
     if size == 0:
         return None
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         threads = threads_of(size)
-        scaled(isa, frame[source], None, factor, moved, frame[out], code, least, most, alpha, threads)
+        keep(into, factor, moved, alpha)
+        scaled(isa, frame[source], None, factor, moved, frame[out], code, least, most, alpha, threads, into)
 
-    return Lowered(run, (source,), (target,), over=(source,), how="pass")
+    ends = (source, target)
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
+
+
+_UNARY = _kernels.unary_codes()
+
+
+@rule(*_UNARY)
+def unary(node: Node, low: Lowering) -> Lowered | None:
+    """Square roots and the like."""
+    x, output = node.inputs[0], node.outputs[0]
+    if not float_only(low, (x, output)):
+        return None
+    source, target, size = low.slot(x), low.slot(output), _size(low.shape(output))
+    op = _UNARY[node.kind]
+
+    def run(frame: Frame, into: Script | None = None) -> None:
+        if size:
+            x = np.ascontiguousarray(frame[source])
+            keep(into, x)
+            _kernels.unary(op, x, frame[target], threads_of(size), into)
+
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True)
+
+
+@rule("pow")
+def square(node: Node, low: Lowering) -> Lowered | None:
+    """x to the second power, of a constant: a product."""
+    x, exponent = node.inputs
+    held, output = low.constants.get(exponent), node.outputs[0]
+    if held is None or held.size != 1 or held.reshape(-1)[0] != 2 or not float_only(low, (x, output)):
+        return None
+    shape = low.shape(output)
+    if low.shape(x) != shape or len(shape) > _MOST_AXES:
+        return None
+    source, target, size, isa = low.slot(x), low.slot(output), _size(shape), _dispatch.active_isa()
+
+    def run(frame: Frame, into: Script | None = None) -> None:
+        x, out, threads = frame[source], frame[target], threads_of(size)
+        _kernels.elementwise(isa, _PASS["mul"], x, x, out, threads=threads, into=into)
+
+    ends = (source, target)
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
 
 
 _UFUNCS: dict[str, Any] = {
-    "abs": np.abs,
-    "neg": np.negative,
-    "sqrt": np.sqrt,
     "floor": np.floor,
     "ceil": np.ceil,
     "sin": np.sin,
@@ -172,10 +222,11 @@ def softmax(node: Node, low: Lowering) -> Lowered | None:
     source, target = low.slot(node.inputs[0]), low.slot(node.outputs[0])
     size, columns, isa = _size(shape), shape[-1], _dispatch.active_isa()
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         x: Array = frame[source]
         x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
         threads = threads_of(size, 30)
-        _kernels.softmax(isa, x.itemsize, x, frame[target], size // columns, columns, threads)
+        keep(into, x)
+        _kernels.softmax(isa, x.itemsize, x, frame[target], size // columns, columns, threads, into)
 
-    return Lowered(run, (source,), (target,), how="softmax")
+    return Lowered(run, (source,), (target,), how="softmax", core=True)

@@ -1,5 +1,5 @@
-"""LSTM and GRU with constant weights: products of packed kernels, then the gates, one step of time after
-another.
+"""LSTM and GRU with constant weights: products of packed kernels, then the gates in one kernel, one step of
+time after another.
 
 The common case only: forward, reverse or both; the usual activations; no clipping, no peepholes, whole
 sequences. The others are the kind's own NumPy.
@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from ... import _kernels
-from ...activations import activate
-from ...ops import dense
+from ... import _dispatch, _kernels, _threads
+from ...ops import made_ready
 from ...pack import PackedKernel
 from ..graph import Array, Node
-from ..program import Frame, Lowered, Lowering
+from ..program import Frame, Lowered, Lowering, Script
+from .elementwise import keep
 from .table import rule
 
+_MOST_STEPS = 1024  # more steps of time are not kept in a script, but made in each call
 _USUAL = {"lstm": ("sigmoid", "tanh", "tanh"), "gru": ("sigmoid", "tanh")}
 
 
@@ -40,7 +41,7 @@ def _names(activations: Any) -> tuple[str, ...]:
 
 @rule("lstm", "gru")
 def recurrent(node: Node, low: Lowering) -> Lowered | None:
-    """A dense product for all steps of time, then one for each."""
+    """A product for all steps of time, then one for each, and its gates."""
     x, w, r, *rest = (*node.inputs, "", "", "", "")[:7]
     bias, lengths, h0, c0 = rest[0], rest[1], rest[2], rest[3]
     attributes = node.attributes
@@ -60,37 +61,74 @@ def recurrent(node: Node, low: Lowering) -> Lowered | None:
         node.kind == "gru" and not attributes["linear_before_reset"]
     ):
         return None
-    parts = _parts(low, node, weights, recurrence, offsets)
-    steps, batch, _ = low.shape(x)
+    steps, batch, width = low.shape(x)
     hidden = int(attributes["hidden_size"])
+    if 0 in (steps, batch, hidden, width):
+        return None
+    parts = _parts(low, node, weights, recurrence, offsets)
+    ways = [
+        (made_ready(part.w, (1, 1, steps * batch, width)), made_ready(part.r, (1, 1, batch, hidden)))
+        for part in parts
+    ]
     source, starts = low.slot(x), [low.slot(name) if name else -1 for name in (h0, c0)]
     writes = tuple(low.slot(name) if name else -1 for name in node.outputs)
-    step = _lstm_step if node.kind == "lstm" else _gru_step
     states = 2 if node.kind == "lstm" else 1
 
-    def run(frame: Frame) -> None:
-        data = frame[source]
-        dtype = data.dtype
-        whole = np.empty((steps, directions, batch, hidden), dtype)
-        last = [np.empty((directions, batch, hidden), dtype) for _ in range(states)]
-        for number, part in enumerate(parts):
-            state = [
-                np.zeros((batch, hidden), dtype) if slot < 0 else np.ascontiguousarray(frame[slot][number])
-                for slot in starts[:states]
-            ]
-            gates = dense(data, part.w, part.wb)
-            order = range(steps - 1, -1, -1) if part.backward else range(steps)
-            for moment in order:
-                state = step(gates[moment], state, part, hidden)
-                whole[moment, number] = state[0]
-            for final, values in zip(last, state, strict=True):
-                final[number] = values
-        for slot, result in zip(writes, (whole, *last), strict=False):
+    def run(frame: Frame, into: Script | None = None) -> None:
+        data = np.ascontiguousarray(frame[source])
+        new = (steps, directions, batch, hidden), *(((directions, batch, hidden),) * states)
+        results = [np.empty(size, data.dtype) for size in new]
+        for number, slot in enumerate(writes):
             if slot >= 0:
-                frame[slot] = result
+                results[number] = frame[slot]
+        for number, (part, way) in enumerate(zip(parts, ways, strict=True)):
+            given = [frame[slot][number] if slot >= 0 else None for slot in starts[:states]]
+            _direction(
+                part, way, data, given, [results[0][:, number], *(y[number] for y in results[1:])], into
+            )
+        keep(into, data, results, ways)
 
     used = (source, *(slot for slot in starts[:states] if slot >= 0))
-    return Lowered(run, used, tuple(slot for slot in writes if slot >= 0), loose=True, how=node.kind)
+    core = steps <= _MOST_STEPS
+    return Lowered(run, used, tuple(slot for slot in writes if slot >= 0), how=node.kind, core=core)
+
+
+def _direction(
+    part: _Direction,
+    ways: tuple[Any, Any],
+    data: Array,
+    given: list[Array | None],
+    out: list[Array],
+    into: Script | None,
+) -> None:
+    """One direction: the product of all steps of time, then for each the product of the state, and the gates.
+
+    given: the first states, None for zeros. out: the states of all steps, and the last ones.
+    """  # fmt: skip
+    isa, dtype = _dispatch.active_isa(), data.dtype
+    steps, batch, hidden = out[0].shape
+    gates = np.empty((steps, batch, part.w.shape[1]), dtype)
+    _product(ways[0], data, part.wb, gates, into)
+    first, *cells = [np.zeros((batch, hidden), dtype) if h is None else h for h in given]
+    product = np.empty((batch, part.w.shape[1]), dtype)
+    cell = out[2] if cells else None
+    if cell is not None:
+        _kernels.copy(isa, cells[0], cell, into=into)
+    keep(into, gates, product, first, cells, part)
+    h = first
+    for moment in range(steps - 1, -1, -1) if part.backward else range(steps):
+        _product(ways[1], h, part.rb, product, into)
+        before = None if cells else h
+        _kernels.recurrent_gates(isa, product, gates[moment], before, cell, out[0][moment], hidden, into=into)
+        h = out[0][moment]
+    _kernels.copy(isa, h, out[1], into=into)
+
+
+def _product(way: Any, x: Array, bias: Array | None, out: Array, into: Script | None) -> None:
+    """A matrix product by what `made_ready` gave."""
+    _, runner, panels, work = way
+    threads = _threads.threads_for(work)
+    runner.run(x, panels.data, bias, None, out, 0, 0.0, 0.0, panels.finite, threads, into)
 
 
 def _parts(low: Lowering, node: Node, w: Array, r: Array, bias: Array | None) -> list[_Direction]:
@@ -109,30 +147,3 @@ def _parts(low: Lowering, node: Node, w: Array, r: Array, bias: Array | None) ->
 
 def _backward(node: Node, number: int) -> bool:
     return bool(node.attributes["direction"] == "reverse" or number == 1)
-
-
-def _product(h: Array, part: _Direction) -> Array:
-    result = _kernels.replay(("dense", None), h, part.r, part.rb, None)
-    return dense(h, part.r, part.rb) if result is None else result
-
-
-def _lstm_step(gates: Array, state: list[Array], part: _Direction, hidden: int) -> list[Array]:
-    """ONNX's order of gates: input, output, forget, cell."""
-    h, c = state
-    total = _product(h, part)
-    total += gates
-    cell = activate(np.ascontiguousarray(total[:, 3 * hidden :]), "tanh")
-    opened = activate(np.ascontiguousarray(total[:, : 3 * hidden]), "sigmoid")
-    i, o, forget = opened[:, :hidden], opened[:, hidden : 2 * hidden], opened[:, 2 * hidden :]
-    c = forget * c + i * cell
-    return [o * activate(c, "tanh"), c]
-
-
-def _gru_step(gates: Array, state: list[Array], part: _Direction, hidden: int) -> list[Array]:
-    """ONNX's order of gates: update, reset, hidden; the reset is applied to the product."""
-    (h,) = state
-    inner = _product(h, part)
-    opened = activate(np.ascontiguousarray(gates[:, : 2 * hidden] + inner[:, : 2 * hidden]), "sigmoid")
-    z, reset = opened[:, :hidden], opened[:, hidden:]
-    candidate = activate(gates[:, 2 * hidden :] + reset * inner[:, 2 * hidden :], "tanh")
-    return [(1 - z) * candidate + z * h]

@@ -8,8 +8,8 @@ import numpy as np
 
 from ... import _dispatch, _kernels
 from ..graph import Node
-from ..program import Frame, Lowered, Lowering
-from .elementwise import float_only, threads_of
+from ..program import Frame, Lowered, Lowering, Script
+from .elementwise import float_only, keep, threads_of
 from .table import rule
 
 _CODES = _kernels.reduce_codes()
@@ -43,10 +43,10 @@ def reduce(node: Node, low: Lowering) -> Lowered | None:
     out = low.view(target, (outer, inner))
     op, isa, size = _CODES[node.kind.removeprefix("reduce_")], _dispatch.active_isa(), outer * middle * inner
 
-    def run(frame: Frame) -> None:
-        _kernels.reduce(isa, op, frame[source], frame[out], threads_of(size, 3))
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _kernels.reduce(isa, op, frame[source], frame[out], threads_of(size, 3), into)
 
-    return Lowered(run, (source,), (target,), how="reduction")
+    return Lowered(run, (source,), (target,), how="reduction", core=True, gaps=(source,))
 
 
 @rule("layer_norm")
@@ -71,11 +71,13 @@ def layer_norm(node: Node, low: Lowering) -> Lowered | None:
     out = low.view(target, pixels)
     epsilon, isa, size = float(node.attributes["epsilon"]), _dispatch.active_isa(), math.prod(shape)
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         threads = threads_of(size, 10)
-        _kernels.layer_norm(isa, frame[source], first, second, frame[out], epsilon, threads=threads)
+        x, y = frame[source], frame[out]
+        keep(into, first, second)
+        _kernels.layer_norm(isa, x, first, second, y, epsilon, threads=threads, into=into)
 
-    return Lowered(run, (source,), (target,), how="norm")
+    return Lowered(run, (source,), (target,), how="norm", core=True)
 
 
 @rule("instance_norm", "group_norm")
@@ -98,8 +100,10 @@ def group_norm(node: Node, low: Lowering) -> Lowered | None:
     epsilon, isa = float(node.attributes["epsilon"]), _dispatch.active_isa()
     size = math.prod(pixels)
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         threads = threads_of(size, 10)
-        _kernels.group_norm(isa, frame[source], first, second, frame[out], groups, epsilon, threads=threads)
+        x, y = frame[source], frame[out]
+        keep(into, first, second)
+        _kernels.group_norm(isa, x, first, second, y, groups, epsilon, threads=threads, into=into)
 
-    return Lowered(run, (source,), (target,), how="norm")
+    return Lowered(run, (source,), (target,), how="norm", core=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import _dispatch, _kernels
 from ..graph import Array, Node
-from ..program import Frame, Lowered, Lowering, Run
+from ..program import Frame, Lowered, Lowering, Run, Script, Slice
 from .elementwise import threads_of
 from .table import rule
 
@@ -33,12 +33,28 @@ def _can_copy(low: Lowering, *names: str) -> bool:
     return len(dtypes) == 1 and all(len(low.shape(name)) <= _MOST_AXES for name in names)
 
 
-def _copied(x: Array, out: Array, isa: str) -> None:
-    """out[...] = x, with threads where that is worth it."""
-    if x.ndim == 0 or x.ndim > _MOST_AXES:
-        out[...] = x
-    elif x.size:
-        _kernels.copy(isa, x, out, threads_of(x.size))
+def _copied(x: Array, out: Array, isa: str, into: Script | None) -> None:
+    """out[...] = x, with threads where that is worth it; nothing where they are the same."""
+    same = x.strides == out.strides and x.__array_interface__["data"][0] == out.__array_interface__["data"][0]
+    if x.size and not same:
+        _kernels.copy(isa, x, out, threads_of(x.size), into)
+
+
+def _slices(low: Lowering, whole: int, places: list[tuple[int, tuple[slice, ...]]]) -> tuple[Slice, ...]:
+    """The parts as ranges of channels, where they are that."""
+    shape, found = low.shapes[whole], []
+    if not shape or len(shape) < 2:
+        return ()
+    for slot, place in places:
+        starts = [part.indices(size) for part, size in zip(place, shape, strict=False)]
+        whole_axes = all(
+            (start, stop, step) == (0, size, 1)
+            for (start, stop, step), size in zip(starts[: len(shape) - 1], shape, strict=False)
+        )
+        if len(place) < len(shape) or not whole_axes or starts[-1][2] != 1:
+            return ()
+        found.append(Slice(whole, slot, starts[-1][0]))
+    return tuple(found)
 
 
 @rule("transpose")
@@ -49,10 +65,10 @@ def transpose(node: Node, low: Lowering) -> Lowered | None:
         return None
     source, target, perm, isa = low.slot(x), low.slot(output), node.attributes["perm"], _dispatch.active_isa()
 
-    def run(frame: Frame) -> None:
-        _copied(frame[source].transpose(perm), frame[target], isa)
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _copied(frame[source].transpose(perm), frame[target], isa, into)
 
-    return Lowered(run, (source,), (target,), how="copy")
+    return Lowered(run, (source,), (target,), how="copy", core=True)
 
 
 @rule("concat")
@@ -62,19 +78,21 @@ def concat(node: Node, low: Lowering) -> Lowered | None:
         return None
     sources, target = tuple(low.slot(name) for name in node.inputs), low.slot(node.outputs[0])
     axis = node.attributes["axis"] % len(low.shape(node.outputs[0]))
-    places, start = [], 0
+    places: list[tuple[int, tuple[slice, ...]]] = []
+    start = 0
     for name, slot in zip(node.inputs, sources, strict=True):
         size = low.shape(name)[axis]
         places.append((slot, (*(slice(None),) * axis, slice(start, start + size))))
         start += size
-    isa = _dispatch.active_isa()
+    isa, slices = _dispatch.active_isa(), _slices(low, target, places)
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         out = frame[target]
         for slot, place in places:
-            _copied(frame[slot], out[place], isa)
+            _copied(frame[slot], out[place], isa, into)
 
-    return Lowered(run, sources, (target,), how="copy")
+    ends = (*sources, target)
+    return Lowered(run, sources, (target,), how="copy", core=True, gaps=ends, slices=slices)
 
 
 @rule("split")
@@ -84,21 +102,23 @@ def split(node: Node, low: Lowering) -> Lowered | None:
     if not _can_copy(low, x, *outputs):
         return None
     axis = node.attributes["axis"] % len(low.shape(x))
-    source, places, start = low.slot(x), [], 0
+    source, start = low.slot(x), 0
+    places: list[tuple[int, tuple[slice, ...]]] = []
     for name in node.outputs:
         if not name:
             return None
         size = low.shape(name)[axis]
         places.append((low.slot(name), (*(slice(None),) * axis, slice(start, start + size))))
         start += size
-    isa = _dispatch.active_isa()
+    isa, slices = _dispatch.active_isa(), _slices(low, source, places)
 
-    def run(frame: Frame) -> None:
+    def run(frame: Frame, into: Script | None = None) -> None:
         x = frame[source]
         for slot, place in places:
-            _copied(x[place], frame[slot], isa)
+            _copied(x[place], frame[slot], isa, into)
 
-    return Lowered(run, (source,), tuple(slot for slot, _ in places), how="copy")
+    writes = tuple(slot for slot, _ in places)
+    return Lowered(run, (source,), writes, how="copy", core=True, gaps=(source, *writes), slices=slices)
 
 
 @rule("slice")
@@ -127,10 +147,33 @@ def sliced(node: Node, low: Lowering) -> Lowered | None:
     if found != low.shape(output):
         return None
 
-    def run(frame: Frame) -> None:
-        _copied(frame[source][chosen], frame[target], isa)
+    slices = _slices(low, source, [(target, chosen)])
 
-    return Lowered(run, (source,), (target,), how="copy")
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _copied(frame[source][chosen], frame[target], isa, into)
+
+    both = (source, target)
+    return Lowered(run, (source,), (target,), how="copy", core=True, gaps=both, slices=slices)
+
+
+@rule("gather")
+def gather(node: Node, low: Lowering) -> Lowered | None:
+    """A copy of what one constant index picks."""
+    x, output = node.inputs[0], node.outputs[0]
+    index = low.constants.get(node.inputs[1])
+    shape = low.shape(x)
+    if index is None or index.ndim or not shape or not _can_copy(low, x, output):
+        return None
+    axis, chosen = node.attributes["axis"] % len(shape), int(index)
+    if not -shape[axis] <= chosen < shape[axis]:
+        return None
+    place = (*(slice(None),) * axis, chosen)
+    source, target, isa = low.slot(x), low.slot(output), _dispatch.active_isa()
+
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _copied(frame[source][place], frame[target], isa, into)
+
+    return Lowered(run, (source,), (target,), how="copy", core=True)
 
 
 @rule("expand")
@@ -141,10 +184,10 @@ def expand(node: Node, low: Lowering) -> Lowered | None:
         return None
     source, target, shape, isa = low.slot(x), low.slot(output), low.shape(output), _dispatch.active_isa()
 
-    def run(frame: Frame) -> None:
-        _copied(np.broadcast_to(frame[source], shape), frame[target], isa)
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _copied(np.broadcast_to(frame[source], shape), frame[target], isa, into)
 
-    return Lowered(run, (source,), (target,), how="copy")
+    return Lowered(run, (source,), (target,), how="copy", core=True)
 
 
 @rule("depth_to_space", "space_to_depth")
@@ -168,14 +211,16 @@ def blocks(node: Node, low: Lowering) -> Lowered | None:
     if math.prod(outer) != math.prod(found):
         return None
     source, target = low.view(low.slot(x), inner), low.slot(output)
-    return Lowered(_moved(source, low.view(target, outer), order), (source,), (target,), how="copy")
+    return Lowered(
+        _moved(source, low.view(target, outer), order), (source,), (target,), how="copy", core=True
+    )
 
 
 def _moved(source: int, target: int, order: tuple[int, ...]) -> Run:
     isa = _dispatch.active_isa()
 
-    def run(frame: Frame) -> None:
-        _copied(frame[source].transpose(order), frame[target], isa)
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _copied(frame[source].transpose(order), frame[target], isa, into)
 
     return run
 
@@ -186,7 +231,7 @@ def pad(node: Node, low: Lowering) -> Lowered | None:
     x, output = node.inputs[0], node.outputs[0]
     shape, found = low.shape(x), low.shape(output)
     dtype, mode = low.facts[x].dtype, node.attributes["mode"]
-    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)) or len(shape) not in (3, 4) or 0 in shape:
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)) or not 1 < len(shape) < 5 or 0 in shape:
         return None
     pads, value = low.constants.get(node.inputs[1]), 0.0
     if len(node.inputs) > 2 and node.inputs[2]:
@@ -206,8 +251,12 @@ def pad(node: Node, low: Lowering) -> Lowered | None:
     for axis, count in zip(axes, pads.reshape(-1)[: len(axes)], strict=True):
         before[axis] = int(count)
     grown = [after - size for after, size in zip(found, shape, strict=True)]
-    ends = (0, len(shape) - 1)
-    if any(grown[axis] or before[axis] for axis in ends):
+    ends: tuple[int, ...] = (0, len(shape) - 1)
+    if all(grown[axis] == before[axis] == 0 for axis in range(len(shape) - 1)):  # the last axis alone
+        rows = math.prod(shape[:-1])
+        shape, found = (rows, shape[-1], 1), (rows, found[-1], 1)
+        grown, before, ends = [0, grown[-1], 0], {0: 0, 1: before[len(before) - 1], 2: 0}, (0, 2)
+    if len(shape) < 3 or any(grown[axis] or before[axis] for axis in ends):
         return None
     if any(before[axis] < 0 or grown[axis] < before[axis] for axis in before):
         return None
@@ -222,7 +271,7 @@ def pad(node: Node, low: Lowering) -> Lowered | None:
     source, target = low.view(low.slot(x), image), low.slot(output)
     out, code, size = low.view(target, wide), _kernels.pad_modes()[mode], math.prod(found)
 
-    def run(frame: Frame) -> None:
-        _kernels.pad(frame[source], frame[out], top, left, code, value, threads_of(size))
+    def run(frame: Frame, into: Script | None = None) -> None:
+        _kernels.pad(frame[source], frame[out], top, left, code, value, threads_of(size), into)
 
-    return Lowered(run, (source,), (target,), how="copy")
+    return Lowered(run, (source,), (target,), how="copy", core=True)

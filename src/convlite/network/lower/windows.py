@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ...pooling import avg_pool2d, max_pool2d
+from ...pooling import is_whole_mean, pool_windows, window_axes
 from ..graph import Node
-from ..program import Frame, Lowered, Lowering
+from ..program import Frame, Lowered, Lowering, Script
 from .convolution import _two
 from .table import rule
 
@@ -33,12 +31,13 @@ def pool(node: Node, low: Lowering) -> Lowered | None:
     if len(sizes) == 1:
         inner = low.view(source, (images, 1, sizes[0], channels))
         outer = low.view(target, (images, 1, *out_shape[1:]))
-    options = {"strides": strides, "padding": padding, "dilations": dilations, "ceil_mode": ceil}
-    function: Any = max_pool2d
-    if node.kind == "avg_pool":
-        function, options["count_include_pad"] = avg_pool2d, attributes["count_include_pad"]
+    largest = node.kind == "max_pool"
+    counts = not largest and attributes["count_include_pad"]
+    axes = window_axes(low.shapes[inner][1:3], window, strides, padding, dilations, ceil)  # type: ignore[index]
 
-    def run(frame: Frame) -> None:
-        function(frame[inner], window, out=frame[outer], **options)
+    def run(frame: Frame, into: Script | None = None) -> None:
+        x = frame[inner] if into is not None else np.ascontiguousarray(frame[inner])
+        pool_windows(x, axes, frame[outer], largest=largest, count_padding=counts, into=into)
 
-    return Lowered(run, (inner,), (target,), how=f"{node.kind}2d")
+    gaps = (inner,) if is_whole_mean(axes, largest) else (inner, target)
+    return Lowered(run, (inner,), (target,), how=f"{node.kind}2d", core=True, gaps=gaps)

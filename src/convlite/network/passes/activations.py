@@ -42,9 +42,7 @@ def _clip(editor: Editor, number: int, node: Node) -> None:
         return
     low = editor.scalar(names[0]) if names[0] else -math.inf
     high = editor.scalar(names[1]) if names[1] else math.inf
-    dtype = editor.facts[node.outputs[0]].dtype
-    most = float(np.finfo(dtype).max) if dtype is not None and dtype.kind == "f" else math.inf
-    if low == 0 and high is not None and (high == 6 or high >= most):  # the largest number is no bound
+    if low == 0 and high in (6, math.inf):  # the largest number is a bound, since infinity is more
         kind = "relu6" if high == 6 else "relu"
         editor.change(number, kind=kind, inputs=node.inputs[:1], attributes={})
 

@@ -170,16 +170,30 @@ def _into_weights(
         groups = node.attributes["groups"]
         factor = np.repeat(scale.reshape(groups, -1), kernel.shape[-1] // groups, axis=0).T
     total = offset if bias is None else bias.astype(np.float64) * scale + offset
-    # In the kernel's own order of axes, which may be the file's: whoever packs it copies it.
+    with np.errstate(over="ignore", under="ignore"):
+        bias = total.astype(dtype)
+    if not np.isfinite(bias).all():
+        return None
+    stem, named = node.outputs[0], node.inputs[1]
+    if (scale != 1).any():
+        product = _product(kernel, factor, dtype)
+        if product is None:
+            return None
+        named = editor.hold_constant(f"{stem}.kernel", product)
+    return node.with_(inputs=(node.inputs[0], named, editor.add_constant(f"{stem}.bias", bias)))
+
+
+def _product(kernel: Array, factor: Array, dtype: np.dtype[Any]) -> Array | None:
+    """kernel * factor in the kernel's own order of axes, which may be the file's: whoever packs it copies it.
+
+    None where a number overflows or vanishes.
+    """
     product = np.empty_like(kernel, dtype, order="K")
     with np.errstate(over="ignore", under="ignore"):
         np.multiply(kernel, factor, out=product, dtype=np.float64, casting="unsafe")
-        bias = total.astype(dtype)
-    if not (np.isfinite(product).all() and np.isfinite(bias).all()):
+    if not np.isfinite(product).all():
         return None
     left, before = (np.count_nonzero(array.ravel("K")) for array in (product, kernel))
     if left < before and ((product == 0) & (kernel * factor != 0)).any():
-        return None  # a product vanishes
-    stem = node.outputs[0]
-    names = (editor.hold_constant(f"{stem}.kernel", product), editor.add_constant(f"{stem}.bias", bias))
-    return node.with_(inputs=(node.inputs[0], *names))
+        return None
+    return product

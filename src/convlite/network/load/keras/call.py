@@ -30,6 +30,9 @@ def layer(*names: str) -> Callable[[Translate], Translate]:
 
 def array_of(variable: Any) -> Array:
     """A weight, or any tensor, as an array; 16-bit floats as float32."""
+    held = getattr(variable, "value", None)  # a variable of Keras; of TensorFlow's own it is a method
+    if held is not None and not callable(held) and not isinstance(variable, np.ndarray):
+        variable = held
     for part in ("detach", "cpu"):  # tensors of torch
         if hasattr(variable, part):
             variable = getattr(variable, part)()

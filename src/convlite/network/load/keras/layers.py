@@ -338,10 +338,13 @@ def _variadic(call: Call) -> str:
 
 
 def _aligned(call: Call) -> list[str]:
-    """Merging layers pad shapes behind the batch axis, as NumPy does not."""
-    if len({call.rank_of(name) for name in call.inputs}) > 1:
-        raise Refused("its inputs differ in their number of axes; reshape them")
-    return call.inputs
+    """Merging layers add axes behind the batch axis, which NumPy does in front of it."""
+    most = max(call.rank_of(name) for name in call.inputs)
+    short = [most - call.rank_of(name) for name in call.inputs]
+    return [
+        call.emit("unsqueeze", name, call.ints(tuple(range(1, count + 1)))) if count else name
+        for name, count in zip(call.inputs, short, strict=True)
+    ]
 
 
 @layer("Dot")

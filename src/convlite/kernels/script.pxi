@@ -1,0 +1,195 @@
+# Steps kept and run in a row without Python: what a network's program is for the core (stretch.h runs them).
+#
+# Binding: the functions of this module that run a step take a Script as well; then they add their step to it, with a copy of its
+# job, and run nothing. What a step points to (weights, an arena) must outlive the Script: `keep` holds it. Arrays that are other
+# ones in each call are lent while steps are bound, and `point` moves the pointers of all jobs into those of this call.
+#
+# A Script is for one thread at a time.
+
+# One task of a job, with its thread's scratch. Tasks of a job write to different places, and run in any order.
+ctypedef void (*Task)(const void *job, int64_t task, char *scratch) noexcept nogil
+
+cdef extern from "stretch.h" nogil:
+    ctypedef struct Step:
+        Task task
+        const void *job
+        int64_t tasks, nanoseconds
+        int threads, subnormals
+    void run_stretch(const Step *, int64_t, int, char *, int64_t)
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+cdef enum:
+    SPLIT_NANOSECONDS = 5000   # a step's work that is worth another thread which is awake
+    WAKE_NANOSECONDS = 60000   # a stretch's, which is worth waking it
+    SIGNAL_NANOSECONDS = 50000000  # after so long Ctrl-C is looked for
+    GIL_NANOSECONDS = 10000    # shorter stretches keep the GIL
+
+cdef struct Moved:             # a job's pointer into a lent array
+    char **at
+    int array
+    int64_t offset
+
+cdef struct Lent:
+    const char *start
+    int64_t nbytes
+
+
+cdef void *more(void *items, int64_t count, size_t size) except NULL:
+    """Room for one more item behind `count`; twice as much each time."""
+    if count & (count - 1):
+        return items
+    items = realloc(items, <size_t> (2 * count if count else 1) * size)
+    if items == NULL:
+        raise MemoryError("no memory for a program")
+    return items
+
+
+@cython.final
+cdef class Script:
+    """Bound steps. threads: the most that a step is dealt out to; arrays: those that `point` replaces."""
+
+    cdef readonly int threads
+    cdef Step *steps
+    cdef Moved *moved
+    cdef Lent *lent
+    cdef void **blocks
+    cdef char *scratch
+    cdef int64_t count, moves, loans, held, lane_bytes
+    cdef list kept
+
+    def __cinit__(self, int threads, arrays=()):
+        cdef View view
+        self.threads, self.kept = threads, []
+        for array in arrays:
+            PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+            PyBuffer_Release(&view)
+            self.lent = <Lent *> more(self.lent, self.loans, sizeof(Lent))
+            self.lent[self.loans].start, self.lent[self.loans].nbytes = <const char *> view.buf, view.len
+            self.loans += 1
+
+    def __dealloc__(self):
+        cdef int64_t i
+        for i in range(self.held):
+            free(self.blocks[i])
+        free(self.blocks)
+        free(self.steps)
+        free(self.moved)
+        free(self.lent)
+        free(self.scratch)
+
+    def __len__(self):
+        return self.count
+
+    def keep(self, thing):
+        """Let an object live as long as the steps."""
+        self.kept.append(thing)
+
+    cdef char *hold(self, int64_t nbytes) except NULL:
+        """Memory on a cache line, as long as the steps."""
+        cdef void *block
+        self.blocks = <void **> more(self.blocks, self.held, sizeof(void *))
+        block = malloc(<size_t> nbytes + 64)
+        if block == NULL:
+            raise MemoryError("no memory for a program")
+        self.blocks[self.held] = block
+        self.held += 1
+        return <char *> (<uintptr_t> block + 63 & ~<uintptr_t> 63)
+
+    cdef int share(self, int64_t nanoseconds) noexcept:
+        """Threads for a step of so much work."""
+        return self.threads if nanoseconds >= SPLIT_NANOSECONDS else 1
+
+    cdef char *add(self, Task task, const void *job, int64_t job_bytes, int64_t tasks, int64_t lane_bytes, int subnormals,
+                   int64_t nanoseconds) except NULL:
+        """A step with a copy of its job, which is returned."""
+        cdef char *copy = self.hold(job_bytes)
+        cdef Step *step
+        memcpy(copy, job, <size_t> job_bytes)
+        self.steps = <Step *> more(self.steps, self.count, sizeof(Step))
+        step = &self.steps[self.count]
+        step.task, step.job, step.tasks, step.nanoseconds = task, copy, tasks, nanoseconds
+        step.threads, step.subnormals = self.share(nanoseconds), subnormals
+        self.count += 1
+        self.lane_bytes = max(self.lane_bytes, lane_bytes)
+        return copy
+
+    cdef int move(self, char *copy, const void *job, const void *field) except -1:
+        """Of a job that was added, a field of pointers that may point into a lent array."""
+        cdef char **at = <char **> (copy + (<const char *> field - <const char *> job))
+        cdef int64_t i
+        for i in range(self.loans):
+            if self.lent[i].start <= at[0] < self.lent[i].start + self.lent[i].nbytes:
+                self.moved = <Moved *> more(self.moved, self.moves, sizeof(Moved))
+                self.moved[self.moves].at, self.moved[self.moves].array = at, <int> i
+                self.moved[self.moves].offset = at[0] - self.lent[i].start
+                self.moves += 1
+                return 0
+        return 0
+
+    def close(self):
+        """After the last step: get the scratch."""
+        cdef int64_t lane = ceil_div(self.lane_bytes, 64) * 64 + 64  # + a line, so that threads share none
+        free(self.scratch)
+        self.scratch = <char *> malloc(<size_t> (lane * self.threads + 64))
+        if self.scratch == NULL:
+            raise MemoryError(f"no memory for {lane * self.threads} bytes of scratch")
+        self.lane_bytes = lane
+
+    def point(self, arrays):
+        """Use these arrays in place of the lent ones: as many, of the same sizes, contiguous."""
+        cdef View view
+        cdef int64_t i
+        if len(arrays) != self.loans:
+            raise ValueError("internal error: other arrays than those that were lent")
+        for i in range(self.loans):
+            PyObject_GetBuffer(arrays[i], &view, PyBUF_SIMPLE)
+            PyBuffer_Release(&view)
+            if view.len != self.lent[i].nbytes:
+                raise ValueError("internal error: another size than that of the lent array")
+            self.lent[i].start = <const char *> view.buf
+        for i in range(self.moves):
+            self.moved[i].at[0] = <char *> self.lent[self.moved[i].array].start + self.moved[i].offset
+
+    def run(self, int64_t first, int64_t last):
+        """The steps first <= i < last, without the GIL but where they are short."""
+        cdef int64_t end, work, shared
+        cdef int threads
+        cdef char *scratch = <char *> (<uintptr_t> self.scratch + 63 & ~<uintptr_t> 63)
+        if not 0 <= first <= last <= self.count or self.scratch == NULL:
+            raise ValueError("internal error: no such steps")
+        while first < last:
+            end, work, shared = first, 0, 0
+            while end < last and (end == first or work + self.steps[end].nanoseconds < SIGNAL_NANOSECONDS):
+                work += self.steps[end].nanoseconds
+                shared += self.steps[end].nanoseconds if self.steps[end].threads > 1 else 0
+                end += 1
+            threads = self.threads if shared >= WAKE_NANOSECONDS else 1
+            if work < GIL_NANOSECONDS:
+                run_stretch(self.steps + first, end - first, 1, scratch, self.lane_bytes)
+            else:
+                with nogil:
+                    run_stretch(self.steps + first, end - first, threads, scratch, self.lane_bytes)
+            first = end
+            if first < last:
+                PyErr_CheckSignals()
+
+
+cdef int deal(Script into, Task run, const void *job, int64_t job_bytes, int64_t tasks, int threads, int64_t lane_bytes,
+              bint short, int subnormals, int64_t nanoseconds, const void *x, const void *out) except -1:
+    """Run a step, or add it to a script; x and out are its job's pointers to what it reads and writes, or NULL."""
+    cdef char *scratch
+    cdef char *copy
+    if into is None:
+        threads = <int> smaller(max(threads, 1), tasks)
+        scratch = new_scratch(lane_bytes * threads)
+        run_step(run, job, tasks, threads, scratch, lane_bytes, short, subnormals)
+        free(scratch)
+        return 0
+    copy = into.add(run, job, job_bytes, tasks, lane_bytes, subnormals, nanoseconds)
+    if x != NULL:
+        into.move(copy, job, x)
+    if out != NULL:
+        into.move(copy, job, out)
+    return 0

@@ -1,0 +1,99 @@
+"""Concats and splits of channels without copies: one slot becomes a view of another's channels.
+
+That is possible where every step that reads or writes the slot can do with gaps between pixels
+(Lowered.gaps), and both lie in the arena. Concats are looked at from the last to the first, so that a dense
+block, whose concats each repeat the one before, lies in one array from its first layer on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence, Set
+
+from .graph import Node
+from .program import Lowered, Lowering, Slice
+
+__all__ = ["in_place"]
+
+Parts = Sequence[tuple[Node, Lowered]]
+
+
+def in_place(
+    parts: Parts, low: Lowering, source: MutableMapping[int, int], fixed: Set[int]
+) -> dict[int, int]:
+    """The first channel of each slot that became a view of some channels; `source` is told of them.
+
+    fixed: the slots that own memory outside of the arena.
+    """
+    return _Places(parts, low, source, fixed).found()
+
+
+class _Places:
+    def __init__(
+        self, parts: Parts, low: Lowering, source: MutableMapping[int, int], fixed: Set[int]
+    ) -> None:
+        self.parts, self.low, self.source, self.fixed = parts, low, source, fixed
+        self.start: dict[int, int] = {}
+        self.barred = set(fixed)  # roots with a use that needs whole pixels
+        for _, part in parts:
+            for slot in (*part.reads, *part.writes):
+                root = slot
+                while root in source:
+                    root = source[root]
+                if slot not in part.gaps or self._channels(slot) != self._channels(root):
+                    self.barred.add(root)
+
+    def found(self) -> dict[int, int]:
+        for _, part in self.parts:
+            for whole, slot, start in part.slices:
+                if whole in part.reads and self._may_move(slot) and self._root(whole) not in self.fixed:
+                    self._move(slot, whole, start)
+        for _, part in reversed(self.parts):
+            if part.slices and part.slices[0].whole in part.writes:
+                self._concat(part.slices)
+        return self.start
+
+    def _channels(self, slot: int) -> int:
+        shape = self.low.shapes[slot]
+        return shape[-1] if shape else -1
+
+    def _root(self, slot: int) -> int:
+        while slot in self.source:
+            slot = self.source[slot]
+        return slot
+
+    def _may_move(self, slot: int) -> bool:
+        return slot not in self.source and slot not in self.barred
+
+    def _move(self, slot: int, whole: int, start: int) -> None:
+        self.source[slot], self.start[slot] = whole, start
+
+    def _concat(self, slices: Sequence[Slice]) -> None:
+        out = slices[0].whole
+        if self._root(out) in self.fixed:
+            return
+        homes = {
+            (self.source[part], self.start[part] - start) if part in self.start else None
+            for _, part, start in slices
+        }
+        home = homes.pop()
+        if not homes and home is not None and self._may_move(out):  # they lie side by side
+            self._move(out, *home)
+            return
+        slots = [part for _, part, _ in slices]
+        for number, (_, part, start) in enumerate(slices):
+            if slots.count(part) > 1:
+                continue
+            if self._may_move(part):
+                self._move(part, out, start)
+            elif self.start.get(part) == 0 and self._whole(slots[number:]):
+                self._move(self.source[part], out, start)
+
+    def _whole(self, slots: Sequence[int]) -> bool:
+        """Whether the first of these slots are all the channels of an array that may move, in order."""
+        parent = self.source[slots[0]]
+        end = 0
+        for slot in slots:
+            if self.source.get(slot) != parent or self.start.get(slot) != end:
+                break
+            end += self._channels(slot)
+        return self._may_move(parent) and end == self._channels(parent) and parent not in slots

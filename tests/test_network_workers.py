@@ -1,0 +1,231 @@
+"""Networks in other processes: pools of all kinds, Dask with processes, Ray; tiles of a Dask array."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import importlib.util
+import multiprocessing
+import pathlib
+import pickle
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from interpreter import python
+from tile_networks import F, espcn, unet
+
+import convlite as cl
+from convlite.network.graph import Graph, Node, Value
+
+Array = np.ndarray[Any, Any]
+unix = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
+
+
+def images(*shape: int) -> Array:
+    return np.random.default_rng(0).standard_normal(shape).astype(F)
+
+
+def computed(net: cl.Network, x: Array) -> Array:
+    with cl.num_threads(1):
+        result: Array = net(x)
+        return result
+
+
+# ---- pickles and pools ----
+
+
+def test_weights_travel_in_buffers_of_protocol_5() -> None:
+    net, x = cl.Network(unet()), images(1, 64, 64, 3)
+    buffers: list[pickle.PickleBuffer] = []
+    text = pickle.dumps(net, protocol=5, buffer_callback=buffers.append)
+    weights = sum(array.nbytes for array in net.graph.constants.values())
+    assert len(text) < 20_000 < weights
+    assert sum(buffer.raw().nbytes for buffer in buffers) == weights
+    twin = pickle.loads(text, buffers=buffers)
+    assert np.array_equal(twin(x), net(x))
+    name = max(net.graph.constants, key=lambda key: net.graph.constants[key].nbytes)
+    assert np.shares_memory(twin.graph.constants[name], net.graph.constants[name])
+    net.tiled(x, tile=16)  # what tiles keep does not travel
+    assert len(pickle.dumps(net, protocol=5, buffer_callback=[].append)) == len(text)
+
+
+@unix
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork with threads around is the point
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing(method: str) -> None:
+    net, batches = cl.Network(unet()), [images(1, 32, 32, 3) + number for number in range(4)]
+    want = [net(x) for x in batches]
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        found = pool.starmap(computed, [(net, x) for x in batches])
+    assert all(np.array_equal(a, b) for a, b in zip(found, want, strict=True))
+
+
+@unix
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+def test_concurrent_futures(kind: str) -> None:
+    net, batches = cl.Network(unet()), [images(1, 32, 32, 3) + number for number in range(4)]
+    want = [net(x) for x in batches]
+    pool: concurrent.futures.Executor
+    if kind == "threads":
+        pool = concurrent.futures.ThreadPoolExecutor(3)
+    else:
+        pool = concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
+    with pool:
+        found = list(pool.map(computed, [net] * 4, batches))
+    assert all(np.array_equal(a, b) for a, b in zip(found, want, strict=True))
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_joblib(backend: str) -> None:
+    joblib = pytest.importorskip("joblib")
+    net, batches = cl.Network(espcn()), [images(1, 20, 24, 3) + number for number in range(4)]
+    found = joblib.Parallel(n_jobs=2, backend=backend)(joblib.delayed(computed)(net, x) for x in batches)
+    assert all(np.array_equal(a, net(x)) for a, x in zip(found, batches, strict=True))
+
+
+# ---- Dask ----
+
+
+@pytest.fixture
+def da() -> Any:
+    return pytest.importorskip("dask.array")
+
+
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
+def test_a_dask_array_keeps_its_chunks_and_has_the_bits(da: Any, scheduler: str) -> None:
+    net, x = cl.Network(unet()), images(2, 160, 136, 3)
+    lazy = net.map_overlap(da.from_array(x, chunks=(1, (56, 48, 56), 68, 3)))
+    assert lazy.chunks == ((1, 1), (56, 48, 56), (68, 68), (2,))
+    assert lazy.dtype == F
+    assert lazy._meta.shape == (0, 0, 0, 0)
+    assert np.array_equal(lazy.compute(scheduler=scheduler), net(x))
+    assert np.array_equal(lazy[1, 50:60, 60:70].compute(scheduler=scheduler), net(x)[1, 50:60, 60:70])
+
+
+def test_a_dask_array_scales_its_chunks(da: Any) -> None:
+    net, x = cl.Network(espcn()), images(1, 60, 50, 3)
+    lazy = net.map_overlap(da.from_array(x[0], chunks=(20, 25, 3)))
+    assert lazy.chunks == ((60, 60, 60), (75, 75), (3,))
+    assert np.array_equal(lazy.compute(), net(x)[0])
+    assert net.map_overlap(da.from_array(x[0], chunks=(20, 25, 3))).name == lazy.name
+
+
+def test_the_precision_is_that_of_the_call(da: Any) -> None:
+    net, x = cl.Network(espcn()), images(1, 96, 96, 3)
+    with cl.precision("fast"):
+        lazy, whole = net.map_overlap(da.from_array(x, chunks=(1, 96, 96, 3))), net(x)
+    assert np.array_equal(lazy.compute(), whole)
+    assert not np.array_equal(whole, net(x))
+
+
+def test_dask_arrays_that_do_not_fit(da: Any) -> None:
+    net, x = cl.Network(unet()), da.zeros((1, 160, 160, 3), chunks=(1, 32, 160, 3), dtype=F)
+    with pytest.raises(
+        ValueError, match=r"at least as large as the halo, 46 along axis 1; the smallest is 32"
+    ):
+        net.map_overlap(x)
+    with pytest.raises(ValueError, match=r"in one piece along axis 3.*x.rechunk\(\{3: -1\}\)"):
+        net.map_overlap(x.rechunk((1, 160, 160, 1)))
+    with pytest.raises(TypeError, match=r'x must be float32.*write x.astype\("float32"\)'):
+        net.map_overlap(x.astype("f8"))
+    with pytest.raises(TypeError, match=r"x must be a dask.array; got ndarray: write dask.array.from_array"):
+        net.map_overlap(np.zeros((1, 160, 160, 3), F))
+    with pytest.raises(ValueError, match="threads must be"):
+        net.map_overlap(x, threads=0)
+    shape = ("n", "h", "w", 1)
+    nodes = [Node("relu", ("x",), ("y",)), Node("neg", ("x",), ("z",))]
+    two = cl.Network(Graph.of([Value("x", F, shape)], [Value(name, F, shape) for name in "yz"], nodes))
+    with pytest.raises(ValueError, match="a network of one output; this has 2"):
+        two.map_overlap(da.zeros((1, 8, 8, 1), dtype=F))
+
+
+CLUSTER = """
+import os, sys, time
+import numpy as np
+import dask.array as da
+from distributed import Client, LocalCluster
+sys.path.insert(0, {folder!r})
+from tile_networks import unet
+import convlite as cl
+
+def count():  # how often a worker unpickles a network
+    from convlite.network.executor import Executor
+    old, Executor.count = Executor.__setstate__, 0
+    def new(self, state):
+        Executor.count += 1
+        old(self, state)
+    Executor.__setstate__ = new
+    return cl.get_num_threads()
+
+def counted():
+    from convlite.network.executor import Executor
+    return Executor.count
+
+def dying(block):  # the first worker that comes here dies
+    try:
+        os.close(os.open({flag!r}, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return block
+    os._exit(1)
+
+if __name__ == "__main__":
+    net = cl.Network(unet())
+    x = np.random.default_rng(0).standard_normal((1, 192, 192, 3)).astype("float32")
+    lazy = net.map_overlap(da.from_array(x, chunks=(1, 48, 64, 3)))
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        threads = client.run(count)
+        same = np.array_equal(lazy.compute(), net(x))
+        times = client.run(counted)
+        source = da.from_array(x, chunks=(1, 48, 64, 3)).map_blocks(dying, meta=np.empty((0,) * 4, "f4"))
+        again = np.array_equal(net.map_overlap(source).compute(), net(x))
+    print(same, sorted(times.values()), again, sorted(threads.values()))
+"""
+
+
+def test_a_cluster_sends_the_network_once_a_worker_and_survives_one(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("distributed")
+    script = CLUSTER.format(folder=str(pathlib.Path(__file__).parent), flag=str(tmp_path / "died"))
+    file = tmp_path / "cluster.py"
+    file.write_text(script)
+    run = python(f"import runpy; runpy.run_path({str(file)!r}, run_name='__main__')")
+    assert run.stdout.split("\n")[0] == "True [1, 1] True [1, 1]", run.stderr[-3000:]
+
+
+# ---- Ray ----
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_ray_actors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Needs the extra test-ray: Ray is large."""
+    ray = pytest.importorskip("ray")
+    pytest.importorskip("ray.data")
+    path = pathlib.Path(__file__).parents[1] / "examples" / "ray_batches.py"
+    spec = importlib.util.spec_from_file_location("ray_batches", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "ray_batches", module)
+    spec.loader.exec_module(module)
+    net, x = cl.Network(espcn()), images(12, 20, 24, 3)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        ray.cloudpickle.register_pickle_by_value(module)
+        data = ray.data.from_numpy(x).map_batches(
+            module.Predictor,
+            fn_constructor_args=(net,),
+            batch_size=4,
+            num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(size=2),
+        )
+        rows = data.take_all()
+    finally:
+        ray.shutdown()
+    want = {image.tobytes(): out for image, out in zip(x, net(x), strict=True)}
+    assert len(rows) == len(x)
+    for row in rows:
+        assert np.array_equal(np.asarray(row["out"], F), want[np.asarray(row["data"], F).tobytes()])
