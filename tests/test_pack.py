@@ -84,9 +84,15 @@ def test_depthwise_weights_are_by_multiplier_tap_and_channel(
 ) -> None:
     kernel = numbered(3, 2, 32, multiplier, dtype=dtype)  # so many channels fill the vectors of each ISA
     want = kernel.reshape(6, 32, multiplier).transpose(2, 0, 1)
-    np.testing.assert_array_equal(PackedKernel(kernel, "depthwise_conv2d").panels().data, want.reshape(-1))
+    packed = PackedKernel(kernel, "depthwise_conv2d")
+    np.testing.assert_array_equal(packed.panels("plain").data, want.reshape(-1))
     grouped = PackedKernel(kernel.reshape(3, 2, 1, 32 * multiplier), groups=32)
-    np.testing.assert_array_equal(grouped.panels().data, want.reshape(-1))
+    np.testing.assert_array_equal(grouped.panels("plain").data, want.reshape(-1))
+    if not _kernels.describe(isa, 8 * dtype.itemsize)["lanewise"]:
+        return  # lane by lane: panels of one vector, [panel][tap][lanes]
+    lanes = _kernels.describe(isa, 32)["lanes"]
+    want = kernel.reshape(6, -1, lanes).transpose(1, 0, 2)
+    np.testing.assert_array_equal(packed.panels("lanewise").data, want.reshape(-1))
 
 
 def test_panels_start_on_a_cache_line(isa: str, dtype: np.dtype) -> None:
