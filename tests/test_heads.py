@@ -160,11 +160,11 @@ def test_few_sums_for_each_pixel_give_the_plain_bits(
             channels = (cout, cin) if operation == "conv2d_transpose" else (cin, cout)
             call = Call(operation, (*shape, cin), (*kernel, *channels), dtype, strides=strides)
             sums, pixels = kernel[0] * kernel[1] * cout, shape[0] * shape[1] * shape[2]
-            serves = cin >= 4 and pixels >= lanes and sums <= heads.most_sums(lanes)
+            serves = dtype == np.float32 and cin >= 4 and pixels >= lanes and sums <= heads.most_sums(lanes)
             assert call.plan(isa, "skinny").layout == ("skinny" if serves else "plain")
             served += serves
             assert_same_bits(call.run(isa, "skinny"), call.run(isa, "plain"))
-    assert served > 5 or kernel[0] * kernel[1] * couts[0] > heads.most_sums(lanes)
+    assert served > 5 or dtype != np.float32 or kernel[0] * kernel[1] * couts[0] > heads.most_sums(lanes)
 
 
 @pytest.mark.parametrize("name", CODES)
@@ -219,9 +219,23 @@ def test_few_sums_of_inf_and_nan(isa: str, dtype: np.dtype) -> None:
 
 def test_the_rule_knows_how_many_sums_the_kernels_take() -> None:
     for isa in _dispatch.available_isas():
-        for bits in (32, 64):
-            table = _kernels.describe(isa, bits)
-            assert heads.most_sums(table["lanes"]) <= table["skinny_sums"]
+        table = _kernels.describe(isa, 32)
+        assert heads.most_sums(table["lanes"]) <= table["skinny_sums"]
+
+
+def test_doubles_have_the_general_forms_alone() -> None:
+    for isa in _dispatch.available_isas():
+        table = _kernels.describe(isa, 64)
+        assert (table["pixels"], table["skinny_sums"], table["lines"], table["lanewise"]) == (
+            False,
+            0,
+            set(),
+            False,
+        )
+        for kernel in ((1, 1, 8, 2), (7, 7, 3, 1)):
+            assert (
+                heads.layout_for("conv2d", kernel, (1, 1), (1, 1), 1, table["lanes"], table=table) == "plain"
+            )
 
 
 def test_a_kernel_packed_for_few_sums_serves_every_size_and_padding(isa: str, dtype: np.dtype) -> None:

@@ -84,7 +84,14 @@ def layout_for(
         costs["pixels"] = _pixel_cost(height, width, cin, cout, strides, outputs, lanes, line)
     apart = (height, width) == strides and max(dilations) == 1 if transposed else height == width == 1
     sums = height * width * cout
-    if special and skinny and apart and outputs == strides and sums <= most_sums(lanes) and cin >= SKINNY_CHANNELS:
+    if (
+        special
+        and skinny
+        and apart
+        and outputs == strides
+        and sums <= most_sums(lanes)
+        and cin >= SKINNY_CHANNELS
+    ):
         costs["skinny"] = _skinny_cost(cin, sums, lanes)
     return min(costs, key=costs.__getitem__)
 

@@ -275,7 +275,9 @@ def make_direct_plan(geometry: Geometry, dtype: np.dtype[Any], isa: str, layout:
     )
     unfit = layout == "skinny" and not fits_skinny(geometry, table["lanes"])
     if layout in ("pixels", "skinny"):
-        unfit = unfit or not table["pixels"] or not _one_section((geometry.rows, geometry.columns), geometry.cin)
+        unfit = (
+            unfit or not table["pixels"] or not _one_section((geometry.rows, geometry.columns), geometry.cin)
+        )
     lanewise = None
     if layout == "lanewise" and 0 not in geometry.out_shape and geometry.cin:
         lanewise = lanewise_plan(flattened(geometry), table["lanes"], size)
