@@ -138,6 +138,7 @@ def _layers(layer: Callable[..., Any], call: Callable[..., Any], f32: Callable[.
         "PixelShuffle": layer(la.PixelShuffle, x4, upscale_factor=(2, "integer")),
         "PixelUnshuffle": layer(la.PixelUnshuffle, even, downscale_factor=(2, "integer")),
         "ChannelShuffle": layer(la.ChannelShuffle, x2, groups=(2, "integer")),
+        "Lambda": layer(la.Lambda, x2, function=(np.negative, "spec"), output_shape=((4,), "shape")),
         "ELU": layer(la.ELU, x2, alpha=(0.5, "real")),
         "GELU": layer(la.GELU, x2, approximate=(True, "flag")),
         "Permute": layer(la.Permute, x3, dims=((2, 1), "shape")),

@@ -235,6 +235,28 @@ def test_a_model_stands_in_a_sequential_and_in_a_layer() -> None:
     np.testing.assert_array_equal(Model(start, Twice()(start))(given), model(given) * 2)
 
 
+def test_a_lambda_finds_its_shape() -> None:
+    half = layers.Lambda(lambda x: x[:, ::2])
+    mean = layers.Lambda(lambda x: x.mean(axis=1))
+    assert half.compute_output_shape((None, None, 3)) == (None, None, 3)
+    assert half.compute_output_shape((None, 5, 3)) == (None, 3, 3)
+    assert mean.compute_output_shape((None, 5, 3)) == (None, 3)
+    assert layers.Lambda(lambda x: x.mean(1), (3,)).compute_output_shape((None, None, 3)) == (None, 3)
+    x = numbers(2, 5, 3)
+    np.testing.assert_array_equal(layers.Sequential([half, mean])(x), x[:, ::2].mean(axis=1))
+    with pytest.raises(ValueError, match="lambda needs output_shape, as sizes of"):
+        mean.compute_output_shape((None, None, 3))
+    with pytest.raises(ValueError, match=r"must give float32 for the \(2,\) samples of x; it gave float32"):
+        layers.Lambda(lambda x: x[:1])(x)
+    with pytest.raises(TypeError, match=r"'lambda' \(Lambda\) cannot be part of a network: .* x.mean needs"):
+        mean(Input((5, 3)))
+    with pytest.raises(ValueError, match=r"samples that its function gives, \(5, 3\); got \(3,\)"):
+        layers.Lambda(lambda x: -x, (3,))(x)
+    dense = Dense(2)
+    with pytest.raises(ValueError, match="holds a layer inside of function, a function, where its weights"):
+        layers.Lambda(lambda x: dense(x))(x)
+
+
 def test_subclasses_compute_what_they_say() -> None:
     class Doubled(Dense):
         def call(self, x: Any) -> Any:

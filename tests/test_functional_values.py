@@ -104,6 +104,7 @@ CASES: dict[str, tuple[tuple[int, ...], Made]] = {
     "relu threshold": (IMAGE, p(L.ReLU, 1.5, 0.25, 0.5)),
     "relu threshold flat": (IMAGE, p(L.ReLU, threshold=0.5)),
     "leaky relu": (IMAGE, p(L.LeakyReLU, 0.1)),
+    "lambda": (IMAGE, p(L.Lambda, lambda x: np.tanh(x[:, 1::2]) - x[:, :-1:2] / 2)),
     "elu": (IMAGE, p(L.ELU, 0.5)),
     "gelu": (IMAGE, p(L.GELU)),
     "gelu by tanh": (IMAGE, p(L.GELU, approximate=True)),
@@ -158,7 +159,7 @@ def numbers(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 def test_every_layer_has_a_case() -> None:
     tried = {type(made(np.dtype("float32"))) for _, made in CASES.values()}
     merging = {L.Add, L.Subtract, L.Multiply, L.Maximum, L.Minimum, L.Average, L.Concatenate, L.Dot}
-    assert tried - set(RULES) == {L.SeparableConv1D, L.SeparableConv2D}
+    assert tried - set(RULES) == {L.SeparableConv1D, L.SeparableConv2D, L.Lambda}
     assert set(RULES) - tried == merging
     concrete = {
         kind

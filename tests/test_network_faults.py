@@ -8,6 +8,7 @@ import signal
 import threading
 import warnings
 import weakref
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -323,17 +324,18 @@ def test_a_call_that_is_stopped_at_any_step_leaves_the_next_one_right() -> None:
     net = cl.Network(classifier())
     want = net(IMAGES).tobytes()
     (program,) = net._executor._programs.values()
-    for step in program.steps:
-        run = step.run
+    steps = program.steps
+    for number, step in enumerate(steps):
 
-        def stopping(frame: Any, run: Any = run) -> None:
+        def stopping(frame: Any, run: Any = step.run) -> None:
             run(frame)
             raise Stopped
 
-        step.run = stopping
+        stopped = replace(step, run=stopping, core=False)
+        program.steps = (*steps[:number], stopped, *steps[number + 1 :])
         with pytest.raises(Stopped):
             net(IMAGES)
-        step.run = run
+        program.steps = steps
         assert net(IMAGES).tobytes() == want
     (frame,) = program._frames
     assert not any(array is IMAGES for array in frame)
@@ -373,7 +375,7 @@ def test_a_child_forked_while_a_lock_is_held_goes_on(kind: str) -> None:
     held: Any
     if kind == "network":
         held = cl.Network(classifier())
-        lock, work = held._executor._lock, partial(held, IMAGES[:1])
+        lock, work = held._executor.lock, partial(held, IMAGES[:1])
     elif kind == "packed kernel":
         held = cl.PackedKernel(numbers(1, 3, 3, 3, 4))
         held._panels.clear()

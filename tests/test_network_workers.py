@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from interpreter import python
-from tile_networks import F, espcn, unet
+from tile_networks import F, computed, espcn, unet
 
 import convlite as cl
 from convlite.network.graph import Graph, Node, Value
@@ -24,12 +24,6 @@ unix = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on W
 
 def images(*shape: int) -> Array:
     return np.random.default_rng(0).standard_normal(shape).astype(F)
-
-
-def computed(net: cl.Network, x: Array) -> Array:
-    with cl.num_threads(1):
-        result: Array = net(x)
-        return result
 
 
 # ---- pickles and pools ----

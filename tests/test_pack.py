@@ -89,6 +89,11 @@ def test_depthwise_weights_are_by_multiplier_tap_and_channel(
     np.testing.assert_array_equal(packed.panels("depthwise").data, want.reshape(-1))
     grouped = PackedKernel(kernel.reshape(3, 2, 1, 32 * multiplier), groups=32)
     np.testing.assert_array_equal(grouped.panels("depthwise").data, want.reshape(-1))
+    if not _kernels.describe(isa, 8 * dtype.itemsize)["lanewise"]:
+        return  # lane by lane: panels of one vector, [panel][tap][lanes]
+    lanes = _kernels.describe(isa, 32)["lanes"]
+    want = kernel.reshape(6, -1, lanes).transpose(1, 0, 2)
+    np.testing.assert_array_equal(packed.panels("lanewise").data, want.reshape(-1))
 
 
 def test_panels_start_on_a_cache_line(isa: str, dtype: np.dtype) -> None:

@@ -58,7 +58,7 @@ class Reader:
 # ---- the same bits ----
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", [*range(60), 678])  # 678: a constant of one row a tile
 def test_random_networks_have_the_bits_of_the_whole_run(seed: int) -> None:
     graph, shape = random_network(seed, nodes=3 + seed % 9, outputs=1 + seed % 2)
     net = cl.Network(graph)
@@ -423,3 +423,10 @@ def test_tables_of_a_resize_that_lead_out_of_the_image_are_an_error() -> None:
     net = image_network(Node("resample", ("x",), ("y",), tables))
     with pytest.raises(ValueError, match=r"\(resample\): index 9 is out of bounds"):
         net(numbers(1, 1, 4, 4, 4))
+
+
+def test_a_sequential_that_was_built_for_small_images_takes_large_ones() -> None:
+    layers = [cl.layers.InputLayer((16, 16, 3)), cl.layers.Conv2D(4, 3, strides=2, padding="same")]
+    model = cl.layers.Sequential(layers)
+    x = numbers(1, 1, 50, 60, 3)
+    assert same(model.tiled(x, tile=16), model.network((None, None, None, 3))(x))

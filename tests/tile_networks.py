@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import convlite as cl
 from convlite.network.facts import Fact
 from convlite.network.graph import Graph, Node, Value
 from convlite.network.infer import facts_of_node
@@ -221,6 +222,13 @@ STEPS: tuple[Callable[[Growing, str], str | None], ...] = (
     *(conv, conv, conv, transposed, pool, resize, pad, blocks, shuffled, part, unary, with_constant, binary),
     *(concat, split, along_channels),
 )
+
+
+def computed(net: cl.Network, x: Array) -> Array:
+    """One call on one thread, for pools, which find this module by its name."""
+    with cl.num_threads(1):
+        result: Array = net(x)
+        return result
 
 
 def random_network(seed: int, nodes: int = 8, outputs: int = 1) -> tuple[Graph, tuple[int, ...]]:

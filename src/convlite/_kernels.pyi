@@ -26,6 +26,7 @@ class _Table(TypedDict):
     line_mr: int
     lines: set[tuple[int, int]]
     lanewise: bool
+    pixels: bool
     skinny_sums: int
     fma: bool
 

@@ -14,7 +14,7 @@ some taps of a row; where a tap has more, some channels of a tap; as equal as wh
 is whole pieces, and likewise rows, taps or channels. Taps in the padding count, though nothing is added for
 them, so that an output at the edge is cut where any other is.
 
-Error. With u the unit roundoff, to first order
+Error. With u the unit roundoff, to first order:
 
     |y - exact| <= (PIECE + SECTION / PIECE + 3) * u * sum |x| |w|   of any length,
 

@@ -87,7 +87,7 @@ cdef extern from "isa/table.h" nogil:
         const void *weights
         int64_t weights_step
         const int64_t *shifts
-        int64_t rows, taps, vectors, patterns, piece, inside, behind
+        int64_t rows, taps, vectors, patterns, piece, section, inside, behind
         void *out
         int64_t out_step, lanes, last
         const void *bias
@@ -294,7 +294,7 @@ def describe(str isa, int bits):
         return None
     found = described[isa, bits] = {
         "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
-        "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums,
+        "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums, "pixels": table.pixels[1] != NULL,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL},
         "lanewise": table.lanewise != NULL, "fma": bool(table.fma),
     }

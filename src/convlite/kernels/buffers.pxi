@@ -28,7 +28,8 @@ cdef void *borrow(object array, View *view, int64_t nbytes, bint writeable, str 
 
 cdef int64_t pixel_step(const View *view) except -1:
     """Elements from one pixel to the next of a view with strides: of a whole array, or of some channels of a larger one."""
-    cdef Py_ssize_t step = 0, expected
+    cdef Py_ssize_t step = 0, expected = 0
+    cdef bint found = False
     cdef int i
     if view.ndim == 0 or view.len == 0:
         return view.shape[view.ndim - 1] if view.ndim else 1
@@ -37,12 +38,13 @@ cdef int64_t pixel_step(const View *view) except -1:
     for i in range(view.ndim - 2, -1, -1):
         if view.shape[i] == 1:
             continue
-        if step == 0:
+        if not found:
             step = expected = view.strides[i]
+            found = True
         elif view.strides[i] != expected:
             raise ValueError("internal error: pixels lie at different distances")
         expected *= view.shape[i]
-    if step == 0:
+    if not found:
         return view.shape[view.ndim - 1]
     with cython.cdivision(True):
         if step % view.itemsize or step < view.shape[view.ndim - 1] * view.itemsize:

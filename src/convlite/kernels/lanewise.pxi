@@ -13,7 +13,7 @@
 cdef struct LanewiseColumns:
     int64_t start, step, count, taps
     int64_t before             # taps of the column phases packed earlier
-    int64_t piece              # rows of a piece of the sum
+    int64_t piece, section     # rows of a piece and of a section of the sum
     int64_t *shifts            # [taps][kc]
 
 cdef struct LanewiseRows:
@@ -133,6 +133,7 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
     call.weights_step = call.taps * job.patterns * lanes
     call.weights = job.weights + (before * job.blocks + task.block * rp.taps * cp.taps) * job.kc * job.patterns * lanes * size
     call.patterns, call.piece, call.bias = job.patterns, cp.piece, job.bias + task.first * size
+    call.section = cp.section
     call.inside, call.behind = 0, <int64_t> 1 << 62
     if job.kc == 1 and job.planes == 1:
         call.inside = -(task.p0 + job.lowest) * job.per
@@ -242,7 +243,7 @@ cdef class Lanewise(Runner):
         for phase in columns.phases:
             job.column[j].start, job.column[j].step, job.column[j].count = phase.start, phase.step, phase.count
             job.column[j].taps, job.column[j].before = len(phase.offsets), phase.before
-            job.column[j].piece = plan.pieces[j]
+            job.column[j].piece, job.column[j].section = plan.pieces[j], plan.sections[j]
             job.column[j].shifts = self.numbers + n
             for offset in phase.offsets:
                 shift = offset % job.planes * job.x_step + (offset // job.planes - job.lowest) * job.per
@@ -335,6 +336,7 @@ cdef class Lanewise(Runner):
         if job.per != job.table.lanes:
             self._spread_weights(on.weights, shared + 2 * vectors)
             job.weights = shared + 2 * vectors
-        self.deal(into, lanewise_task, &job, sizeof(job), tasks, threads, shared + self.shared_bytes, lane_bytes, &job.x, &job.out)
+        self.deal(into, lanewise_task, &job, sizeof(job), tasks, threads, shared + self.shared_bytes, lane_bytes,
+                  &job.x, &job.out)
         free(memory)
         return 0

@@ -70,7 +70,10 @@ cdef int fill_axis(PoolAxis *axis, numbers) except -1:
 
 def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, columns, bint largest, bint count_padding,
          int threads, Script into=None):
-    """Pool images; x and out may be some channels of larger ones. An axis is (first, step, spread, kernel, in_size, out_size, limit)."""
+    """Pool images; x and out may be some channels of larger ones.
+
+    An axis is (first, step, spread, kernel, in_size, out_size, limit).
+    """
     cdef Pool job
     cdef View views[2]
     cdef int64_t tasks, pixels, work

@@ -91,7 +91,8 @@ def recurrent_gates(str isa, product, inputs, h, c, out, int64_t hidden, int thr
     memset(views, 0, sizeof(views))
     try:
         PyObject_GetBuffer(out, &views[0], PyBUF_SIMPLE | PyBUF_WRITABLE)
-        size, nbytes, job.out, job.hidden, job.lstm = views[0].itemsize, views[0].len, <char *> views[0].buf, hidden, c is not None
+        size, nbytes, job.out = views[0].itemsize, views[0].len, <char *> views[0].buf
+        job.hidden, job.lstm = hidden, c is not None
         job.table, job.gates = table_of(isa, 8 * <int> size), 4 if job.lstm else 3
         job.batch = nbytes // (hidden * size)
         job.product = <const char *> borrow(product, &views[1], job.gates * nbytes, False, "product")
@@ -182,8 +183,8 @@ def unary(int op, x, out, int threads=1, Script into=None):
         job.out, job.size, job.op = <char *> views[0].buf, views[0].itemsize, op
         job.x = <const char *> borrow(x, &views[1], views[0].len, False, "x")
         job.count = views[0].len // job.size
-        deal(into, unary_task, &job, sizeof(job), ceil_div(job.count, UNARY_PIECE), threads, 0, views[0].len < SHORT_BYTES // 2, KEEP,
-             views[0].len // 8, &job.x, &job.out)
+        deal(into, unary_task, &job, sizeof(job), ceil_div(job.count, UNARY_PIECE), threads, 0,
+             views[0].len < SHORT_BYTES // 2, KEEP, views[0].len // 8, &job.x, &job.out)
     finally:
         for i in range(2):
             PyBuffer_Release(&views[i])

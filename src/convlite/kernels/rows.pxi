@@ -60,7 +60,7 @@ cdef class FewRows(Runner):
                 if memory == NULL:
                     raise MemoryError("no memory for scratch")
         try:
-            return self.deal(into, rows_task, &job, sizeof(job), job.pieces, <int> smaller(on.threads, job.pieces), memory, lane_bytes,
-                             &whole.x, &whole.out)
+            return self.deal(into, rows_task, &job, sizeof(job), job.pieces, <int> smaller(on.threads, job.pieces), memory,
+                             lane_bytes, &whole.x, &whole.out)
         finally:
             free(memory)

@@ -7,7 +7,7 @@ cdef struct Operands:
     const char *bias           # as given, not padded; NULL: none
     const char *alpha
     char *out
-    int64_t x_pixel, out_pixel # elements from one pixel to the next; 0: there are no gaps
+    int64_t x_pixel, out_pixel  # elements from one pixel to the next; 0: there are no gaps
     Activation act
     bint finite                # no Inf, no NaN among the weights
     int threads

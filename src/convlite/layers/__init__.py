@@ -37,7 +37,7 @@ from .padding import (
     ReplicationPad2D,
     ZeroPadding1D,
 )
-from .pointwise import ELU, GELU, Activation, BatchNormalization, LeakyReLU, PReLU, ReLU, Softmax
+from .pointwise import ELU, GELU, Activation, BatchNormalization, Lambda, LeakyReLU, PReLU, ReLU, Softmax
 from .pooling import (
     AdaptiveAveragePooling2D,
     AdaptiveMaxPooling2D,
@@ -72,7 +72,7 @@ __all__ = [
     "InputLayer", "Flatten", "Reshape", "UpSampling2D", "ZeroPadding2D", "Cropping2D", "Dropout",
     "Resizing", "ZeroPadding1D", "Cropping1D", "ReflectionPad1D", "ReflectionPad2D", "ReplicationPad1D",
     "ReplicationPad2D", "CircularPad1D", "CircularPad2D",
-    "Activation", "ReLU", "LeakyReLU", "ELU", "GELU", "PReLU", "Softmax", "BatchNormalization",
+    "Activation", "Lambda", "ReLU", "LeakyReLU", "ELU", "GELU", "PReLU", "Softmax", "BatchNormalization",
     "DepthwiseConv1D", "SeparableConv1D", "UpSampling1D",
     "MaxPooling1D", "AveragePooling1D", "GlobalMaxPooling1D", "GlobalAveragePooling1D",
     "AdaptiveMaxPooling2D", "AdaptiveAveragePooling2D",

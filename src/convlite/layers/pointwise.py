@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,8 +12,19 @@ import numpy.typing as npt
 from .. import activations, pointwise
 from ..arguments import as_flag, as_int, as_operand, as_real, shown
 from .base import Array, Layer, Shape, WeightedLayer
+from .symbolic import SymbolicTensor
 
-__all__ = ["Activation", "ReLU", "LeakyReLU", "ELU", "GELU", "PReLU", "Softmax", "BatchNormalization"]
+__all__ = [
+    "Activation",
+    "Lambda",
+    "ReLU",
+    "LeakyReLU",
+    "ELU",
+    "GELU",
+    "PReLU",
+    "Softmax",
+    "BatchNormalization",
+]
 
 
 class Activation(Layer):
@@ -29,6 +41,65 @@ class Activation(Layer):
     def call(self, x: Any) -> Array:
         x = as_operand(x, "x")
         return x if self.activation is None else activations.activate(x, self.activation)
+
+
+class Lambda(Layer):
+    """A function of x as a layer: Keras's Lambda.
+
+    It takes one array (N, ...) and gives one of x's dtype for as many samples. In a Model it is run once on a
+    symbolic tensor, so that there it may use what is recorded: arithmetic, slices, np.exp and its like.
+    output_shape: of one sample, where neither that nor a run on zeros can tell, as for free sizes.
+
+    >>> Lambda(lambda x: x[:, ::2] * 2)([[1.0, 2.0, 3.0]]).tolist()
+    [[2.0, 6.0]]
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        output_shape: Sequence[int | None] | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        if isinstance(function, type) or not callable(function):
+            raise TypeError(f"function must be a function of x; got {shown(function)}")
+        self.function = function
+        self.sample_shape = None if output_shape is None else Layer.as_input_shape(self, output_shape)
+
+    def call(self, x: Any) -> Array:
+        if isinstance(x, SymbolicTensor):
+            recorded: Array = self.function(x)
+            return recorded
+        array = as_operand(x, "x")
+        result = np.asarray(self.function(array))
+        if result.dtype != array.dtype or result.shape[:1] != array.shape[:1]:
+            raise ValueError(
+                f"function of {self.name} must give {array.dtype} for the {array.shape[:1]} samples of x; it "
+                f"gave {result.dtype} of shape {result.shape}"
+            )
+        stated, shape = self.sample_shape, result.shape[1:]
+        if stated is not None and (
+            len(shape) != len(stated) or any(n not in (None, m) for n, m in zip(stated, shape, strict=True))
+        ):
+            raise ValueError(
+                f"output_shape of {self.name} must be that of the samples that its function gives, {shape}; "
+                f"got {shown(stated)}"
+            )
+        return result
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        shape = self.as_input_shape(input_shape)
+        if self.sample_shape is not None:
+            return (*shape[:1], *self.sample_shape)
+        with contextlib.suppress(Exception):  # what cannot be recorded is run on zeros
+            given = self.function(SymbolicTensor(shape, np.dtype(np.float32)))
+            if isinstance(given, SymbolicTensor):
+                return given.shape
+        sizes = [size for size in shape[1:] if size is not None]
+        if len(sizes) < len(shape[1:]):
+            raise ValueError(f"{self.name} needs output_shape, as sizes of {shape} are not known")
+        return (*shape[:1], *self.call(np.zeros((1, *sizes), np.float32)).shape[1:])
 
 
 class ReLU(Layer):

@@ -33,8 +33,10 @@ class Executor:
     """
 
     def __init__(self, graph: Graph, like: Executor | None = None) -> None:
-        """like: an executor whose packed weights serve this one too."""
+        """like: an executor whose packed weights serve this one too, and whose bits it gives: this graph is a
+        window of that one. A constant that one row of it is left of must not be folded into a kernel here."""
         self.graph = graph
+        self._rounding = like is None
         self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
         self._packed: dict[Any, Any] = {} if like is None else like._packed
         self.cuts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()  # of tiles, by the whole image's shape
@@ -72,7 +74,8 @@ class Executor:
         facts = facts_of(graph, by_name)
         if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
             try:
-                graph = optimised(graph, by_name)  # what hung on unknown sizes can be seen through now
+                # what hung on unknown sizes can be seen through now
+                graph = optimised(graph, by_name, self._rounding)
             except FAULTS as error:
                 raise ValueError(f"the network {graph.name!r} cannot be prepared: {error!r}") from error
             facts = facts_of(graph, by_name)

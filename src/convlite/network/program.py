@@ -31,11 +31,13 @@ Script = _kernels.Script
 class Frame(list[Any]):
     """An array for each slot, and the steps bound to them.
 
-    script: those that the core runs. parts: what runs, in order: (first, last) of the script, or a Step.
-    steps, threads: what was bound, for how many threads.
+    script: those that the core runs. lent: the slots whose arrays are other ones in each call. parts: what
+    runs, in order: (first, last) of the script, or a Step. steps, threads: what was bound, for how many
+    threads.
     """
 
     script: Script
+    lent: tuple[int, ...] = ()
     parts: tuple[tuple[int, int] | Step, ...] = ()
     steps: tuple[Step, ...] | None = None
     threads: int = 0
@@ -173,17 +175,14 @@ class Program:
 
     def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
         """The outputs for inputs of this program's shapes and dtypes."""
+        threads = _threads.threads_for(_threads.SERIAL_WORK)
+        frame = self._frame(threads)
         try:
-            frame = self._frames.pop()
-        except IndexError:
-            frame = self._new_frame()
-        try:
-            threads = _threads.threads_for(_threads.SERIAL_WORK)
             if frame.threads != threads or frame.steps is not self.steps:
                 self._bind(frame, arrays, threads)
             self._lend(frame, arrays)
             script = frame.script
-            script.point([frame[slot] for slot in self._lent()])
+            script.point([frame[slot] for slot in frame.lent])
             for part in frame.parts:
                 if type(part) is tuple:
                     script.run(*part)
@@ -193,6 +192,19 @@ class Program:
         finally:
             self._clear(frame)
 
+    def _frame(self, threads: int) -> Frame:
+        """A frame that nobody uses, bound for so many threads if there is one."""
+        frames = self._frames
+        try:
+            for number in range(len(frames) - 1, -1, -1):
+                if frames[number].threads == threads:
+                    return frames.pop(number)
+            if len(frames) > 1:  # two are kept for callers that take turns with different counts
+                return frames.pop()
+        except IndexError:  # another thread took it
+            pass
+        return self._new_frame()
+
     def _run_step(self, step: Step, frame: Frame) -> None:
         try:
             step.run(frame)
@@ -201,10 +213,6 @@ class Program:
             raise
         for slot in step.drop:
             frame[slot] = None
-
-    def _lent(self) -> list[int]:
-        """The slots whose arrays are other ones in each call."""
-        return [*self.inputs, *(slot for slot, _, _ in self.results)]
 
     def _lend(self, frame: Frame, arrays: Sequence[Array]) -> None:
         """The call's own arrays: its inputs, and new ones for results."""
@@ -218,7 +226,8 @@ class Program:
     def _bind(self, frame: Frame, arrays: Sequence[Array], threads: int) -> None:
         """Bind the core's steps to this frame's arrays."""
         self._lend(frame, [np.empty(array.shape, array.dtype) for array in arrays])
-        script = Script(threads, [frame[slot] for slot in self._lent()])
+        frame.lent = (*self.inputs, *(slot for slot, _, _ in self.results))
+        script = Script(threads, [frame[slot] for slot in frame.lent])
         parts: list[tuple[int, int] | Step] = []
         for step in self.steps:
             if not step.core:

@@ -45,6 +45,7 @@ class Lanewise(Plan):
     stretches: int  # tasks: along a row, and along the rows
     bands: int
     pieces: tuple[int, ...]  # of each column phase: kernel rows of a piece of the sum (sums.py)
+    sections: tuple[int, ...]  # and of a section
     form: ClassVar[str] = "lanewise"
 
     @property
@@ -137,8 +138,8 @@ def _span(axis: Axis, scale: int) -> tuple[int, int]:
 
 
 def _tasks(loops: Geometry, lanes: int, size: int) -> dict[str, Any] | None:
-    """How the copied rows lie, and what a task is; None where a row is too long to copy, or a sum too long to
-    be one section of pieces of whole kernel rows."""
+    """How the copied rows lie, and what a task is; None where a row is too long to copy, or the sum of one
+    kernel row too long for a piece."""
     rows, columns = loops.rows, loops.columns
     per, patterns = numbers_of(loops.cout, lanes)
     kc = loops.cin // loops.groups
@@ -147,9 +148,8 @@ def _tasks(loops: Geometry, lanes: int, size: int) -> dict[str, Any] | None:
     cuts = cuts_of(columns, kc)
     if max(taps, default=0) * kc > sums.PIECE:
         return None
-    if not all(sums.one_section(rows.most_taps * n, cut, kc) for n, cut in zip(taps, cuts, strict=True)):
-        return None
     pieces = tuple([cut.part // max(n * kc, 1) for n, cut in zip(taps, cuts, strict=True)])
+    sections = tuple([cut.taps // max(n, 1) for n, cut in zip(taps, cuts, strict=True)])
     lowest, highest = _span(columns, planes)
     first, last = _span(rows, 1)
     slots, halo = last - first + 1, highest - lowest
@@ -179,4 +179,5 @@ def _tasks(loops: Geometry, lanes: int, size: int) -> dict[str, Any] | None:
         "stretches": stretches,
         "bands": bands,
         "pieces": pieces,
+        "sections": sections,
     }

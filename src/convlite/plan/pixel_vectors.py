@@ -53,6 +53,8 @@ def pixel_vectors(problem: Problem) -> PixelVectors | None:
     rows, columns = geometry.rows, geometry.columns
     if problem.empty or geometry.groups != 1 or weights.operation not in ("conv2d", "conv2d_transpose"):
         return None
+    if not problem.table["pixels"]:
+        return None
     if weights.transposed and max(weights.dilations) > 1:
         return None
     # a row of the input is held with its padding, which a wide dilation makes long

@@ -84,6 +84,7 @@ static void NAME(depthwise)(const DepthwiseTile *d, int mr) {
     }
 }
 
+#if SPECIAL
 /* Depthwise along lines. What it computes, for c < channels, output rows o < LINE_ROWS and pixels i < pixels:
 
        s = 0
@@ -181,3 +182,4 @@ INLINE void NAME(line)(const DepthwiseLine *d, const int stride, const int kw, c
     static void NAME(line_##stride##_##kw)(const DepthwiseLine *d) { NAME(line)(d, stride, kw, LINE_PIXELS, NAME(line_some_##stride##_##kw)); }
 INSTANCE(1, 3) INSTANCE(2, 3) INSTANCE(1, 5) INSTANCE(2, 5)
 #undef INSTANCE
+#endif

@@ -41,8 +41,11 @@
 #include "epilogue.h"
 #include "sections.h"
 #include "microkernel.h"
+/* Forms for shapes that fill few lanes, and lines of depthwise kernels, are not worth their code for doubles (200 KB over all instruction
+   sets). Where a table has none, the planner takes the general form. */
+#define SPECIAL (REAL_BITS == 32)
 #include "depthwise.h"
-#if LANES > 1 && REAL_BITS == 32 /* doubles have fewer lanes to fill, and the code its size */
+#if LANES > 1 && SPECIAL
 #include "lanewise.h"
 #endif
 #include "pixels.h"
@@ -108,13 +111,15 @@ static const Table NAME(table) = {
     .strided = {[1] = {ROW(strided_1)}, [2] = {ROW(strided_1)}, [3] = {ROW(strided_2)}, [4] = {ROW(strided_2)}},
 #endif
     .depthwise = NAME(depthwise),
+    .move_sums = NAME(move_sums),
+    .add_low = NAME(add_low),
+#if SPECIAL
     .pixels = {ROW(pixels)},
     .pixel_transpose = NAME(pixel_transpose),
     .pixel_line = NAME(pixel_line),
-    .move_sums = NAME(move_sums),
-    .add_low = NAME(add_low),
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
-#if LANES > 1 && REAL_BITS == 32
+#endif
+#if LANES > 1 && SPECIAL
     .lanewise = NAME(lanewise),
     .lanewise_copy = NAME(lanewise_copy),
 #ifdef VPERMUTE
@@ -147,3 +152,4 @@ static const Table NAME(table) = {
 #undef PREFETCH_L2
 #undef ROW
 #undef SKINNY_SUMS
+#undef SPECIAL

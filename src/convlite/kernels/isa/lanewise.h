@@ -5,7 +5,8 @@
        for a < rows, where x[a]: for t < taps:  s = fma(x[a][shifts[t] + v*LANES + l], weights[a][t][v % patterns][l], s)
        out[v*out_step + l] = min(high, max(low, s + bias[v % patterns][l]))
 
-   Where a sum is cut into pieces, each is `piece` rows, one chain from zero; pieces are added in their order.
+   Where a sum is cut into pieces, each is `piece` rows, one chain from zero; pieces are added in their order,
+   and sections of `section` rows, whole pieces, as sections.h says.
 
    A tile is some vectors of a line: each weight is loaded once for it, and each product has its input from memory, so it takes L1 one load for
    a multiply-add, as many as there are ports for either.
@@ -19,6 +20,8 @@
 INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int n, const int patterns) {
     V acc[14];
     REAL sums[14 * LANES]; /* of the pieces; in the end, of a tile that is not stored in whole vectors */
+    REAL totals[14 * LANES], rests[14 * LANES]; /* of the sections */
+    int sections = 0;
     UNROLL for (int i = 0; i < n; i++) acc[i] = VZERO();
     int64_t left = d->piece;
     int64_t low = 0, high = d->taps; /* the taps that meet a pixel of the tile: of wide kernels many do not */
@@ -33,6 +36,11 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
                 acc[i] = VZERO();
             }
             left = d->piece;
+            if (a % d->section == 0) {
+                NAME(add_low)(totals, rests, sums, n * LANES, !sections, 0);
+                memset(sums, 0, sizeof(sums));
+                sections = 1;
+            }
         }
         if (!d->x[a]) continue;
         const REAL *x = (const REAL *)d->x[a] + first * LANES, *w = (const REAL *)d->weights + a * d->weights_step + low * patterns * LANES;
@@ -44,6 +52,11 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
         }
     }
     if (pieces) UNROLL for (int i = 0; i < n; i++) acc[i] = VADD(VLOAD(sums + i * LANES), acc[i]);
+    if (sections) {
+        UNROLL for (int i = 0; i < n; i++) VSTORE(sums + i * LANES, acc[i]);
+        NAME(add_low)(totals, rests, sums, n * LANES, 0, 1);
+        UNROLL for (int i = 0; i < n; i++) acc[i] = VLOAD(totals + i * LANES);
+    }
     V bias[3];
     UNROLL for (int j = 0; j < patterns; j++) bias[j] = VLOAD((const REAL *)d->bias + j * LANES);
     const V least = VSPLAT((REAL)d->low), most = VSPLAT((REAL)d->high);

@@ -11,6 +11,7 @@
 
    Contract: 1 <= n <= TILE_MR; acc[i] has `vectors` whole vectors, and so has x from each of its taps and channels. */
 
+#if SPECIAL
 #define PIXEL_REGISTERS (TILE_MR >= 12 ? 31 : TILE_MR >= 6 ? 15 : 8)
 #define PIXEL_VECTORS(n) ((PIXEL_REGISTERS - 1) / ((n) + 1) > 8 ? 8 : (PIXEL_REGISTERS - 1) / ((n) + 1))
 
@@ -67,6 +68,9 @@ INSTANCE(13) INSTANCE(14)
 #endif
 #undef INSTANCE
 #undef TILE_OF
+#undef PIXEL_REGISTERS
+#undef PIXEL_VECTORS
+#endif
 
 /* LANES rows of LANES elements, transposed in place: each stage zips the first half of the rows with the second. */
 INLINE void NAME(transpose_block)(V *r) {
@@ -111,6 +115,7 @@ INLINE void NAME(transpose_whole)(const REAL *from, int64_t from_step, int64_t n
         for (int64_t i = 0; i < LANES; i++) to[k * to_step + i] = from[i * from_step + k];
 }
 
+#if SPECIAL
 /* to[k*to_step + p] = from[p*from_step + k] for p < pixels, k < kc; behind the last pixel come zeros up to a whole vector. */
 static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t pixels, int64_t kc, void *to_, int64_t to_step) {
     for (int64_t p = 0; p < pixels; p += LANES) {
@@ -140,6 +145,7 @@ static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t 
         }
     }
 }
+#endif
 
 /* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= wide <= LANES, a power of two. Where there is room up to
    the last pixel, `wide` elements are stored and the next pixel overwrites what is too much. */
@@ -176,6 +182,7 @@ INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int 
 }
 
 /* A group of n rows of a line, in vectors of w for each pixel. Only the commonest have code of their own, in which n and the pitch are constants. */
+#if SPECIAL
 #define BLOCKS(n, w, dense, pitch) \
     for (int64_t p = 0; p < pixels; p += LANES) \
         NAME(interleave_block)(acc + p, step, n, w <= LANES ? w : 1, dense, pixels - p < LANES ? pixels - p : LANES, pitch, out + p * (pitch))
@@ -237,5 +244,4 @@ static void NAME(pixel_line)(const PixelLine *line) {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t p = 0; p < most; p += LANES) VSTORE(acc + r * step + p, VZERO());
 }
-#undef PIXEL_REGISTERS
-#undef PIXEL_VECTORS
+#endif

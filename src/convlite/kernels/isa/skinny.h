@@ -14,9 +14,9 @@
    Contract: last - first >= LANES; cin >= QUARTER; pieces of all cin, or of a multiple of QUARTER channels; 1 <= sums <= SKINNY_SUMS, a multiple of rows. The last vector of pixels goes back over some
    that are already there, and so does the last quarter of channels: no byte beyond is read. */
 
-#if LANES >= 16
+#if LANES >= 16 && SPECIAL
 #define SKINNY_SUMS 12
-#elif LANES > 1
+#elif LANES > 1 && SPECIAL
 #define SKINNY_SUMS 8
 #else
 #define SKINNY_SUMS 0

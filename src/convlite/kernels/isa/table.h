@@ -183,7 +183,7 @@ typedef struct {
     int64_t weights_step; /* from one row to the next */
     const int64_t *shifts; /* [taps] */
     int64_t rows, taps, vectors, patterns;
-    int64_t piece;        /* rows of a piece of the sum */
+    int64_t piece, section; /* rows of a piece of the sum, and of a section: whole pieces */
     int64_t inside, behind; /* of a row: where pixels begin and end; all else is zeros */
     void *out;
     int64_t out_step, lanes, last;

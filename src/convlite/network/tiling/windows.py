@@ -126,6 +126,8 @@ def pool(look: Look) -> Rule:
             return Back(lo, hi, ((lo, hi),))
         n, (before, after) = shape[axis + 1], pads[axis]
         reach = (kernel[axis] - 1) * dilations[axis] + 1
+        if look.node.kind == "avg_pool" and hi - lo == 1:  # a window that is all of the image has other bits
+            lo, hi = (lo - 1, hi) if lo else (lo, min(hi + 1, out[axis + 1]))
         if (hi - 1) * strides[axis] - before + reach > n + after:
             lo = max(0, min(lo, hi - 2))  # a window that goes beyond the margin cannot stand alone
         lo, hi, first, last = covered(lo, hi, n, out[axis + 1], reach, strides[axis], before)
