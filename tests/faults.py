@@ -193,7 +193,7 @@ def walk(malloc: Malloc, name: str, call: Call, kernel: Any, known: bool, own_ou
             assert got.tobytes() == want, f"{label}: a wrong result"
             assert got is out or not own_out, f"{label}: another out"
         assert state() == before, f"{label}: {before} became {state()}"
-        assert kernel is None or not kernel._lock.locked(), f"{label}: the kernel's lock is held"
+        assert kernel is None or not kernel._lock._is_owned(), f"{label}: the kernel's lock is held"
         assert call(None).tobytes() == want, f"{label}: the next call is wrong"
         assert call(out).tobytes() == want, f"{label}: the call after the next is wrong"
     if malloc.source == "core":  # the others' blocks are this function's, too
