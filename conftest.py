@@ -6,6 +6,7 @@ collected.
 """
 
 import importlib
+import importlib.util
 import pkgutil
 
 import pytest
@@ -40,6 +41,9 @@ def pytest_report_header() -> str:
     isas = ", ".join(_dispatch.available_isas())
     return f"convlite {convlite.__version__} from {convlite.__file__}; this CPU runs {isas}"
 
+
+# A module of tests that are skipped without torch.
+collect_ignore = [] if importlib.util.find_spec("torch") else ["tests/architecture_modules.py"]
 
 for module in pkgutil.walk_packages(convlite.__path__, "convlite."):
     if not module.name.endswith("__main__"):

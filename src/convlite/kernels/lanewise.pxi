@@ -336,7 +336,7 @@ cdef class Lanewise(Runner):
         if job.per != job.table.lanes:
             self._spread_weights(on.weights, shared + 2 * vectors)
             job.weights = shared + 2 * vectors
-        self.deal(into, lanewise_task, &job, sizeof(job), tasks, threads, shared + self.shared_bytes, lane_bytes,
-                  &job.x, &job.out)
+        self.deal(into, lanewise_task, &job, sizeof(job), tasks, threads, shared + self.shared_bytes, lane_bytes, &job.x,
+                  &job.out)
         free(memory)
         return 0
