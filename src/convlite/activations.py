@@ -34,8 +34,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -111,104 +110,125 @@ class Activation(abc.ABC):
         return activate(x, self)
 
 
-def _keep_float(activation: Activation, name: str) -> None:
-    """A parameter as a Python float, and not -0.0: calls are known again by equal activations, and a NumPy
-    scalar of fewer bits equals floats that it is not."""
-    value = as_real(getattr(activation, name), name) + 0.0
-    object.__setattr__(activation, name, value)
+class _OneNumber(Activation):
+    """An activation with one parameter, frozen: those with equal parameters are equal.
+
+    As a frozen dataclass it would be the same, but each takes a millisecond to make at import.
+    """
+
+    _name: ClassVar[str]  # of the parameter
+
+    def _keep(self, value: Any) -> float:
+        """Set the parameter, as a Python float and not -0.0: calls are known again by equal activations, and
+        a NumPy scalar of fewer bits equals floats that it is not."""
+        number: float = as_real(value, self._name) + 0.0
+        self.__dict__[self._name] = number
+        return number
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: {name} stays")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: {name} stays")
+
+    def __eq__(self, other: object) -> bool:
+        return self.__dict__ == other.__dict__ if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.__dict__[self._name]))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name}={self.__dict__[self._name]!r})"
 
 
-@dataclass(frozen=True)
-class ReLU(Activation):
+class ReLU(_OneNumber):
     """min(max(x, 0), max_value).
 
     >>> ReLU(6.0)(np.array([-1.0, 3.0, 9.0]))
     array([0., 3., 6.])
     """
 
-    max_value: float | None = None
+    _name = "max_value"
+    max_value: float | None
 
-    def __post_init__(self) -> None:
-        if (given := self.max_value) is not None:
-            _keep_float(self, "max_value")
-            if not given >= 0:
-                raise ValueError(f"max_value must be at least 0; got {given}")
+    def __init__(self, max_value: float | None = None) -> None:
+        if max_value is None:
+            self.__dict__["max_value"] = None
+        elif not self._keep(max_value) >= 0:
+            raise ValueError(f"max_value must be at least 0; got {max_value}")
 
     def fused(self) -> Fused:
         """The form that kernels apply."""
         return Fused(CODES["clip"], 0.0, math.inf if self.max_value is None else float(self.max_value))
 
 
-@dataclass(frozen=True)
-class LeakyReLU(Activation):
+class LeakyReLU(_OneNumber):
     """x where x >= 0, alpha*x below; 0.2 as in TensorFlow and Keras 3, PyTorch's default is 0.01.
 
     >>> LeakyReLU(0.1)(np.array([-1.0, 3.0]))
     array([-0.1,  3. ])
     """
 
-    alpha: float = 0.2
+    _name = "alpha"
+    alpha: float
 
-    def __post_init__(self) -> None:
-        _keep_float(self, "alpha")
+    def __init__(self, alpha: float = 0.2) -> None:
+        self._keep(alpha)
 
     def fused(self) -> Fused:
         """The form that kernels apply."""
         return Fused(CODES["leaky"], float(self.alpha))
 
 
-@dataclass(frozen=True)
-class ELU(Activation):
+class ELU(_OneNumber):
     """x where x > 0, alpha*(exp(x) - 1) below.
 
     >>> ELU()(np.array([-np.inf, 2.0]))
     array([-1.,  2.])
     """
 
-    alpha: float = 1.0
+    _name = "alpha"
+    alpha: float
 
-    def __post_init__(self) -> None:
-        _keep_float(self, "alpha")
+    def __init__(self, alpha: float = 1.0) -> None:
+        self._keep(alpha)
 
     def fused(self) -> Fused:
         """The form that kernels apply."""
         return Fused(CODES["elu"], float(self.alpha))
 
 
-@dataclass(frozen=True)
-class CELU(Activation):
+class CELU(_OneNumber):
     """x where x > 0, alpha*(exp(x/alpha) - 1) below (Barron, 2017, arXiv:1704.07483); alpha above 0.
 
     >>> CELU(2.0)(np.array([-np.inf, 2.0]))
     array([-2.,  2.])
     """
 
-    alpha: float = 1.0
+    _name = "alpha"
+    alpha: float
 
-    def __post_init__(self) -> None:
-        given = self.alpha
-        _keep_float(self, "alpha")
-        if not self.alpha > 0:
-            raise ValueError(f"alpha must be above 0; got {shown(given)}")
+    def __init__(self, alpha: float = 1.0) -> None:
+        if not self._keep(alpha) > 0:
+            raise ValueError(f"alpha must be above 0; got {shown(alpha)}")
 
     def fused(self) -> Fused:
         """The form that kernels apply."""
         return Fused(CODES["celu"], float(self.alpha))
 
 
-@dataclass(frozen=True)
-class SoftShrink(Activation):
+class SoftShrink(_OneNumber):
     """x moved towards 0 by threshold, 0 from -threshold to threshold.
 
     >>> SoftShrink()(np.array([-2.0, 0.25, 2.0]))
     array([-1.5,  0. ,  1.5])
     """
 
-    threshold: float = 0.5
+    _name = "threshold"
+    threshold: float
 
-    def __post_init__(self) -> None:
-        _keep_float(self, "threshold")
-        if not self.threshold >= 0:
+    def __init__(self, threshold: float = 0.5) -> None:
+        if not self._keep(threshold) >= 0:
             raise ValueError(f"threshold must not be negative; got {self.threshold}")
 
     def fused(self) -> Fused:
@@ -216,19 +236,18 @@ class SoftShrink(Activation):
         return Fused(CODES["soft_shrink"], -float(self.threshold), float(self.threshold))
 
 
-@dataclass(frozen=True)
-class HardShrink(Activation):
+class HardShrink(_OneNumber):
     """x, and 0 from -threshold to threshold.
 
     >>> HardShrink()(np.array([-2.0, 0.25, 2.0]))
     array([-2.,  0.,  2.])
     """
 
-    threshold: float = 0.5
+    _name = "threshold"
+    threshold: float
 
-    def __post_init__(self) -> None:
-        _keep_float(self, "threshold")
-        if not self.threshold >= 0:
+    def __init__(self, threshold: float = 0.5) -> None:
+        if not self._keep(threshold) >= 0:
             raise ValueError(f"threshold must not be negative; got {self.threshold}")
 
     def fused(self) -> Fused:
