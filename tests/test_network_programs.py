@@ -189,3 +189,20 @@ def test_a_new_count_of_threads_binds_anew() -> None:
         with cl.num_threads(threads):
             assert bits(net(x)) == first
         assert program._frames[-1].threads == program._frames[-1].script.threads == threads
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("index", [1, -1])
+def test_one_number_of_a_vector_is_read_at_each_call(dtype: str, index: int) -> None:
+    """NumPy gives a copy where an index takes the last axis away; a bound step must read the vector itself."""
+    kind = np.dtype(dtype)
+    node = Node("gather", ("x", "i"), ("y",), {"axis": 0})
+    ends = [Value("x", kind, ("n",))], [Value("y", kind, ())]
+    net = cl.Network(Graph.of(*ends, [node], {"i": np.array(index)}))
+    for k in range(3):
+        x = np.array([3, 7, 9 + k], kind) * (k + 1)
+        assert np.asarray(net(x)) == x[index]
+    sizes = [Node("shape", ("x",), ("s",), {"start": 0, "end": None}), node.with_(inputs=("s", "i"))]
+    ends = [Value("x", F, ("n", "m"))], [Value("y", np.dtype("int64"), ())]
+    net = cl.Network(Graph.of(*ends, sizes, {"i": np.array(index)}))
+    assert [int(net(np.zeros((2, m), F))) for m in (5, 6)] == [5, 6]

@@ -34,7 +34,12 @@ def _can_copy(low: Lowering, *names: str) -> bool:
 
 
 def _copied(x: Array, out: Array, isa: str, into: Script | None) -> None:
-    """out[...] = x, with threads where that is worth it; nothing where they are the same."""
+    """out[...] = x, with threads where that is worth it; nothing where they are the same.
+
+    A script goes on reading where x lies, so that x must be a view of what is in the frame.
+    """
+    if into is not None and not isinstance(x, np.ndarray):
+        raise TypeError("internal error: a step was given a number in place of a view")
     same = x.strides == out.strides and x.__array_interface__["data"][0] == out.__array_interface__["data"][0]
     if x.size and not same:
         _kernels.copy(isa, x, out, threads_of(x.size), into)
@@ -167,7 +172,8 @@ def gather(node: Node, low: Lowering) -> Lowered | None:
     axis, chosen = node.attributes["axis"] % len(shape), int(index)
     if not -shape[axis] <= chosen < shape[axis]:
         return None
-    place = (*(slice(None),) * axis, chosen)
+    # a view: without the dots one number of a vector would be a copy
+    place = (*(slice(None),) * axis, chosen, ...)
     source, target, isa = low.slot(x), low.slot(output), _dispatch.active_isa()
 
     def run(frame: Frame, into: Script | None = None) -> None:
