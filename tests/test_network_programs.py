@@ -194,7 +194,7 @@ def test_a_new_count_of_threads_binds_anew() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 @pytest.mark.parametrize("index", [1, -1])
 def test_one_number_of_a_vector_is_read_at_each_call(dtype: str, index: int) -> None:
-    """NumPy gives a copy where an index takes the last axis away; a bound step must read the vector itself."""
+    """NumPy gives a copy where an index takes the last axis away; a bound step must read the vector."""
     kind = np.dtype(dtype)
     node = Node("gather", ("x", "i"), ("y",), {"axis": 0})
     ends = [Value("x", kind, ("n",))], [Value("y", kind, ())]
