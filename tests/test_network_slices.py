@@ -144,11 +144,13 @@ def test_the_same_bits_as_with_copies(name: str, precision: Any, monkeypatch: py
         np.testing.assert_allclose(a, wanted, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "copies"), [("dense block of lists", 0), ("split", 0), ("skips", 1)])
-def test_how_many_copies_are_left(name: str, copies: int) -> None:
+@pytest.mark.parametrize("name", ["dense block of lists", "split", "skips"])
+def test_no_copy_is_left_but_of_merged_phases(name: str) -> None:
+    """Their outputs have no gaps; whether a transposed convolution takes that form depends on the vectors."""
     net = cl.Network(GRAPHS[name])
     net(numbers(1, 2, 12, 12, 16))
     (program,) = net._executor._programs.values()
     others = [step for step in program.steps if step.how != "copy"]
     (frame,) = program._frames
-    assert len(frame.script) - len(others) == copies
+    merged = [step for step in others if step.how.endswith("merged phases")]
+    assert len(frame.script) - len(others) == len(merged) <= (2 if name == "skips" else 0)
