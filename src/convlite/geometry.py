@@ -16,6 +16,7 @@ than the kernel) is still a phase: its sum is empty.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from .arguments import Pad, Pair
@@ -311,7 +312,11 @@ def residue_classes(kernel: int, stride: int, dilation: int) -> list[list[int]]:
     >>> residue_classes(5, 2, 1)
     [[0, 2, 4], [1, 3]]
     """
-    classes: dict[int, list[int]] = {}
-    for tap in range(kernel):
-        classes.setdefault(tap * dilation % stride, []).append(tap)
-    return [classes[residue] for residue in sorted(classes)]
+    period = stride // math.gcd(stride, dilation)  # taps so far apart have the same residue
+    if min(period, kernel) > MAX_PHASE_PAIRS:  # check_phases would refuse them, after a minute
+        raise ValueError(
+            f"strides of a transposed convolution must multiply to at most {MAX_PHASE_PAIRS}; "
+            f"got a stride of {stride} with {kernel} taps"
+        )
+    first = sorted(range(min(period, kernel)), key=lambda tap: tap * dilation % stride)
+    return [list(range(tap, kernel, period)) for tap in first]
