@@ -327,4 +327,4 @@ def test_nothing_is_padded_around_no_input() -> None:
 
 def test_a_stride_of_more_phases_than_there_may_be_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="at most 1048576; got a stride of 1073741824 with 16777216 taps"):
-        transpose_axis(5, 1 << 24, 1 << 30, 1, "same", "width")
+        transpose_axis(1, 1 << 24, 1 << 30, 1, (1 << 23, (1 << 23) - 1), "width")
