@@ -145,8 +145,11 @@ static void run_stretch(const Step *steps, int64_t count, int threads, char *scr
 }
 
 #else
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
-/* A region for each step. */
+/* A region for each step; without OpenMP one thread runs all. */
 static void run_stretch(const Step *steps, int64_t count, int threads, char *scratch, int64_t lane_bytes) {
     for (int64_t s = 0; s < count; s++) {
         const Step *step = steps + s;
@@ -162,6 +165,8 @@ static void run_stretch(const Step *steps, int64_t count, int threads, char *scr
             step->task(step->job, i, scratch + omp_get_thread_num() * lane_bytes);
             float_mode_leave(mode);
         }
+#else
+        run_alone(step, scratch);
 #endif
     }
     (void)lane_bytes;
