@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "bench" / "results" / "footprint.json"
 BEGIN, END = "<!-- footprint: bench/footprint.py -->", "<!-- end of footprint -->"
-ROUNDS = 20
+ROUNDS = 8
 # What pip is given, what is imported, and the name that readers know.
 PACKAGES = {
     "convlite": (str(ROOT), "convlite, convlite.network", "convlite"),
