@@ -64,8 +64,8 @@ def precision(mode: Precision) -> Iterator[None]:
     """Compute "exact" or "fast" inside this block, in this Python thread (or asyncio task) only.
 
     "fast" allows Winograd's form to 3x3 convolutions with stride 1: up to 4 times faster, with errors of
-    typically 2e-6 to 3e-5 of the largest output in float32, instead of 1e-6 to 3e-6 (convlite.plan.winograd
-    states the bound). A NaN or Inf in x spreads over blocks of up to 6x6 outputs.
+    typically 2e-6 to 3e-5 of the largest output in float32, instead of a few times 1e-7 (the bound:
+    convlite.plan.winograd). A NaN or Inf in x spreads over blocks of up to 6x6 outputs.
 
     Examples:
         >>> import convlite as cl

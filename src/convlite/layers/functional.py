@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
@@ -105,11 +105,6 @@ class Model(Whole):
     # ---- what it consists of
 
     @property
-    def layers(self) -> list[Layer]:
-        """The layers, in Keras's order; those that hold the inputs are among them."""
-        return [layer for _, layer in self._steps]
-
-    @property
     def input_names(self) -> list[str]:
         """The names of the inputs, in order."""
         return [self._steps[entry][0] for entry in self._entries]
@@ -137,21 +132,6 @@ class Model(Whole):
     def _input_layers(self) -> list[InputLayer]:
         found = [self._steps[entry][1] for entry in self._entries]
         return [layer for layer in found if isinstance(layer, InputLayer)]
-
-    def get_layer(self, name: str) -> Layer:
-        """The layer of this name. ValueError where there is none."""
-        for known, layer in self._steps:
-            if known == name:
-                return layer
-        raise ValueError(
-            f"{self.name} has no layer {name!r}; its layers are {[known for known, _ in self._steps]}"
-        )
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __iter__(self) -> Iterator[Layer]:
-        return iter(self.layers)
 
     def sublayers(self) -> list[tuple[str, Layer]]:
         steps = list(self._steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Unpack, cast
 
 import numpy as np
@@ -79,31 +79,11 @@ class Sequential(Chain, Whole):
         return name
 
     @property
-    def layers(self) -> list[Layer]:
-        """The layers, in order."""
-        return [layer for _, layer in self._steps]
-
-    @property
     def steps(self) -> tuple[tuple[str, Layer], ...]:
         return self._steps
 
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __iter__(self) -> Iterator[Layer]:
-        return iter(self.layers)
-
     def __getitem__(self, index: int) -> Layer:
         return self.layers[index]
-
-    def get_layer(self, name: str) -> Layer:
-        """The layer of this name. ValueError where there is none."""
-        for known, layer in self._steps:
-            if known == name:
-                return layer
-        raise ValueError(
-            f"{self.name} has no layer {name!r}; its layers are {[known for known, _ in self._steps]}"
-        )
 
     def _table(self) -> list[str]:
         return table(self)

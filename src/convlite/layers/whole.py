@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,28 @@ __all__ = ["Network", "Whole", "as_network", "gives_batches"]
 
 class Whole(Layer):
     """A layer that is a model: Sequential and Model."""
+
+    _steps: tuple[tuple[str, Layer], ...]  # names and layers
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in Keras's order; layers that hold a Model's inputs are among them."""
+        return [layer for _, layer in self._steps]
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def get_layer(self, name: str) -> Layer:
+        """The layer of this name. ValueError where there is none."""
+        for known, layer in self._steps:
+            if known == name:
+                return layer
+        raise ValueError(
+            f"{self.name} has no layer {name!r}; its layers are {[known for known, _ in self._steps]}"
+        )
 
     @abc.abstractmethod
     def network(self) -> Network:
