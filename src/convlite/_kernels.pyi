@@ -55,6 +55,7 @@ class Script:
 class Runner:
     x_gaps: bool
     out_gaps: bool
+    adds: bool
     def run(
         self,
         x: Array,
@@ -68,6 +69,10 @@ class Runner:
         finite: bool,
         threads: int,
         into: Script | None = None,
+        residual: Array | None = None,
+        last: int = 0,
+        last_a: float = 0.0,
+        last_b: float = 0.0,
     ) -> None: ...
 
 @final
