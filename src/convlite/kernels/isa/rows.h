@@ -68,12 +68,13 @@ static void NAME(rows)(const Rows *r) {
             else memcpy(out, section + m * n, (size_t)n * sizeof(REAL));
         }
     }
+    const NAME(Clip) clip = NAME(clip_of)(&r->end);
     for (int64_t m = 0; m < r->rows; m++) {
         REAL *out = (REAL *)r->out + m * r->out_step;
         for (int64_t c = 0; c < n; c += LANES) {
             const int64_t some = n - c < LANES ? n - c : LANES;
             V sum = NAME(load_apart)(out + c, 1, some);
-            NAME(end_sums)(&sum, 1, 1, NAME(bias_at)(&r->end, c, some), &r->end);
+            NAME(end_sums)(&sum, 1, 1, NAME(bias_at)(&r->end, c, some), &clip);
             NAME(store_apart)(out + c, sum, 1, some);
         }
         if (NAME(ends_later)(&r->end)) NAME(end_rows)(&r->end, out, 0, 1, n);

@@ -9,31 +9,32 @@
 #define CONVLITE_TABLE_H
 #include <stdint.h>
 
-/* Codes of the activations: the order of convlite/activations.py, which a test compares. */
-enum {
-    ACT_NONE = 0,
-    ACT_CLIP = 1,         /* min(max(x, a), b); relu is a = 0, b = inf */
-    ACT_LEAKY = 2,        /* x < 0 ? a*x : x */
-    ACT_PRELU = 3,        /* x < 0 ? alpha[c]*x : x */
-    ACT_HARD_SIGMOID = 4, /* min(max(x + 3, 0), 6) / 6 */
-    ACT_HARD_SWISH = 5,   /* x * min(max(x + 3, 0), 6) / 6 */
-    ACT_ELU = 6,          /* x > 0 ? x : a*expm1(x) */
-    ACT_SIGMOID = 7,      /* 1 / (1 + exp(-x)) */
-    ACT_TANH = 8,
-    ACT_SILU = 9,         /* x / (1 + exp(-x)) */
-    ACT_GELU = 10,        /* x/2 * (1 + erf(x / sqrt 2)) */
-    ACT_GELU_TANH = 11,   /* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */
-    ACT_SOFTPLUS = 12,    /* log(1 + exp(x)) */
-    ACT_LOG_SIGMOID = 13, /* -log(1 + exp(-x)) */
-    ACT_SELU = 14,        /* x > 0 ? a*x : b*expm1(x) */
-    ACT_CELU = 15,        /* x > 0 ? x : a*expm1(x / a) */
-    ACT_MISH = 16,        /* x * tanh(log(1 + exp(x))) */
-    ACT_SOFTSIGN = 17,    /* x / (1 + |x|) */
-    ACT_EXPONENTIAL = 18, /* exp(x) */
-    ACT_TANH_SHRINK = 19, /* x - tanh(x) */
-    ACT_SOFT_SHRINK = 20, /* x - min(max(x, a), b) */
-    ACT_HARD_SHRINK = 21, /* |x| > a ? x : 0 */
-};
+/* The activations in the order of their codes, from 1 on: that of convlite/activations.py, which a test compares. */
+#define ACTIVATIONS(X) \
+    X(CLIP, clip)                 /* min(max(x, a), b); relu is a = 0, b = inf */ \
+    X(LEAKY, leaky)               /* x < 0 ? a*x : x */ \
+    X(PRELU, prelu)               /* x < 0 ? alpha[c]*x : x */ \
+    X(HARD_SIGMOID, hard_sigmoid) /* min(max(x + 3, 0), 6) / 6 */ \
+    X(HARD_SWISH, hard_swish)     /* x * min(max(x + 3, 0), 6) / 6 */ \
+    X(ELU, elu)                   /* x > 0 ? x : a*expm1(x) */ \
+    X(SIGMOID, sigmoid)           /* 1 / (1 + exp(-x)) */ \
+    X(TANH, tanh) \
+    X(SILU, silu)                 /* x / (1 + exp(-x)) */ \
+    X(GELU, gelu)                 /* x/2 * (1 + erf(x / sqrt 2)) */ \
+    X(GELU_TANH, gelu_tanh)       /* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */ \
+    X(SOFTPLUS, softplus)         /* log(1 + exp(x)) */ \
+    X(LOG_SIGMOID, log_sigmoid)   /* -log(1 + exp(-x)) */ \
+    X(SELU, selu)                 /* x > 0 ? a*x : b*expm1(x) */ \
+    X(CELU, celu)                 /* x > 0 ? x : a*expm1(x / a) */ \
+    X(MISH, mish)                 /* x * tanh(log(1 + exp(x))) */ \
+    X(SOFTSIGN, softsign)         /* x / (1 + |x|) */ \
+    X(EXPONENTIAL, exponential)   /* exp(x) */ \
+    X(TANH_SHRINK, tanh_shrink)   /* x - tanh(x) */ \
+    X(SOFT_SHRINK, soft_shrink)   /* x - min(max(x, a), b) */ \
+    X(HARD_SHRINK, hard_shrink)   /* |x| > a ? x : 0 */
+#define ACT_CODE(code, name) ACT_##code,
+enum { ACT_NONE, ACTIVATIONS(ACT_CODE) ACT_COUNT };
+#undef ACT_CODE
 
 typedef struct {
     int code;

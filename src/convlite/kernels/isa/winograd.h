@@ -181,10 +181,10 @@ INLINE void NAME(winograd_sums)(const int m, const REAL *s, const int64_t s_step
 }
 
 /* One row of A^T s times A, with bias and clipping: `columns` pixels of `some` channels are stored. */
-INLINE void NAME(winograd_pixels)(const int m, const V *half, const WinogradOutput *w, const V bias, char *out, const int64_t some) {
+INLINE void NAME(winograd_pixels)(const int m, const V *half, const WinogradOutput *w, const V bias, const NAME(Clip) *clip, char *out, const int64_t some) {
     V y[WINOGRAD_MOST];
     NAME(winograd_at)(m, half, y, 1);
-    NAME(end_sums)(y, m, 1, bias, &w->end);
+    NAME(end_sums)(y, m, 1, bias, clip);
     UNROLL for (int j = 0; j < m; j++) {
         if (j < w->columns) {
             REAL *o = (REAL *)(out + j * w->column_step);
@@ -198,6 +198,7 @@ INLINE void NAME(winograd_pixels)(const int m, const V *half, const WinogradOutp
    rows x columns are stored, `lanes` channels of each. */
 INLINE void NAME(winograd_output)(const WinogradOutput *w, const int m) {
     const int n = m + 2;
+    const NAME(Clip) clip = NAME(clip_of)(&w->end);
     for (int64_t c = 0; c < w->lanes; c += LANES) {
         const int64_t some = w->lanes - c;
         const REAL *s = (const REAL *)w->s + c;
@@ -205,7 +206,7 @@ INLINE void NAME(winograd_output)(const WinogradOutput *w, const int m) {
         V half[WINOGRAD_MOST * WINOGRAD_WIDE];
         char *out = (char *)w->out + c * (int64_t)sizeof(REAL);
         WINOGRAD_EACH(j, n, NAME(winograd_sums)(m, s + j * w->s_step, w->s_step, half + j));
-        WINOGRAD_EACH(i, m, if (i < w->rows) NAME(winograd_pixels)(m, half + i * n, w, bias, out + i * w->row_step, some));
+        WINOGRAD_EACH(i, m, if (i < w->rows) NAME(winograd_pixels)(m, half + i * n, w, bias, &clip, out + i * w->row_step, some));
     }
     if (NAME(ends_later)(&w->end))
         for (int i = 0; i < w->rows; i++)
