@@ -77,9 +77,8 @@ cdef struct Job:
     const char *x
     const char *weights
     char *out
-    const char *bias           # padded to `padded` for each group; depthwise: as given
-    const char *alpha
-    Activation act
+    const char *residual
+    Epilogue end               # bias and alpha padded to `padded` for each group; depthwise: as given
     int64_t spans, panels
 
 cdef struct Span:              # a section of a sum
@@ -200,7 +199,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         depthwise.weights = job.weights + (before + part.tap0) * job.kc * size
         depthwise.weights_step = job.kernel_taps * job.kc
         depthwise.taps, depthwise.channels, depthwise.multiplier = taps, job.kc, job.cout // job.kc
-        depthwise.bias, depthwise.alpha, depthwise.act = job.bias, job.alpha, job.act
+        depthwise.end = end_at(&job.end, job.residual, job.out, 0)
         depthwise.accumulate, depthwise.finish = part.accumulate, part.finish
         depthwise.total = NULL
         for tile in range(block.first_tile, block.first_tile + block.tiles):
@@ -216,7 +215,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
             rows += mr * taps
             out += mr
         return
-    call.taps, call.kc, call.act = taps, part.kc, job.act
+    call.taps, call.kc = taps, part.kc
     call.accumulate, call.finish, call.total = part.accumulate, part.finish, NULL
     weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
@@ -225,8 +224,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         call.panel = weights + (panel * wide * all_taps * job.kc + at * nr * job.table.lanes) * size
         call.lanes = lanes
         call.out_offset = panel * wide
-        call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
-        call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
+        call.end = end_at(&job.end, job.residual, job.out, (group * job.padded + panel * wide) * size)
         tile_rows, tile_out = rows, out
         for tile in range(block.first_tile, block.first_tile + block.tiles):
             first = cut(tile, block.all_tiles, pixels)
@@ -417,7 +415,7 @@ cdef class Direct(Runner):
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
-        self.out_gaps = plan.form != "merged_phases"
+        self.out_gaps = self.adds = plan.form != "merged_phases"
         self.x_gaps = self.out_gaps and self.job.fused == 1 and not self.padding
         self.describe_work(plan.nanoseconds)
 
@@ -480,13 +478,11 @@ cdef class Direct(Runner):
         free(self.job.blocks)
         free(<void *> self.job.zeros)
 
-    cdef char *_pad(self, const char *values, char *into) noexcept:
+    cdef const char *_pad(self, const char *values, char *into) noexcept:
         """[groups][width] -> [groups][padded], so that the micro-kernel loads whole vectors."""
         cdef int64_t g, i, size = self.job.table.itemsize, width = self.job.width * size, padded = self.job.padded * size
-        if values == NULL:
-            return NULL
-        if self.job.depthwise:
-            return <char *> values
+        if values == NULL or self.job.depthwise or self.bias_bytes == self.packed_bias_bytes:
+            return values
         for g in range(self.job.groups):
             if self.bias_bytes < width:  # merged phases: the same for each
                 for i in range(width // self.bias_bytes):
@@ -505,7 +501,7 @@ cdef class Direct(Runner):
         cdef bint exact = self.padding and not on.finite and not job.strided
         if self.out_bytes == 0:
             return 0
-        job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act
+        job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
         if on.x_pixel:
             job.x_pixel = on.x_pixel
         if on.out_pixel:
@@ -525,10 +521,10 @@ cdef class Direct(Runner):
             memory = <char *> small if bytes <= <int64_t> sizeof(small) else <char *> malloc(bytes)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        job.bias = self._pad(on.bias, memory)
-        job.alpha = self._pad(on.alpha, memory + self.packed_bias_bytes)
+        job.end.bias = self._pad(<const char *> on.end.bias, memory)
+        job.end.alpha = self._pad(<const char *> on.end.alpha, memory + self.packed_bias_bytes)
         self.deal(into, exact_task if exact else run_task, &job, sizeof(job), tasks, threads, memory + 2 * self.packed_bias_bytes,
-                  lane_bytes, &job.x, &job.out)
+                  lane_bytes, &job.x, &job.out, &job.residual)
         if memory != <char *> small and into is None:
             free(memory)
         return 0

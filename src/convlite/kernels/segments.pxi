@@ -469,7 +469,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         bases += 2 * taps
     bases -= 2 * taps * block.tiles
 
-    call.kc, call.act, call.accumulate, call.finish = kc, job.act, part.accumulate, part.finish
+    call.kc, call.accumulate, call.finish = kc, part.accumulate, part.finish
     call.total = NULL
     cdef const char *weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     # prefetching the next tile's outputs, 12.8 MB or less: 0 to -2%
@@ -481,8 +481,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         at = weights + (panel * wide * all_taps * job.kc + k0 * nr * job.table.lanes) * size
         call.lanes = lanes
         call.out_offset = panel * wide
-        call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
-        call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
+        call.end = end_at(&job.end, job.residual, job.out, (group * job.padded + panel * wide) * size)
         tap_bytes = job.kc * nr * job.table.lanes * size
         slice_bytes = taps * kc * nr * job.table.lanes * size // (4 if block.tiles > 4 else block.tiles)
         next_panel = at + (all_taps * job.kc * wide + tap0 * job.kc * nr * job.table.lanes) * size if job.fetch else at

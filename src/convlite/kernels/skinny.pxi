@@ -48,7 +48,7 @@ cdef class TallSkinny(Runner):
         cdef SkinnyJob job = self.job
         cdef Skinny *whole = &job.whole
         whole.x, whole.weights, whole.out = on.x, on.weights, on.out
-        whole.bias, whole.alpha, whole.act = on.bias, on.alpha, on.act
+        whole.end = on.end
         job.shares = smaller(8 * on.threads, job.pixels // job.table.lanes) if on.threads > 1 else 1
         return self.deal(into, skinny_task, &job, sizeof(job), job.shares, <int> smaller(on.threads, job.shares), NULL, 0,
                          &whole.x, &whole.out)
