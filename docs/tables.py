@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import networks_table
 import readme_table
 
 import convlite.network.load.keras.layers
@@ -138,8 +139,9 @@ def supported_names(names: Iterable[str], what: str) -> str:
 def write(directory: Path) -> None:
     """Write every table as Markdown."""
     data = results()
-    picture.draw(data, directory / "speed.png")
     made = {"speed.md": readme_table.block(data), "every-shape.txt": table(data)}
+    made |= {"speed.svg": picture.draw(data), "speed-dark.svg": picture.draw(data, dark=True)}
+    made |= networks_table.pages()
     made["supported-onnx.md"] = supported_onnx()
     made["supported-tflite.md"] = supported_names(TFLITE, "operators")
     made["supported-keras.md"] = supported_names(LAYERS, "layers and operations (`ops.`)")
