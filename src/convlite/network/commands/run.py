@@ -31,7 +31,7 @@ sizes it keeps its own. Without INPUT the network runs on random numbers, to tim
 vector is shown as the classes with the largest values, other outputs by their shapes; nothing is written
 without --out or a FILE for --profile. A run over a folder with --out DIR may be stopped and called again:
 what has its file there is not computed twice. An input that cannot be read is reported, and the others go on.
-Pictures need: pip install "convlite[run]"."""
+Pictures need the package Pillow: pip install pillow."""
 
 Outputs = dict[str, Array]
 _ENDINGS = (*ARRAYS, ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # taken from folders
