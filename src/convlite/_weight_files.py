@@ -169,7 +169,7 @@ def _safetensors() -> Any:
     except ImportError:
         raise ImportError(
             "files that end in .safetensors need the package safetensors: "
-            'pip install "convlite[safetensors]", or use a file that ends in .npz'
+            "pip install safetensors, or use a file that ends in .npz"
         ) from None
     return safetensors.numpy
 

@@ -28,7 +28,7 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     """Read a network from a file.
 
     Args:
-        path: A file whose name ends in .onnx (needs the package onnx: `pip install "convlite[onnx]"`),
+        path: A file whose name ends in .onnx (needs the package onnx: `pip install onnx`),
             .tflite (the package tflite), .keras or .h5 (your own Keras), or in .npz or .safetensors: what
             `Network.save` wrote; .npz needs NumPy alone.
         layout: None: inputs and outputs as the file has them. "NHWC": images channels last, where the file
