@@ -58,10 +58,11 @@ cdef struct Job:
     int64_t groups, kc, width                   # channels read and written by one group
     int64_t padded                              # width, rounded up to whole vectors
     int64_t kernel_w, kernel_taps
-    int64_t line               # numbers of an output line
-    int64_t x_pixel, pixel     # numbers from an input pixel, an output pixel to the next: cin, cout, or more
+    int64_t phases             # merged phases: output pixels that one of the loops' pixels is; else 1
+    int64_t phase_width        # channels of each
+    int64_t line               # output pixels of a line
+    int64_t lead               # merged phases: so many output pixels of the first pixel lie before its line
     int clips                  # merged phases: the first or the last pixel of a line reaches over its end
-    int64_t lead               # merged phases: so many numbers of the first pixel lie before its line
     int64_t group_step         # input channels from one group to the next
     int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see segments.pxi
     int64_t mr
@@ -74,9 +75,10 @@ cdef struct Job:
     Block *blocks
     const char *zeros
     # of one call
-    const char *x
+    Image x, out
+    int64_t out_pixel          # bytes from one of the loops' pixels to the next: `phases` of the output's
+    bint apart                 # merged phases: a panel holds channels of pixels between which there are gaps
     const char *weights
-    char *out
     const char *bias           # padded to `padded` for each group; depthwise: as given
     const char *alpha
     Activation act
@@ -116,7 +118,7 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
     cdef int64_t tile, first, mr, i, t, a, b, flat, n, q, p, ih, iw, r, c
-    cdef int64_t pixel_step = job.x_pixel * size, row_step = job.w * job.x_pixel * size
+    cdef int64_t pixel_step = job.x.pixel, row_step = job.x.row
     cdef const char *here
     cdef bint inside
     flat = cut(block.first_tile, block.all_tiles, pixels)
@@ -129,9 +131,9 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
         for i in range(mr):
             ih = q * rp.in_step
             iw = p * cp.in_step
-            out[i] = job.out + ((n * job.ho + rp.start + q * rp.step) * job.line + (cp.start + p * cp.step) * job.pixel
-                                + group * job.width) * size
-            here = job.x + n * job.h * row_step + ih * row_step + iw * pixel_step + (group * job.group_step + k0) * size
+            out[i] = (job.out.at + n * job.out.image + (rp.start + q * rp.step) * job.out.row
+                      + (cp.start + p * cp.step) * job.out_pixel + group * job.width * size)
+            here = job.x.at + n * job.x.image + ih * row_step + iw * pixel_step + (group * job.group_step + k0) * size
             a = tap0 // cp.taps if cp.taps else 0
             b = tap0 - a * cp.taps
             if rp.low <= ih < rp.high and cp.low <= iw < cp.high:
@@ -353,11 +355,11 @@ cdef class Direct(Runner):
         size = self.table.itemsize
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
-        self.job.line = self.job.wo * self.job.cout
-        self.job.x_pixel, self.job.pixel = self.job.cin, self.job.cout
+        self.job.line, self.job.phase_width = plan.geometry.columns.out_size, plan.geometry.cout
+        self.job.phases = 1
         if plan.form == "merged_phases":
-            self.job.line, self.job.lead = plan.geometry.columns.out_size * plan.geometry.cout, plan.lead
-            self.job.clips = plan.lead > 0 or self.job.line < self.job.wo * self.job.cout
+            self.job.phases, self.job.lead = geometry.cout // plan.geometry.cout, plan.lead // plan.geometry.cout
+            self.job.clips = plan.lead > 0 or self.job.line < self.job.wo * self.job.phases
         self.job.depthwise = plan.form == "depthwise_tiles"
         self.job.strided = not self.job.depthwise and plan.form != "gathered"
         self.job.fused = 1
@@ -407,18 +409,18 @@ cdef class Direct(Runner):
                     self.scratch_bytes = max(self.scratch_bytes, self._scratch(&self.job.blocks[k]))
                     done += self.job.blocks[k].tiles
                     k += 1
-        self.job.zeros = <const char *> calloc(self._zeros() + 1, size)
+        self.job.zeros = <const char *> calloc(self._zeros(self.job.cin + 16) + 1, size)
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")
-        self.x_bytes = self.job.images * self.job.h * self.job.w * self.job.cin * size
-        self.out_bytes = self.job.images * self.job.ho * self.job.line * size
+        self.x_bytes = self.bytes_of(&self.x, self.job.images, self.job.h, self.job.w, self.job.cin)
+        self.out_bytes = self.bytes_of(&self.out, self.job.images, self.job.ho, self.job.wo, self.job.cout)
+        if self.job.phases > 1:
+            self.out_bytes = self.bytes_of(&self.out, self.job.images, self.job.ho, self.job.line, self.job.phase_width)
         self.bias_bytes = plan.geometry.cout * size
         self.packed_bias_bytes = self.job.groups * self.job.padded * size
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
-        self.out_gaps = plan.form != "merged_phases"
-        self.x_gaps = self.out_gaps and self.job.fused == 1 and not self.padding
         self.describe_work(plan.nanoseconds)
 
     cdef int _fill_cuts(self, object cuts, AxisPhase *ap) except -1:
@@ -468,10 +470,10 @@ cdef class Direct(Runner):
         sums += block.tiles * self.job.mr * (1 + taps) * sizeof(void *)
         return max(sums, 3 * pixel_bytes_of(&self.job) if self.padding else 0)
 
-    cdef int64_t _zeros(self) noexcept:
-        """Numbers in the row of zeros; a strided tile of two lines walks over it."""
+    cdef int64_t _zeros(self, int64_t pixel) noexcept:
+        """Numbers in the row of zeros, if pixels are so many apart; a strided tile of two lines walks over it."""
         cdef bint walks = self.job.strided and self.padding
-        return (self.job.mr * self.job.column[0].in_step * (self.job.cin + 16) if walks else 0) + self.job.kc
+        return (self.job.mr * self.job.column[0].in_step * pixel if walks else 0) + self.job.kc
 
     def __dealloc__(self):
         free(self.offsets)
@@ -500,16 +502,19 @@ cdef class Direct(Runner):
         cdef Job job = self.job
         cdef char *memory
         cdef void *small[256]
-        cdef int64_t tasks, lane_bytes, bytes
+        cdef int64_t tasks, lane_bytes, bytes, held = 2 * self.packed_bias_bytes, size = self.table.itemsize
         cdef int threads = on.threads
         cdef bint exact = self.padding and not on.finite and not job.strided
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act
-        if on.x_pixel:
-            job.x_pixel = on.x_pixel
-        if on.out_pixel:
-            job.pixel, job.line = on.out_pixel, job.wo * on.out_pixel
+        if job.fused > 1 and job.x.pixel != job.cin * size:
+            raise ValueError("internal error: the taps of a kernel row are not one run of numbers")
+        job.out_pixel = job.phases * job.out.pixel
+        job.apart = job.phases > 1 and job.out.pixel != job.phase_width * size
+        job.apart = job.apart and job.phase_width % (job.table.nr * job.table.lanes) > 0
+        if job.strided and job.x.pixel > (job.cin + 16) * size:
+            held += self._zeros(job.x.pixel // size) * size
         # enough tasks for the threads: split by panels where there are few blocks
         job.spans = 1
         if threads > 1 and not job.depthwise and self.block_count * job.groups < <int64_t> 4 * threads:
@@ -518,17 +523,20 @@ cdef class Direct(Runner):
         if tasks < threads:
             threads = <int> tasks
         lane_bytes = ceil_div(self.scratch_bytes, 64) * 64 + 64  # + a line, so that threads share none
-        bytes = 2 * self.packed_bias_bytes + threads * lane_bytes
+        bytes = held + threads * lane_bytes
         if into is not None:
-            memory = into.hold(2 * self.packed_bias_bytes)
+            memory = into.hold(held)
         else:
             memory = <char *> small if bytes <= <int64_t> sizeof(small) else <char *> malloc(bytes)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
         job.bias = self._pad(on.bias, memory)
         job.alpha = self._pad(on.alpha, memory + self.packed_bias_bytes)
-        self.deal(into, exact_task if exact else run_task, &job, sizeof(job), tasks, threads, memory + 2 * self.packed_bias_bytes,
-                  lane_bytes, &job.x, &job.out)
+        if held > 2 * self.packed_bias_bytes:
+            job.zeros = memory + 2 * self.packed_bias_bytes
+            memset(<void *> job.zeros, 0, held - 2 * self.packed_bias_bytes)
+        self.deal(into, exact_task if exact else run_task, &job, sizeof(job), tasks, threads, memory + held, lane_bytes,
+                  &job.x.at, &job.out.at)
         if memory != <char *> small and into is None:
             free(memory)
         return 0

@@ -2,12 +2,11 @@
 
 
 cdef struct Operands:
-    const char *x
+    Image x
     const char *weights
     const char *bias           # as given, not padded; NULL: none
     const char *alpha
-    char *out
-    int64_t x_pixel, out_pixel  # elements from one pixel to the next; 0: there are no gaps
+    Image out
     Activation act
     bint finite                # no Inf, no NaN among the weights
     int threads
@@ -30,10 +29,15 @@ cdef class Runner:
     """A plan made ready to run. Immutable after construction, so threads may share it."""
 
     cdef const Table *table
+    cdef Extent x, out         # as its loops count the pixels
     cdef int64_t x_bytes, weight_bytes, out_bytes, bias_bytes
     cdef int64_t nanoseconds   # what it takes one thread, about
     cdef bint short            # it keeps the GIL
-    cdef readonly bint x_gaps, out_gaps  # x, out may be channels of a larger array
+
+    cdef int64_t bytes_of(self, Extent *of, int64_t images, int64_t rows, int64_t columns, int64_t channels) noexcept:
+        """Describe x or out; its bytes."""
+        of[0] = extent(images, rows, columns, channels)
+        return images * rows * columns * channels * self.table.itemsize
 
     cdef int describe_work(self, int64_t nanoseconds) except -1:
         """nanoseconds: what it takes one thread, if the operands are near."""
@@ -71,26 +75,19 @@ cdef class Runner:
     def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads, Script into=None):
         """out = act(operation(x, weights) + bias), now, or as a step of the script `into`, which must keep the arrays.
 
-        Arrays are C-contiguous, but x with x_gaps and out with out_gaps, which may be some channels of a larger array; and of the
-        plan's dtype and sizes; out overlaps none.
+        Arrays are of the plan's dtype and sizes, and C-contiguous; but x and out may be some channels of a larger array, and some
+        rows and columns, where the form does not take all pixels for one row. out overlaps none.
         """
         cdef View views[5]
         memset(views, 0, sizeof(views))
         cdef Operands on
         cdef int i
         try:
-            on.x_pixel = on.out_pixel = 0
-            if self.x_gaps:
-                on.x = <const char *> borrow_pixels(x, &views[0], self.x_bytes, False, &on.x_pixel, "x")
-            else:
-                on.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
+            borrow_image(x, &views[0], &self.x, self.table.itemsize, False, &on.x, "x")
             on.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")
             on.bias = <const char *> borrow(bias, &views[2], self.bias_bytes, False, "bias")
             on.alpha = <const char *> borrow(alpha, &views[3], self.bias_bytes, False, "alpha")
-            if self.out_gaps:
-                on.out = <char *> borrow_pixels(out, &views[4], self.out_bytes, True, &on.out_pixel, "out")
-            else:
-                on.out = <char *> borrow(out, &views[4], self.out_bytes, True, "out")
+            borrow_image(out, &views[4], &self.out, self.table.itemsize, True, &on.out, "out")
             on.act.code, on.act.a, on.act.b = code, a, b
             on.finite, on.threads = finite, threads if into is None else into.share(self.nanoseconds)
             self.execute(&on, into)

@@ -147,6 +147,19 @@ cdef inline void move_along(Spot *spot, const char **bases, int64_t room, int64_
         bases[room + 2 * t + 1] = bases[room + 2 * t] + half
 
 
+cdef inline bint is_clipped(const Job *job, int64_t p0, int64_t count) noexcept nogil:
+    """Whether a line's pixels from p0 on are computed in the buffer."""
+    return job.apart or (job.clips and (p0 == 0 or (p0 + count) * job.phases - job.lead > job.line))
+
+
+@cython.cdivision(True)
+cdef inline int64_t panel_offset(const Job *job, int64_t first) noexcept nogil:
+    """Elements from a pixel of the loops to its channel `first` in the output."""
+    if job.phases == 1:
+        return first
+    return first // job.phase_width * (job.out.pixel // job.table.itemsize) + first % job.phase_width
+
+
 cdef inline int64_t first_line(const AxisPhase *cp, int64_t tile) noexcept nogil:
     return tile // cp.pieces if cp.pieces else 2 * tile
 
@@ -161,17 +174,32 @@ cdef int64_t copied_pixel(const Job *job, int64_t kc) noexcept nogil:
 
 cdef inline int64_t tile_bytes(const Job *job, const AxisPhase *cp) noexcept nogil:
     """Bytes of the buffer for a clipped tile, or for a piece and those before of a tile that is cut."""
-    return (2 if cp.cut else job.clips) * (job.mr * job.table.nr * job.table.lanes * job.table.itemsize + 32)
+    return (2 if cp.cut else 1 if job.phases > 1 else 0) * (job.mr * job.table.nr * job.table.lanes * job.table.itemsize + 32)
+
+
+@cython.cdivision(True)
+cdef void move_channels(const Job *job, char *pixel, int64_t first, int64_t last, char *to, bint load) noexcept nogil:
+    """Channels of one of the loops' pixels between the output and a row of the buffer: from there with `load`, or back."""
+    cdef int64_t size = job.table.itemsize, count = last - first
+    cdef char *at
+    while first < last:
+        at = pixel + panel_offset(job, first) * size
+        if job.apart:
+            count = smaller(job.phase_width - first % job.phase_width, last - first)
+        if load:
+            memcpy(to, at, count * size)
+        else:
+            memcpy(at, to, count * size)
+        first += count
+        to += count * size
 
 
 cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *tile, const Spot *spot, int64_t nr, const Cuts *cuts,
-                      int64_t product, char *low_sums, char *buffer) noexcept nogil:
-    """A tile of a panel through the buffer: only the numbers inside their lines are read and written."""
+                      int64_t product, int64_t channel, char *low_sums, char *buffer) noexcept nogil:
+    """A tile of a panel, from `channel` on, through the buffer: only what lies inside its line is read and written."""
     cdef int64_t size = job.table.itemsize, half = (spot.mr + 1) // 2, row_bytes = nr * job.table.lanes * size
-    cdef int64_t i, p, first, low, high
+    cdef int64_t i, p, low, high
     cdef int turn
-    cdef char *at
-    cdef char *row
     cdef void *out[2]
     cdef Tile call = tile[0]
     out[0], out[1] = buffer, buffer + half * row_bytes
@@ -183,17 +211,10 @@ cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *til
             run_tile(job.table, kernels[spot.mr], &call, cuts, product, spot.mr, nr, True, low_sums)
         for i in range(spot.mr):
             p = spot.p0 + i - (half if spot.two_lines and i >= half else 0)
-            at = pixel_out(tile, spot.mr, True, i) + tile.out_offset * size
-            row = buffer + i * row_bytes
-            first = p * job.cout - job.lead + tile.out_offset
-            low = -first if first < 0 else 0
-            high = smaller(tile.lanes, job.line - first)
-            if low >= high:
-                continue
-            if turn == 0:
-                memcpy(row + low * size, at + low * size, (high - low) * size)
-            else:
-                memcpy(at + low * size, row + low * size, (high - low) * size)
+            low = max(channel, (job.lead - p * job.phases) * job.phase_width)
+            high = smaller(channel + tile.lanes, (job.line + job.lead - p * job.phases) * job.phase_width)
+            move_channels(job, pixel_out(tile, spot.mr, True, i), low, high, buffer + i * row_bytes + (low - channel) * size,
+                          turn == 0)
 
 
 @cython.cdivision(True)
@@ -322,11 +343,11 @@ cdef const char *copy_piece(const Job *job, const char *row, int64_t first, int6
     if right < left:
         right = left
     memset(into, 0, left * pixel)
-    if bytes == job.x_pixel * size and pixel == bytes:  # whole pixels, side by side
+    if bytes == job.x.pixel and pixel == bytes:  # whole pixels, side by side
         memcpy(into + left * pixel, row + (first + left) * pixel, (right - left) * pixel)
     else:
         for c in range(left, right):
-            memcpy(into + c * pixel, row + ((first + c) * job.x_pixel + k0) * size, bytes)
+            memcpy(into + c * pixel, row + (first + c) * job.x.pixel + k0 * size, bytes)
     memset(into + right * pixel, 0, (count - right) * pixel)
     return into
 
@@ -340,7 +361,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, lines = job.images * rp.count
     cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
-    cdef int64_t wide = job.table.nr * job.table.lanes, pixel_bytes = job.x_pixel * size, row_bytes = job.w * pixel_bytes
+    cdef int64_t wide = job.table.nr * job.table.lanes, pixel_bytes = job.x.pixel
     cdef int64_t copy_step = copied_pixel(job, kc), copy_bytes = (job.cin if job.fused > 1 else kc) * size
     cdef int64_t k_first = group * job.group_step + k0
     cdef char *buffer = scratch
@@ -367,7 +388,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         memset(slots, 0, rows * cp.copied * sizeof(void *))
     edge = <char *> (slots + rows * cp.copied)
 
-    call.out_step = cp.step * job.pixel * size
+    call.out_step = cp.step * job.out_pixel
     # Lines and pieces are counted up (a division for each tile was a sixth of the time of a first layer), and a tile whose
     # neighbour to the left touches no edge is that one moved along: this loop and the next took 20% of the time of a 3x3 first
     # layer with stride 2 before, take 12% (AVX2; 11 and 5% with AVX-512).
@@ -383,7 +404,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
             p1 = p0 + count
             if along and piece < cp.pieces - cp.right:
                 move_along(spot - 1, bases - 2 * taps, 2 * taps, count)
-                spot.clipped = job.clips and p1 * job.cout - job.lead > job.line
+                spot.clipped = is_clipped(job, spot.p0, count)
                 bases += 2 * taps
                 piece += 1
                 if piece == cp.pieces:
@@ -403,7 +424,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
                 half = (count + 1) // 2
         copied = job.spread or (at_edge and not cp.cut)
         spot.p0, spot.count, spot.two_lines, spot.cut = p0, count, runs == 2, at_edge and cp.cut
-        spot.clipped = job.clips and (p0 == 0 or (p0 + count) * job.cout - job.lead > job.line)
+        spot.clipped = is_clipped(job, p0, count)
         pixel = copy_step if copied else pixel_bytes
         spot.pixel, spot.step, spot.out_step = pixel, cp.in_step * pixel, call.out_step
         c0 = p0 * cp.in_step + cp.least
@@ -422,8 +443,8 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         spot.tap, spot.taps = low, (high - low if high > low else 0)
 
         for run in range(runs):
-            spot.out[run] = job.out + ((n * job.ho + rp.start + q * rp.step) * job.line + (cp.start + p0 * cp.step) * job.pixel
-                                       - job.lead + group * job.width) * size
+            spot.out[run] = (job.out.at + n * job.out.image + (rp.start + q * rp.step) * job.out.row
+                             + (cp.start + p0 * cp.step) * job.out_pixel - job.lead * job.out.pixel + group * job.width * size)
             t = spot.tap
             a = t // cp.taps if t else 0
             b = t - a * cp.taps
@@ -438,14 +459,14 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
                     slot = (n * job.h + r - first_row) * cp.copied + edge_index
                     at = slots[slot] if shared else NULL
                     if at == NULL:
-                        at = copy_piece(job, job.x + (n * job.h + r) * row_bytes, c0, span_pixels(cp, count), k_first, copy_bytes,
-                                        copy_step, edge)
+                        at = copy_piece(job, job.x.at + n * job.x.image + r * job.x.row, c0, span_pixels(cp, count), k_first,
+                                        copy_bytes, copy_step, edge)
                         edge += span_pixels(cp, count) * copy_step
                         if shared:
                             slots[slot] = at
                     at += k0 * size if job.fused > 1 else 0
                 else:
-                    at = job.x + (n * job.h + r) * row_bytes + c0 * pixel_bytes + k_first * size
+                    at = job.x.at + n * job.x.image + r * job.x.row + c0 * pixel_bytes + k_first * size
                 while b < cp.taps and t < spot.tap + spot.taps:
                     bases[2 * t - 2 * spot.tap + run] = at + (cp.offsets[b] - cp.least) * pixel if inside else at
                     b += 1
@@ -480,7 +501,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
         kernels = job.table.strided[ceil_div(2 * lanes, job.table.lanes)]
         at = weights + (panel * wide * all_taps * job.kc + k0 * nr * job.table.lanes) * size
         call.lanes = lanes
-        call.out_offset = panel * wide
+        call.out_offset = panel_offset(job, panel * wide)
         call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
         call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
         tap_bytes = job.kc * nr * job.table.lanes * size
@@ -496,7 +517,7 @@ cdef void run_segments(const Job *job, const Block *block, int64_t group, int64_
             # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
             call.ahead = next_panel + (tile * slice_bytes if tile < 4 else 0)
             if spot.clipped:
-                run_clipped(job, kernels, &call, spot, nr, part.cuts, spot.tap * job.kc + k0, sums, buffer)
+                run_clipped(job, kernels, &call, spot, nr, part.cuts, spot.tap * job.kc + k0, panel * wide, sums, buffer)
             elif spot.cut:
                 run_cut(job, cp, kernels, &call, spot, nr, part.cuts, sums, buffer)
             elif part.cuts != NULL:

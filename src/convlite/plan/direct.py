@@ -87,6 +87,12 @@ class Strided(Direct):
         """Tiles at the edge multiply zeros."""
         return self.padding
 
+    @cached_property
+    def apart(self) -> _kernels.Runner:
+        """A kernel row's taps are one run of numbers only where their pixels are neighbours."""
+        fields = dict(zip(self.fields, self.key(), strict=True))
+        return type(self)(**fields | {"fused": False}).runner if self.fused else self.runner
+
 
 class Gathered(Direct):
     """A tile has the address of each pixel for each tap; with weights that are not finite, taps outside the
