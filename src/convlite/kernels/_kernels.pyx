@@ -243,7 +243,7 @@ cdef extern from "float_mode.h" nogil:
 include "buffers.pxi"
 include "script.pxi"
 include "runner.pxi"
-include "gather.pxi"
+include "direct.pxi"
 include "depthwise.pxi"
 include "lanewise.pxi"
 include "pixels.pxi"
