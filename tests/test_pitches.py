@@ -68,16 +68,21 @@ def apart(
 def check(plan: Plan, panels: Any, x: Any, bias: Any, side: str, rest: Any, rooms: Rooms) -> None:
     """The bits of a call on whole arrays, and nothing written beside the output."""
     out_shape, end = plan.geometry.out_shape, (0, 0.5, 1.0, panels.finite)
-    want = np.empty(out_shape, x.dtype)
-    plan.runner.run(x, panels.data, bias, None, want, *end, 1)
     _, given = apart(rooms, "x", x.shape, x.dtype, side, rest)
     given[...] = x
     whole, out = apart(rooms, "out", out_shape, x.dtype, side, rest)
     runner = plan.runner if given.flags.c_contiguous else plan.apart
-    for threads in (1, 3):
-        out[...] = 7.0
-        runner.run(given, panels.data, bias, None, out, *end, threads)
-        assert out.tobytes() == want.tobytes()
+    want, other = np.empty(out_shape, x.dtype), np.arange(math.prod(out_shape)).astype(x.dtype)
+    for added in (None, other.reshape(out_shape)) if runner.adds else (None,):
+        plan.runner.run(x, panels.data, bias, None, want, *end, 1, residual=added)
+        residual = added
+        if added is not None:
+            _, residual = apart(rooms, "residual", out_shape, x.dtype, side, rest)
+            residual[...] = added
+        for threads in (1, 3):
+            out[...] = 7.0
+            runner.run(given, panels.data, bias, None, out, *end, threads, residual=residual)
+            assert out.tobytes() == want.tobytes()
     bits = np.dtype(f"u{x.dtype.itemsize}")
     out.view(bits)[...] = np.iinfo(bits).max
     assert (whole.view(bits) == np.iinfo(bits).max).all()

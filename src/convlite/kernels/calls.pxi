@@ -139,9 +139,9 @@ cdef class Call:
         keep_shape(&self.x, x_shape)
         keep_shape(&self.out, out_shape)
         keep_shape(&self.kernel, kernel_shape)
-        self.fixed.act.code, self.fixed.act.a, self.fixed.act.b, alpha = fused
+        self.fixed.end.act.code, self.fixed.end.act.a, self.fixed.end.act.b, alpha = fused
         self.keep = (panels, alpha)
-        self.fixed.alpha = <const char *> borrow(alpha, &self.views[0], runner.bias_bytes, False, "alpha")
+        self.fixed.end.alpha = borrow(alpha, &self.views[0], runner.bias_bytes, False, "alpha")
         self.fixed.threads, self.fixed.finite = 1, True
         self.fixed.x, self.fixed.out = whole_image(&runner.x, runner.table.itemsize, NULL), \
             whole_image(&runner.out, runner.table.itemsize, NULL)
@@ -176,7 +176,7 @@ cdef class Call:
                 if not look(bias, &views[1]) or views[1].ndim != 1 or views[1].shape[0] != self.channels \
                         or views[1].itemsize != itemsize:
                     return None
-                on.bias = <const char *> views[1].buf
+                on.end.bias = views[1].buf
             if self.plain:
                 if not look(kernel, &views[2]) or not has_shape(&views[2], &self.kernel, itemsize):
                     return None

@@ -15,9 +15,8 @@ cdef struct LineJob:
     # of one call
     Image x, out
     const char *weights
-    const char *bias
-    const char *alpha
-    Activation act
+    const char *residual
+    Epilogue end
 
 
 @cython.cdivision(True)
@@ -57,9 +56,7 @@ cdef void line_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef DepthwiseLine call
     call.rows, call.step, call.out_step, call.weights_step = rows, job.x.pixel, job.out.pixel, job.channels
     call.channels = smaller(cut(chunk + 1, job.chunks, vectors) * lanes, job.channels) - c0
-    call.bias = job.bias + c0 * size if job.bias else NULL
-    call.alpha = job.alpha + c0 * size if job.alpha else NULL
-    call.act = job.act
+    call.end = end_at(&job.end, job.residual, job.out.at, c0 * size)
     # vectors that lie across two cache lines load at half the speed, and NumPy's large arrays begin 16 bytes behind a line: where
     # all pixels lie alike, a short vector goes first. AVX-512 on Zen 4, x and out 16 bytes behind a line: 384 channels of 14x14
     # +17%, 192 of 28x28 +5%, 96 of 56x56 -2%; with out on a line 384 channels -1%, 192 -5%. Not measured with AVX2.
@@ -110,6 +107,7 @@ cdef class DepthwiseLines(Runner):
         self.out_bytes = self.bytes_of(&self.out, job.images, job.ho, job.wo, job.channels)
         self.bias_bytes = job.channels * size
         self.weight_bytes = job.taps * job.kernel_w * job.channels * size
+        self.adds = True
         self.describe_work(plan.nanoseconds)
 
     def __dealloc__(self):
@@ -123,7 +121,7 @@ cdef class DepthwiseLines(Runner):
         cdef int threads = on.threads
         if self.out_bytes == 0:
             return 0
-        job.x, job.weights, job.bias, job.alpha, job.out, job.act = on.x, on.weights, on.bias, on.alpha, on.out, on.act
+        job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
         # enough tasks for the threads: bands of rows, which share their edge rows, then channels
         tasks = job.images
         if threads > 1 and tasks < <int64_t> 8 * threads:
@@ -139,7 +137,7 @@ cdef class DepthwiseLines(Runner):
         memory = <char *> small if size <= <int64_t> sizeof(small) else <char *> malloc(size)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        self.deal(into, line_task, &job, sizeof(job), tasks, threads, memory, lane_bytes, &job.x.at, &job.out.at)
+        self.deal(into, line_task, &job, sizeof(job), tasks, threads, memory, lane_bytes, &job.x.at, &job.out.at, &job.residual)
         if memory != <char *> small:
             free(memory)
         return 0

@@ -78,9 +78,8 @@ cdef struct Job:
     int64_t out_pixel          # bytes from one of the loops' pixels to the next: `phases` of the output's
     bint apart                 # merged phases: a panel holds channels of pixels between which there are gaps
     const char *weights
-    const char *bias           # padded to `padded` for each group; depthwise: as given
-    const char *alpha
-    Activation act
+    const char *residual
+    Epilogue end               # bias and alpha padded to `padded` for each group; depthwise: as given
     int64_t spans, panels
 
 cdef struct Span:              # a section of a sum
@@ -253,6 +252,7 @@ cdef class Direct(Runner):
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
+        self.adds = plan.form != "merged_phases"
         self.describe_work(plan.nanoseconds)
 
     cdef int _fill_cuts(self, object cuts, AxisPhase *ap) except -1:
@@ -314,13 +314,11 @@ cdef class Direct(Runner):
         free(self.job.blocks)
         free(<void *> self.job.zeros)
 
-    cdef char *_pad(self, const char *values, char *into) noexcept:
+    cdef const char *_pad(self, const char *values, char *into) noexcept:
         """[groups][width] -> [groups][padded], so that the micro-kernel loads whole vectors."""
         cdef int64_t g, i, size = self.job.table.itemsize, width = self.job.width * size, padded = self.job.padded * size
-        if values == NULL:
-            return NULL
-        if self.job.depthwise:
-            return <char *> values
+        if values == NULL or self.job.depthwise or self.bias_bytes == self.packed_bias_bytes:
+            return values
         for g in range(self.job.groups):
             if self.bias_bytes < width:  # merged phases: the same for each
                 for i in range(width // self.bias_bytes):
@@ -339,7 +337,7 @@ cdef class Direct(Runner):
         cdef bint taps_inside = self.padding and not on.finite and not job.strided
         if self.out_bytes == 0:
             return 0
-        job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act
+        job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
         if job.fused > 1 and job.x.pixel != job.cin * size:
             raise ValueError("internal error: the taps of a kernel row are not one run of numbers")
         job.out_pixel = job.phases * job.out.pixel
@@ -362,13 +360,13 @@ cdef class Direct(Runner):
             memory = <char *> small if bytes <= <int64_t> sizeof(small) else <char *> malloc(bytes)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        job.bias = self._pad(on.bias, memory)
-        job.alpha = self._pad(on.alpha, memory + self.packed_bias_bytes)
+        job.end.bias = self._pad(<const char *> on.end.bias, memory)
+        job.end.alpha = self._pad(<const char *> on.end.alpha, memory + self.packed_bias_bytes)
         if held > 2 * self.packed_bias_bytes:
             job.zeros = memory + 2 * self.packed_bias_bytes
             memset(<void *> job.zeros, 0, held - 2 * self.packed_bias_bytes)
         self.deal(into, inside_task if taps_inside else run_task, &job, sizeof(job), tasks, threads, memory + held, lane_bytes,
-                  &job.x.at, &job.out.at)
+                  &job.x.at, &job.out.at, &job.residual)
         if memory != <char *> small and into is None:
             free(memory)
         return 0

@@ -76,7 +76,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         depthwise.weights = job.weights + (before + part.tap0) * job.kc * size
         depthwise.weights_step = job.kernel_taps * job.kc
         depthwise.taps, depthwise.channels, depthwise.multiplier = taps, job.kc, job.cout // job.kc
-        depthwise.bias, depthwise.alpha, depthwise.act = job.bias, job.alpha, job.act
+        depthwise.end = end_at(&job.end, job.residual, job.out.at, 0)
         depthwise.accumulate, depthwise.finish = part.accumulate, part.finish
         depthwise.total = NULL
         for tile in range(block.first_tile, block.first_tile + block.tiles):
@@ -92,7 +92,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
             rows += mr * taps
             out += mr
         return
-    call.taps, call.kc, call.act = taps, part.kc, job.act
+    call.taps, call.kc = taps, part.kc
     call.accumulate, call.finish, call.total = part.accumulate, part.finish, NULL
     weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
@@ -101,8 +101,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         call.panel = weights + (panel * wide * all_taps * job.kc + at * nr * job.table.lanes) * size
         call.lanes = lanes
         call.out_offset = panel * wide
-        call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
-        call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
+        call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * wide) * size)
         tile_rows, tile_out = rows, out
         for tile in range(block.first_tile, block.first_tile + block.tiles):
             first = cut(tile, block.all_tiles, pixels)

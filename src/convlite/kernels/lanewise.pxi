@@ -35,9 +35,7 @@ cdef struct LanewiseJob:
     # of one call
     Image x, out
     const char *weights
-    const char *bias           # padded to whole vectors, or [patterns][lanes]; zeros for none
-    const char *alpha          # padded
-    Activation act
+    Epilogue end               # bias and alpha padded to whole vectors, or [patterns][lanes]; bias: zeros for none
 
 cdef struct LanewiseTask:      # what a task keeps
     int64_t block, image, p0, p1
@@ -132,17 +130,16 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
     call.x, call.rows, call.taps, call.shifts = <const void **> task.found, rp.taps, cp.taps * job.kc, cp.shifts
     call.weights_step = call.taps * job.patterns * lanes
     call.weights = job.weights + (before * job.blocks + task.block * rp.taps * cp.taps) * job.kc * job.patterns * lanes * size
-    call.patterns, call.piece, call.bias = job.patterns, cp.piece, job.bias + task.first * size
+    call.patterns, call.piece, call.end = job.patterns, cp.piece, end_at(&job.end, NULL, NULL, task.first * size)
     call.section = cp.section
     call.inside, call.behind = 0, <int64_t> 1 << 62
     if job.kc == 1 and job.planes == 1:
         call.inside = -(task.p0 + job.lowest) * job.per
         call.behind = (job.w - task.p0 - job.lowest) * job.per
-    call.low, call.high = -INFINITY, INFINITY
-    if job.act.code == ACT_CLIP:
-        call.low, call.high = job.act.a, job.act.b
+    if job.end.act.code > ACT_CLIP:
+        call.end.act.code = ACT_NONE
     call.vectors = ceil_div(pixels * job.per, lanes)
-    direct = job.act.code <= ACT_CLIP and (whole or (job.per == job.cout and pixel == job.cout * size and cp.step == 1))
+    direct = job.end.act.code <= ACT_CLIP and (whole or (job.per == job.cout and pixel == job.cout * size and cp.step == 1))
     if direct:
         call.out, call.out_step = out, (cp.step * pixel // size if whole else lanes)
         call.lanes = task.outputs if whole else lanes
@@ -157,8 +154,8 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
         job.table.lanewise(&call)
     if direct:
         return
-    if job.act.code > ACT_CLIP:
-        job.table.activate(task.line, task.line, pixels, job.per, job.alpha + task.first * size if job.alpha else NULL, job.act)
+    if job.end.act.code > ACT_CLIP:
+        job.table.activate(task.line, task.line, pixels, job.per, call.end.alpha, job.end.act)
     for r in range(pixels):
         memcpy(out + r * cp.step * pixel, task.line + r * job.per * size, numbers)
 
@@ -307,7 +304,7 @@ cdef class Lanewise(Runner):
         cdef int threads = on.threads
         if self.out_bytes == 0:
             return 0
-        job.x, job.weights, job.out, job.act, job.bias, job.alpha = on.x, on.weights, on.out, on.act, NULL, NULL
+        job.x, job.weights, job.out, job.end = on.x, on.weights, on.out, on.end
         # enough tasks for the threads: bands of rows
         tasks = job.images * job.blocks * job.stretches
         if threads > 1 and tasks * job.bands < <int64_t> 4 * threads:
@@ -325,14 +322,14 @@ cdef class Lanewise(Runner):
                 raise MemoryError("no memory for scratch")
             shared = memory + (64 - <uintptr_t> memory % 64)
         vectors = max(ceil_div(job.cout, job.table.lanes), 3) * job.table.lanes * job.table.itemsize
-        job.bias = shared
-        if on.bias:
-            self._spread(on.bias, shared)
+        job.end.bias = shared
+        if on.end.bias:
+            self._spread(<const char *> on.end.bias, shared)
         else:
             memset(shared, 0, vectors)
-        if on.alpha:
-            self._spread(on.alpha, shared + vectors)
-            job.alpha = shared + vectors
+        if on.end.alpha:
+            self._spread(<const char *> on.end.alpha, shared + vectors)
+            job.end.alpha = shared + vectors
         if job.per != job.table.lanes:
             self._spread_weights(on.weights, shared + 2 * vectors)
             job.weights = shared + 2 * vectors

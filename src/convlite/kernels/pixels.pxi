@@ -47,9 +47,7 @@ cdef struct PixelJob:
     # of one call
     Image x, out
     const char *weights
-    const char *bias
-    const char *alpha
-    Activation act
+    Epilogue end
 
 
 cdef inline int64_t floor_div(int64_t a, int64_t b) noexcept nogil:
@@ -75,8 +73,7 @@ cdef void write_line(const PixelJob *job, int64_t image, int64_t o, int64_t p0, 
     line.acc = acc + o % job.slots * job.phases * job.cout * job.stretch * size
     line.acc_step, line.phases, line.cout, line.counts = job.stretch, job.phases, job.cout, counts
     line.out = job.out.at + image * job.out.image + o * job.out.row + p0 * job.phases * job.out.pixel
-    line.pixel = job.out.pixel // size
-    line.bias, line.alpha, line.act = job.bias, job.alpha, job.act
+    line.pixel, line.end = job.out.pixel // size, job.end
     if job.totals:
         job.table.move_sums(<char *> line.acc + job.totals, line.acc, job.phases * job.cout * job.stretch)
     job.table.pixel_line(&line)
@@ -333,7 +330,7 @@ cdef class PixelVectors(Runner):
         cdef char *memory
         cdef int64_t tasks, lane_bytes
         cdef int threads = on.threads
-        job.x, job.weights, job.bias, job.alpha, job.out, job.act = on.x, on.weights, on.bias, on.alpha, on.out, on.act
+        job.x, job.weights, job.out, job.end = on.x, on.weights, on.out, on.end
         # enough tasks for the threads: bands of at least so many rows that few input rows are transposed twice
         tasks = job.images * job.stretches
         if threads > 1 and tasks < <int64_t> 4 * threads:

@@ -49,7 +49,7 @@ cdef class TallSkinny(Runner):
         cdef Skinny *whole = &job.whole
         whole.x, whole.weights, whole.out, whole.x_step = on.x.at, on.weights, on.out.at, on.x.pixel // job.table.itemsize
         whole.out_step, whole.out_row = on.out.pixel // job.table.itemsize, on.out.row // job.table.itemsize
-        whole.bias, whole.alpha, whole.act = on.bias, on.alpha, on.act
+        whole.end = on.end
         job.shares = smaller(8 * on.threads, job.pixels // job.table.lanes) if on.threads > 1 else 1
         return self.deal(into, skinny_task, &job, sizeof(job), job.shares, <int> smaller(on.threads, job.shares), NULL, 0,
                          &whole.x, &whole.out)

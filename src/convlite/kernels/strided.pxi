@@ -331,7 +331,7 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     cdef Tile call
     place_tiles(job, block, group, part, spots, bases)
     call.out_step = cp.step * job.out_pixel
-    call.kc, call.act, call.accumulate, call.finish, call.total = part.kc, job.act, part.accumulate, part.finish, NULL
+    call.kc, call.accumulate, call.finish, call.total = part.kc, part.accumulate, part.finish, NULL
     # prefetching the next tile's outputs, 12.8 MB or less: 0 to -2%
     # tiles outside, panels inside was no faster where all weights stay in L1: 1x1 on 24 and 64 channels, first layers -2 to 0%
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
@@ -341,8 +341,7 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
         row_bytes = nr * job.table.lanes * size
         at = weights + panel * wide * all_taps * job.kc * size + part.k0 * row_bytes
         call.lanes, call.out_offset = lanes, panel_offset(job, panel * wide)
-        call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
-        call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
+        call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * wide) * size)
         # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
         slice_bytes = part.taps * part.kc * row_bytes // (4 if block.tiles > 4 else block.tiles)
         next_panel = at + all_taps * job.kc * wide * size + part.tap0 * job.kc * row_bytes if job.fetch else at

@@ -27,9 +27,8 @@ cdef struct WinogradJob:
     # of one call
     Image x, out
     const char *weights
-    const char *bias
-    const char *alpha
-    Activation act
+    const char *residual
+    Epilogue end               # bias and alpha in whole vectors
     int64_t blocks, spans, most_tiles           # of a block
 
 cdef inline int64_t larger(int64_t a, int64_t b) noexcept nogil:
@@ -71,9 +70,7 @@ cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t 
     call.row_step, call.column_step = job.out.row, job.out.pixel
     call.lanes = smaller(job.wide, job.cout - panel * job.wide)
     call.s_step = ceil_div(call.lanes, job.table.lanes) * job.table.lanes
-    call.bias = job.bias + panel * job.wide * size if job.bias else NULL
-    call.alpha = job.alpha + panel * job.wide * size if job.alpha else NULL
-    call.act = job.act
+    call.end = end_at(&job.end, job.residual, job.out.at, panel * job.wide * size)
     image = first // job.image_tiles
     i = first % job.image_tiles // job.tiles_w
     j = first % job.tiles_w
@@ -171,6 +168,7 @@ cdef class Winograd(Runner):
         self.bias_bytes = self.job.cout * size
         self.packed_bias_bytes = ceil_div(self.job.padded * size, 64) * 64
         self.weight_bytes = self.job.positions * self.job.cin * self.job.padded * size
+        self.adds = True
         self.describe_work(plan.nanoseconds)
         self.job.zeros = <const char *> calloc(self.job.cin, size)
         if not self.job.zeros:
@@ -184,9 +182,9 @@ cdef class Winograd(Runner):
         return tiles * (self.job.v_tile + self.job.s_tile) * self.job.table.itemsize + 64
 
     cdef const char *_pad(self, const char *values, char *into) noexcept:
-        """Room for whole vectors behind `cout` values."""
-        if values == NULL:
-            return NULL
+        """In whole vectors."""
+        if values == NULL or self.job.padded == self.job.cout:
+            return values
         memcpy(into, values, self.bias_bytes)
         memset(into + self.bias_bytes, 0, self.packed_bias_bytes - self.bias_bytes)
         return into
@@ -199,7 +197,7 @@ cdef class Winograd(Runner):
         cdef int threads = on.threads
         if self.out_bytes == 0:
             return 0
-        job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act
+        job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
         # Tasks for all threads: whole blocks, each thread as many as the others, but no block smaller than half a row of
         # the micro-kernel; then spans, which repeat their block's input transform.
         job.blocks, job.spans = ceil_div(job.tiles, self.block_tiles), 1
@@ -220,10 +218,10 @@ cdef class Winograd(Runner):
         if memory == NULL:
             raise MemoryError("no memory for scratch")
         lanes = <char *> (<size_t> (memory + 63) & ~<size_t> 63)
-        job.bias = self._pad(on.bias, lanes)
-        job.alpha = self._pad(on.alpha, lanes + self.packed_bias_bytes)
+        job.end.bias = self._pad(<const char *> on.end.bias, lanes)
+        job.end.alpha = self._pad(<const char *> on.end.alpha, lanes + self.packed_bias_bytes)
         self.deal(into, winograd_task, &job, sizeof(job), tasks, threads, lanes + 2 * self.packed_bias_bytes, lane_bytes,
-                  &job.x.at, &job.out.at)
+                  &job.x.at, &job.out.at, &job.residual)
         if into is None:
             free(memory)
         return 0

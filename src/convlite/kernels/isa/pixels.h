@@ -237,17 +237,9 @@ static void NAME(pixel_line)(const PixelLine *line) {
     }
     for (int64_t r = 0, l = 0, c = 0; r < rows; r++) {
         REAL *a = acc + r * step;
-        Activation act = line->act;
-        for (int64_t p = 0; p < most; p += LANES) {
-            V sum = VADD(VLOAD(a + p), VZERO()); /* no -0: see microkernel.h */
-            if (line->bias) sum = VADD(sum, VSPLAT(((const REAL *)line->bias)[l]));
-            VSTORE(a + p, sum);
-        }
-        if (act.code == ACT_PRELU) { /* one channel: one slope */
-            act.code = ACT_LEAKY;
-            act.a = (double)((const REAL *)line->alpha)[l];
-        }
-        if (act.code) NAME(activate)(a, a, 1, line->counts[c], (void *)0, act);
+        const V bias = line->end.bias ? VADD(VSPLAT(((const REAL *)line->end.bias)[l]), VZERO()) : VZERO(); /* no -0: see epilogue.h */
+        for (int64_t p = 0; p < most; p += LANES) VSTORE(a + p, VADD(VLOAD(a + p), bias));
+        NAME(end_channel)(&line->end, a, line->counts[c], l);
         if (++l == cout) l = 0, c++;
     }
     if (line->pixel == cout) NAME(interleave)(acc, step, rows, least, (REAL *)line->out);

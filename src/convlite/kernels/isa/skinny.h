@@ -69,10 +69,7 @@ INLINE void NAME(skinny_vector)(const REAL *x, int64_t x_step, int64_t cin, int6
         }
     }
     if (piece < cin) UNROLL for (int i = 0; i < n; i++) acc[i] = VADD(VLOAD(total + i * LANES), acc[i]);
-    UNROLL for (int i = 0; i < n; i++) {
-        const V sum = VADD(acc[i], VZERO()); /* no -0: see microkernel.h */
-        VSTORE(to + i * step, bias ? VADD(sum, VSPLAT(bias[i])) : sum);
-    }
+    UNROLL for (int i = 0; i < n; i++) VSTORE(to + i * step, VADD(acc[i], VSPLAT(bias[i])));
 }
 
 /* `pixels` of them into acc[sums][SKINNY_BLOCK*LANES], LANES at least */
@@ -101,22 +98,16 @@ static void NAME(skinny)(const Skinny *call) {
     const int64_t width = call->width, cin = call->cin, sums = call->sums, m = sums / call->rows;
     REAL room[SKINNY_SUMS * BLOCK + LANES + 64 / sizeof(REAL)], bias[SKINNY_SUMS]; /* `interleave` reads whole vectors */
     REAL *acc = (REAL *)(((uintptr_t)room + 63) & ~(uintptr_t)63);
-    for (int64_t i = 0; call->bias && i < sums; i++) bias[i] = ((const REAL *)call->bias)[i % call->cout];
+    for (int64_t i = 0; i < sums; i++) bias[i] = call->end.bias ? ((const REAL *)call->end.bias)[i % call->cout] + 0 : 0; /* no -0 */
     const int dense = call->out_step == call->cout;
     int64_t line = call->first / width, column = call->first % width;
     for (int64_t first = call->first, pixels; first < call->last; first += pixels) {
         pixels = call->last - first < BLOCK ? call->last - first : BLOCK;
         const int64_t back = pixels < LANES ? LANES - pixels : 0; /* so many before `first` once more, and not stored */
-        instances[sums - 1]((const REAL *)call->x + (first - back) * call->x_step, call->x_step, pixels + back, cin, call->piece, (const REAL *)call->weights,
-                            call->bias ? bias : (const REAL *)0, acc);
-        for (int64_t i = 0; call->act.code && i < sums; i++) {
-            Activation act = call->act;
-            if (act.code == ACT_PRELU) { /* one channel: one slope */
-                act.code = ACT_LEAKY;
-                act.a = (double)((const REAL *)call->alpha)[i % call->cout];
-            }
-            NAME(activate)(acc + i * BLOCK + back, acc + i * BLOCK + back, 1, pixels, (void *)0, act);
-        }
+        instances[sums - 1]((const REAL *)call->x + (first - back) * call->x_step, call->x_step, pixels + back, cin, call->piece,
+                            (const REAL *)call->weights, bias, acc);
+        for (int64_t i = 0; call->end.act.code && i < sums; i++)
+            NAME(end_channel)(&call->end, acc + i * BLOCK + back, pixels, i % call->cout);
         for (int64_t p = 0, count; p < pixels; p += count) { /* up to the end of each line */
             count = pixels - p < width - column ? pixels - p : width - column;
             REAL *out = (REAL *)call->out + line * call->rows * call->out_row + column * (m / call->cout) * call->out_step;
