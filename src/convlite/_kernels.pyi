@@ -53,8 +53,6 @@ class Script:
 
 @disjoint_base
 class Runner:
-    x_gaps: bool
-    out_gaps: bool
     def run(
         self,
         x: Array,

@@ -39,29 +39,30 @@ def step_of(
     shape: tuple[int, ...],
     options: tuple[Any, Any, Any] = ((1, 1), "valid", (1, 1)),
     sizes: tuple[Any, Any] = (None, None),
-) -> tuple[Run, tuple[bool, bool], str]:
-    """A step; whether x and the output may be some channels of larger arrays; and what runs it: the
-    operation, and the form that computes it.
+) -> tuple[Run, str]:
+    """A step, and what runs it: the operation, and the form that computes it.
 
-    The operation of a packed kernel on the slots of x, (N,H,W,C) of this shape, and of the output.
+    The operation of a packed kernel on the slots of x, (N,H,W,C) of this shape, and of the output. Both may
+    be some channels of larger arrays.
 
     options: strides, padding, dilations. sizes: output_shape and output_padding of a transposed convolution.
     """
     plan, panels = made_ready(packed, shape, *options, *sizes)
     geometry, (source, target) = plan.geometry, slots
     if panels is None:
-        return _nothing, (False, False), f"{packed.operation}: empty"
-    (data, finite), runner, work = panels, plan.runner, plan.nanoseconds
+        return _nothing, f"{packed.operation}: empty"
+    (data, finite), work = panels, plan.nanoseconds
     code, a, b, alpha = fused_of(activation, geometry.cout, packed.dtype)
     offsets = None if bias is None else check_bias(bias, geometry.cout, packed.dtype)
 
     def run(frame: Frame, into: Script | None = None) -> None:
-        keep(into, runner, data, offsets, alpha)
         x, out, threads = frame[source], frame[target], _threads.threads_for(work)
         x = x if into is not None else np.ascontiguousarray(x)
+        runner = plan.runner if x.flags.c_contiguous else plan.apart
+        keep(into, runner, data, offsets, alpha)
         runner.run(x, data, offsets, alpha, out, code, a, b, finite, threads, into)
 
-    return run, (runner.x_gaps, runner.out_gaps), f"{packed.operation}: {plan}"
+    return run, f"{packed.operation}: {plan}"
 
 
 def _nothing(frame: Frame, into: Script | None = None) -> None:
@@ -106,12 +107,8 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
     image = low.shapes[inner]
     assert image is not None
     options = (strides, padding, dilations)
-    run, ways, how = step_of(packed, offsets, activation, (inner, outer), image, options)
-    return Lowered(run, (inner,), (target,), how=how, core=True, gaps=_gaps(ways, inner, target))
-
-
-def _gaps(ways: tuple[bool, bool], source: int, target: int) -> tuple[int, ...]:
-    return tuple(slot for slot, may in zip((source, target), ways, strict=True) if may)
+    run, how = step_of(packed, offsets, activation, (inner, outer), image, options)
+    return Lowered(run, (inner,), (target,), how=how, core=True, gaps=(inner, target))
 
 
 def _two(value: Any) -> Any:
@@ -154,8 +151,8 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
     image = low.shapes[inner]
     assert image is not None
     options, ends = (strides, padding, dilations), (size, extra)
-    run, ways, how = step_of(packed, offsets, activation, (inner, outer), image, options, ends)
-    return Lowered(run, (inner,), (target,), how=how, core=True, gaps=_gaps(ways, inner, target))
+    run, how = step_of(packed, offsets, activation, (inner, outer), image, options, ends)
+    return Lowered(run, (inner,), (target,), how=how, core=True, gaps=(inner, target))
 
 
 def _extra(
@@ -207,8 +204,8 @@ def _product(
     shape = low.shape(x)
     source, target = low.slot(x), low.slot(output)
     row = (1, 1, math.prod(shape[:-1]), shape[-1])
-    run, ways, how = step_of(packed, bias, activation, (source, target), row)
-    return Lowered(run, (source,), (target,), how=how, core=True, gaps=_gaps(ways, source, target))
+    run, how = step_of(packed, bias, activation, (source, target), row)
+    return Lowered(run, (source,), (target,), how=how, core=True, gaps=(source, target))
 
 
 @rule("matmul")
