@@ -82,7 +82,7 @@ cdef class Runner:
         raise NotImplementedError
 
     def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads, Script into=None,
-            residual=None, int last=0, double last_a=0, double last_b=0):
+            residual=None, int last=0, double last_a=0.0, double last_b=0.0):
         """out = act(operation(x, weights) + bias), now, or as a step of the script `into`, which must keep the arrays.
 
         With a residual, which needs `adds`: out = last(act(operation(x, weights) + bias) + residual).
