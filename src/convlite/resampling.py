@@ -40,17 +40,13 @@ class Table(NamedTuple):
     indices: (outputs, taps) int64, within the axis. weights: (outputs, taps) in the dtype of the pixels, none
     of them 0, since an infinite pixel would make NaN of it: where an output has fewer pixels than others, it
     takes its last one again, by halves. outside: (outputs,) bool, which outputs lie outside of the image and
-    get a value of their own; None if none can.
+    get a value of their own; None if none can. picks: whether each output is a pixel as it is.
     """
 
     indices: NDArray[np.int64]
     weights: Array
     outside: NDArray[np.bool_] | None
-
-    @property
-    def picks(self) -> bool:
-        """Whether each output is a pixel as it is."""
-        return self.weights.shape[1] == 1 and bool((self.weights == 1).all())
+    picks: bool
 
 
 @lru_cache(maxsize=128)
@@ -94,13 +90,17 @@ def axis_table(
     indices, weights = _packed(indices, weights.astype(dtype))
     for array in (indices, weights):
         array.flags.writeable = False
-    return Table(indices, weights, outside)
+    picks = weights.shape[1] == 1 and bool((weights == 1).all())
+    return Table(indices, weights, outside, picks)
 
 
-def resample(x: Array, tables: Sequence[tuple[int, Table]], outside_value: float = 0.0) -> Array:
+def resample(
+    x: Array, tables: Sequence[tuple[int, Table]], outside_value: float = 0.0, out: Array | None = None
+) -> Array:
     """Apply (axis, table) one after the other: a new C-contiguous array, for any number of axes.
 
-    Two axes in front of the last run at once, with the same bits. Pixels that are only picked are copied.
+    Rows and columns of images run at once, with the same bits, and into `out` where it is given. Pixels that
+    are only picked are copied.
 
     >>> double = axis_table(1, 2, "nearest")
     >>> resample(np.float32([[7]]), [(0, double), (1, double)]).tolist()
@@ -108,7 +108,7 @@ def resample(x: Array, tables: Sequence[tuple[int, Table]], outside_value: float
     """
     blends = not all(table.picks for _, table in tables)
     if blends and x.ndim == 4 and [axis for axis, _ in tables] == [1, 2]:
-        result = _images(x, *(table for _, table in tables))
+        result = _images(x, tables[0][1], tables[1][1], out)
     else:
         result = np.ascontiguousarray(x) if tables else x.copy()
         for axis, table in tables:
@@ -119,11 +119,10 @@ def resample(x: Array, tables: Sequence[tuple[int, Table]], outside_value: float
     return result
 
 
-def _images(x: Array, rows: Table, columns: Table) -> Array:
+def _images(x: Array, rows: Table, columns: Table, out: Array | None) -> Array:
     """Rows and columns of images (N,H,W,C)."""
-    images, height, width, channels = x.shape
-    sizes = (images, height, width, channels, len(rows.indices), len(columns.indices))
-    result = new_output((images, *sizes[4:], channels), x.dtype)
+    sizes = (*x.shape, len(rows.indices), len(columns.indices))
+    result = new_output((sizes[0], *sizes[4:], sizes[3]), x.dtype) if out is None else out
     threads = _threads.threads_for(0.2 * result.size)
     _kernels.resize(
         *(_dispatch.active_isa(), x.itemsize, np.ascontiguousarray(x), result, sizes),
