@@ -96,6 +96,12 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
         flat = (images, 1, sizes[0], cin)
         inner = low.view(source, flat)
         outer = low.view(target, (images, 1, *out_shape[1:]))
+    elif _is_column(sizes, out_shape, weights, padding):
+        inner = low.view(source, (images, 1, sizes[0], cin))
+        outer = low.view(target, (images, 1, out_shape[1], out_shape[3]))
+        weights = np.ascontiguousarray(weights.swapaxes(0, 1))
+        strides, dilations = strides[::-1], dilations[::-1]
+        padding = padding if isinstance(padding, str) else padding[::-1]
     else:
         inner, outer = source, target
     if groups == cin and groups > 1:
@@ -108,6 +114,14 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
     options = (strides, padding, dilations)
     run, ways, how = step_of(packed, offsets, activation, (inner, outer), image, options)
     return Lowered(run, (inner,), (target,), how=how, core=True, gaps=_gaps(ways, inner, target))
+
+
+def _is_column(sizes: list[int], out_shape: tuple[int, ...], weights: Array, padding: Any) -> bool:
+    """Whether images are one pixel wide, as where a format of two axes holds one: turned into a row they fill
+    the tiles, which go along rows.
+    """
+    plain = isinstance(padding, str) or padding[1] == (0, 0)
+    return sizes[1] == out_shape[2] == weights.shape[1] == 1 < sizes[0] and plain
 
 
 def _gaps(ways: tuple[bool, bool], source: int, target: int) -> tuple[int, ...]:
