@@ -1,4 +1,4 @@
-"""One-hot vectors times a matrix become rows that are picked: the same bits, ids outside included."""
+"""One-hot vectors times a matrix become rows that are picked, and columns of pixels rows: the same bits."""
 
 from __future__ import annotations
 
@@ -58,3 +58,22 @@ def test_rows_are_picked(kind: str, swap: bool) -> None:
 )
 def test_what_is_no_lookup_stays(graph: Graph) -> None:
     assert "gather" not in [node.kind for node in optimised(graph).nodes]
+
+
+@pytest.mark.parametrize("padding", ["same", ((0, 0), (0, 0)), ((2, 1), (0, 0)), ((2, 1), (0, 1))])
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("step", [((1, 1), (1, 1)), ((2, 3), (1, 2)), ((1, 1), (2, 1))])
+def test_images_one_pixel_wide_have_the_bits_of_the_operation(padding: Any, groups: int, step: Any) -> None:
+    rng = np.random.default_rng(1)
+    strides, dilations = step
+    kernel, bias = rng.standard_normal((5, 1, 6 // groups, 12), F), rng.standard_normal(12, F)
+    x = rng.standard_normal((2, 37, 1, 6), F)
+    attributes = {"strides": strides, "dilations": dilations, "padding": padding, "groups": groups}
+    node = Node("conv", ("x", "k", "b"), ("y",), {**attributes, "activation": ("relu",)})
+    graph = Graph.of([Value("x", F, x.shape)], [Value("y", F, None)], [node], {"k": kernel, "b": bias})
+    options: dict[str, Any] = {"strides": strides, "dilations": dilations, "padding": padding}
+    if groups == 6:
+        want = cl.depthwise_conv2d(x, kernel.reshape(5, 1, 6, 2), bias, **options)
+    else:
+        want = cl.conv2d(x, kernel, bias, groups=groups, **options)
+    np.testing.assert_array_equal(cl.Network(graph)(x), np.maximum(want, 0))
