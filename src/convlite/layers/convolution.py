@@ -42,7 +42,7 @@ __all__ = [
 
 Sizes = int | Sequence[int]
 
-# Multiply-adds of a first call that `build` makes, about 1 ms: longer ones do not notice.
+# `build` makes the first call of layers below this, about 1 ms; a larger one hides its first call.
 _REHEARSED = 50_000_000
 
 
@@ -198,7 +198,7 @@ class KernelLayer(WeightedLayer):
         return bind(operation, packed, weights.get("bias"), {**self.options, "activation": self.activation})
 
     def _with_pixels(self, operation: Callable[..., Array]) -> Callable[..., Array]:
-        """The operation; a result without pixels is refused, which costs calls like one before nothing."""
+        """The operation; a result without pixels is refused, which costs repeated calls nothing."""
         return operation
 
 
