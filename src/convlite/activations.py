@@ -422,7 +422,8 @@ def get(spec: Spec) -> Activation | Callable[[Array], Any] | None:
             raise ValueError(f"activation {shown(spec)} is unknown; {_advice(spec)}")
         return _NAMED[name]
     if isinstance(spec, type) or not callable(spec):
-        raise TypeError(f"activation must be None, a name, an object or a callable; got {shown(spec)}")
+        hint = f": a class; write an object of it, {spec.__name__}()" if isinstance(spec, type) else ""
+        raise TypeError(f"activation must be None, a name, an object or a callable; got {shown(spec)}{hint}")
     return spec
 
 

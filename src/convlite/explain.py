@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import numpy as np
 
 from . import _dispatch
-from ._options import documented
+from ._options import documented, suggesting
 from ._plans import _geometry
 from .arguments import as_int, as_padding, as_padding_1d, as_pair, as_single, as_size, is_one_of, shown
 from .geometry import Geometry
@@ -27,6 +27,7 @@ Sizes = tuple[int, ...]
 
 
 @documented
+@suggesting
 def explain(
     operation: Operation,
     x_shape: Sequence[int],

@@ -22,6 +22,7 @@ from ._image_arguments import (
     resize_options,
     target_sizes,
 )
+from ._options import documented, suggesting
 from .arguments import (
     Pair,
     as_operand,
@@ -40,6 +41,8 @@ __all__ = ["resize2d", "resize1d", "upsample2d", "pad2d", "pad1d"]
 Array = NDArray[Any]
 
 
+@documented
+@suggesting
 def resize2d(
     x: ArrayLike,
     size: int | tuple[int, int] | None = None,
@@ -114,6 +117,8 @@ def resize2d(
     return _resize(image, sizes, ratios, as_roi(roi, 2, coordinates), extrapolation_value, options)
 
 
+@documented
+@suggesting
 def resize1d(
     x: ArrayLike,
     size: int | None = None,
@@ -151,6 +156,8 @@ def resize1d(
     return _resize(line, sizes, ratios, as_roi(roi, 1, coordinates), extrapolation_value, options)
 
 
+@documented
+@suggesting
 def upsample2d(
     x: ArrayLike,
     factors: int | tuple[int, int] = 2,
@@ -180,6 +187,8 @@ def upsample2d(
     return resize2d(image, (image.shape[1] * fh, image.shape[2] * fw), method=method)
 
 
+@documented
+@suggesting
 def pad2d(x: ArrayLike, padding: Any, *, mode: Mode = "constant", value: float = 0.0) -> Array:
     """Put a frame around every image of x: (N,H,W,C) -> (N,H+top+bottom,W+left+right,C), x's dtype.
 
@@ -215,6 +224,8 @@ def pad2d(x: ArrayLike, padding: Any, *, mode: Mode = "constant", value: float =
     return pad_axes(image, pads, known, value)
 
 
+@documented
+@suggesting
 def pad1d(x: ArrayLike, padding: Any, *, mode: Mode = "constant", value: float = 0.0) -> Array:
     """Lengthen every sequence of x at both ends: (N,W,C) -> (N,before+W+after,C), x's dtype; pad2d's modes.
 

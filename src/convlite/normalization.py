@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._options import documented, suggesting
 from ._reductions import BLOCK, sum_rows
 from .arguments import as_epsilon, as_int, as_operand, as_real, as_size, new_output, shown
 
@@ -23,6 +24,8 @@ __all__ = ["layer_norm", "rms_norm", "group_norm", "instance_norm", "unit_norm",
 Array = NDArray[Any]
 
 
+@documented
+@suggesting
 def layer_norm(
     x: ArrayLike,
     *,
@@ -48,6 +51,8 @@ def layer_norm(
     return _over_axes(x, axis, gamma, beta, as_epsilon(epsilon), centred=True)
 
 
+@documented
+@suggesting
 def rms_norm(
     x: ArrayLike,
     *,
@@ -70,6 +75,8 @@ def rms_norm(
     return _over_axes(x, axis, gamma, None, as_epsilon(epsilon), centred=False)
 
 
+@documented
+@suggesting
 def group_norm(
     x: ArrayLike,
     groups: int = 32,
@@ -139,6 +146,8 @@ def _of_groups(images: Array, groups: int, pieces: list[slice], mean: Array | No
     return np.repeat(sums.reshape(n, 1, groups) / (positions * width), width, axis=2)
 
 
+@documented
+@suggesting
 def instance_norm(
     x: ArrayLike,
     *,
@@ -162,6 +171,8 @@ def instance_norm(
     return group_norm(x, -1, gamma=gamma, beta=beta, epsilon=epsilon)
 
 
+@documented
+@suggesting
 def unit_norm(x: ArrayLike, *, axis: int | Sequence[int] = -1, epsilon: float = 1e-12) -> Array:
     """Return x / max(sqrt(sum(x * x)), epsilon), with the sum over axis, by default the channels.
 
@@ -183,6 +194,8 @@ def unit_norm(x: ArrayLike, *, axis: int | Sequence[int] = -1, epsilon: float = 
     return _rowwise(values, axes, by_size, None, None)
 
 
+@documented
+@suggesting
 def lrn(
     x: ArrayLike, size: int | tuple[int, int], *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Array:

@@ -19,14 +19,15 @@ Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each n
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, Never, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision, _threads
 from ._calls import Given, Packing, remember
-from ._options import documented
+from ._options import catching, documented, suggesting
 from ._plans import _geometry, _plan, with_weights
 from ._precision import Precision
 from .activations import NONE, Spec, checked, resolve
@@ -58,11 +59,12 @@ Kernel = ArrayLike | PackedKernel
 
 
 @documented
+@catching
 def conv2d(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     strides: object = 1,
     padding: object = "valid",
     dilations: object = 1,
@@ -70,6 +72,7 @@ def conv2d(
     activation: Spec = None,
     out: Array | None = None,
     precision: Precision | None = None,
+    **others: Never,
 ) -> Array:
     """2-D convolution (cross-correlation): x (N,H,W,Cin), kernel (kh,kw,Cin//groups,Cout), bias (Cout,)
     -> (N,Ho,Wo,Cout).
@@ -77,8 +80,8 @@ def conv2d(
     Pixels outside the image add nothing to the sum:
         out[n,i,j,l] = activation(bias[l] + sum over a,b,k of
             x[n, i*s + a*d - before, j*s + b*d - before, k] * kernel[a,b,k,l])
-    Ho = (H + before + after - ((kh-1)*d + 1))//s + 1, or with "same" ceil(H/s). A kernel that is larger than
-    the padded image, by less than a stride, gives an empty array, as in TensorFlow; layers refuse that.
+    Ho = (H + before + after - ((kh-1)*d + 1))//s + 1, or with "same" ceil(H/s). A kernel that is
+    larger than the padded image is refused, as in Keras and PyTorch.
 
     Examples:
         >>> import numpy as np, convlite as cl
@@ -87,6 +90,8 @@ def conv2d(
         array([[ 8., 12.],
                [20., 24.]], dtype=float32)
     """
+    if more or others:
+        _refuse(conv2d, more, others)
     given = ("conv2d", strides, padding, dilations, groups, activation, precision)
     if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
         return again
@@ -95,11 +100,12 @@ def conv2d(
 
 
 @documented
+@catching
 def conv2d_transpose(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     strides: object = 1,
     padding: object = "valid",
     output_shape: object = None,
@@ -109,6 +115,7 @@ def conv2d_transpose(
     activation: Spec = None,
     out: Array | None = None,
     precision: Precision | None = None,
+    **others: Never,
 ) -> Array:
     """Transposed 2-D convolution: x (N,H,W,Cin), kernel (kh,kw,Cout//groups,Cin), bias (Cout,)
     -> (N,Ho,Wo,Cout).
@@ -129,6 +136,8 @@ def conv2d_transpose(
                [1., 1., 2., 1.]], dtype=float32)
     """
     sizes = (output_shape, output_padding)
+    if more or others:
+        _refuse(conv2d_transpose, more, others)
     given = ("conv2d_transpose", strides, padding, *sizes, dilations, groups, activation, precision)
     if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
         return again
@@ -140,16 +149,18 @@ def conv2d_transpose(
 
 
 @documented
+@catching
 def depthwise_conv2d(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     strides: object = 1,
     padding: object = "valid",
     dilations: object = 1,
     activation: Spec = None,
     out: Array | None = None,
+    **others: Never,
 ) -> Array:
     """Depthwise 2-D convolution: x (N,H,W,C), kernel (kh,kw,C,multiplier), bias (C*multiplier,)
     -> (N,Ho,Wo,C*multiplier).
@@ -162,6 +173,8 @@ def depthwise_conv2d(
         >>> cl.depthwise_conv2d(x, np.array([[[[1.0, 2.0], [3.0, 4.0]]]]))[0, 0, 0]
         array([ 1.,  2., 30., 40.])
     """
+    if more or others:
+        _refuse(depthwise_conv2d, more, others)
     given = ("depthwise_conv2d", strides, padding, dilations, activation)
     if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
         return again
@@ -170,13 +183,15 @@ def depthwise_conv2d(
 
 
 @documented
+@catching
 def dense(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     activation: Spec = None,
     out: Array | None = None,
+    **others: Never,
 ) -> Array:
     """Matrix product over the last axis: x (...,K) of any rank >= 1, kernel (K,M), bias (M,) -> (...,M).
 
@@ -187,6 +202,8 @@ def dense(
         >>> cl.dense(np.array([1.0, 2.0]), np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), activation="relu")
         array([1., 2., 3.])
     """
+    if more or others:
+        _refuse(dense, more, others)
     given = ("dense", activation)
     if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
         return again
@@ -214,17 +231,19 @@ def dense(
 
 
 @documented
+@catching
 def conv1d(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     strides: object = 1,
     padding: object = "valid",
     dilations: object = 1,
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
+    **others: Never,
 ) -> Array:
     """1-D convolution: x (N,W,Cin), kernel (kw,Cin//groups,Cout), bias (Cout,) -> (N,Wo,Cout);
     the rules of conv2d on one axis.
@@ -234,6 +253,8 @@ def conv1d(
         >>> cl.conv1d(np.arange(4.0).reshape(1, 4, 1), np.ones((2, 1, 1)))[0, :, 0]
         array([1., 3., 5.])
     """
+    if more or others:
+        _refuse(conv1d, more, others)
     given = ("conv1d", strides, padding, dilations, groups, activation)
     if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
         return again
@@ -241,11 +262,12 @@ def conv1d(
 
 
 @documented
+@catching
 def conv1d_transpose(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     strides: object = 1,
     padding: object = "valid",
     output_shape: object = None,
@@ -254,6 +276,7 @@ def conv1d_transpose(
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
+    **others: Never,
 ) -> Array:
     """Transposed 1-D convolution: x (N,W,Cin), kernel (kw,Cout//groups,Cin), bias (Cout,) -> (N,Wo,Cout);
     as conv2d_transpose on one axis.
@@ -265,6 +288,8 @@ def conv1d_transpose(
         >>> cl.conv1d_transpose(np.ones((1, 2, 1)), np.ones((3, 1, 1)), strides=2)[0, :, 0]
         array([1., 1., 2., 1., 1.])
     """
+    if more or others:
+        _refuse(conv1d_transpose, more, others)
     given = (
         "conv1d_transpose",
         strides,
@@ -292,6 +317,7 @@ def conv1d_transpose(
 
 
 @documented
+@suggesting
 def conv2d_output_shape(
     x_shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
@@ -314,6 +340,7 @@ def conv2d_output_shape(
 
 
 @documented
+@suggesting
 def conv2d_transpose_output_shape(
     x_shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
@@ -343,6 +370,7 @@ def conv2d_transpose_output_shape(
 
 
 @documented
+@suggesting
 def same_padding(
     size: object, kernel_size: object, *, strides: object = 1, dilations: object = 1
 ) -> tuple[Pair, Pair]:
@@ -357,6 +385,13 @@ def same_padding(
     steps, gaps = as_pair(strides, "strides"), as_pair(dilations, "dilations")
     rows, columns = (same_pads(sizes[i], effective_kernel(kernels[i], gaps[i]), steps[i]) for i in (0, 1))
     return rows, columns
+
+
+def _refuse(function: Callable[..., Any], more: tuple[object, ...], others: Iterable[str]) -> NoReturn:
+    """TypeError for arguments that an operation does not have."""
+    from ._hints import refuse_arguments  # late: only errors need it
+
+    refuse_arguments(function, more, others)
 
 
 # ---- what they share ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads, activations
+from ._options import documented, suggesting
 from .activations import activate, softmax_rows
 from .arguments import as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, one_given, shown
 
@@ -52,6 +53,8 @@ def relu6(x: ArrayLike) -> Array:
     return activate(x, "relu6")
 
 
+@documented
+@suggesting
 def leaky_relu(x: ArrayLike, alpha: float = 0.2) -> Array:
     """Return x, times alpha where x < 0; float32 or float64, any shape.
 
@@ -65,6 +68,8 @@ def leaky_relu(x: ArrayLike, alpha: float = 0.2) -> Array:
     return activate(x, activations.LeakyReLU(alpha))
 
 
+@documented
+@suggesting
 def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
     """Return x, or alpha * (exp(x) - 1) where x < 0; float32 or float64, any shape.
 
@@ -144,6 +149,8 @@ def hard_swish(x: ArrayLike) -> Array:
     return activate(x, "hard_swish")
 
 
+@documented
+@suggesting
 def gelu(x: ArrayLike) -> Array:
     """Return x * (1 + erf(x / sqrt 2)) / 2; float32 or float64, any shape.
 
@@ -181,6 +188,8 @@ def selu(x: ArrayLike) -> Array:
     return activate(x, "selu")
 
 
+@documented
+@suggesting
 def celu(x: ArrayLike, alpha: float = 1.0) -> Array:
     """Return x, or alpha * (exp(x / alpha) - 1) where x < 0; float32 or float64, any shape; alpha above 0.
 
@@ -251,6 +260,8 @@ def tanh_shrink(x: ArrayLike) -> Array:
     return activate(x, "tanh_shrink")
 
 
+@documented
+@suggesting
 def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
     """Return x moved towards 0 by threshold, 0 where it is smaller; float32 or float64, any shape.
 
@@ -264,6 +275,8 @@ def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
     return activate(x, activations.SoftShrink(threshold))
 
 
+@documented
+@suggesting
 def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
     """Return x, and 0 from -threshold to threshold; float32 or float64, any shape.
 
@@ -293,6 +306,8 @@ def threshold(x: ArrayLike, threshold: float, value: float) -> Array:
     return np.asarray(np.where(values <= real(limit), real(other), values))
 
 
+@documented
+@suggesting
 def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
     """Return x, times alpha where x < 0; alpha broadcasts against x from the last axis, the channels.
 
@@ -318,6 +333,8 @@ def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
     return _combined("prelu", values, slopes)
 
 
+@documented
+@suggesting
 def softmax(x: ArrayLike, axis: int = -1) -> Array:
     """Return exp(x) / sum(exp(x)) along an axis of x, without overflow; float32 or float64, any shape.
 
@@ -331,6 +348,8 @@ def softmax(x: ArrayLike, axis: int = -1) -> Array:
     return _along(x, axis, softmax_rows)
 
 
+@documented
+@suggesting
 def log_softmax(x: ArrayLike, axis: int = -1) -> Array:
     """Return x - log(sum(exp(x))) along an axis of x, summed in float64; float32 or float64, any shape.
 
@@ -359,6 +378,8 @@ def _along(x: ArrayLike, axis: int, rows_of: Callable[[Array], Array]) -> Array:
     return np.ascontiguousarray(np.moveaxis(rows_of(rows), -1, axis))
 
 
+@documented
+@suggesting
 def bias_add(x: ArrayLike, bias: ArrayLike) -> Array:
     """Return x + bias: one number for each channel of x (...,C), bias (C,), float32 or float64.
 
@@ -373,6 +394,8 @@ def bias_add(x: ArrayLike, bias: ArrayLike) -> Array:
     return _combined("add", values, _per_channel(bias, "bias", values))
 
 
+@documented
+@suggesting
 def batch_norm(
     x: ArrayLike,
     mean: ArrayLike,
@@ -417,6 +440,8 @@ def batch_norm(
     return result
 
 
+@documented
+@suggesting
 def flatten(x: ArrayLike, order: Literal["HWC", "CHW"] = "HWC") -> Array:
     """Return x (N,...,C) as rows (N, features), a copy; float32 or float64.
 

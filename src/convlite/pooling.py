@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads
+from ._options import documented, suggesting
 from .arguments import (
     Padding,
     Pair,
@@ -51,6 +52,8 @@ class _Windows(NamedTuple):
     limit: int
 
 
+@documented
+@suggesting
 def max_pool2d(
     x: ArrayLike,
     pool_size: int | tuple[int, int] = 2,
@@ -69,8 +72,7 @@ def max_pool2d(
     ceil_mode rounds the size of the output up, so that the last window may reach beyond the padding; it still
     begins inside of the image or the padding before it. This is PyTorch's rule, and ONNX's from opset 22 on:
     before, its formula counts windows behind the padding too. With "same" nothing changes.
-    A window that is larger than x, by less than a stride, gives an empty array, as in TensorFlow; the layer
-    refuses that.
+    A window that is larger than the padded x is refused, as in Keras and PyTorch.
     Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
 
     Examples:
@@ -88,6 +90,8 @@ def max_pool2d(
     return result
 
 
+@documented
+@suggesting
 def avg_pool2d(
     x: ArrayLike,
     pool_size: int | tuple[int, int] = 2,
@@ -104,8 +108,7 @@ def avg_pool2d(
     strides are pool_size by default; padding is as in conv2d, ceil_mode and dilations as in max_pool2d. The
     sum is divided by the number of elements inside of the image, as TensorFlow and Keras do;
     count_include_pad=True counts padding too, PyTorch's default, but never what ceil_mode adds beyond it, as
-    in PyTorch and ONNX. A window that is larger than x, by less than a stride, gives an empty array, as in
-    TensorFlow; the layer refuses that.
+    in PyTorch and ONNX. A window that is larger than the padded x is refused, as in Keras and PyTorch.
     Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
 
     Examples:
@@ -125,6 +128,8 @@ def avg_pool2d(
     return result
 
 
+@documented
+@suggesting
 def global_max_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the largest element of each channel of x (N,H,W,C) -> (N,C), or (N,1,1,C) with keepdims.
 
@@ -138,6 +143,8 @@ def global_max_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     return _over_images(x, "max", keepdims)
 
 
+@documented
+@suggesting
 def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the mean of each channel of x (N,H,W,C), summed in float64 -> (N,C), or (N,1,1,C) with keepdims.
 
@@ -167,6 +174,8 @@ def _reduce(image: Array, out: Array, what: str, script: Any = None) -> None:
     _kernels.reduce(_dispatch.active_isa(), _REDUCE[what], pixels, into, threads, script)
 
 
+@documented
+@suggesting
 def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -> Array:
     """Take the largest element of each of Ho x Wo windows that cover x: (N,H,W,C) -> (N,Ho,Wo,C), x's dtype.
 
@@ -187,6 +196,8 @@ def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -
     return result
 
 
+@documented
+@suggesting
 def adaptive_avg_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -> Array:
     """Take the mean of each of Ho x Wo windows that cover x: (N,H,W,C) -> (N,Ho,Wo,C), x's dtype.
 
@@ -207,6 +218,8 @@ def adaptive_avg_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -
     return result
 
 
+@documented
+@suggesting
 def max_pool1d(
     x: ArrayLike,
     pool_size: int = 2,
@@ -234,6 +247,8 @@ def max_pool1d(
     return result
 
 
+@documented
+@suggesting
 def avg_pool1d(
     x: ArrayLike,
     pool_size: int = 2,
@@ -263,6 +278,8 @@ def avg_pool1d(
     return result
 
 
+@documented
+@suggesting
 def global_max_pool1d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the largest element of each channel of x (N,W,C) -> (N,C), or (N,1,C) with keepdims.
 
@@ -279,6 +296,8 @@ def global_max_pool1d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     return largest[:, None] if keep else largest
 
 
+@documented
+@suggesting
 def global_avg_pool1d(x: ArrayLike, *, keepdims: bool = False) -> Array:
     """Take the mean of each channel of x (N,W,C) -> (N,C), or (N,1,C) with keepdims.
 
@@ -365,16 +384,19 @@ def _windows(
                 "a window that lies in the padding has nothing to pool"
             )
         padded = sizes[a] + (0 if isinstance(pad, str) else sum(pad))
-        if pad not in ("same", "same_lower") and extent - padded > step[a]:
-            raise ValueError(
-                f"pool_size covers {extent} elements along {name} but x has {padded} there, with padding; "
-                f"a stride of {step[a]} leaves no output: use a smaller window or padding='same'"
-            )
         limit = None
-        if ceil and pad not in ("same", "same_lower"):
+        if pad not in ("same", "same_lower"):
             before, after = (0, 0) if isinstance(pad, str) else pad
-            limit = sizes[a] + after
-            pad = before, after + _beyond(sizes[a], before, padded, extent, step[a])
+            beyond = 0
+            if ceil and extent - padded <= step[a]:
+                limit, beyond = sizes[a] + after, _beyond(sizes[a], before, padded, extent, step[a])
+            if extent - padded - beyond > (0 if sizes[a] else step[a]):
+                raise ValueError(
+                    f"pool_size covers {extent} elements along {name} but x has {padded} there, padding "
+                    "included: there is no output; give a larger x or a smaller window, or write "
+                    'padding="same"'
+                )
+            pad = before, after + beyond
         axis = conv_axis(sizes[a], window[a], step[a], spread[a], pad, name)
         first = axis.phases[0].offsets[0]
         if limit is None:

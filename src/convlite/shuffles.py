@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, NDArray
 
+from ._options import documented, suggesting
 from .arguments import as_operand, as_padding, as_pair, as_size, check_taps, is_one_of, new_output, shown
 from .geometry import conv_axis
 
@@ -24,6 +25,8 @@ Array = NDArray[Any]
 Mode = Literal["DCR", "CRD"]
 
 
+@documented
+@suggesting
 def depth_to_space(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Array:
     """Spread the channels of each pixel over a block of pixels: (N,H,W,C*b*b) -> (N,H*b,W*b,C), x's dtype.
 
@@ -54,6 +57,8 @@ def depth_to_space(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Arra
     return result
 
 
+@documented
+@suggesting
 def space_to_depth(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Array:
     """Gather blocks of pixels into channels: (N,H*b,W*b,C) -> (N,H,W,C*b*b), x's dtype.
 
@@ -83,6 +88,8 @@ def space_to_depth(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Arra
     return result
 
 
+@documented
+@suggesting
 def pixel_shuffle(x: ArrayLike, upscale_factor: int) -> Array:
     """Spread channels over pixels in PyTorch's order: depth_to_space with mode="CRD".
 
@@ -99,6 +106,8 @@ def pixel_shuffle(x: ArrayLike, upscale_factor: int) -> Array:
     return depth_to_space(x, as_size(upscale_factor, "upscale_factor"), mode="CRD")
 
 
+@documented
+@suggesting
 def pixel_unshuffle(x: ArrayLike, downscale_factor: int) -> Array:
     """Gather pixels into channels in PyTorch's order: space_to_depth with mode="CRD".
 
@@ -113,6 +122,8 @@ def pixel_unshuffle(x: ArrayLike, downscale_factor: int) -> Array:
     return space_to_depth(x, as_size(downscale_factor, "downscale_factor"), mode="CRD")
 
 
+@documented
+@suggesting
 def channel_shuffle(x: ArrayLike, groups: int) -> Array:
     """Deal the channels of x (...,C) out, so that neighbours come from all groups: x's shape and dtype.
 
@@ -136,6 +147,8 @@ def channel_shuffle(x: ArrayLike, groups: int) -> Array:
     return result
 
 
+@documented
+@suggesting
 def extract_patches(
     x: ArrayLike,
     size: int | tuple[int, int],
@@ -174,15 +187,11 @@ def extract_patches(
             spread[a],
             pads if isinstance(pads, str) else pads[a],
             name,
+            "size",
         )
         for a, name in enumerate(("height", "width"))
     )
     n, h, w, c = image.shape
-    for axis, name in ((rows, "height"), (columns, "width")):
-        if axis.out_size == 0 and axis.in_size:
-            raise ValueError(
-                f"size {window} leaves no patch along {name}: x has {axis.in_size} elements there"
-            )
     result = new_output((n, rows.out_size, columns.out_size, window[0] * window[1] * c), image.dtype)
     if result.size == 0:
         return result

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from .._layouts import build_from
 from .._locks import fork_lock
 from ..arguments import as_operand, mixed_dtypes, shown
+from .errors import tell, telling
 from .keywords import dtype_of, refuse_training, understands_keras
 from .parts import check_held, find, hides, is_name, rebuilt, rehearses, unchanged, visit, watching
 from .shapes import TOO_SMALL, Shape, check_pixels, keep_unknown, product
@@ -57,6 +58,8 @@ class Layer(abc.ABC):
         super().__init_subclass__(**options)
         if "__init__" in cls.__dict__:
             type.__setattr__(cls, "__init__", understands_keras(cls.__dict__["__init__"]))
+        if "compute_output_shape" in cls.__dict__:
+            type.__setattr__(cls, "compute_output_shape", telling(cls.__dict__["compute_output_shape"]))
 
     @understands_keras
     def __init__(self, *, name: str | None = None) -> None:
@@ -94,7 +97,11 @@ class Layer(abc.ABC):
             from .tracing import called
 
             return called(self, x)
-        return self.call(x) if self._ready else self._first_call(x)
+        try:
+            return self.call(x) if self._ready else self._first_call(x)
+        except (TypeError, ValueError) as error:
+            tell(error, self, x)
+            raise
 
     def _first_call(self, x: npt.ArrayLike) -> Array:
         """Build the layer where it is not, and call it; a call that is refused leaves it as it was."""
@@ -161,6 +168,7 @@ class Layer(abc.ABC):
         """The shape that `input_shape` leads to, None before the layer is built."""
         return None if self.input_shape is None else self.compute_output_shape(self.input_shape)
 
+    @telling
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Fix the input shape, batch axis included, and create the weights that are not there yet.
 
@@ -178,6 +186,7 @@ class Layer(abc.ABC):
             self._build_parts(shape, declared)
             self._rehearse((1 if shape[:1] == (None,) else shape[0], *shape[1:]) if shape else shape)
 
+    @telling
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """The shape of `layer(x)` for an x of this shape; unknown sizes are None.
 
@@ -263,6 +272,7 @@ class Layer(abc.ABC):
         """Copies of the weights, in Keras's order. ValueError before the layer has any."""
         return [weight.copy() for weight in self.named_weights().values()]
 
+    @telling
     def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
         """Replace all weights; a layer that is not built takes its number of channels from them.
 
@@ -273,6 +283,7 @@ class Layer(abc.ABC):
             raise ValueError(f"{self.name} has {len(names)} weights {names}; got {len(weights)} arrays")
         self.assign(dict(zip(names, weights, strict=True)))
 
+    @telling
     def assign(self, weights: Mapping[str, npt.ArrayLike]) -> None:
         """`set_weights` by name. ValueError where a name is missing or unknown."""
         names = self.weight_names()

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from .. import activations, images, ops
 from .._calls import bind
-from ..arguments import as_operand, as_single, as_size, check_channels
+from .._layouts import check_channels
+from ..arguments import as_operand, as_single, as_size
 from ..pack import PackedKernel
 from .base import Array, Layer, Shape, product
 from .convolution import Common, Sizes, _OneRow
