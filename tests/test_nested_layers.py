@@ -162,9 +162,7 @@ def test_a_layer_as_activation_is_found_and_copied() -> None:
 
 def test_unknown_sizes() -> None:
     block = Residual(4)
-    with pytest.raises(
-        ValueError, match=r"Residual 'residual' holds layers; what it gives .* is not known"
-    ):
+    with pytest.raises(ValueError, match=r"Residual 'residual' holds layers; what it gives .* is not known"):
         block.compute_output_shape((None, None, None, 3))
     block.build((None, 8, 8, 3))
     assert block.compute_output_shape((None, None, 9, 3)) == (None, None, 9, 4)

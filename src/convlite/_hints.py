@@ -156,8 +156,8 @@ def swapped(
     """What fits, where a kernel's input channels are not x's (of a group)."""
     channels = expected * groups
     if operation == "depthwise_conv2d":
-        if kernel[2] == 1 and channels and kernel[3] % channels == 0:
-            shape = (*kernel[:2], channels, kernel[3] // channels)
+        if kernel[-2] == 1 and channels and kernel[-1] % channels == 0:
+            shape = (*kernel[:-2], channels, kernel[-1] // channels)
             return f"; its last axes look like those of a grouped kernel: write kernel.reshape{shape}"
         return ""
     other = kernel[-1] if operation == "conv2d" else kernel[-2]

@@ -15,10 +15,11 @@ functional, for networks with branches, and graph, where layers become the nodes
 
 from typing import Any
 
-from .base import Layer, WeightedLayer
-from .convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, KernelLayer
+from .base import Layer
+from .convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, DepthwiseConv2D
 from .files import LoadReport, read_weights
 from .functional import Input, Model
+from .kernels import Dense, KernelLayer
 from .merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from .normalization import (
     GroupNormalization,
@@ -66,6 +67,7 @@ from .shuffles import (
     SpaceToDepth,
 )
 from .symbolic import SymbolicTensor
+from .weighted import WeightedLayer
 
 __all__ = [
     "Layer", "WeightedLayer", "KernelLayer",

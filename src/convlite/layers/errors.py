@@ -27,8 +27,12 @@ def tell(error: TypeError | ValueError, layer: Layer, x: Any = None) -> None:
     name = getattr(layer, "name", None)
     told = error.__dict__.get("_told")
     if told is None and name is not None:
-        begins = text.startswith((f"{name} ", f"{name}:"))
-        told = text = f"{type(layer).__name__} {name!r}{text[len(name) :] if begins else f': {text}'}"
+        kind = type(layer).__name__
+        if text.startswith((f"{name} ", f"{name}:")):
+            text = f"{kind} {name!r}{text[len(name) :]}"
+        elif not text.startswith(f"the layer {name!r} ({kind})"):
+            text = f"{kind} {name!r}: {text}"
+        told = text
     if told is None:
         return
     error.__dict__["_told"] = told
