@@ -13,6 +13,7 @@ import operator
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any, ClassVar, Self, overload
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from .._layouts import build_from
 from .._locks import fork_lock
+from .._progress import Progress
 from ..arguments import as_operand, mixed_dtypes, shown
 from .errors import tell, telling
 from .keywords import refuse_training, understands_keras
@@ -407,6 +409,33 @@ class Layer(abc.ABC):
 
     def _displays(self, part: Mapping[str, str]) -> Callable[[str], str]:
         return lambda weight: self._display(part[weight])
+
+    def tiled(
+        self,
+        x: Any,
+        out: Any = None,
+        tile: int | Sequence[int] | None = None,
+        memory: float | None = None,
+        progress: Progress = False,
+        journal: str | PathLike[str] | None = None,
+    ) -> Any:
+        """The layer's network tile by tile, for images larger than memory: `Network.tiled` documents it.
+
+        A single operation is a layer, too. The bits are those of the whole run of that network.
+
+        >>> from convlite.layers import Conv2D
+        >>> layer = Conv2D.from_weights(np.ones((3, 3, 3, 4), np.float32), padding="same")
+        >>> x = np.random.default_rng(0).random((1, 50, 60, 3), np.float32)
+        >>> np.array_equal(layer.tiled(x, tile=16), layer(x))
+        True
+        """
+        return self._for_tiles(x).tiled(x, out, tile, memory, progress, journal)
+
+    def _for_tiles(self, x: Any) -> Any:
+        """The network for images of the size of x."""
+        from .sequential import Sequential
+
+        return Sequential([self])._for_tiles(x)
 
     def count_params(self) -> int:
         """Count the numbers in the weights.

@@ -168,10 +168,7 @@ INLINE void NAME(line)(const DepthwiseLine *d, const int stride, const int kw, c
     if (whole < d->channels) incomplete(d, whole, d->channels - whole);
     if (d->act.code > ACT_CLIP)
         for (int o = 0; o < d->lines; o++)
-            for (int64_t i = 0; i < d->pixels; i++) {
-                char *out = (char *)d->out[o] + i * d->out_step;
-                NAME(activate)(out, out, 1, d->channels, d->alpha, d->act);
-            }
+            NAME(activate_apart)(d->out[o], d->out_step, d->out[o], d->out_step, d->pixels, d->channels, d->alpha, &d->act);
 }
 
 /* Incomplete vectors, in front and behind, have a function of their own: their code is long. */

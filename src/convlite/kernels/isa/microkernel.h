@@ -136,9 +136,16 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
         else NAME(store_some)((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1], rest);
     }
     /* other activations read back what was just stored (still in L1): inlined they tripled the code and gained nothing */
-    if (beyond) for (int i = 0; i < mr; i++) {
-        out = NAME(tile_out)(t, i, half, strided);
-        NAME(activate)(out, out, 1, t->lanes, t->alpha, t->act);
+    if (beyond && strided) { /* run by run: a call costs as much as some vectors */
+        char *first = NAME(tile_out)(t, 0, half, 1);
+        NAME(activate_apart)(first, t->out_step, first, t->out_step, half, t->lanes, t->alpha, &t->act);
+        if (mr > half) {
+            char *second = NAME(tile_out)(t, half, half, 1);
+            NAME(activate_apart)(second, t->out_step, second, t->out_step, mr - half, t->lanes, t->alpha, &t->act);
+        }
+    } else if (beyond) for (int i = 0; i < mr; i++) {
+        out = NAME(tile_out)(t, i, half, 0);
+        NAME(activate_apart)(out, 0, out, 0, 1, t->lanes, t->alpha, &t->act);
     }
 }
 #undef STRIDED

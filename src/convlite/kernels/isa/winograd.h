@@ -210,9 +210,9 @@ INLINE void NAME(winograd_output)(const WinogradOutput *w, const int m) {
         WINOGRAD_EACH(i, m, if (i < w->rows) NAME(winograd_pixels)(m, half + i * n, w, bias, out + i * w->row_step, some));
     }
     if (w->act.code > ACT_CLIP)
-        for (int i = 0; i < w->rows; i++) for (int j = 0; j < w->columns; j++) {
-            REAL *o = (REAL *)((char *)w->out + i * w->row_step + j * w->column_step);
-            NAME(activate)(o, o, 1, w->lanes, w->alpha, w->act);
+        for (int i = 0; i < w->rows; i++) {
+            char *out = (char *)w->out + i * w->row_step;
+            NAME(activate_apart)(out, w->column_step, out, w->column_step, w->columns, w->lanes, w->alpha, &w->act);
         }
 }
 

@@ -10,7 +10,7 @@ from ..facts import Fact, Size, broadcast, difference, sum_of, times
 from ..graph import Array, Node
 from .elementwise import activated, fused_activation
 from .record import Arrays, Facts, Kind, dtype_of, exact, given, must_fit, optional, registered, shape_of
-from .windows import axes_of, count_of, links, padding_of
+from .windows import axes_of, check_name, count_of, links, padding_of
 
 __all__ = ["KINDS", "activated", "convolved", "infer_conv"]
 
@@ -113,6 +113,7 @@ def _transpose_axis(node: Node, axis: int, size: Size, kernel: Size) -> tuple[Si
     padding, wanted = attributes["padding"], attributes["output_shape"]
     window = sum_of(times(difference(kernel, 1), dilation), 1)
     full = sum_of(sum_of(times(difference(size, 1), stride), window), extra)
+    check_name(padding)
     if wanted is None and not isinstance(padding, str):
         before, after = padding[axis]
         return difference(full, before + after), before
