@@ -9,8 +9,6 @@ from __future__ import annotations
 import abc
 import contextlib
 import copy
-import operator
-import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -26,7 +24,7 @@ from ..arguments import as_operand, mixed_dtypes, shown
 from .errors import tell, telling
 from .keywords import refuse_training, understands_keras
 from .parts import check_held, find, hides, is_name, rebuilt, rehearses, unchanged, visit, watching
-from .shapes import TOO_SMALL, Shape, check_pixels, keep_unknown, product
+from .shapes import TOO_SMALL, Shape, as_dimension, check_pixels, keep_unknown, product, snake_case
 from .symbolic import SymbolicTensor, is_symbolic
 from .texts import document
 
@@ -44,13 +42,7 @@ class Layer(abc.ABC):
     batch axis, as Keras's do: (None, 28, 28, 1). Layers pickle and copy; a copy shares the immutable
     weights.
 
-    Parameters
-    ----------
-    name : shared, layer
-
-    Raises
-    ------
-    errors : shared, layer
+    name -> : shared, layer
 
     Examples
     --------
@@ -81,7 +73,7 @@ class Layer(abc.ABC):
         if name is not None and not is_name(name):
             raise ValueError(f"name must be a string without slashes, and not only dots; got {shown(name)}")
         self.has_own_name = name is not None
-        self.name: str = name if name is not None else _snake_case(type(self).__name__)
+        self.name: str = name if name is not None else snake_case(type(self).__name__)
         self.input_shape: Shape | None = None
         self._prepared: Any = None
         self._lock = fork_lock()
@@ -464,7 +456,7 @@ class Layer(abc.ABC):
         try:
             if isinstance(input_shape, (str, bytes)):
                 raise TypeError
-            shape = tuple(None if size is None else _as_dimension(size) for size in input_shape)
+            shape = tuple(None if size is None else as_dimension(size) for size in input_shape)
         except TypeError:
             raise TypeError(
                 f"input_shape must be a sequence of sizes or None; got {shown(input_shape)}"
@@ -602,14 +594,3 @@ class Layer(abc.ABC):
 
 document(Layer)
 _LAYER: type[Layer] = Layer  # type: ignore[type-abstract]  # to look for, not to make
-
-
-def _as_dimension(size: Any) -> int:
-    if isinstance(size, (bool, np.bool_)):
-        raise TypeError
-    return operator.index(size)
-
-
-def _snake_case(name: str) -> str:
-    """The default name that Keras gives: Conv2DTranspose -> conv2d_transpose, LeakyReLU -> leaky_re_lu."""
-    return re.sub(r"(?<!^)(?=[A-Z][a-z0-9])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
