@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_calls": {"plan", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
     | {"_memory"},
     "pooling": {"_options", "arguments", "geometry", "_dispatch", "_threads", "_kernels"},
-    "resampling": {"_image_arguments"},
+    "resampling": {"_image_arguments", "_dispatch", "_threads", "_kernels", "arguments"},
     "images": {"_options", "_image_arguments", "arguments", "resampling"},
     "pointwise": {"_options", "arguments", "activations", "_dispatch", "_threads", "_kernels"},
     "_progress": set(),
