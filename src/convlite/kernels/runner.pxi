@@ -58,7 +58,8 @@ cdef class Runner:
                   int64_t lane_bytes, const void *x, const void *out, const void *residual=NULL) except -1:
         """Run the tasks of a job, or add them to a script; x, out, residual: the job's pointers to the arrays."""
         if into is not None:
-            return deal(into, run, job, job_bytes, tasks, threads, lane_bytes, self.short, FLUSH, self.nanoseconds, x, out, residual)
+            return deal(into, run, job, job_bytes, tasks, threads, lane_bytes, self.short, FLUSH, self.nanoseconds, x, out,
+                        residual)
         self.run_tasks(run, job, tasks, threads, scratch, lane_bytes)
         return 0
 
@@ -82,7 +83,7 @@ cdef class Runner:
         raise NotImplementedError
 
     def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads, Script into=None,
-            residual=None, int last=0, double last_a=0, double last_b=0):
+            residual=None, int last=0, double last_a=0.0, double last_b=0.0):
         """out = act(operation(x, weights) + bias), now, or as a step of the script `into`, which must keep the arrays.
 
         With a residual, which needs `adds`: out = last(act(operation(x, weights) + bias) + residual).

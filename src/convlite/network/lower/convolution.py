@@ -14,7 +14,7 @@ from ...ops import dense
 from ...pack import PackedKernel
 from ..graph import Array, Node
 from ..program import Frame, Lowered, Lowering, Run, Script
-from .elementwise import fused_of, keep
+from .elementwise import fused_of, keep, threads_of
 from .table import activation_of, rule
 
 _KERNEL_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -39,6 +39,7 @@ def step_of(
     shape: tuple[int, ...],
     options: tuple[Any, Any, Any] = ((1, 1), "valid", (1, 1)),
     sizes: tuple[Any, Any] = (None, None),
+    residual: tuple[int, Any] | None = None,
 ) -> tuple[Run, str]:
     """A step, and what runs it: the operation, and the form that computes it.
 
@@ -46,6 +47,7 @@ def step_of(
     be some channels of larger arrays.
 
     options: strides, padding, dilations. sizes: output_shape and output_padding of a transposed convolution.
+    residual: the slot of what is added at the end, of the output's shape, and the activation behind that.
     """
     plan, panels = made_ready(packed, shape, *options, *sizes)
     geometry, (source, target) = plan.geometry, slots
@@ -62,7 +64,35 @@ def step_of(
         keep(into, runner, data, offsets, alpha)
         runner.run(x, data, offsets, alpha, out, code, a, b, finite, threads, into)
 
-    return run, f"{packed.operation}: {plan}"
+    how = f"{packed.operation}: {plan}"
+    if residual is None:
+        return run, how
+    slot, (last, low, high, _) = residual[0], fused_of(residual[1], geometry.cout, packed.dtype)
+    isa = _dispatch.active_isa()
+
+    def run_and_add(frame: Frame, into: Script | None = None) -> None:
+        x, out, more = frame[source], frame[target], frame[slot]
+        x = x if into is not None else np.ascontiguousarray(x)
+        runner = plan.runner if x.flags.c_contiguous else plan.apart
+        if not (runner.adds and _lie_alike(out, more)):
+            run(frame, into)
+            _kernels.elementwise(isa, _ADD, out, more, out, last, low, high, None, threads_of(out.size), into)
+            return
+        keep(into, runner, data, offsets, alpha)
+        threads = _threads.threads_for(work)
+        runner.run(x, data, offsets, alpha, out, code, a, b, finite, threads, into, more, last, low, high)
+
+    return run_and_add, how if plan.runner.adds else f"{how}, pass"
+
+
+_ADD = _kernels.pass_codes()["add"]
+
+
+def _lie_alike(out: Array, residual: Array) -> bool:
+    """Whether all numbers of two arrays of one shape lie equally far from the first one."""
+    if out.flags.c_contiguous and residual.flags.c_contiguous:
+        return True
+    return out.strides == residual.strides
 
 
 def _nothing(frame: Frame, into: Script | None = None) -> None:
@@ -76,8 +106,8 @@ def _floats(low: Lowering, *names: str) -> bool:
 
 @rule("conv")
 def conv(node: Node, low: Lowering) -> Lowered | None:
-    """conv2d or depthwise_conv2d; one spatial axis is an image of one row."""
-    x, kernel, bias = (*node.inputs, "")[:3]
+    """conv2d or depthwise_conv2d, and what is added to it; one spatial axis is an image of one row."""
+    x, kernel, bias, more = (*node.inputs, "", "")[:4]
     weights, offsets = low.constants.get(kernel), low.constants.get(bias) if bias else None
     if weights is None or (bias and offsets is None) or not _floats(low, x, kernel, bias):
         return None
@@ -92,13 +122,12 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
     groups = attributes["groups"]
     activation = attributes["activation"]
     weights = weights if weights.ndim == 4 else weights[None]
-    source, target = low.slot(x), low.slot(node.outputs[0])
+    source, target, added = low.slot(x), low.slot(node.outputs[0]), low.slot(more) if more else -1
+    inner, outer, other = source, target, added
     if len(sizes) == 1:
-        flat = (images, 1, sizes[0], cin)
-        inner = low.view(source, flat)
+        inner = low.view(source, (images, 1, sizes[0], cin))
         outer = low.view(target, (images, 1, *out_shape[1:]))
-    else:
-        inner, outer = source, target
+        other = low.view(added, (images, 1, *out_shape[1:])) if more else -1
     if groups == cin and groups > 1:
         weights = weights.reshape(*weights.shape[:2], cin, weights.shape[3] // cin)
         packed = _packed(low, kernel, weights, "depthwise_conv2d")
@@ -107,8 +136,10 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
     image = low.shapes[inner]
     assert image is not None
     options = (strides, padding, dilations)
-    run, how = step_of(packed, offsets, activation, (inner, outer), image, options)
-    return Lowered(run, (inner,), (target,), how=how, core=True, gaps=(inner, target))
+    residual = (other, attributes.get("last")) if more else None
+    run, how = step_of(packed, offsets, activation, (inner, outer), image, options, residual=residual)
+    reads = (inner, other) if more else (inner,)
+    return Lowered(run, reads, (target,), how=how, core=True, gaps=(*reads, target))
 
 
 def _two(value: Any) -> Any:

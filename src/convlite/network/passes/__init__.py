@@ -13,6 +13,7 @@ from .constants import fold_constants
 from .ends import channels_last_ends
 from .layout import sink_transposes
 from .padding import fold_padding
+from .residuals import fuse_residuals
 
 __all__ = [
     "PASSES",
@@ -21,6 +22,7 @@ __all__ = [
     "fold_constants",
     "fold_padding",
     "fuse_activations",
+    "fuse_residuals",
     "optimised",
     "recognise_activations",
     "sink_transposes",
