@@ -53,8 +53,6 @@ class Script:
 
 @disjoint_base
 class Runner:
-    x_gaps: bool
-    out_gaps: bool
     adds: bool
     def run(
         self,

@@ -116,7 +116,7 @@ cdef extern from "isa/table.h" nogil:
         int64_t fetch
     ctypedef struct PixelLine:
         void *acc
-        int64_t acc_step, phases, cout
+        int64_t acc_step, phases, cout, pixel
         const int64_t *counts
         void *out
         Epilogue end
@@ -125,12 +125,12 @@ cdef extern from "isa/table.h" nogil:
         const void *x
         const void *weights
         void *out
-        int64_t first, last, width, rows, sums, cin, cout, piece
+        int64_t x_step, out_step, out_row, first, last, width, rows, sums, cin, cout, piece
         Epilogue end
     ctypedef struct Window:
         const void *x
         void *out
-        int64_t rows, columns, row_step, column_step, channels
+        int64_t rows, columns, row_step, column_step, channels, ahead
         double divisor
         int largest, wide
     enum:
@@ -235,7 +235,7 @@ cdef extern from "float_mode.h" nogil:
 include "buffers.pxi"
 include "script.pxi"
 include "runner.pxi"
-include "gather.pxi"
+include "direct.pxi"
 include "depthwise.pxi"
 include "lanewise.pxi"
 include "pixels.pxi"

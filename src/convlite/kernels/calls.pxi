@@ -143,7 +143,8 @@ cdef class Call:
         self.keep = (panels, alpha)
         self.fixed.end.alpha = borrow(alpha, &self.views[0], runner.bias_bytes, False, "alpha")
         self.fixed.threads, self.fixed.finite = 1, True
-        self.fixed.x_pixel = self.fixed.out_pixel = 0
+        self.fixed.x, self.fixed.out = whole_image(&runner.x, runner.table.itemsize, NULL), \
+            whole_image(&runner.out, runner.table.itemsize, NULL)
         if panels is not None:
             self.fixed.weights = <const char *> borrow(panels[0], &self.views[1], runner.weight_bytes, False, "weights")
             self.fixed.finite = panels[1]
@@ -203,7 +204,7 @@ cdef class Call:
                     return None
             if self.threads_for is not None:
                 on.threads = self.threads_for(self.nanoseconds)
-            on.x, on.out = <const char *> x.buf, <char *> views[0].buf
+            on.x.at, on.out.at = <char *> x.buf, <char *> views[0].buf
             self.runner.execute(&on, None)
         finally:
             free(packed)

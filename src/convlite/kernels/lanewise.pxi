@@ -33,9 +33,8 @@ cdef struct LanewiseJob:
     LanewiseRows *row
     LanewiseColumns *column
     # of one call
-    const char *x
+    Image x, out
     const char *weights
-    char *out
     Epilogue end               # bias and alpha padded to whole vectors, or [patterns][lanes]; bias: zeros for none
 
 cdef struct LanewiseTask:      # what a task keeps
@@ -77,13 +76,13 @@ cdef void place_lanes(const LanewiseJob *job, LanewiseTask *task, int32_t *place
             place += <int32_t> job.kc
     copy.places, copy.places_step, copy.kc, copy.per = places, room, job.kc, job.per
     copy.in_order = job.kc == 1 and job.width == 1
-    copy.source_step, copy.to_step = job.planes * job.cin, job.planes * job.x_step
+    copy.source_step, copy.to_step = job.planes * job.x.pixel // job.table.itemsize, job.planes * job.x_step
 
 
 @cython.cdivision(True)
 cdef inline const char *input_row(const LanewiseJob *job, const LanewiseTask *task, int64_t r) noexcept nogil:
     """Row r of the task's image, at the first channel that it reads."""
-    return job.x + ((task.image * job.h + r) * job.w * job.cin + task.first // job.width * job.kc) * job.table.itemsize
+    return job.x.at + task.image * job.x.image + r * job.x.row + task.first // job.width * job.kc * job.table.itemsize
 
 
 @cython.cdivision(True)
@@ -108,7 +107,7 @@ cdef const char *copied_row(const LanewiseJob *job, LanewiseTask *task, int64_t 
                 memset(to, 0, first * job.per * size)
                 memset(to + last * job.per * size, 0, (job.x_step - last * job.per) * size)
         if first < last:
-            task.copy.source = x + ((low + first) * job.planes + plane) * job.cin * size
+            task.copy.source = x + ((low + first) * job.planes + plane) * job.x.pixel
             task.copy.pixels = last - first
             task.copy.to = row + (plane * job.x_step + first * job.per) * size
             job.table.lanewise_copy(&task.copy)
@@ -121,9 +120,10 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
     """One output row of a pair of phases."""
     cdef int64_t size = job.table.itemsize, lanes = job.table.lanes, pixels = smaller(task.p1, cp.count) - task.p0
     cdef int64_t o = rp.start + i * rp.step, r = i * rp.in_step
-    cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, pixel = job.cout * size, numbers = task.outputs * size
+    cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, pixel = job.out.pixel, numbers = task.outputs * size
     cdef bint whole = job.per == lanes and job.patterns == 1, direct
-    cdef char *out = job.out + ((task.image * job.ho + o) * job.wo + cp.start + task.p0 * cp.step) * pixel + task.first * size
+    cdef char *out = job.out.at + task.image * job.out.image + o * job.out.row + (cp.start + task.p0 * cp.step) * pixel \
+        + task.first * size
     cdef LanewiseLine call
     if pixels <= 0:
         return
@@ -139,15 +139,15 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
     if job.end.act.code > ACT_CLIP:
         call.end.act.code = ACT_NONE
     call.vectors = ceil_div(pixels * job.per, lanes)
-    direct = job.end.act.code <= ACT_CLIP and (whole or (job.per == job.cout and cp.step == 1))
+    direct = job.end.act.code <= ACT_CLIP and (whole or (job.per == job.cout and pixel == job.cout * size and cp.step == 1))
     if direct:
-        call.out, call.out_step = out, (cp.step * job.cout if whole else lanes)
+        call.out, call.out_step = out, (cp.step * pixel // size if whole else lanes)
         call.lanes = task.outputs if whole else lanes
         call.last = task.outputs if whole else pixels * job.per - (call.vectors - 1) * lanes
     else:
         call.out, call.out_step, call.lanes, call.last = task.line, lanes, lanes, lanes
     if job.point and task.copy.span <= lanes:
-        task.copy.source = input_row(job, task, r) + task.p0 * job.planes * job.cin * size
+        task.copy.source = input_row(job, task, r) + task.p0 * job.planes * job.x.pixel
         task.copy.pixels = pixels
         job.table.lanewise_point(&call, &task.copy)
     else:
@@ -248,8 +248,8 @@ cdef class Lanewise(Runner):
                     self.numbers[n] = shift + k * job.planes * job.x_step
                     n += 1
             j += 1
-        self.x_bytes = job.images * job.h * job.w * job.cin * size
-        self.out_bytes = job.images * job.ho * job.wo * job.cout * size
+        self.x_bytes = self.bytes_of(&self.x, job.images, job.h, job.w, job.cin)
+        self.out_bytes = self.bytes_of(&self.out, job.images, job.ho, job.wo, job.cout)
         self.bias_bytes = job.cout * size
         self.weight_bytes = job.kernel_taps * job.kc * ceil_div(job.cout, lanes) * lanes * size
         # of all tasks: bias and slopes in whole vectors; where pixels share vectors, the weights as those lie
@@ -333,7 +333,7 @@ cdef class Lanewise(Runner):
         if job.per != job.table.lanes:
             self._spread_weights(on.weights, shared + 2 * vectors)
             job.weights = shared + 2 * vectors
-        self.deal(into, lanewise_task, &job, sizeof(job), tasks, threads, shared + self.shared_bytes, lane_bytes, &job.x,
-                  &job.out)
+        self.deal(into, lanewise_task, &job, sizeof(job), tasks, threads, shared + self.shared_bytes, lane_bytes, &job.x.at,
+                  &job.out.at)
         free(memory)
         return 0

@@ -37,10 +37,10 @@ cdef class FewRows(Runner):
         size = self.table.itemsize
         whole.rows, whole.kc, whole.columns = plan.rows, geometry.cin, geometry.cout
         whole.piece, whole.section = plan.piece, plan.section
-        whole.x_step, whole.w_step, whole.out_step = geometry.cin, geometry.cout, geometry.cout
-        self.x_bytes = whole.rows * whole.kc * size
+        whole.w_step = geometry.cout
+        self.x_bytes = self.bytes_of(&self.x, 1, 1, whole.rows, whole.kc)
         self.weight_bytes = whole.kc * whole.columns * size
-        self.out_bytes = whole.rows * whole.columns * size
+        self.out_bytes = self.bytes_of(&self.out, 1, 1, whole.rows, whole.columns)
         self.bias_bytes = whole.columns * size
         self.adds = True
         self.describe_work(plan.nanoseconds)
@@ -50,7 +50,8 @@ cdef class FewRows(Runner):
         cdef Rows *whole = &job.whole
         cdef char *memory = NULL
         cdef int64_t lane_bytes = 0, lines = ceil_div(whole.columns * job.table.itemsize, 64)
-        whole.x, whole.w, whole.out, whole.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
+        whole.x, whole.w, whole.out, whole.end, job.residual = on.x.at, on.weights, on.out.at, on.end, on.residual
+        whole.x_step, whole.out_step = on.x.pixel // job.table.itemsize, on.out.pixel // job.table.itemsize
         # sums of a piece stay in L1; a piece is whole cache lines
         job.pieces = max(ceil_div(self.out_bytes, 16384), min(on.threads, lines))
         job.pieces = min(job.pieces, max(lines, 1))

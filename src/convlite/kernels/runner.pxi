@@ -2,11 +2,10 @@
 
 
 cdef struct Operands:
-    const char *x
+    Image x
     const char *weights
-    char *out
+    Image out
     const char *residual       # what is added to out, where it lies as out does; NULL: nothing
-    int64_t x_pixel, out_pixel  # elements from one pixel to the next; 0: there are no gaps
     Epilogue end               # bias and alpha as given, not padded
     bint finite                # no Inf, no NaN among the weights
     int threads
@@ -38,11 +37,16 @@ cdef class Runner:
     """A plan made ready to run. Immutable after construction, so threads may share it."""
 
     cdef const Table *table
+    cdef Extent x, out         # as its loops count the pixels
     cdef int64_t x_bytes, weight_bytes, out_bytes, bias_bytes
     cdef int64_t nanoseconds   # what it takes one thread, about
     cdef bint short            # it keeps the GIL
-    cdef readonly bint x_gaps, out_gaps  # x, out may be channels of a larger array
     cdef readonly bint adds    # it can add a residual
+
+    cdef int64_t bytes_of(self, Extent *of, int64_t images, int64_t rows, int64_t columns, int64_t channels) noexcept:
+        """Describe x or out; its bytes."""
+        of[0] = extent(images, rows, columns, channels)
+        return images * rows * columns * channels * self.table.itemsize
 
     cdef int describe_work(self, int64_t nanoseconds) except -1:
         """nanoseconds: what it takes one thread, if the operands are near."""
@@ -84,36 +88,29 @@ cdef class Runner:
 
         With a residual, which needs `adds`: out = last(act(operation(x, weights) + bias) + residual).
 
-        Arrays are C-contiguous, but x with x_gaps and out with out_gaps, which may be some channels of a larger array; and of the
-        plan's dtype and sizes; the residual's pixels lie as far apart as out's; out overlaps none.
+        Arrays are of the plan's dtype and sizes, and C-contiguous; but x and out may be some channels of a larger array, and some
+        rows and columns, where the form does not take all pixels for one row. The residual's pixels lie as out's do. out overlaps
+        none.
         """
         cdef View views[6]
         memset(views, 0, sizeof(views))
         cdef Operands on
-        cdef int64_t step = 0
+        cdef Image added
         cdef int i
         memset(&on, 0, sizeof(on))
         try:
-            if self.x_gaps:
-                on.x = <const char *> borrow_pixels(x, &views[0], self.x_bytes, False, &on.x_pixel, "x")
-            else:
-                on.x = <const char *> borrow(x, &views[0], self.x_bytes, False, "x")
+            borrow_image(x, &views[0], &self.x, self.table.itemsize, False, &on.x, "x")
             on.weights = <const char *> borrow(weights, &views[1], self.weight_bytes, False, "weights")
             on.end.bias = borrow(bias, &views[2], self.bias_bytes, False, "bias")
             on.end.alpha = borrow(alpha, &views[3], self.bias_bytes, False, "alpha")
-            if self.out_gaps:
-                on.out = <char *> borrow_pixels(out, &views[4], self.out_bytes, True, &on.out_pixel, "out")
-            else:
-                on.out = <char *> borrow(out, &views[4], self.out_bytes, True, "out")
+            borrow_image(out, &views[4], &self.out, self.table.itemsize, True, &on.out, "out")
             if residual is not None:
                 if not self.adds:
                     raise ValueError("internal error: this form adds no residual")
-                if self.out_gaps:
-                    on.residual = <const char *> borrow_pixels(residual, &views[5], self.out_bytes, False, &step, "residual")
-                else:
-                    on.residual = <const char *> borrow(residual, &views[5], self.out_bytes, False, "residual")
-                if step != on.out_pixel:
+                borrow_image(residual, &views[5], &self.out, self.table.itemsize, False, &added, "residual")
+                if added.image != on.out.image or added.row != on.out.row or added.pixel != on.out.pixel:
                     raise ValueError("internal error: the residual lies otherwise than out")
+                on.residual = added.at
             on.end.act.code, on.end.act.a, on.end.act.b = code, a, b
             on.end.last.code, on.end.last.a, on.end.last.b = last, last_a, last_b
             on.finite, on.threads = finite, threads if into is None else into.share(self.nanoseconds)

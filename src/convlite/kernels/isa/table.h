@@ -134,10 +134,10 @@ typedef struct {
 
 typedef void (*PixelKernel)(PixelPass *);
 
-/* A finished line of outputs: phase c, channel l, pixel p are in acc[(c*cout + l)*acc_step + p], and go to out[(p*phases + c)*cout + l]. */
+/* A finished line of outputs: phase c, channel l, pixel p are in acc[(c*cout + l)*acc_step + p], and go to out[(p*phases + c)*pixel + l]. */
 typedef struct {
     void *acc;
-    int64_t acc_step, phases, cout;
+    int64_t acc_step, phases, cout, pixel; /* pixel: elements from one to the next */
     const int64_t *counts; /* [phases]: pixels of each phase; a later phase has as many as an earlier one, or one less */
     void *out;
     Epilogue end; /* [cout]; no residual */
@@ -146,7 +146,8 @@ typedef struct {
 /* Few sums for each pixel (skinny.h): a pixel of the input gives `rows` output lines of sums/rows numbers each. */
 typedef struct {
     const void *x, *weights; /* [pixels][cin], [cin][sums] */
-    void *out;               /* [pixels / width][rows][width][sums / rows] */
+    void *out;               /* [pixels / width][rows][width * kw][cout], kw*cout = sums / rows */
+    int64_t x_step, out_step, out_row; /* elements: from pixel to pixel, from line to line */
     int64_t first, last;     /* pixels that this call computes: a vector of them, or more */
     int64_t width, rows, sums, cin, cout;
     int64_t piece; /* of so many products each: sums.py */
@@ -223,7 +224,7 @@ typedef struct {
     const void *x; /* the first tap inside the image */
     void *out;
     int64_t rows, columns; /* taps inside the image */
-    int64_t row_step, column_step, channels;
+    int64_t row_step, column_step, channels, ahead;
     double divisor;
     int largest, wide; /* wide: a mean is summed in double */
 } Window;
