@@ -128,6 +128,13 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
         inner = low.view(source, (images, 1, sizes[0], cin))
         outer = low.view(target, (images, 1, *out_shape[1:]))
         other = low.view(added, (images, 1, *out_shape[1:])) if more else -1
+    elif _is_column(sizes, out_shape, weights, padding):
+        inner = low.view(source, (images, 1, sizes[0], cin))
+        outer = low.view(target, (images, 1, out_shape[1], out_shape[3]))
+        other = low.view(added, (images, 1, out_shape[1], out_shape[3])) if more else -1
+        weights = np.ascontiguousarray(weights.swapaxes(0, 1))
+        strides, dilations = strides[::-1], dilations[::-1]
+        padding = padding if isinstance(padding, str) else padding[::-1]
     if groups == cin and groups > 1:
         weights = weights.reshape(*weights.shape[:2], cin, weights.shape[3] // cin)
         packed = _packed(low, kernel, weights, "depthwise_conv2d")
@@ -140,6 +147,14 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
     run, how = step_of(packed, offsets, activation, (inner, outer), image, options, residual=residual)
     reads = (inner, other) if more else (inner,)
     return Lowered(run, reads, (target,), how=how, core=True, gaps=(*reads, target))
+
+
+def _is_column(sizes: list[int], out_shape: tuple[int, ...], weights: Array, padding: Any) -> bool:
+    """Whether images are one pixel wide, as where a format of two axes holds one: turned into a row they fill
+    the tiles, which go along rows.
+    """
+    plain = isinstance(padding, str) or padding[1] == (0, 0)
+    return sizes[1] == out_shape[2] == weights.shape[1] == 1 < sizes[0] and plain
 
 
 def _two(value: Any) -> Any:

@@ -12,6 +12,7 @@ from .affine import fold_affine
 from .constants import fold_constants
 from .ends import channels_last_ends
 from .layout import sink_transposes
+from .lookup import fold_one_hot
 from .padding import fold_padding
 from .residuals import fuse_residuals
 
@@ -20,6 +21,7 @@ __all__ = [
     "channels_last_ends",
     "fold_affine",
     "fold_constants",
+    "fold_one_hot",
     "fold_padding",
     "fuse_activations",
     "fuse_residuals",
@@ -37,6 +39,7 @@ PASSES: tuple[Pass, ...] = (
     fold_constants,
     recognise_activations,
     fold_affine,
+    fold_one_hot,
     fold_padding,
     fuse_activations,
 )
