@@ -226,14 +226,17 @@ def test_no_file_outgrows_one_sitting(folder: str) -> None:
 MAX_FUNCTION = 80
 
 
-def functions(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and lines of each function, in Python or Cython; Cython's by their indentation."""
+def functions(path: Path, docstrings: bool = True) -> Iterator[tuple[str, int]]:
+    """Name and lines of each function, in Python or Cython, with their docstrings or without; Cython's by
+    their indentation."""
     text = path.read_text()
     if path.suffix == ".py":
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno is not None
-                yield node.name, node.end_lineno - node.lineno + 1
+                words = None if docstrings else ast.get_docstring(node, clean=False)
+                told = 0 if words is None else len(words.split("\n"))
+                yield node.name, node.end_lineno - node.lineno + 1 - told
         return
     lines = [line.split("#")[0].rstrip() for line in text.splitlines()]
     for i, line in enumerate(lines):
@@ -251,7 +254,14 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
             end += 1
         while not lines[end - 1]:
             end -= 1
-        yield start[2], end - i
+        told = 0
+        if not docstrings and lines[header + 1].lstrip().startswith('"""'):
+            opened = lines[header + 1].count('"""')
+            told = 1
+            while opened < 2:
+                told += 1
+                opened += lines[header + told].count('"""')
+        yield start[2], end - i - told
 
 
 def test_no_function_outgrows_a_screen() -> None:
@@ -260,13 +270,13 @@ def test_no_function_outgrows_a_screen() -> None:
         if path.suffix in {".py", ".pxi", ".pyx"}:
             for name, lines in functions(path):
                 found[name] = max(found.get(name, 0), lines)
-    assert {"plan_for", "run_task", "run_strided", "execute", "pack_words"} <= set(found)
+    assert {"plan_for", "direct_task", "run_strided", "execute", "pack_words"} <= set(found)
     long = {name: lines for name, lines in found.items() if lines > MAX_FUNCTION}
     assert not long
 
 
 def test_the_walk_in_the_docs_is_there() -> None:
-    """docs/fast.md: every function that it names, and as many lines as it says, a fifth more or less."""
+    """docs/fast.md: every function that it names, and as many lines as it says, a tenth more or less."""
     text = (ROOT / "docs" / "fast.md").read_text()
     rows = re.findall(r"(?m)^\| `(\S+)` \| (.*) \| (\d+) \|$", text)
     assert 8 < len(rows) <= 12
@@ -275,10 +285,10 @@ def test_the_walk_in_the_docs_is_there() -> None:
         if file.endswith(".h"):
             continue
         known: dict[str, int] = {}
-        for name, length in functions(SOURCE / file):
+        for name, length in functions(SOURCE / file, docstrings=False):
             known.setdefault(name, length)
         found = sum(known[name] for name in re.findall(r"`(\w+)`", named))
-        assert abs(found - int(lines)) <= 2 + int(lines) // 5, (file, found)
+        assert abs(found - int(lines)) <= 2 + int(lines) // 10, (file, found)
 
 
 # ---- how many places a new thing touches: CONTRIBUTING.md --------------------------------------------------

@@ -96,7 +96,7 @@ cdef extern from "isa/table.h" nogil:
         void *to
         int64_t to_step
         int in_order
-    ctypedef struct Rows:
+    ctypedef struct FewRowsCall:
         const void *x
         const void *w
         void *out
@@ -105,7 +105,7 @@ cdef extern from "isa/table.h" nogil:
         Epilogue end
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
-    ctypedef struct PixelPass:
+    ctypedef struct PixelVectorsPass:
         const void *x
         const int64_t *shifts
         const void *weights
@@ -114,14 +114,14 @@ cdef extern from "isa/table.h" nogil:
         void *acc[14]
         const void *ahead
         int64_t fetch
-    ctypedef struct PixelLine:
+    ctypedef struct PixelVectorsLine:
         void *acc
         int64_t acc_step, phases, cout, pixel
         const int64_t *counts
         void *out
         Epilogue end
-    ctypedef void (*PixelKernel)(PixelPass *) noexcept nogil
-    ctypedef struct Skinny:
+    ctypedef void (*PixelVectorsKernel)(PixelVectorsPass *) noexcept nogil
+    ctypedef struct TallSkinnyCall:
         const void *x
         const void *weights
         void *out
@@ -176,17 +176,17 @@ cdef extern from "isa/table.h" nogil:
         TileKernel gathered[3][15]
         TileKernel strided[5][15]
         DepthwiseKernel depthwise
-        PixelKernel pixels[15]
+        PixelVectorsKernel pixels[15]
         void (*pixel_transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
-        void (*pixel_line)(const PixelLine *) noexcept nogil
+        void (*pixel_line)(const PixelVectorsLine *) noexcept nogil
         void (*move_sums)(void *, void *, int64_t) noexcept nogil
         void (*add_low)(void *, void *, const void *, int64_t, int, int) noexcept nogil
         DepthwiseLineKernel depthwise_line[3][8]
         void (*lanewise)(const LanewiseLine *) noexcept nogil
         void (*lanewise_copy)(const LanewiseCopy *) noexcept nogil
         void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *) noexcept nogil
-        void (*rows)(const Rows *) noexcept nogil
-        void (*skinny)(const Skinny *) noexcept nogil
+        void (*few_rows)(const FewRowsCall *) noexcept nogil
+        void (*tall_skinny)(const TallSkinnyCall *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         void (*softmax)(const void *, void *, int64_t, int64_t) noexcept nogil
         void (*pool)(const Window *) noexcept nogil
@@ -236,13 +236,13 @@ include "buffers.pxi"
 include "script.pxi"
 include "runner.pxi"
 include "direct.pxi"
-include "depthwise.pxi"
+include "depthwise_lines.pxi"
 include "lanewise.pxi"
-include "pixels.pxi"
-include "skinny.pxi"
+include "pixel_vectors.pxi"
+include "tall_skinny.pxi"
 include "winograd.pxi"
 include "packing.pxi"
-include "rows.pxi"
+include "few_rows.pxi"
 include "elementwise.pxi"
 include "pooling.pxi"
 include "steps.pxi"

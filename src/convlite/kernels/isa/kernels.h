@@ -52,13 +52,13 @@
 #if LANES > 1 && SPECIAL
 #include "lanewise.h"
 #endif
-#include "pixels.h"
-#include "skinny.h"
+#include "pixel_vectors.h"
+#include "tall_skinny.h"
 #include "wide.h"
 #include "pooling.h"
 #include "softmax.h"
 #include "winograd.h"
-#include "rows.h"
+#include "few_rows.h"
 #include "pass.h"
 #include "reduce.h"
 #include "norm.h"
@@ -130,10 +130,10 @@ static const Table NAME(table) = {
     .lanewise_point = NAME(lanewise_point),
 #endif
 #endif
-    .rows = NAME(rows),
+    .few_rows = NAME(few_rows),
     .skinny_sums = SKINNY_SUMS,
 #if SKINNY_SUMS
-    .skinny = NAME(skinny),
+    .tall_skinny = NAME(tall_skinny),
 #endif
     .activate = NAME(activate),
     .softmax = NAME(softmax),

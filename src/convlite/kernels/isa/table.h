@@ -119,7 +119,7 @@ typedef struct {
 
 typedef void (*DepthwiseKernel)(const DepthwiseTile *, int mr);
 
-/* Pixel vectors (pixels.h): n sums over a stretch of pixels meet one input row. Offsets and steps are in elements. */
+/* Pixel vectors (pixel_vectors.h): n sums over a stretch of pixels meet one input row. Offsets and steps are in elements. */
 typedef struct {
     const void *x;              /* a transposed input row: pixel p of channel k and tap t is x[shifts[t] + k*x_step + p] */
     const int64_t *shifts;      /* [taps] */
@@ -130,9 +130,9 @@ typedef struct {
     void *acc[14];              /* [n] */
     const void *ahead;          /* prefetched, `fetch` bytes further at each step of the sum; where it got to is left here */
     int64_t fetch;
-} PixelPass;
+} PixelVectorsPass;
 
-typedef void (*PixelKernel)(PixelPass *);
+typedef void (*PixelVectorsKernel)(PixelVectorsPass *);
 
 /* A finished line of outputs: phase c, channel l, pixel p are in acc[(c*cout + l)*acc_step + p], and go to out[(p*phases + c)*pixel + l]. */
 typedef struct {
@@ -141,9 +141,9 @@ typedef struct {
     const int64_t *counts; /* [phases]: pixels of each phase; a later phase has as many as an earlier one, or one less */
     void *out;
     Epilogue end; /* [cout]; no residual */
-} PixelLine;
+} PixelVectorsLine;
 
-/* Few sums for each pixel (skinny.h): a pixel of the input gives `rows` output lines of sums/rows numbers each. */
+/* Few sums for each pixel (tall_skinny.h): a pixel of the input gives `rows` output lines of sums/rows numbers each. */
 typedef struct {
     const void *x, *weights; /* [pixels][cin], [cin][sums] */
     void *out;               /* [pixels / width][rows][width * kw][cout], kw*cout = sums / rows */
@@ -152,7 +152,7 @@ typedef struct {
     int64_t width, rows, sums, cin, cout;
     int64_t piece; /* of so many products each: sums.py */
     Epilogue end;  /* [cout]: sum i is of output channel i % cout; no residual */
-} Skinny;
+} TallSkinnyCall;
 
 /* An input row of depthwise lines: its weights [kw][weights_step] for either output row, NULL where it does not reach it. */
 typedef struct {
@@ -211,7 +211,7 @@ typedef struct {
     int64_t piece, section; /* of so many products each: sums.py */
     void *sums;             /* [3][rows][columns] where there is more than a piece: the piece, the section, its low */
     Epilogue end;           /* [columns]; no residual */
-} Rows;
+} FewRowsCall;
 
 enum {
     MAX_MR = 14,
@@ -238,17 +238,17 @@ typedef struct {
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1];    /* [nr][mr]; index 0 is unused */
     TileKernel strided[2 * MAX_NR + 1][MAX_MR + 1]; /* [half vectors in use][mr] */
     DepthwiseKernel depthwise;
-    PixelKernel pixels[MAX_MR + 1]; /* [n] */
+    PixelVectorsKernel pixels[MAX_MR + 1]; /* [n] */
     void (*pixel_transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
-    void (*pixel_line)(const PixelLine *);
+    void (*pixel_line)(const PixelVectorsLine *);
     void (*move_sums)(void *from, void *to, int64_t n); /* to += from, from = 0: whole vectors */
     void (*add_low)(void *high, void *low, const void *sum, int64_t n, int first, int last); /* see sections.h */
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
     void (*lanewise)(const LanewiseLine *); /* NULL where there is no such form, as is lanewise_copy */
     void (*lanewise_copy)(const LanewiseCopy *);
     void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *); /* NULL where lanes are not moved by an instruction */
-    void (*rows)(const Rows *);
-    void (*skinny)(const Skinny *); /* up to skinny_sums sums; NULL where that is 0 */
+    void (*few_rows)(const FewRowsCall *);
+    void (*tall_skinny)(const TallSkinnyCall *); /* up to skinny_sums sums; NULL where that is 0 */
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
     void (*softmax)(const void *x, void *out, int64_t rows, int64_t columns);
