@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import networks_table
 import readme_table
 
 import convlite.network.load.keras.layers
@@ -148,7 +149,7 @@ def every_shape(data: dict[str, Any]) -> str:
         ]
         for row in found:
             if row.threads == threads:
-                name, best = getattr(row, "title", "") or row.name, row.rivals()[0]
+                name, best = row.title or row.name, row.rivals()[0]
                 other = PEERS[best][1].partition(",")[0]
                 times = f"{row.us['convlite']:,.1f} | {other} | {row.us[best]:,.1f}"
                 out.append(f"| {name} | {times} | {row.ratio():.2f} |")
@@ -159,8 +160,9 @@ def every_shape(data: dict[str, Any]) -> str:
 def write(directory: Path) -> None:
     """Write every table as Markdown."""
     data = results()
-    picture.draw(data, directory / "speed.png")
     made = {"speed.md": readme_table.block(data), "every-shape.md": every_shape(data)}
+    made |= {"speed.svg": picture.draw(data), "speed-dark.svg": picture.draw(data, dark=True)}
+    made |= networks_table.pages()
     made["supported-onnx.md"] = supported_onnx()
     made["supported-tflite.md"] = supported_names(TFLITE, "operators")
     made["supported-keras.md"] = supported_names(LAYERS, "layers and operations (`ops.`)")
