@@ -15,8 +15,8 @@
 # stay small; between sections the sums rest in the output, and what their additions rounded off in `low`. Each piece of a section
 # is a call of the micro-kernel (pieces.pxi).
 #
-# There are two ways to write down where the input is. Strided (strided.pxi): a tile is one or two runs of neighbouring pixels, and
-# two addresses and a step say it all. Gathered (gathered.pxi): a tile is any `mr` pixels, with an address for each. Depthwise
+# There are two ways to write down where the input is. Strided (strided.pxi): a tile is one or two runs of neighbouring pixels,
+# and two addresses and a step say it all. Gathered (gathered.pxi): a tile is any `mr` pixels, with an address for each. Depthwise
 # operations are gathered, or go along lines (depthwise_lines.pxi).
 #
 # Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels (the

@@ -4,8 +4,8 @@
 # multiplies more zeros than a few more calls cost, the tile is cut instead: tap by tap, a smaller tile of the pixels that the tap
 # reads inside (run_cut). On maps of 4x4 to 14x14 these zeros are 31 to 9% of the products.
 #
-# Merged phases: the first and the last pixel of a line may reach over its ends, and between pixels of the output may be gaps. Tiles
-# that hold such pixels are computed in a buffer, and what lies inside is copied (run_clipped).
+# Merged phases: the first and the last pixel of a line may reach over its ends, and between pixels of the output may be gaps.
+# Tiles that hold such pixels are computed in a buffer, and what lies inside is copied (run_clipped).
 
 
 cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:

@@ -1,5 +1,6 @@
-# Gathered tiles: any `mr` pixels of a phase pair's flat list. rows[tap][pixel] holds a pointer for each, and padding points at a row of
-# zeros; for maps too narrow for runs, for depthwise operations that have no lines, and, tap by tap, for weights that are not finite.
+# Gathered tiles: any `mr` pixels of a phase pair's flat list. rows[tap][pixel] holds a pointer for each, and padding points at a row
+# of zeros; for maps too narrow for runs, for depthwise operations that have no lines, and, tap by tap, for weights that are not
+# finite.
 
 
 @cython.cdivision(True)

@@ -58,7 +58,8 @@ cdef class Runner:
                   int64_t lane_bytes, const void *x, const void *out, const void *residual=NULL) except -1:
         """Run the tasks of a job, or add them to a script; x, out, residual: the job's pointers to the arrays."""
         if into is not None:
-            return deal(into, run, job, job_bytes, tasks, threads, lane_bytes, self.short, FLUSH, self.nanoseconds, x, out, residual)
+            return deal(into, run, job, job_bytes, tasks, threads, lane_bytes, self.short, FLUSH, self.nanoseconds, x, out,
+                        residual)
         self.run_tasks(run, job, tasks, threads, scratch, lane_bytes)
         return 0
 

@@ -186,7 +186,7 @@ cdef inline void pass_piece(Placing *at, int64_t count, bint along) noexcept nog
 
 
 cdef inline const char *input_run(Placing *at, const Spot *spot, int64_t r, int64_t edge) noexcept nogil:
-    """What a run reads of input row r, from its first pixel on: where it lies, or a copy, that of piece `edge` of the copied ones."""
+    """What a run reads of input row r: where it lies, or a copy, if it is piece `edge` of those that are copied (else -1)."""
     cdef const Job *job = at.job
     cdef int64_t size = job.table.itemsize, c0 = spot.p0 * at.cp.in_step + at.cp.least, pixels
     cdef const char *row = job.x.at + at.n * job.x.image + r * job.x.row
@@ -284,9 +284,9 @@ cdef void place_tiles(const Job *job, const Block *block, int64_t group, const S
                       const char **bases) noexcept nogil:
     """Where the tiles of a block find their inputs at a section's taps, [tile][taps][2], and where their outputs go.
 
-    Lines and pieces are counted up (a division for each tile was a sixth of the time of a first layer), and a tile whose neighbour
-    to the left touches no edge is that one moved along: this loop and that of the panels took 20% of the time of a 3x3 first layer
-    with stride 2 before, take 12% (AVX2; 11 and 5% with AVX-512).
+    Lines and pieces are counted up (a division for each tile was a sixth of the time of a first layer), and a tile whose
+    neighbour to the left touches no edge is that one moved along: this loop and that of the panels took 20% of the time of a 3x3
+    first layer with stride 2 before, take 12% (AVX2; 11 and 5% with AVX-512).
     """
     cdef int64_t tile, count, room = 2 * part.taps
     cdef Placing at
@@ -301,8 +301,8 @@ cdef void place_tiles(const Job *job, const Block *block, int64_t group, const S
         bases += room
 
 
-cdef inline void run_spot(const Job *job, const AxisPhase *cp, const TileKernel *kernels, Tile *call, const Spot *spot, int64_t nr,
-                          const Span *part, int64_t channel, char *sums, char *buffer) noexcept nogil:
+cdef inline void run_spot(const Job *job, const AxisPhase *cp, const TileKernel *kernels, Tile *call, const Spot *spot,
+                          int64_t nr, const Span *part, int64_t channel, char *sums, char *buffer) noexcept nogil:
     """A tile of a panel that begins with `channel`."""
     cdef int64_t product = spot.tap * job.kc + part.k0
     if spot.clipped:
