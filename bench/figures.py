@@ -36,7 +36,7 @@ def show(name: str, lines: Sequence[str], page: bool) -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in PAGES}
     places = [path for path, text in texts.items() for _ in range(text.count(begin))]
     if len(places) != 1:
-        raise RuntimeError(f"the pages have {len(places)} places for the figures {name!r}; they must have one")
+        raise RuntimeError(f"there are {len(places)} places for the figures {name!r}; there must be one")
     before, _, rest = texts[places[0]].partition(begin)
     body = "\n".join(lines)
     places[0].write_text(f"{before}{begin}{body}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
