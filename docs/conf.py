@@ -84,6 +84,8 @@ highlight_language = "none"  # what docstrings set apart with a colon is a table
 default_role = "code"  # the docstrings write code between single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+# What docstrings say of a parameter's type is prose ("int or (h, w), default 1"): shown, not looked up.
+napoleon_use_param = napoleon_use_rtype = napoleon_use_keyword = False
 python_use_unqualified_type_names = True
 
 nitpicky = True
@@ -94,7 +96,7 @@ nitpick_ignore_regex = [
     (
         "py:class",
         "Array|ArrayLike|Coordinates|DTypeLike|Dim|Interpolation|Kernel|Method|(shuffles\\.)?Mode|NearestMode|"
-        "Operation|Order|Pair|PathLike|Policy|Precision|Profile|Progress|Rename|Shape|Sizes|Spec|Self",
+        "Operation|Order|Pads|Pair|PathLike|Policy|Precision|Profile|Progress|Rename|Shape|Sizes|Spec|Self",
     ),
     ("py:class", "Any|Callable|Iterable|Iterator|Literal|Mapping|Sequence"),
 ]

@@ -340,6 +340,12 @@ def test_progress_without_a_total(
     monkeypatch.setattr("convlite._progress._tqdm", lambda: None)
     x = np.ones((3, 6, 6, 1), np.float32)
     network().predict(iter([x, x]), progress=True)
+    assert capsys.readouterr().err == "net: 6\n"  # redirected: whole lines
+    monkeypatch.setattr("convlite._progress._SECONDS", 0.0)
+    network().predict(iter([x, x]), progress=True)
+    assert capsys.readouterr().err == "net: 3\nnet: 6\nnet: 6\n"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    network().predict(iter([x, x]), progress=True)
     assert capsys.readouterr().err == "\rnet: 3\rnet: 6\n"
 
 
