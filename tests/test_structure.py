@@ -28,8 +28,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "arguments": {"_hints", "_memory"},
     "_definitions": {"_options", "arguments"},
     "_image_arguments": {"arguments"},
+    "_reference_blocks": {"_definitions", "_options", "arguments"},
     "_reference_images": {"_image_arguments", "_options", "arguments"},
-    "reference": {"_definitions", "_layouts", "_options", "_reference_images", "arguments"},
+    "reference": {"_definitions", "_layouts", "_options", "arguments"}
+    | {"_reference_blocks", "_reference_images"},
     "geometry": {"arguments"},
     "_reductions": set(),
     "normalization": {"_options", "_reductions", "arguments"},
@@ -57,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_weight_files": {"arguments"},
     "_libm": set(),
     "_philox": {"_libm"},
-    "initializers": {"_philox", "arguments"},
+    "initializers": {"_options", "_philox", "arguments"},
     "layers": {
         "_hints",
         "_options",
@@ -83,10 +85,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "_options": {"_hints"},
     "_layouts": {"_hints", "arguments"},
-    "_weights": {"arguments"},
+    "_weights": {"_options", "arguments"},
     "_convolutionalize": {"layers", "activations", "_weights", "arguments"},
     "_flax": {"_weights", "arguments"},
-    "_onnx": {"arguments", "geometry"},
+    "_onnx": {"_options", "arguments", "geometry"},
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
     "network": {"_locks", "_memory", "_kernels", "_plans", "_precision", "_threads", "_dispatch"}
     | {"activations", "arguments", "geometry", "reference", "ops", "pack", "plan", "pooling", "images"}

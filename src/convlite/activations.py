@@ -101,7 +101,18 @@ class Activation(abc.ABC):
 
     @abc.abstractmethod
     def fused(self) -> Fused:
-        """The form that kernels apply."""
+        """Return the form that kernels apply.
+
+        Returns
+        -------
+        Fused
+            Its code, two numbers, and the slopes of PReLU.
+
+        Examples
+        --------
+        >>> ReLU(6.0).fused()
+        Fused(code=1, a=0.0, b=6.0, alpha=None)
+        """
 
     def __call__(self, x: Any) -> Array:
         """The activation of an array of any shape, as a new array."""
@@ -161,7 +172,6 @@ class ReLU(_OneNumber):
             raise ValueError(f"max_value must be at least 0; got {max_value}")
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["clip"], 0.0, math.inf if self.max_value is None else float(self.max_value))
 
 
@@ -184,7 +194,6 @@ class LeakyReLU(_OneNumber):
         self._keep(alpha)
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["leaky"], float(self.alpha))
 
 
@@ -207,7 +216,6 @@ class ELU(_OneNumber):
         self._keep(alpha)
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["elu"], float(self.alpha))
 
 
@@ -231,7 +239,6 @@ class CELU(_OneNumber):
             raise ValueError(f"alpha must be above 0; got {shown(alpha)}")
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["celu"], float(self.alpha))
 
 
@@ -255,7 +262,6 @@ class SoftShrink(_OneNumber):
             raise ValueError(f"threshold must not be negative; got {self.threshold}")
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["soft_shrink"], -float(self.threshold), float(self.threshold))
 
 
@@ -279,7 +285,6 @@ class HardShrink(_OneNumber):
             raise ValueError(f"threshold must not be negative; got {self.threshold}")
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["hard_shrink"], float(self.threshold))
 
 
@@ -326,7 +331,6 @@ class PReLU(Activation):
         return PReLU, (self.alpha,)
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["prelu"], alpha=self.alpha)
 
 
@@ -343,7 +347,6 @@ class Named(Activation):
         return get, (self.name,)
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return self._fused
 
 
@@ -447,25 +450,11 @@ ALIASES: dict[str, str] = {
 Spec = str | Activation | Callable[[Array], Any] | None
 
 
+@documented
 def get(spec: Spec) -> Activation | Callable[[Array], Any] | None:
     """Return the activation that a name, an object or a callable stands for; None stays None.
 
-    Parameters
-    ----------
-    spec : str, Activation, callable or None
-        A name of `NAMES` or `ALIASES`, an object, or a function of an array.
-
-    Returns
-    -------
-    Activation, callable or None
-        What computes it.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; the message has the nearest one.
-    TypeError
-        For what is no activation, such as a class.
+    spec -> Activation, callable or None : What computes it. : shared, spec
 
     Examples
     --------
@@ -559,7 +548,9 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
 
     Parameters
     ----------
-    x, activation : shared
+    x : shared
+    activation : str, Activation, callable or None
+        What to apply, as in the operations.
     out : ndarray or None, default None
         Where to write the result, of x's shape and dtype; it may be x itself. None makes a new array.
 

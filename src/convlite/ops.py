@@ -384,8 +384,8 @@ def conv2d_transpose_output_shape(
 
     Parameters
     ----------
-    x_shape, kernel_shape, strides, padding, output_shape, output_padding, dilations, groups : shared,
-    shapes
+    x_shape, kernel_shape, strides, padding, output_shape, output_padding,
+    dilations, groups : shared, shapes
 
     Returns
     -------

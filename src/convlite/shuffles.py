@@ -29,23 +29,7 @@ Mode = Literal["DCR", "CRD"]
 def depth_to_space(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Array:
     """Spread the channels of each pixel over a block of pixels.
 
-    Parameters
-    ----------
-    x : shared, images
-    block_size : int
-        The side b of a block; b*b divides the channels.
-    mode : str, default "DCR"
-        The order of the channels: "DCR" is (row, column, c), TensorFlow's, Keras's and ONNX's default;
-        "CRD" is (c, row, column), PyTorch's.
-
-    Returns
-    -------
-    ndarray, (N, H*b, W*b, C/(b*b))
-        The rearranged images, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, block_size, mode -> (N, H*b, W*b, C/(b*b)) : shared, blocks
 
     Examples
     --------
@@ -75,23 +59,7 @@ def depth_to_space(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Arra
 def space_to_depth(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Array:
     """Gather blocks of pixels into channels: the inverse of depth_to_space.
 
-    Parameters
-    ----------
-    x : shared, images
-    block_size : int
-        The side b of a block, which divides height and width.
-    mode : str, default "DCR"
-        The order of the channels: "DCR" is (row, column, c), TensorFlow's, Keras's and ONNX's default;
-        "CRD" is (c, row, column), PyTorch's.
-
-    Returns
-    -------
-    ndarray, (N, H/b, W/b, C*b*b)
-        The rearranged images, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, block_size, mode -> (N, H/b, W/b, C*b*b) : shared, blocks
 
     Examples
     --------
@@ -182,21 +150,7 @@ def channel_shuffle(x: ArrayLike, groups: int) -> Array:
     Channel g * (C // groups) + i goes to i * groups + g, as in PyTorch's ChannelShuffle.
     Source: Zhang et al., "ShuffleNet", 2017, arXiv:1707.01083.
 
-    Parameters
-    ----------
-    x : array_like, (..., C)
-        The values, float32 or float64.
-    groups : int
-        The number of groups, which divides C.
-
-    Returns
-    -------
-    ndarray, of x's shape
-        The values with their channels in the new order.
-
-    Raises
-    ------
-    errors : shared
+    x, groups -> of x's shape : shared, channels
 
     Examples
     --------
@@ -227,28 +181,7 @@ def extract_patches(
 ) -> Array:
     """Lay out the window of each place as channels (im2col).
 
-    Parameters
-    ----------
-    x : shared, images
-    size : int or (kh, kw)
-        The size of the window.
-    strides : int, (h, w) or None, default None
-        The step between windows; None: size, as in Keras.
-    padding : shared
-    dilations : shared, pool
-    order : str, default "HWC"
-        The order of an output's channels: "HWC" is (row, column, c), TensorFlow's and Keras's, so that
-        conv2d is a product with kernel.reshape(-1, Cout); "CHW" is (c, row, column), that of PyTorch's
-        unfold, whose result here is transposed and keeps Ho and Wo apart.
-
-    Returns
-    -------
-    ndarray, (N, Ho, Wo, kh*kw*C)
-        The patches, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, size, strides, padding, dilations, order -> (N, Ho, Wo, kh*kw*C) : shared, patches
 
     Examples
     --------
