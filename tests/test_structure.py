@@ -35,23 +35,33 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": {"arguments"},
     "_reductions": set(),
     "normalization": {"_options", "_reductions", "arguments"},
-    "shuffles": {"_options", "arguments", "geometry"},
-    "activations": {"_options", "_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
+    "shuffles": {"_types", "_options", "arguments", "geometry"},
+    "activations": {"_types", "_options", "_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
     "_precision": {"arguments"},
     "sums": set(),
     "plan": {"arguments", "geometry", "sums", "_kernels"},
     "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
-    "pack": {"_locks", "_options", "_memory", "arguments", "geometry", "plan", "_dispatch", "_kernels"},
+    "pack": {
+        "_types",
+        "_locks",
+        "_options",
+        "_memory",
+        "arguments",
+        "geometry",
+        "plan",
+        "_dispatch",
+        "_kernels",
+    },
     "_plans": {"_dispatch", "_layouts", "_precision", "arguments", "geometry", "pack", "plan"},
-    "ops": {"_plans", "arguments", "geometry", "pack", "activations", "_dispatch", "_precision"}
+    "ops": {"_types", "_plans", "arguments", "geometry", "pack", "activations", "_dispatch", "_precision"}
     | {"_threads", "_kernels", "_calls", "_options", "_hints"},
     "_equivalents": {"arguments", "geometry"},
-    "explain": {"_dispatch", "_equivalents", "_plans", "geometry", "plan", "arguments", "_options"},
+    "explain": {"_types", "_dispatch", "_equivalents", "_plans", "geometry", "plan", "arguments", "_options"},
     "_calls": {"plan", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
     | {"_memory"},
-    "pooling": {"_options", "arguments", "geometry", "_dispatch", "_threads", "_kernels"},
+    "pooling": {"_types", "_options", "arguments", "geometry", "_dispatch", "_threads", "_kernels"},
     "resampling": {"_image_arguments"},
     "images": {"_options", "_image_arguments", "arguments", "resampling"},
     "pointwise": {"_options", "arguments", "activations", "_dispatch", "_threads", "_kernels"},
@@ -92,7 +102,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
     "network": {"_locks", "_memory", "_kernels", "_plans", "_precision", "_threads", "_dispatch"}
     | {"activations", "arguments", "geometry", "reference", "ops", "pack", "plan", "pooling", "images"}
-    | {"pointwise", "_progress", "_weight_files"},
+    | {"pointwise", "_progress", "_weight_files", "_types"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 

@@ -42,6 +42,7 @@ from numpy.typing import ArrayLike
 from . import _dispatch, _kernels, _threads
 from ._options import documented
 from ._reductions import BLOCK, sum_rows
+from ._types import ActivationName
 from .arguments import Array, as_operand, as_real, cast_of, check_out, new_output, shown
 
 __all__ = [
@@ -447,11 +448,11 @@ ALIASES: dict[str, str] = {
     "softshrink": "soft_shrink",
     "hardshrink": "hard_shrink",
 }
-Spec = str | Activation | Callable[[Array], Any] | None
+Spec = ActivationName | Activation | Callable[[Array], Any] | None
 
 
 @documented
-def get(spec: Spec) -> Activation | Callable[[Array], Any] | None:
+def get(spec: Spec | str) -> Activation | Callable[[Array], Any] | None:
     """Return the activation that a name, an object or a callable stands for; None stays None.
 
     spec -> Activation, callable or None : What computes it. : shared, spec
@@ -497,7 +498,9 @@ _OBJECTS = {
 }
 
 
-def resolve(spec: Spec, channels: int, dtype: np.dtype[Any]) -> tuple[Fused, Callable[[Array], Any] | None]:
+def resolve(
+    spec: Spec | str, channels: int, dtype: np.dtype[Any]
+) -> tuple[Fused, Callable[[Array], Any] | None]:
     """(what the kernel applies, what is applied to its output afterwards)."""
     if spec is None:
         return NONE, None

@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, NDArray
 
 from ._options import public
+from ._types import Pads
 from .arguments import as_operand, as_padding, as_pair, as_size, check_taps, is_one_of, new_output, shown
 from .geometry import conv_axis
 
@@ -175,7 +176,7 @@ def extract_patches(
     size: int | tuple[int, int],
     *,
     strides: int | tuple[int, int] | None = None,
-    padding: Any = "valid",
+    padding: Pads = "valid",
     dilations: int | tuple[int, int] = 1,
     order: Literal["HWC", "CHW"] = "HWC",
 ) -> Array:
