@@ -250,7 +250,7 @@ def test_safetensors_is_optional(tmp_path: pathlib.Path, monkeypatch: pytest.Mon
     path.write_bytes(b"")
     hide(monkeypatch, "safetensors")
     for action in (filled().save_weights, filled().load_weights):
-        with pytest.raises(ImportError, match=r'pip install "convlite\[safetensors\]"'):
+        with pytest.raises(ImportError, match="pip install safetensors, or"):
             action(path)
     assert os.listdir(tmp_path) == [path.name]
 

@@ -62,7 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_calls": {"plan", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
     | {"_memory"},
     "pooling": {"_types", "_options", "arguments", "geometry", "_dispatch", "_threads", "_kernels"},
-    "resampling": {"_image_arguments"},
+    "resampling": {"_image_arguments", "_dispatch", "_threads", "_kernels", "arguments"},
     "images": {"_options", "_image_arguments", "arguments", "resampling"},
     "pointwise": {"_options", "arguments", "activations", "_dispatch", "_threads", "_kernels"},
     "_progress": set(),
@@ -235,7 +235,6 @@ def test_no_file_outgrows_one_sitting(folder: str) -> None:
 
 
 MAX_FUNCTION = 80
-LONG = {"run_segments": 172, "run_cut": 97}  # to be cut; no other may grow so long, and these may only shrink
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:
@@ -272,9 +271,9 @@ def test_no_function_outgrows_a_screen() -> None:
         if path.suffix in {".py", ".pxi", ".pyx"}:
             for name, lines in functions(path):
                 found[name] = max(found.get(name, 0), lines)
-    assert {"plan_for", "run_task", "execute", "pack_words"} <= set(found)
+    assert {"plan_for", "run_task", "run_strided", "execute", "pack_words"} <= set(found)
     long = {name: lines for name, lines in found.items() if lines > MAX_FUNCTION}
-    assert all(lines <= LONG.get(name, 0) for name, lines in long.items()), long
+    assert not long
 
 
 def test_the_walk_in_the_docs_is_there() -> None:

@@ -309,10 +309,10 @@ def _resize(
         )
     if result.size == 0:
         return result
-    del result
+    kind = "float32" if x.itemsize == 4 else "float64"  # dtype.name is slow
     each = enumerate(zip(x.shape[1:-1], sizes, ratios, rois, strict=True), start=1)
     tables = [
-        (axis, axis_table(n, m, scale=ratio, roi=roi, dtype=x.dtype.name, **options))
+        (axis, axis_table(n, m, scale=ratio, roi=roi, dtype=kind, **options))
         for axis, (n, m, ratio, roi) in each
     ]
-    return resample(x, tables, outside)
+    return resample(x, tables, outside, result)

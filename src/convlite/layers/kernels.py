@@ -204,7 +204,7 @@ class KernelLayer(WeightedLayer):
         return bind(operation, packed, weights.get("bias"), {**self.options, "activation": self.activation})
 
     def _with_pixels(self, operation: Callable[..., Array]) -> Callable[..., Array]:
-        """The operation; a result without pixels is refused, which costs calls like one before nothing."""
+        """The operation; a result without pixels is refused, which costs repeated calls nothing."""
         return operation
 
 

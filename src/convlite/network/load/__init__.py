@@ -46,7 +46,7 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     Parameters
     ----------
     path : str or path-like
-        A file whose name ends in .onnx (needs the package onnx: `pip install "convlite[onnx]"`), .tflite
+        A file whose name ends in .onnx (needs the package onnx: `pip install onnx`), .tflite
         (the package tflite), .keras or .h5 (your own Keras), or in .npz or .safetensors: what
         `Network.save` wrote; .npz needs NumPy alone. PyTorch's files are loaded in PyTorch: see
         `Network.from_torch`.
