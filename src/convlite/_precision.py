@@ -38,22 +38,39 @@ def is_fast() -> bool:
 
 
 def get_precision() -> Precision:
-    """The precision of a call from here.
+    """Return the precision of a call from here.
 
-    Examples:
-        >>> import convlite as cl
-        >>> cl.get_precision()
-        'exact'
+    Returns
+    -------
+    str
+        "exact" or "fast".
+
+    Examples
+    --------
+    >>> import convlite as cl
+    >>> cl.get_precision()
+    'exact'
     """
     return resolve()
 
 
 def set_precision(mode: Precision) -> None:
-    """Set the precision for the whole process (a scope of `precision` comes first).
+    """Set the precision for the whole process; a block of `precision` has precedence.
 
-    Examples:
-        >>> import convlite as cl
-        >>> cl.set_precision("exact")
+    Parameters
+    ----------
+    mode : str
+        "exact" or "fast".
+
+    Raises
+    ------
+    ValueError
+        For another mode.
+
+    Examples
+    --------
+    >>> import convlite as cl
+    >>> cl.set_precision("exact")
     """
     global _process
     _process = _check(mode)
@@ -67,11 +84,22 @@ def precision(mode: Precision) -> Iterator[None]:
     typically 2e-6 to 3e-5 of the largest output in float32, instead of a few times 1e-7 (the bound:
     convlite.plan.winograd). A NaN or Inf in x spreads over blocks of up to 6x6 outputs.
 
-    Examples:
-        >>> import convlite as cl
-        >>> with cl.precision("fast"):
-        ...     cl.get_precision()
-        'fast'
+    Parameters
+    ----------
+    mode : str
+        "exact" or "fast".
+
+    Raises
+    ------
+    ValueError
+        For another mode.
+
+    Examples
+    --------
+    >>> import convlite as cl
+    >>> with cl.precision("fast"):
+    ...     cl.get_precision()
+    'fast'
     """
     token = _scope.set(_check(mode))
     try:

@@ -18,6 +18,7 @@ from . import _dispatch, _kernels
 from ._locks import fork_lock
 from ._memory import aligned_empty
 from ._options import documented
+from ._types import Sizes
 from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
 from .geometry import residue_classes
 from .plan import Weights, channels_of, usual_layout
@@ -227,8 +228,8 @@ class PackedKernel:
         kernel: ArrayLike,
         operation: Operation = "conv2d",
         *,
-        strides: object = 1,
-        dilations: object = 1,
+        strides: Sizes = 1,
+        dilations: Sizes = 1,
         groups: int = 1,
     ) -> None:
         if not is_one_of(operation, _RANK):

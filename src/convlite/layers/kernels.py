@@ -28,12 +28,16 @@ COMMON = ("activation", "use_bias", "kernel_initializer", "bias_initializer", "d
 
 
 class KernelLayer(WeightedLayer):
-    """A layer that applies one operation with its kernel, bias and activation: the base of Conv2D, Dense and
-    others.
+    """A layer that applies one operation with its kernel, bias and activation: the base of Conv2D and others.
 
     A subclass names the operation and how kernels are shaped.
 
     options, activation, use_bias, kernel_initializer, bias_initializer, dtype, name -> : shared, layer
+
+    Examples
+    --------
+    >>> isinstance(Dense(3), KernelLayer)
+    True
     """
 
     operation: ClassVar[str]  # its name in convlite.ops
