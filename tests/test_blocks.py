@@ -224,6 +224,36 @@ def test_log_softmax_of_any_batch(dtype: np.dtype, columns: int) -> None:
     np.testing.assert_array_equal(np.isnan(cl.log_softmax(x)).all(axis=1), [3 <= n <= 5 for n in range(70)])
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7, 15, 16, 17, 33, 64])
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (1, 100), (1e30, 0), (1e-15, 0)])
+def test_norms_of_any_number_of_channels(
+    isa: str, dtype: np.dtype, channels: int, scale: float, offset: float
+) -> None:
+    """Within a few roundings of the formula in extended precision, whatever the numbers' size."""
+    x = (scale * randoms(2, 5, 7, channels, dtype=np.float64) + offset).astype(dtype)
+    epsilon = 0.0 if scale < 1 else 1e-3
+
+    def centred(rows: np.ndarray) -> np.ndarray:
+        rows = rows.astype(np.longdouble)
+        rows = rows - rows.mean(axis=-1, keepdims=True)
+        return rows / np.sqrt((rows * rows).mean(axis=-1, keepdims=True) + epsilon)
+
+    def close(rows: np.ndarray) -> float:
+        """Means are doubles: of doubles, that leaves a rounding of the mean, in units of the deviation."""
+        far = np.abs(rows).max(axis=-1) / np.sqrt(rows.astype(np.longdouble).var(axis=-1) + epsilon)
+        return float(40 * np.finfo(dtype).eps * (1 + far.max() if dtype == np.float64 else 1))
+
+    if channels > 1:
+        want = centred(x).astype(np.float64)
+        np.testing.assert_allclose(cl.layer_norm(x, epsilon=epsilon), want, rtol=0, atol=close(x))
+    for groups in {1, channels}:
+        rows = x.reshape(2, 35, groups, -1).swapaxes(1, 2)
+        flat = rows.reshape(2, groups, -1)
+        want = centred(flat).reshape(rows.shape).swapaxes(1, 2).reshape(x.shape)
+        got = cl.group_norm(x, groups, epsilon=epsilon)
+        np.testing.assert_allclose(got, want.astype(np.float64), rtol=0, atol=close(flat))
+
+
 def test_norms_keep_digits_and_nan() -> None:
     x = np.float32([[1e6 + 0.5, 1e6, 1e6 + 1, 1e6 + 0.5]])
     np.testing.assert_allclose(cl.layer_norm(x, epsilon=0.0), [[0, -(2**0.5), 2**0.5, 0]], rtol=1e-6)
@@ -278,10 +308,17 @@ def test_errors(call: Any, message: str) -> None:
 
 def test_threads_cannot_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_threads, "SERIAL_WORK", 0)
-    x = randoms(3, 9, 8, 5)
+    x, rows = randoms(3, 9, 8, 5), randoms(70, 130)
     for call in (
         lambda: cl.adaptive_avg_pool2d(x, (4, 3)),
         lambda: cl.avg_pool2d(x, 3, strides=2, padding=1, ceil_mode=True, count_include_pad=True),
+        lambda: cl.resize2d(x, (13, 5), method="bicubic"),
+        lambda: cl.resize1d(x[0], 23),
+        lambda: cl.layer_norm(x),
+        lambda: cl.layer_norm(x, axis=(1, 2)),
+        lambda: cl.group_norm(x, 5),
+        lambda: cl.group_norm(x, 1),
+        lambda: cl.log_softmax(rows),
     ):
         results = set()
         for n in (1, 2, 5):

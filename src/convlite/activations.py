@@ -88,7 +88,7 @@ class Fused(NamedTuple):
 
 
 NONE = Fused(CODES["none"])
-_PRELU = _kernels.pass_codes()["prelu"]
+_PASS, _REDUCE = _kernels.pass_codes(), _kernels.reduce_codes()
 
 
 class Activation(abc.ABC):
@@ -373,6 +373,26 @@ def softmax(x: Array) -> Array:
     return softmax_rows(rows)
 
 
+def _log_softmax(x: Array, out: Array) -> None:
+    """Of rows. Sums and logarithms are float64; long rows have their exponentials in x's dtype."""
+    if x.shape[1] < 64:  # too short to be worth a sum of their own in the core
+        with np.errstate(all="ignore"):
+            values = x.astype(np.float64)
+            values -= values.max(axis=-1, keepdims=True)
+            values -= np.log(sum_rows(activate(values, "exponential")))
+            out[...] = values
+        return
+    isa, threads = _dispatch.active_isa(), _threads.threads_for(0.3 * x.size)
+    largest, total = np.empty((len(x), 1), x.dtype), np.empty((len(x), 1))
+    _kernels.reduce(isa, _REDUCE["max"], x[..., None], largest, threads)
+    _kernels.elementwise(isa, _PASS["sub"], x, largest, out, threads=threads)
+    powers = activate(out, "exponential").astype(np.float64, copy=False)
+    _kernels.reduce(isa, _REDUCE["sum"], powers[..., None], total, threads)
+    with np.errstate(all="ignore"):
+        logarithm = np.log(total).astype(x.dtype)
+    _kernels.elementwise(isa, _PASS["sub"], out, logarithm, out, threads=threads)
+
+
 def log_softmax(x: Array) -> Array:
     """x - max - log(sum(exp(x - max))) over the last axis, summed in float64; NaN where the row holds one.
 
@@ -386,14 +406,10 @@ def log_softmax(x: Array) -> Array:
     if rows.size == 0:
         return result
     columns = rows.shape[-1]
-    source, target = rows.reshape(-1, columns), result.reshape(-1, columns)
-    some = max(1, BLOCK // columns)
-    with np.errstate(all="ignore"):
-        for first in range(0, len(source), some):
-            values = source[first : first + some].astype(np.float64)
-            values -= values.max(axis=-1, keepdims=True)
-            values -= np.log(sum_rows(np.exp(values)))
-            target[first : first + some] = values
+    source, target = np.ascontiguousarray(rows).reshape(-1, columns), result.reshape(-1, columns)
+    some = max(1, 2 * BLOCK // columns)
+    for first in range(0, len(source), some):
+        _log_softmax(source[first : first + some], target[first : first + some])
     return result
 
 
@@ -588,7 +604,7 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     isa = _dispatch.active_isa()
     if alpha is not None and rows > 1:  # few slopes are repeated there
         pixels = array.reshape(rows, columns), alpha, result.reshape(rows, columns)
-        _kernels.elementwise(isa, _PRELU, *pixels, threads=threads)
+        _kernels.elementwise(isa, _PASS["prelu"], *pixels, threads=threads)
         return result
     _kernels.activate(isa, array.itemsize, array, result, rows, columns, alpha, code, a, b, threads)
     return result

@@ -1,20 +1,23 @@
 """Normalization by what a sample itself holds: its mean, variance or size over some of its axes.
 
-x is float32 or float64, channels last; results have its shape and dtype. All is computed in float64 and
-rounded once, sums by halves (`_reductions.sum_rows`): the same bits whatever the batch size. NaN propagates.
-Subnormal numbers are kept, and the caller's rounding mode counts, since NumPy does the work. `gamma` and
-`beta` are Keras's names: PyTorch's and ONNX's are weight and bias, scale and bias.
+x is float32 or float64, channels last; results have its shape and dtype, and the same bits whatever the batch
+size. NaN propagates. `layer_norm`, `group_norm` and `instance_norm` run in the compiled core: means and
+variances are summed in float64, and what they do to each number is computed in x's dtype, with subnormal
+numbers as zeros; so float32 numbers that deviate by more than 8e37 come out as zeros. The
+others are computed in float64 by NumPy and rounded once. `gamma` and `beta` are Keras's names: PyTorch's and
+ONNX's are weight and bias, scale and bias.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _dispatch, _kernels, _threads
 from ._options import public
 from ._reductions import BLOCK, sum_rows
 from .arguments import as_epsilon, as_int, as_operand, as_real, as_size, new_output, shown
@@ -48,7 +51,13 @@ def layer_norm(
     array([[-1.,  1.],
            [-1.,  1.]])
     """
-    return _over_axes(x, axis, gamma, beta, as_epsilon(epsilon), centred=True)
+    values, axes, scale, shift = _over_axes(x, axis, gamma, beta)
+    isa, threads, eps = _dispatch.active_isa(), _threads.threads_for(0.3 * values.size), as_epsilon(epsilon)
+
+    def fill(rows: Array, out: Array) -> None:
+        _kernels.layer_norm(isa, rows, scale, shift, out, eps, threads=threads)
+
+    return _rowwise(values, axes, fill)
 
 
 @public
@@ -72,7 +81,15 @@ def rms_norm(
     >>> cl.rms_norm(np.array([[1.0, 7.0]]), epsilon=0.0)
     array([[0.2, 1.4]])
     """
-    return _over_axes(x, axis, gamma, None, as_epsilon(epsilon), centred=False)
+    values, axes, scale, _ = _over_axes(x, axis, gamma, None)
+    eps = as_epsilon(epsilon)
+
+    def by_root(rows: Array) -> None:
+        rows /= np.sqrt(sum_rows(rows * rows) / rows.shape[1] + eps)
+        if scale is not None:
+            rows *= scale
+
+    return _rowwise(values, axes, _in_double(by_root))
 
 
 @public
@@ -104,46 +121,14 @@ def group_norm(
     count = channels if as_int(groups, "groups", minimum=-1) == -1 else as_size(groups, "groups")
     if count and channels % count:
         raise ValueError(f"groups must divide the {channels} channels of x; got {count}")
-    scale, shift = (_vector(v, name, values) for v, name in ((gamma, "gamma"), (beta, "beta")))
+    scale, shift = (_fitting(v, n, values.shape[-1:], values) for v, n in ((gamma, "gamma"), (beta, "beta")))
     eps, result = as_epsilon(epsilon), new_output(values.shape, values.dtype)
-    if values.size == 0:
-        return result
-    size = values.size // len(values)
-    shape = (-1, size // channels, channels)
-    source, target = values.reshape(shape), result.reshape(shape)
-    some, piece = max(1, BLOCK // size), max(1, BLOCK // channels)  # samples, and positions of one
-    pieces = [slice(first, first + piece) for first in range(0, shape[1], piece)]
-    with np.errstate(all="ignore"):
-        for first in range(0, len(source), some):
-            images, written = source[first : first + some], target[first : first + some]
-            mean = _of_groups(images, count, pieces, None)
-            factor = 1 / np.sqrt(_of_groups(images, count, pieces, mean) + eps)
-            if scale is not None:
-                factor *= scale
-            for part in pieces:
-                block = images[:, part] - mean
-                block *= factor
-                if shift is not None:
-                    block += shift
-                written[:, part] = block
+    if values.size:
+        shape = (len(values), -1, channels)
+        source, threads = np.ascontiguousarray(values), _threads.threads_for(0.3 * values.size)
+        images, out = source.reshape(shape), result.reshape(shape)
+        _kernels.group_norm(_dispatch.active_isa(), images, scale, shift, out, count, eps, threads=threads)
     return result
-
-
-def _of_groups(images: Array, groups: int, pieces: list[slice], mean: Array | None) -> Array:
-    """The mean of each group of channels of images (N,P,C), once for each of its channels: (N,1,C), float64.
-
-    With a mean that of the squares of what is left without it. A piece is summed by halves, pieces in order.
-    """
-    n, positions, channels = images.shape
-    total, width = np.zeros((n, 1, channels)), channels // groups
-    for part in pieces:
-        block = images[:, part].astype(np.float64)
-        if mean is not None:
-            block -= mean
-            block *= block
-        total += sum_rows(block)
-    sums = sum_rows(total.reshape(n * groups, width))
-    return np.repeat(sums.reshape(n, 1, groups) / (positions * width), width, axis=2)
 
 
 @public
@@ -193,7 +178,7 @@ def unit_norm(x: ArrayLike, *, axis: int | Sequence[int] = -1, epsilon: float = 
     def by_size(rows: Array) -> None:
         rows /= np.maximum(np.sqrt(sum_rows(rows * rows)), least)
 
-    return _rowwise(values, axes, by_size, None, None)
+    return _rowwise(values, axes, _in_double(by_size))
 
 
 @public
@@ -277,61 +262,54 @@ def as_neighbours(size: Any) -> tuple[int, int]:
 
 
 def _over_axes(
-    x: ArrayLike, axis: Any, gamma: ArrayLike | None, beta: ArrayLike | None, epsilon: float, *, centred: bool
-) -> Array:
+    x: ArrayLike, axis: Any, gamma: ArrayLike | None, beta: ArrayLike | None
+) -> tuple[Array, tuple[int, ...], Array | None, Array | None]:
+    """x, its axes, and gamma and beta that fit them."""
     values = as_operand(x, "x")
     axes = as_axes(axis, values.ndim)
     sizes = tuple(values.shape[a] for a in axes)
-    scale, shift = (
-        None if given is None else _fitting(given, name, sizes, values)
-        for given, name in ((gamma, "gamma"), (beta, "beta"))
-    )
-    return _rowwise(values, axes, lambda rows: _normalize(rows, epsilon, centred=centred), scale, shift)
+    return values, axes, _fitting(gamma, "gamma", sizes, values), _fitting(beta, "beta", sizes, values)
 
 
-def _rowwise(
-    values: Array, axes: tuple[int, ...], change: Any, scale: Array | None, shift: Array | None
-) -> Array:
-    """`change` on float64 rows, the numbers along `axes` at each place of the others; scale and shift."""
+def _rowwise(values: Array, axes: tuple[int, ...], fill: Callable[[Array, Array], None]) -> Array:
+    """What `fill` makes of contiguous rows, the numbers along `axes` at each place of the others."""
     result = new_output(values.shape, values.dtype)
     if values.size == 0:
         return result
     ends = tuple(range(-len(axes), 0))
-    moved = np.moveaxis(values, axes, ends)
+    moved, target = np.moveaxis(values, axes, ends), np.moveaxis(result, axes, ends)
     n = math.prod(moved.shape[-len(axes) :])
-    source = moved.reshape(-1, n)  # a view where the axes are the last ones
-    target = np.empty_like(source)
-    some = max(1, BLOCK // n)
-    with np.errstate(all="ignore"):
-        for first in range(0, len(source), some):
-            rows = source[first : first + some].astype(np.float64)
-            change(rows)
-            if scale is not None:
-                rows *= scale
-            if shift is not None:
-                rows += shift
-            target[first : first + some] = rows
-    result[...] = np.moveaxis(target.reshape(moved.shape), ends, axes)
+    rows = np.ascontiguousarray(moved).reshape(-1, n)
+    if target.flags.c_contiguous:  # the axes are the last ones
+        fill(rows, target.reshape(-1, n))
+    else:
+        out = np.empty_like(rows)
+        fill(rows, out)
+        target[...] = out.reshape(moved.shape)
     return result
 
 
-def _normalize(rows: Array, epsilon: float, *, centred: bool) -> None:
-    """Divide float64 rows by the root of their mean square, in place; centred: take their mean off before."""
-    n = rows.shape[1]
-    if centred:
-        rows -= sum_rows(rows) / n
-    rows /= np.sqrt(sum_rows(rows * rows) / n + epsilon)
+def _in_double(change: Callable[[Array], None]) -> Callable[[Array, Array], None]:
+    """`change` on float64 rows in place, some at a time."""
+
+    def fill(rows: Array, out: Array) -> None:
+        some = max(1, BLOCK // rows.shape[1])
+        with np.errstate(all="ignore"):
+            for first in range(0, len(rows), some):
+                block = rows[first : first + some].astype(np.float64)
+                change(block)
+                out[first : first + some] = block
+
+    return fill
 
 
-def _vector(value: ArrayLike | None, name: str, x: Array) -> Array | None:
-    return None if value is None else _fitting(value, name, x.shape[-1:], x)
-
-
-def _fitting(value: ArrayLike, name: str, sizes: tuple[int, ...], x: Array) -> Array:
+def _fitting(value: ArrayLike | None, name: str, sizes: tuple[int, ...], x: Array) -> Array | None:
+    if value is None:
+        return None
     array = as_operand(value, name, dtype=x.dtype)
     if array.shape != sizes:
         raise ValueError(
             f"{name} must have the shape {sizes}, x's sizes along the axes that it scales or shifts; "
             f"got {array.shape}, and x has {x.shape}"
         )
-    return array.reshape(-1).astype(np.float64)
+    return np.ascontiguousarray(array).reshape(-1)
