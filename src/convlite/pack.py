@@ -219,6 +219,21 @@ class PackedKernel:
         if not isinstance(kernel, np.ndarray) or np.may_share_memory(array, kernel):
             array = np.array(array)
         array.setflags(write=False)
+        self._fill(array, operation, strides, dilations, groups)
+        self.panels()
+
+    @classmethod
+    def deferred(cls, kernel: Array, operation: Operation, **options: Any) -> PackedKernel:
+        """A network's: of an array that nobody writes to, which is held as it is, in any order; nothing is
+        packed before a plan asks for its layout.
+        """
+        packed = cls.__new__(cls)
+        packed._fill(kernel, operation, **{"strides": 1, "dilations": 1, "groups": 1} | options)
+        return packed
+
+    def _fill(
+        self, array: Array, operation: Operation, strides: object, dilations: object, groups: int
+    ) -> None:
         check_taps(*(array.shape[:2] if array.ndim == 4 else (1, 1)))
         self.kernel: Array = array
         self.operation: str = operation
@@ -235,7 +250,6 @@ class PackedKernel:
         self._panels: dict[tuple[str, str], Panels] = {}
         self.calls = _kernels.Calls()  # that were made with it: _calls.py
         self._lock = fork_lock()  # from here on nothing can be assigned
-        self.panels()
 
     def __setattr__(self, name: str, value: object) -> None:
         if hasattr(self, "_lock"):
@@ -267,7 +281,8 @@ class PackedKernel:
             with self._lock:
                 panels = self._panels.get((isa, layout))
                 if panels is None:
-                    panels = pack_panels(self.kernel, *options, isa, layout)
+                    kernel = np.ascontiguousarray(_rows_first(self.kernel))
+                    panels = pack_panels(kernel, *options, isa, layout)
                     self._panels[isa, layout] = panels
                     self._forget_old()
         return panels
