@@ -14,6 +14,7 @@ from .ends import channels_last_ends
 from .layout import sink_transposes
 from .lookup import fold_one_hot
 from .padding import fold_padding
+from .residuals import fuse_residuals
 
 __all__ = [
     "PASSES",
@@ -23,6 +24,7 @@ __all__ = [
     "fold_one_hot",
     "fold_padding",
     "fuse_activations",
+    "fuse_residuals",
     "optimised",
     "recognise_activations",
     "sink_transposes",
