@@ -1,12 +1,13 @@
 """Requests a second, latency and memory of examples/serve_fastapi.py, against the same app on ONNX Runtime.
 
     pip install ".[onnx]" fastapi uvicorn uvicorn-worker gunicorn onnxruntime
-    python bench/bench_serving.py MODEL.onnx [--seconds 5] [--clients 4] [--workers 2]
+    python bench/bench_serving.py MODEL.onnx [--seconds 5] [--clients 4] [--workers 2] [--page]
 
 On loopback, one thread a worker. Each server gets the same load: so many clients, each with one connection
 and one request at a time. Memory is what Linux says of each worker after the load: resident, Pss (pages that
-several share count in parts) and what is the worker's own. Processor: what
-the workers took for a request, which a busy machine changes least.
+several share count in parts) and what is the worker's own. Processor: what the workers took for a request,
+which a busy machine changes least. Rounds of all servers are interleaved: those that do not have their turn
+sleep. --page: write the table into docs/large-images.md.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+from figures import show, table, where
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 PEER = '''
@@ -53,6 +55,9 @@ class Net:
 cl.load = Net
 from serve_fastapi import app
 '''
+
+
+Server = tuple[int, "subprocess.Popen[bytes]"]
 
 
 def free_port() -> int:
@@ -133,43 +138,63 @@ def memory(server: subprocess.Popen[bytes]) -> list[tuple[int, int, int]]:
     return found
 
 
+def started(
+    stack: contextlib.ExitStack, kind: str, app: str, options: argparse.Namespace, path: str
+) -> Server:
+    """(port, process) of a server."""
+    port, workers = free_port(), ["--workers", str(options.workers)]
+    environment = {"MODEL": options.model, "CONVLITE_NUM_THREADS": "1", "PYTHONPATH": path}
+    if kind == "uvicorn":
+        command = ["-m", "uvicorn", app, "--port", str(port), *workers, "--log-level", "error"]
+    else:
+        bind = ["--bind", f"127.0.0.1:{port}", "--worker-class", "uvicorn_worker.UvicornWorker"]
+        command = ["-m", "gunicorn", app, "--preload", *workers, *bind, "--log-level", "error"]
+    return port, stack.enter_context(serving([sys.executable, *command], port, environment))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--shape", default="1,3,224,224")
+    parser.add_argument("--page", action="store_true")
     options = parser.parse_args()
     x = np.random.default_rng(0).random([int(n) for n in options.shape.split(",")]).astype(np.float32)
     body = io.BytesIO()
     np.save(body, x)
-    workers = ["--workers", str(options.workers)]
-    with tempfile.TemporaryDirectory() as folder:
+    place, rows = where(), []
+    apps = {"convlite": "serve_fastapi:app", "ONNX Runtime": "peer:app"}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         (pathlib.Path(folder) / "peer.py").write_text(PEER)
         path = os.pathsep.join([folder, str(EXAMPLES), os.environ.get("PYTHONPATH", "")])
-        environment = {"MODEL": options.model, "CONVLITE_NUM_THREADS": "1", "PYTHONPATH": path}
-        columns = "requests/s   50% ms   99% ms  processor ms   MB a worker: resident, Pss, own"
-        print(f"{'server':32} {columns}")
-        for kind in ("uvicorn", "gunicorn --preload"):
-            for name, app in (("convlite", "serve_fastapi:app"), ("ONNX Runtime", "peer:app")):
-                port = free_port()
-                bind = ["--bind", f"127.0.0.1:{port}", "--worker-class", "uvicorn_worker.UvicornWorker"]
-                if kind == "uvicorn":
-                    command = ["-m", "uvicorn", app, "--port", str(port), *workers, "--log-level", "error"]
-                else:
-                    command = ["-m", "gunicorn", app, "--preload", *workers, *bind, "--log-level", "error"]
-                with serving([sys.executable, *command], port, environment) as server:
-                    loaded(port, body.getvalue(), options.clients, 1)
-                    begin = processor(server)
-                    times = loaded(port, body.getvalue(), options.clients, options.seconds)
-                    each = 1e3 * (processor(server) - begin) / len(times)
-                    held = memory(server)
-                middle, slow = (1e3 * float(np.percentile(times, part)) for part in (50, 99))
-                rate = len(times) / options.seconds
-                shown = "; ".join(f"{rss}, {pss}, {own}" for rss, pss, own in held)
-                line = f"{name + ', ' + kind:32} {rate:10.1f} {middle:8.1f} {slow:8.1f} {each:10.1f}"
-                print(f"{line}   {shown}", flush=True)
+        servers = {
+            (name, kind): started(stack, kind, app, options, path)
+            for kind in ("uvicorn", "gunicorn --preload")
+            for name, app in apps.items()
+        }
+        times: dict[tuple[str, str], list[float]] = {key: [] for key in servers}
+        took = dict.fromkeys(servers, 0.0)
+        for port, _ in servers.values():
+            loaded(port, body.getvalue(), options.clients, 0.5)
+        for _ in range(options.rounds):
+            for key, (port, server) in servers.items():
+                begin = processor(server)
+                times[key] += loaded(port, body.getvalue(), options.clients, options.seconds / options.rounds)
+                took[key] += processor(server) - begin
+        for key, (_, server) in servers.items():
+            middle, slow = (1e3 * float(np.percentile(times[key], part)) for part in (50, 99))
+            held = memory(server)
+            own, pss = (", ".join(str(sizes[place]) for sizes in held) for place in (2, 1))
+            each = f"{1e3 * took[key] / len(times[key]):.1f} ms"
+            rate = f"{len(times[key]) / options.seconds:.1f}"
+            rows.append([", ".join(key), each, f"{own} ({pss})", rate, f"{middle:.0f}, {slow:.0f} ms"])
+    heads = ["", "processor a request", "MB of a worker's own (Pss)", "requests/s", "50%, 99% latency"]
+    who = f"{options.workers} workers of one thread, {options.clients} clients"
+    told = f"({pathlib.Path(options.model).stem}, {who}; {place}.)"
+    show("serving", [*table(heads, rows), "", told], options.page)
 
 
 if __name__ == "__main__":

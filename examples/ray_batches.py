@@ -37,7 +37,7 @@ def main(path: str) -> None:
     import ray
 
     images = np.random.default_rng(0).random((64, 32, 32, 3)).astype(np.float32)
-    data = ray.data.from_numpy(images)
+    data = ray.data.from_numpy(np.split(images, 4))  # four blocks
     found = data.map_batches(
         Predictor,
         fn_constructor_args=(path,),

@@ -1,14 +1,15 @@
 """A network behind HTTP: an image in as .npy bytes, the outputs back as .npy bytes.
 
     pip install convlite fastapi uvicorn uvicorn-worker gunicorn
-    export MODEL=model.npz CONVLITE_NUM_THREADS=1
-    uvicorn serve_fastapi:app --app-dir examples --workers 2
-    gunicorn serve_fastapi:app --chdir examples --preload --workers 2 -k uvicorn_worker.UvicornWorker
+    export MODEL=model.npz WEB_CONCURRENCY=2
+    uvicorn serve_fastapi:app --app-dir examples
+    gunicorn serve_fastapi:app --chdir examples --preload -k uvicorn_worker.UvicornWorker
 
-With `--preload` the network is loaded, and its weights are packed, before the workers are forked, so that
-these share them. Threads a worker: the container's quota over the number of workers; CONVLITE_NUM_THREADS
-says it. Requests are not put together into batches here: a batch of a server's own (Ray Serve, Triton, a
-queue) calls `net` with more images at once.
+WEB_CONCURRENCY is the number of workers, for both servers. With `--preload` the network is loaded, and its
+weights are packed, before the workers are forked, so that these share them. Threads a worker: the cores that
+the container's quota allows over the number of workers, unless CONVLITE_NUM_THREADS says it. Requests
+are not put together into batches here: a batch of a server's own (Ray Serve, Triton, a queue) calls `net`
+with more images at once.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ MOST_BYTES = 64 << 20
 
 net = cl.load(os.environ["MODEL"])
 (declared,) = net.inputs
+if "CONVLITE_NUM_THREADS" not in os.environ:  # what convlite takes by itself is the quota of the container
+    cl.set_num_threads(max(1, cl.get_num_threads() // int(os.environ.get("WEB_CONCURRENCY", "1"))))
 
 
 def warm(size: int = 224) -> None:
@@ -64,6 +67,6 @@ async def predict(request: Request) -> Response:
 
 
 @app.get("/health")
-def health() -> dict[str, str]:
+def health() -> dict[str, str | int]:
     """For the load balancer."""
-    return {"network": net.name, "convlite": cl.__version__}
+    return {"network": net.name, "convlite": cl.__version__, "threads": cl.get_num_threads()}

@@ -49,7 +49,7 @@ def calls(dtype: Any) -> dict[str, Call]:
         x = np.resize(x, (1, size, size, 16))  # the same numbers again
         shape = (3, 3, 16, 40)
         axis = conv_axis(size, 3, 1, 1, "same", "")
-        assert tile_for(Geometry(1, axis, axis, *shape[2:], 1)) == {8: 4, 10: 5, 12: 6}[size]
+        assert tile_for(Geometry(1, axis, axis, *shape[2:], 1)) == {8: (4, 4), 10: (5, 5), 12: (6, 6)}[size]
         return cl.conv2d(x, kernel_of(shape, dtype), padding="same", precision="fast")
 
     return {
@@ -183,6 +183,8 @@ ZEROS: dict[str, Call] = {
     "bias_add": lambda x: cl.bias_add(x, 0 * ones(4, dtype=x.dtype)),
     "batch_norm": lambda x: cl.batch_norm(x, 0 * ones(4, dtype=x.dtype), ones(4, dtype=x.dtype), epsilon=0.0),
     "log_softmax": lambda x: cl.log_softmax(x),
+    "resize2d": lambda x: cl.resize2d(x, 11),
+    "resize1d": lambda x: cl.resize1d(x[0], 11),
 }
 KEPT: dict[str, Call] = {
     "max_pool2d": lambda x: cl.max_pool2d(x, 2),
@@ -198,7 +200,7 @@ KEPT: dict[str, Call] = {
     "unit_norm": lambda x: cl.unit_norm(x),
     "lrn": lambda x: cl.lrn(x, 3),
     "threshold": lambda x: cl.threshold(x, -1.0, 0.0),
-    "resize2d": lambda x: cl.resize2d(x, 11),
+    "resize2d, nearest": lambda x: cl.resize2d(x, 11, method="nearest"),
     "upsample2d": lambda x: cl.upsample2d(x, 2),
     "pad2d": lambda x: cl.pad2d(x, 1),
     "flatten": lambda x: cl.flatten(x),

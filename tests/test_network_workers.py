@@ -7,12 +7,13 @@ import importlib.util
 import multiprocessing
 import pathlib
 import pickle
+import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
-from interpreter import python
+from interpreter import TIMEOUT, python
 from tile_networks import F, computed, espcn, unet
 
 import convlite as cl
@@ -128,11 +129,65 @@ def test_dask_arrays_that_do_not_fit(da: Any) -> None:
         net.map_overlap(np.zeros((1, 160, 160, 3), F))
     with pytest.raises(ValueError, match="threads must be"):
         net.map_overlap(x, threads=0)
-    shape = ("n", "h", "w", 1)
-    nodes = [Node("relu", ("x",), ("y",)), Node("neg", ("x",), ("z",))]
-    two = cl.Network(Graph.of([Value("x", F, shape)], [Value(name, F, shape) for name in "yz"], nodes))
-    with pytest.raises(ValueError, match="a network of one output; this has 2"):
-        two.map_overlap(da.zeros((1, 8, 8, 1), dtype=F))
+
+
+def two_outputs() -> cl.Network:
+    """Half the size, and edges of the picture as it is: outputs of two scales that share a node."""
+    options = {
+        "strides": (1, 1),
+        "padding": "same",
+        "dilations": (1, 1),
+        "groups": 1,
+        "activation": ("relu",),
+    }
+    pool = {
+        "kernel": (2, 2),
+        "strides": (2, 2),
+        "padding": ((0, 0), (0, 0)),
+        "dilations": (1, 1),
+        "ceil_mode": False,
+    }
+    nodes = [
+        Node("conv", ("x", "k"), ("a",), options),
+        Node("max_pool", ("a",), ("half",), pool),
+        Node("conv", ("a", "l"), ("edges",), {**options, "activation": None}),
+    ]
+    ends = [("half", ("n", "p", "q", 4)), ("edges", ("n", "h", "w", 2))]
+    outputs = [Value(name, F, shape) for name, shape in ends]
+    constants = {"k": images(3, 3, 3, 4), "l": images(5, 5, 4, 2)}
+    return cl.Network(Graph.of([Value("x", F, ("n", "h", "w", 3))], outputs, nodes, constants))
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_several_outputs_are_several_arrays(da: Any, bare: bool) -> None:
+    net, x = two_outputs(), images(1, 64, 48, 3)
+    given, chunks = (x[0], (16, 24, 3)) if bare else (x, (1, 16, 24, 3))
+    half, edges = net.map_overlap(da.from_array(given, chunks=chunks))
+    assert half.chunks[-3:] == ((8, 8, 8, 8), (12, 12), (4,))
+    assert edges.chunks[-3:] == ((16, 16, 16, 16), (24, 24), (2,))
+    assert half.dtype == edges.dtype == F
+    want = [array[0] if bare else array for array in net(x)]
+    assert np.array_equal(half.compute(scheduler="threads"), want[0])
+    assert np.array_equal(edges.compute(scheduler="synchronous"), want[1])
+    import dask
+
+    found = dask.compute(half, edges, scheduler="threads")
+    assert all(np.array_equal(a, b) for a, b in zip(found, want, strict=True))
+
+
+def test_several_outputs_computed_together_run_each_chunk_once(
+    da: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dask
+
+    from convlite.network.tiling.grid import Cells
+
+    net, x, calls = two_outputs(), images(1, 64, 48, 3), []
+    lazy = net.map_overlap(da.from_array(x, chunks=(1, 16, 24, 3)))
+    run = Cells.run
+    monkeypatch.setattr(Cells, "run", lambda self, tile, part: calls.append(1) or run(self, tile, part))
+    dask.compute(*lazy, scheduler="synchronous")
+    assert len(calls) == 8
 
 
 CLUSTER = """
@@ -194,8 +249,8 @@ def test_a_cluster_sends_the_network_once_a_worker_and_survives_one(tmp_path: pa
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_ray_actors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Needs the extra test-ray: Ray is large."""
+def test_ray_actors(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """The bits of one process, also where an actor dies. Needs the extra test-ray: Ray is large."""
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.data")
     path = pathlib.Path(__file__).parents[1] / "examples" / "ray_batches.py"
@@ -205,21 +260,48 @@ def test_ray_actors(monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "ray_batches", module)
     spec.loader.exec_module(module)
-    net, x = cl.Network(espcn()), images(12, 20, 24, 3)
+    net, x, flag = cl.Network(espcn()), images(12, 20, 24, 3), tmp_path / "died"
+
+    class Dying(module.Predictor):  # type: ignore[name-defined, misc]
+        """The first actor that has a batch dies over it."""
+
+        def __call__(self, batch: dict[str, Array]) -> dict[str, Array]:
+            import os
+
+            if not flag.exists():
+                flag.touch()
+                os._exit(1)
+            found: dict[str, Array] = super().__call__(batch)
+            return found
+
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         ray.cloudpickle.register_pickle_by_value(module)
-        data = ray.data.from_numpy(x).map_batches(
-            module.Predictor,
-            fn_constructor_args=(net,),
-            batch_size=4,
-            num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(size=2),
-        )
-        rows = data.take_all()
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        rows = {}
+        for actor in (module.Predictor, Dying):
+            data = ray.data.from_numpy(x).map_batches(
+                actor,
+                fn_constructor_args=(net,),
+                batch_size=4,
+                num_cpus=1,
+                compute=ray.data.ActorPoolStrategy(size=2),
+            )
+            rows[actor] = data.take_all()
     finally:
         ray.shutdown()
+    assert flag.exists()
     want = {image.tobytes(): out for image, out in zip(x, net(x), strict=True)}
-    assert len(rows) == len(x)
-    for row in rows:
-        assert np.array_equal(np.asarray(row["out"], F), want[np.asarray(row["data"], F).tobytes()])
+    for found in rows.values():
+        assert len(found) == len(x)
+        for row in found:
+            assert np.array_equal(np.asarray(row["out"], F), want[np.asarray(row["data"], F).tobytes()])
+
+
+def test_the_example_for_ray_runs_as_its_docstring_says(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("ray")
+    cl.Network(espcn()).save(tmp_path / "espcn.npz")
+    path = pathlib.Path(__file__).parents[1] / "examples" / "ray_batches.py"
+    command = [sys.executable, str(path), str(tmp_path / "espcn.npz")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    assert run.stdout.split("\n")[-2:] == ["(96, 96, 3)", ""], run.stderr[-2000:]

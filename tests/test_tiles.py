@@ -430,3 +430,81 @@ def test_a_sequential_that_was_built_for_small_images_takes_large_ones() -> None
     model = cl.layers.Sequential(layers)
     x = numbers(1, 1, 50, 60, 3)
     assert same(model.tiled(x, tile=16), model.network((None, None, None, 3))(x))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        cl.layers.Conv2D(4, 5, strides=2, padding="same"),
+        cl.layers.Conv2DTranspose(3, 3, strides=2),
+        cl.layers.DepthwiseConv2D(3, dilation_rate=2, padding="same"),
+        cl.layers.MaxPooling2D(2),
+        cl.layers.UpSampling2D((2, 3)),
+        cl.layers.ZeroPadding2D(3),
+        cl.layers.ReLU(),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_single_operations(layer: cl.layers.Layer) -> None:
+    x = Reader(numbers(2, 1, 50, 60, 3))
+    whole = layer(x.array)
+    assert same(layer.tiled(x, tile=16), whole)
+    assert len(x.reads) == 4 * 4
+    if layer.rank == 4:
+        assert same(layer.tiled(x.array[0], tile=(16, 20)), whole[0])
+
+
+def test_a_layer_of_sequences() -> None:
+    layer, x = cl.layers.Conv1D(4, 7, dilation_rate=3, padding="same"), numbers(3, 2, 500, 3)
+    assert same(layer.tiled(x, tile=64), layer(x))
+    with pytest.raises(ValueError, match=r"cannot be cut into tiles: node .* reduces all rows"):
+        cl.layers.GlobalAveragePooling2D().tiled(numbers(1, 1, 50, 60, 3))
+
+
+class Bands:
+    """Bands first, and windows read by a method: how rasterio gives a scan, without rasterio."""
+
+    dtype = F
+
+    def __init__(self, bands: Array) -> None:
+        self.bands, self.shape = bands, (*bands.shape[1:], bands.shape[0])
+
+    def read(self, window: tuple[tuple[int, int], tuple[int, int]]) -> Array:
+        return self.bands[:, slice(*window[0]), slice(*window[1])]
+
+    def __getitem__(self, place: tuple[slice, ...]) -> Array:
+        rows, columns, channels = place
+        window = (rows.start, rows.stop), (columns.start, columns.stop)
+        return np.moveaxis(self.read(window), 0, -1)[..., channels]
+
+
+def test_a_reader_of_bands() -> None:
+    net, scan = cl.Network(unet()), Bands(numbers(4, 3, 72, 56))
+    assert same(net.tiled(scan, tile=24), net(np.moveaxis(scan.bands, 0, -1)[None])[0])
+
+
+def test_a_reader_that_fails_without_a_journal_and_an_out_that_fails() -> None:
+    net, x = cl.Network(unet()), numbers(5, 1, 48, 48, 3)
+    whole, out = net(x), np.full((1, 48, 48, 2), np.nan, F)
+    with pytest.raises(OSError, match="the disk is gone") as raised:
+        net.tiled(Reader(x, fail_at=7), out, tile=16)
+    assert raised.value.__notes__ == ["in tile 8 of 9: 7 are done; what they wrote into out is valid"]
+    assert same(out[:, :32], whole[:, :32])
+    assert same(out[:, 32:, :16], whole[:, 32:, :16])
+    assert np.isnan(out[:, 32:, 16:]).all()
+
+    class Full:
+        shape, dtype = out.shape, F
+
+        def __init__(self) -> None:
+            self.written: list[Any] = []
+
+        def __setitem__(self, place: Any, value: Array) -> None:
+            if len(self.written) == 4:
+                raise OSError("no space left on the device")
+            assert same(value, whole[place])
+            self.written.append(place)
+
+    with pytest.raises(OSError, match="no space") as raised:
+        net.tiled(x, Full(), tile=16)
+    assert "in tile 5 of 9: 4 are done" in raised.value.__notes__[0]

@@ -1,7 +1,7 @@
 """Which pixels of one axis make each pixel of the resized axis, and with what weights: all rules of resizing.
 
-A resize goes axis by axis. `axis_table` is a pure function of sizes and options; `apply_table` is the only
-place that touches pixels. Along one axis, with n input and m output pixels and ratio r = m / n (or the scale
+A resize goes axis by axis. `axis_table` is a pure function of sizes and options; `resample` touches pixels,
+in the compiled core. Along one axis, with n input and m output pixels and ratio r = m / n (or the scale
 that was given), output i stands at the input coordinate (the centre of pixel k is k):
 
     half_pixel            (i + 1/2) / r - 1/2
@@ -23,9 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _dispatch, _kernels, _threads
 from ._image_arguments import COORDINATES, METHODS, NEAREST_MODES
+from .arguments import new_output
 
-__all__ = ["COORDINATES", "METHODS", "NEAREST_MODES", "Table", "apply_table", "axis_table", "resample"]
+__all__ = ["COORDINATES", "METHODS", "NEAREST_MODES", "Table", "axis_table", "resample"]
 
 Array = NDArray[Any]
 
@@ -35,15 +37,16 @@ _ONNX_SLACK = 1e-6  # ONNX Runtime's, found by trying: with it all sizes up to 6
 class Table(NamedTuple):
     """One axis of a resize: output o is the sum over t of pixel indices[o, t] times weights[o, t].
 
-    indices: (outputs, taps) intp, within the axis. weights: (outputs, taps) in the dtype of the pixels.
-    A weight of 0 means that the pixel is not read (an infinite one would make NaN); such taps come last,
-    and the first tap of an output always counts. outside: (outputs,) bool, which outputs lie outside of the
-    image and get a value of their own; None if none can.
+    indices: (outputs, taps) int64, within the axis. weights: (outputs, taps) in the dtype of the pixels, none
+    of them 0, since an infinite pixel would make NaN of it: where an output has fewer pixels than others, it
+    takes its last one again, by halves. outside: (outputs,) bool, which outputs lie outside of the image and
+    get a value of their own; None if none can. picks: whether each output is a pixel as it is.
     """
 
-    indices: NDArray[np.intp]
+    indices: NDArray[np.int64]
     weights: Array
     outside: NDArray[np.bool_] | None
+    picks: bool
 
 
 @lru_cache(maxsize=128)
@@ -67,7 +70,7 @@ def axis_table(
     places float32 pixels in float32, as the frameworks do, since rounding decides there.
 
     >>> axis_table(2, 4).weights.tolist()
-    [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [1.0, 0.0]]
+    [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [0.5, 0.5]]
     >>> axis_table(4, 2, "nearest").indices.ravel().tolist()
     [1, 3]
     """
@@ -87,54 +90,72 @@ def axis_table(
     indices, weights = _packed(indices, weights.astype(dtype))
     for array in (indices, weights):
         array.flags.writeable = False
-    return Table(indices, weights, outside)
+    picks = weights.shape[1] == 1 and bool((weights == 1).all())
+    return Table(indices, weights, outside, picks)
 
 
-def apply_table(x: Array, axis: int, indices: NDArray[np.intp], weights: Array) -> Array:
-    """Resample one axis of x by a Table's indices and weights: taps are added in their order.
-
-    >>> apply_table(np.array([[0.0, 4.0]]), 1, *axis_table(2, 4, dtype="float64")[:2])
-    array([[0., 1., 3., 4.]])
-    """
-    per_output = (-1,) + (1,) * (x.ndim - axis - 1)
-    result: Array = x.take(indices[:, 0], axis)
-    with np.errstate(all="ignore"):
-        if (weights[:, 0] != 1).any():
-            result *= weights[:, 0].reshape(per_output)
-        for tap in range(1, indices.shape[1]):
-            weight = weights[:, tap]
-            read = np.flatnonzero(weight)
-            rows = (slice(None),) * axis + (slice(None) if len(read) == len(weight) else read,)
-            part = x.take(indices[read, tap], axis)
-            part *= weight[read].reshape(per_output)
-            result[rows] += part
-    return result
-
-
-def resample(x: Array, tables: Sequence[tuple[int, Table]], outside_value: float = 0.0) -> Array:
+def resample(
+    x: Array, tables: Sequence[tuple[int, Table]], outside_value: float = 0.0, out: Array | None = None
+) -> Array:
     """Apply (axis, table) one after the other: a new C-contiguous array, for any number of axes.
+
+    Rows and columns of images run at once, with the same bits, and into `out` where it is given. Pixels that
+    are only picked are copied.
 
     >>> double = axis_table(1, 2, "nearest")
     >>> resample(np.float32([[7]]), [(0, double), (1, double)]).tolist()
     [[7.0, 7.0], [7.0, 7.0]]
     """
-    result = x
-    for axis, table in tables:
-        result = apply_table(result, axis, table.indices, table.weights)
+    blends = not all(table.picks for _, table in tables)
+    if blends and x.ndim == 4 and [axis for axis, _ in tables] == [1, 2]:
+        result = _images(x, tables[0][1], tables[1][1], out)
+    else:
+        result = np.ascontiguousarray(x) if tables else x.copy()
+        for axis, table in tables:
+            result = result.take(table.indices[:, 0], axis) if table.picks else _axis(result, axis, table)
     for axis, table in tables:
         if table.outside is not None:
             result[(slice(None),) * axis + (table.outside,)] = outside_value
-    return np.ascontiguousarray(result) if tables else x.copy()
+    return result
 
 
-def _packed(indices: NDArray[np.intp], weights: Array) -> tuple[NDArray[np.intp], Array]:
-    """Taps that count first, in their order; as many taps as the fullest output has."""
+def _images(x: Array, rows: Table, columns: Table, out: Array | None) -> Array:
+    """Rows and columns of images (N,H,W,C)."""
+    sizes = (*x.shape, len(rows.indices), len(columns.indices))
+    result = new_output((sizes[0], *sizes[4:], sizes[3]), x.dtype) if out is None else out
+    threads = _threads.threads_for(0.2 * result.size)
+    _kernels.resize(
+        *(_dispatch.active_isa(), x.itemsize, np.ascontiguousarray(x), result, sizes),
+        *(rows.indices, rows.weights, columns.indices, columns.weights, threads),
+    )
+    return result
+
+
+def _axis(x: Array, axis: int, table: Table) -> Array:
+    """One axis of a C-contiguous array."""
+    outputs, taps = table.indices.shape
+    before, after = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+    result = new_output((*x.shape[:axis], outputs, *x.shape[axis + 1 :]), x.dtype)
+    threads = _threads.threads_for(0.1 * result.size)
+    _kernels.resample(
+        *(_dispatch.active_isa(), x.itemsize, x, result, table.indices, table.weights),
+        *(before, x.shape[axis], outputs, after, taps, threads),
+    )
+    return result
+
+
+def _packed(indices: NDArray[np.intp], weights: Array) -> tuple[NDArray[np.int64], Array]:
+    """Taps that count first, in their order; as many taps as the fullest output has, none of weight 0."""
     used = weights != 0
-    width = max(int(used.sum(axis=1).max()), 1)
-    if used[:, :width].all():
-        return np.ascontiguousarray(indices[:, :width]), np.ascontiguousarray(weights[:, :width])
+    counts = used.sum(axis=1)
+    width = max(int(counts.max()), 1)
     order = np.argsort(~used, axis=1, kind="stable")[:, :width]
-    return np.take_along_axis(indices, order, axis=1), np.take_along_axis(weights, order, axis=1)
+    indices, weights = (np.take_along_axis(array, order, axis=1) for array in (indices, weights))
+    for tap in range(1, width):
+        spare = counts <= tap
+        weights[spare, tap] = weights[spare, tap - 1] = weights[spare, tap - 1] / 2
+        indices[spare, tap] = indices[spare, tap - 1]
+    return np.ascontiguousarray(indices, np.int64), np.ascontiguousarray(weights)
 
 
 # ---- where output pixels stand -----------------------------------------------------------------------------

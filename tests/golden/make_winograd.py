@@ -3,7 +3,7 @@
     python tests/golden/make_winograd.py          writes the file
     python tests/golden/make_winograd.py --check  says whether it is what would be written
 
-F(m, r) needs n = m + r - 1 points, the last at infinity (Toom and Cook, transposed). With p running over the
+F(m, r) needs n = m + r - 1 points, the last at infinity. With p running over the
 others, P(x) the product of all (x - p), and N_p the product of the differences p - q:
 
     B^T  row of p: the coefficients of P(x) / (x - p); of infinity: those of P(x)

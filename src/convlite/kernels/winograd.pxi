@@ -1,7 +1,7 @@
-# Winograd's loop nest: kernels as products in tiles of fewer multiplications (the axes: plan/along.py; the transforms: isa/winograd.h).
+# Winograd's loop nest: kernels as products in tiles of fewer multiplications (axes: plan/along.py; transforms: isa/winograd.h).
 #
-# A tile has `positions` matrix products, those of its rows times those of its columns. The tiles of all images form one flat list; a
-# block is some of them, and a task is (block, group, span of panels):
+# A tile has `positions` matrix products, those of its rows times those of its columns. The tiles of all images form one flat
+# list; a block is some of them, and a task is (block, group, span of panels):
 #
 #     for each tile of the block:     v[tile][q][k] = input transform                  LOOP tiles
 #     for each panel of the span:                                                      LOOP panels
@@ -35,14 +35,11 @@ cdef struct WinogradJob:
     int64_t wide, padded, panels                # lanes of a panel; width rounded up to whole vectors
     Cuts cuts                  # of a sum over the input channels
     int64_t v_step, v_tile, s_tile              # elements from one position, one tile to the next
-    int64_t x_pixel, pixel                      # elements from an input pixel, an output pixel to the next
     # of one call
-    const char *x
+    Image x, out
     const char *weights
-    char *out
-    const char *bias
-    const char *alpha
-    Activation act
+    const char *residual
+    Epilogue end               # bias and alpha in whole vectors
     int64_t blocks, spans, most_tiles           # of a block
 
 
@@ -54,7 +51,7 @@ cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t t
     cdef const WinogradLine *column
     cdef WinogradInput call
     call.rows, call.columns = &job.rows.axis, &job.columns.axis
-    call.row_step, call.column_step = job.rows.pitch * job.w * job.x_pixel * size, job.columns.pitch * job.x_pixel * size
+    call.row_step, call.column_step = job.rows.pitch * job.x.row, job.columns.pitch * job.x.pixel
     call.v_step, call.channels = job.v_step, job.kc
     image = first // job.image_tiles
     i = first % job.image_tiles // job.columns.count
@@ -62,7 +59,7 @@ cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t t
     for t in range(tiles):
         row, column = job.rows.lines + i, job.columns.lines + j
         call.row_low, call.row_high, call.column_low, call.column_high = row.low, row.high, column.low, column.high
-        call.x = job.x + (((image * job.h + row.first) * job.w + column.first) * job.x_pixel + group * job.kc) * size
+        call.x = job.x.at + image * job.x.image + row.first * job.x.row + column.first * job.x.pixel + group * job.kc * size
         call.v = v + t * job.v_tile * size
         job.table.winograd_input(&call)
         j += 1
@@ -83,20 +80,19 @@ cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t 
     cdef const WinogradLine *column
     cdef WinogradOutput call
     call.rows, call.columns = &job.rows.axis, &job.columns.axis
-    call.row_step, call.column_step = job.rows.pitch * job.wo * job.pixel * size, job.columns.pitch * job.pixel * size
+    call.row_step, call.column_step = job.rows.pitch * job.out.row, job.columns.pitch * job.out.pixel
     call.lanes = smaller(job.wide, job.width - panel * job.wide)
     call.s_step = ceil_div(call.lanes, job.table.lanes) * job.table.lanes
-    call.bias = job.bias + channel * size if job.bias else NULL
-    call.alpha = job.alpha + channel * size if job.alpha else NULL
-    call.act = job.act
+    call.end = end_at(&job.end, job.residual, job.out.at, channel * size)
     image = first // job.image_tiles
     i = first % job.image_tiles // job.columns.count
     j = first % job.columns.count
     for t in range(tiles):
         row, column = job.rows.lines + i, job.columns.lines + j
         call.s = s + t * job.s_tile * size
-        call.row_low, call.row_high, call.column_low, call.column_high = row.out_low, row.out_high, column.out_low, column.out_high
-        call.out = job.out + (((image * job.ho + row.out) * job.wo + column.out) * job.pixel + channel) * size
+        call.row_low, call.row_high = row.out_low, row.out_high
+        call.column_low, call.column_high = column.out_low, column.out_high
+        call.out = job.out.at + image * job.out.image + row.out * job.out.row + column.out * job.out.pixel + channel * size
         job.table.winograd_output(&call)
         j += 1
         if j == job.columns.count:
@@ -207,12 +203,12 @@ cdef class Winograd(Runner):
         self.job.s_tile = self.job.positions * self.job.wide + 64 // size
         self.block_tiles = plan.block_tiles
         self.scratch_bytes = self._scratch(smaller(self.block_tiles, self.job.tiles))
-        self.x_bytes = geometry.images * self.job.h * self.job.w * cin * size
-        self.out_bytes = geometry.images * self.job.ho * self.job.wo * cout * size
+        self.x_bytes = self.bytes_of(&self.x, geometry.images, self.job.h, self.job.w, cin)
+        self.out_bytes = self.bytes_of(&self.out, geometry.images, self.job.ho, self.job.wo, cout)
         self.bias_bytes = cout * size
         self.packed_bias_bytes = ceil_div((cout + self.job.wide) * size, 64) * 64
         self.weight_bytes = self.job.groups * self.job.positions * self.job.kc * self.job.padded * size
-        self.x_gaps = self.out_gaps = True
+        self.adds = True
         self.describe_work(plan.nanoseconds)
 
     def __dealloc__(self):
@@ -224,9 +220,9 @@ cdef class Winograd(Runner):
         return tiles * (self.job.v_tile + self.job.s_tile) * self.job.table.itemsize + 64
 
     cdef const char *_pad(self, const char *values, char *into) noexcept:
-        """Room for whole vectors behind `cout` values."""
-        if values == NULL:
-            return NULL
+        """In whole vectors."""
+        if values == NULL or self.job.padded == self.job.width:
+            return values
         memcpy(into, values, self.bias_bytes)
         memset(into + self.bias_bytes, 0, self.packed_bias_bytes - self.bias_bytes)
         return into
@@ -239,8 +235,7 @@ cdef class Winograd(Runner):
         cdef int threads = on.threads
         if self.out_bytes == 0:
             return 0
-        job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act
-        job.x_pixel, job.pixel = on.x_pixel or job.groups * job.kc, on.out_pixel or job.groups * job.width
+        job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
         # Tasks for all threads: whole blocks, each thread as many as the others, but no block smaller than half a row of
         # the micro-kernel; then spans, which repeat their block's input transform.
         job.blocks, job.spans = ceil_div(job.tiles, self.block_tiles), 1
@@ -261,21 +256,22 @@ cdef class Winograd(Runner):
         if memory == NULL:
             raise MemoryError("no memory for scratch")
         lanes = <char *> (<size_t> (memory + 63) & ~<size_t> 63)
-        job.bias = self._pad(on.bias, lanes)
-        job.alpha = self._pad(on.alpha, lanes + self.packed_bias_bytes)
-        self.deal(into, winograd_task, &job, sizeof(job), tasks, threads, lanes + 2 * self.packed_bias_bytes, lane_bytes, &job.x,
-                  &job.out)
+        job.end.bias = self._pad(<const char *> on.end.bias, lanes)
+        job.end.alpha = self._pad(<const char *> on.end.alpha, lanes + self.packed_bias_bytes)
+        self.deal(into, winograd_task, &job, sizeof(job), tasks, threads, lanes + 2 * self.packed_bias_bytes, lane_bytes,
+                  &job.x.at, &job.out.at, &job.residual)
         if into is None:
             free(memory)
         return 0
 
 
-def pack_winograd(kernel, packed, str isa, int itemsize, tuple sizes, row_factors, column_factors, int64_t first, int64_t first_to,
-                  int64_t row_step, int64_t column_step, int64_t k_step, int64_t l_step, int64_t cin, int64_t cout):
+def pack_winograd(kernel, packed, str isa, int itemsize, tuple sizes, row_factors, column_factors, int64_t first,
+                  int64_t first_to, int64_t row_step, int64_t column_step, int64_t k_step, int64_t l_step, int64_t cin,
+                  int64_t cout):
     """Transform one group of the contiguous `kernel` into `packed`, from element first_to on.
 
-    sizes: rows and columns of the kernel, and the elements of it and of `packed`; row_factors, column_factors: G of each axis, doubles
-    [slots][taps]. In elements: steps, and `first`, the tap of a window's first pixel.
+    sizes: rows and columns of the kernel, and the elements of it and of `packed`; row_factors, column_factors: G of each axis,
+    doubles [slots][taps]. In elements: steps, and `first`, the tap of a window's first pixel.
     """
     cdef const Table *table = table_of(isa, 8 * itemsize)
     cdef View views[4]
@@ -289,7 +285,8 @@ def pack_winograd(kernel, packed, str isa, int itemsize, tuple sizes, row_factor
         call.panels = <char *> borrow(packed, &views[1], sizes[3] * itemsize, True, "packed") + first_to * itemsize
         call.row_slots, call.column_slots = len(row_factors) // call.rows, len(column_factors) // call.columns
         call.row_factors = <const double *> borrow(row_factors, &views[2], 8 * call.row_slots * call.rows, False, "factors")
-        call.column_factors = <const double *> borrow(column_factors, &views[3], 8 * call.column_slots * call.columns, False, "factors")
+        call.column_factors = <const double *> borrow(column_factors, &views[3], 8 * call.column_slots * call.columns, False,
+                                                      "factors")
         call.row_step, call.column_step, call.k_step, call.l_step = row_step, column_step, k_step, l_step
         call.cin, call.cout = cin, cout
         with nogil:

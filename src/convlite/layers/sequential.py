@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from .._progress import Progress, reporting
 from ..arguments import as_operand, as_size, new_output
-from .base import Array, Layer, WeightedLayer
+from .base import Array, Layer
 from .chain import Chain
 from .keywords import Predicting, progress_of
 from .parts import unchanged, visit
 from .shaping import InputLayer
 from .summary import table
+from .weighted import WeightedLayer
 from .weights import as_dtype
 from .whole import Network, Whole, as_network, gives_batches
 
@@ -119,9 +120,10 @@ class Sequential(Chain, Whole):
         entry = first[0] if isinstance(first[1], InputLayer) else "input_layer"
         return as_network(graph_of(self, [(entry, shape, kind)], [name for name, _ in self._steps[-1:]]))
 
-    def _sizeless(self, x: Any) -> Network:
-        """The network with free sizes, whatever sizes the model was built for."""
-        rank = 4 if self.input_shape is None else len(self.input_shape)
+    def _for_tiles(self, x: Any) -> Network:
+        """With free sizes, whatever sizes the model was built for."""
+        first = next((layer.rank for layer in self if layer.rank is not None), len(np.shape(x)))
+        rank = first if self.input_shape is None else len(self.input_shape)
         return self.network((*(None,) * (rank - 1), int(np.shape(x)[-1])))
 
     def predict(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from .._progress import Progress
 from .._weight_files import write_weights
 from .base import Layer
 from .files import LoadReport, Rename, load_into
@@ -87,30 +86,7 @@ class Whole(Layer):
         """Draw the model's network: `Network.plot`, which documents it."""
         self.network().plot(path, *shapes)
 
-    def tiled(
-        self,
-        x: Any,
-        out: Any = None,
-        tile: int | Sequence[int] | None = None,
-        memory: float | None = None,
-        progress: Progress = False,
-        journal: str | PathLike[str] | None = None,
-    ) -> Any:
-        """The model's network tile by tile, for images larger than memory: `Network.tiled` documents it.
-
-        The bits are those of the whole run of `network()`.
-
-        >>> import numpy as np
-        >>> from convlite.layers import Conv2D, InputLayer, Sequential
-        >>> model = Sequential([InputLayer((None, None, 3)), Conv2D(4, 3, padding="same")])
-        >>> x = np.random.default_rng(0).random((1, 50, 60, 3), np.float32)
-        >>> np.array_equal(model.tiled(x, tile=16), model.network()(x))
-        True
-        """
-        return self._sizeless(x).tiled(x, out, tile, memory, progress, journal)
-
-    def _sizeless(self, x: Any) -> Network:
-        """The network for images of the size of x."""
+    def _for_tiles(self, x: Any) -> Network:
         return self.network()
 
     def save_weights(self, path: str | PathLike[str], *, float16: bool = False) -> None:

@@ -226,9 +226,10 @@ class Network:
         they must be at least as large as the halo. threads: of each chunk's call, since Dask computes chunks
         side by side. The precision is that of this call, wherever chunks are computed.
 
-        Returns a `dask.array` whose values have the bits of `self(x)` in "exact". On a cluster the network is
-        sent to each worker once. Raises as `tiled`; ValueError also for chunks that are too small or split
-        channels, ImportError without dask.
+        Returns a `dask.array` whose values have the bits of `self(x)` in "exact"; a tuple of them for a
+        network of several outputs, which `dask.compute` computes together, each chunk once. On a cluster the
+        network is sent to each worker once. Raises as `tiled`; ValueError also for chunks that are too
+        small or split channels, ImportError without dask.
         """
         from .tiling.overlap import mapped
 

@@ -11,10 +11,10 @@ Error. With u the unit roundoff, B, G and A the matrices of either axis, and `|.
 
 1 rounding of each transformed weight, at most 8 in the input transform (4 for each axis), Cin in the sum,
 8 in the output transform (5 for one axis of 10 products), 1 for the bias; the rest is spare (float64 weights
-take 10 more). Cin is that of a group. With `|x|` and `|w|` constant the expression is so many times the direct
-form's, which is `sum |x| |w|`; far less on average. Measured in float32 with normally distributed operands and
-64 to 512 channels, the largest error over the largest output, and the root of the mean square over that of
-the outputs with 64:
+take 10 more). Cin is that of a group. With `|x|` and `|w|` constant the expression is so many times the
+direct form's, which is `sum |x| |w|`; far less on average. Measured in float32 with normally distributed
+operands and 64 to 512 channels, the largest error over the largest output; and with 64, the root of the mean
+square over that of the outputs:
 
     3x3, dilated or not, m = 2      7 times    3e-7 to 9e-7    3e-7
                          m = 4     97          2e-6 to 6e-6    1e-6

@@ -310,9 +310,10 @@ INLINE void NAME(winograd_output_rows)(const WinogradAxis *axis, const char *s, 
    behind the first's. */
 INLINE void NAME(winograd_pixels)(const WinogradOutput *w, const V *y, const int high, const int wide, char *out, const int64_t c,
                                   const int64_t some) {
-    const int clip = w->act.code == ACT_CLIP, down = w->rows->phases, right = w->columns->phases;
-    const V low = VSPLAT(clip ? (REAL)w->act.a : (REAL)-INFINITY), top = VSPLAT(clip ? (REAL)w->act.b : (REAL)INFINITY);
-    const V bias = w->bias ? VLOAD((const REAL *)w->bias + c) : VSPLAT((REAL)-0.0); /* which adds nothing to any number */
+    const Activation *act = &w->end.act;
+    const int clip = act->code == ACT_CLIP, down = w->rows->phases, right = w->columns->phases;
+    const V low = VSPLAT(clip ? (REAL)act->a : (REAL)-INFINITY), top = VSPLAT(clip ? (REAL)act->b : (REAL)INFINITY);
+    const V bias = NAME(bias_at)(&w->end, c, LANES);
     for (int i = w->row_low; i < w->row_high; i++) {
         const V *line = y + (i / down + i % down * w->rows->m) * high;
         char *o = out + i * w->row_step;
@@ -331,7 +332,7 @@ INLINE void NAME(winograd_pixels)(const WinogradOutput *w, const V *y, const int
     }
 }
 
-/* Contract: s has a row of `s_step` elements for each product; bias and alpha are whole vectors, or NULL. Of the outputs those from
+/* Contract: s has a row of `s_step` elements for each product; the epilogue's are whole vectors. Of the outputs those from
    row_low and column_low to below row_high and column_high are stored, `lanes` channels of each. */
 static void NAME(winograd_output)(const WinogradOutput *w) {
     const WinogradAxis *rows = w->rows, *columns = w->columns;
@@ -356,11 +357,10 @@ static void NAME(winograd_output)(const WinogradOutput *w) {
             NAME(winograd_pixels)(w, half, WINOGRAD_MOST, WINOGRAD_MOST, out, c, w->lanes - c);
         }
     }
-    if (w->act.code > ACT_CLIP)
-        for (int i = w->row_low; i < w->row_high; i++) for (int j = w->column_low; j < w->column_high; j++) {
-            REAL *o = (REAL *)((char *)w->out + i * w->row_step + j * w->column_step);
-            NAME(activate)(o, o, 1, w->lanes, w->alpha, w->act);
-        }
+    if (NAME(ends_later)(&w->end))
+        for (int i = w->row_low; i < w->row_high; i++)
+            NAME(end_rows)(&w->end, (char *)w->out + i * w->row_step + w->column_low * w->column_step, w->column_step,
+                           w->column_high - w->column_low, w->lanes);
 }
 
 /* to[slot] = sum over the taps of factor * tap, in their order, for vectors of doubles `step` and `to_step` apart */

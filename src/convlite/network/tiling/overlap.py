@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,12 @@ __all__ = ["mapped"]
 
 
 def mapped(network: Any, executor: Executor, x: Any, threads: int) -> Any:
-    """The lazy output for a Dask array."""
+    """The lazy output for a Dask array; a tuple of them where there are several."""
     try:
         dask: Any = import_module("dask")
         da: Any = import_module("dask.array")
     except ImportError:
-        raise ImportError('map_overlap needs the package dask: pip install "convlite[dask]"') from None
+        raise ImportError('map_overlap needs the package dask: pip install "dask[array]"') from None
     value = only_input(executor)
     if not isinstance(x, da.Array):
         raise TypeError(
@@ -42,26 +43,30 @@ def mapped(network: Any, executor: Executor, x: Any, threads: int) -> Any:
         )
     if any(np.isnan(size) for size in x.shape):
         raise ValueError("the sizes of x must be known: call x.compute_chunk_sizes() before")
-    if len(executor.graph.outputs) != 1:
-        raise ValueError(f"map_overlap needs a network of one output; this has {len(executor.graph.outputs)}")
     rank = None if value.shape is None else len(value.shape)
     bare = rank is not None and x.ndim == rank - 1
     whole = x[None] if bare else x
     cells = cut_of(executor, tuple(int(size) for size in whole.shape))
     grid = Grid(cells, _edges(cells, whole.chunks))
     depth = _depth(cells, grid, whole.chunks)
-    chunks = _chunks(cells, grid, whole.ndim)
+    chunks = [_chunks(cells, grid, whole.ndim, number) for number in range(len(cells.outputs))]
     wide = da.overlap.overlap(whole, depth, boundary=dict.fromkeys(depth, "none"), allow_rechunk=False)
     # The network as a value of the graph that chunks share; `pure` names it by what it computes.
     carried = dask.delayed(network, pure=True, traverse=False)
-    result = wide.map_blocks(
-        _Block(tuple(whole.shape), grid.edges, depth, _precision.resolve(), threads),
-        network=carried,
-        dtype=cells.dtypes[0],
-        chunks=chunks,
-        meta=np.empty((0,) * whole.ndim, cells.dtypes[0]),
-    )
-    return result[0] if bare else result
+    block = _Block(tuple(whole.shape), grid.edges, depth, _precision.resolve(), threads)
+    made = [
+        {"dtype": dtype, "chunks": sizes, "meta": np.empty((0,) * whole.ndim, dtype)}
+        for dtype, sizes in zip(cells.dtypes, chunks, strict=True)
+    ]
+    if len(made) == 1:
+        results = [wide.map_blocks(block, network=carried, **made[0])]
+    else:  # a block of tuples, which nobody sees, and of each tuple the parts
+        tuples = wide.map_blocks(
+            block, network=carried, dtype=object, meta=np.empty((0,) * whole.ndim, object)
+        )
+        results = [tuples.map_blocks(itemgetter(number), **how) for number, how in enumerate(made)]
+    results = [result[0] for result in results] if bare else results
+    return results[0] if len(results) == 1 else tuple(results)
 
 
 def _axis(cells: Cells, role: int) -> int:
@@ -78,12 +83,11 @@ def _edges(cells: Cells, chunks: tuple[tuple[int, ...], ...]) -> dict[int, list[
                 f"chunks are {chunks[axis]}: write x.rechunk({{{axis}: -1}})"
             )
     found = {}
-    (name,) = cells.outputs
     for role in cells.cut.used:
         edges = [0, *accumulate(int(size) for size in chunks[_axis(cells, role)])]
         for lo, hi in pairwise(edges):
-            first, last = cells.window(name, role, lo, hi)
-            if first >= last:
+            windows = [cells.window(name, role, lo, hi) for name in cells.outputs]
+            if any(first >= last for first, last in windows):
                 raise ValueError(
                     f"the chunk {lo}:{hi} of x has no outputs of its own along the {ROLES[role]}: make "
                     f"chunks larger, best multiples of {cells.cut.alignment(role)}"
@@ -106,14 +110,14 @@ def _depth(cells: Cells, grid: Grid, chunks: tuple[tuple[int, ...], ...]) -> dic
     return depth
 
 
-def _chunks(cells: Cells, grid: Grid, rank: int) -> tuple[tuple[int, ...], ...]:
-    """Of the output."""
-    (name,), (shape,) = cells.outputs, cells.output_shapes
+def _chunks(cells: Cells, grid: Grid, rank: int, number: int) -> tuple[tuple[int, ...], ...]:
+    """Of an output."""
+    name, shape = cells.outputs[number], cells.output_shapes[number]
     roles = cells.cut.roles[name]
     if len(shape) != rank or any(roles[_axis(cells, role)] != role for role in cells.cut.used):
         raise ValueError(
-            f"the output of shape {described_shape(shape)} does not have its images, rows and columns where "
-            "x has them, which map_overlap needs"
+            f"the output {name!r} of shape {described_shape(shape)} does not have its images, rows and "
+            "columns where x has them, which map_overlap needs"
         )
     found: list[tuple[int, ...]] = []
     for axis, role in enumerate(roles):
@@ -139,7 +143,7 @@ class _Block:
         self.precision, self.threads = precision, threads
         self.__name__ = "convlite_tiles"  # what Dask calls the tasks
 
-    def __call__(self, block: Array, network: Any, block_id: tuple[int, ...] = ()) -> Array:
+    def __call__(self, block: Array, network: Any, block_id: tuple[int, ...] = ()) -> Any:
         with _precision.precision(self.precision), _threads.num_threads(self.threads):
             cells = cut_of(network._executor, self.shape)
             ways, place = {}, [slice(None)] * len(self.shape)
@@ -151,8 +155,8 @@ class _Block:
                 start = lo - (self.depth[axis][0] if number else 0)
                 place[axis] = slice(way.source[0] - start, way.source[1] - start)
                 ways[role] = way
-            (result,) = cells.run(cells.tile(ways), np.asarray(block[tuple(place)]))
-            return result
+            results = cells.run(cells.tile(ways), np.asarray(block[tuple(place)]))
+            return results[0] if len(results) == 1 else results
 
     def __dask_tokenize__(self) -> Any:
         return self.shape, self.edges, self.depth, self.precision, self.threads

@@ -108,9 +108,9 @@ def geometry_of(node: Node, facts: Mapping[str, Fact]) -> Geometry | None:
         if out is None:
             return None
         for i, n in enumerate(sizes):
-            before = int(_transpose_axis(node, i, n, kernel[i])[1])  # type: ignore[arg-type]
+            before = int(_transpose_axis(node, i, n, kernel[i])[1])
             full = (n - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1  # type: ignore[operator]
-            rest = full - before - out[1 + i]  # type: ignore[operator]
+            rest = full - before - out[1 + i]
             pad, extra = (before, max(0, rest)), max(0, -rest)
             axes.append(transpose_axis(n, kernel[i], strides[i], dilations[i], pad, "x", None, extra))  # type: ignore[arg-type]
         cout = kernel[-2] * groups  # type: ignore[operator]
