@@ -47,6 +47,7 @@ def test_shipped_shapes_have_unique_names_and_all_families() -> None:
         "fcn",
         "seeds",
         "complaints",
+        "kernels",
         "dense",
         "tiny",
     }

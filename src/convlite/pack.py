@@ -22,7 +22,7 @@ from ._options import documented
 from ._types import Sizes
 from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
 from .geometry import residue_classes
-from .plan import Weights, channels_of, usual_layout
+from .plan import Weights, channels_of, read_layout, usual_layout, weights_of
 
 # What one kernel keeps packed, as a multiple of its own size: the panels in use and others, where "fast" has
 # other ones for each size of map (up to 7 times the kernel's size). Small ones keep all.
@@ -126,7 +126,7 @@ def pack_panels(
 ) -> Panels:
     """Pack a kernel for one instruction set, in the layout of a plan."""
     if layout.startswith("winograd"):
-        return _pack_winograd(np.ascontiguousarray(kernel), operation, int(layout[-1]), isa)
+        return _pack_winograd(np.ascontiguousarray(kernel), operation, strides, groups, isa, layout)
     bits = 8 * kernel.itemsize
     memory, steps = _as_it_lies(kernel)
     if steps is not None and layout in _IN_ORDER:
@@ -182,20 +182,32 @@ def _skinny_recipe(operation: str, shape: tuple[int, ...], bits: int) -> tuple[i
     return height * width * a * b, _kernels.Recipe(bits // 8, taps, [height * width], *steps, 1, cout, False)
 
 
-def _pack_winograd(kernel: Array, operation: str, tile: int, isa: str) -> Panels:
-    """Transform a C-contiguous 3x3 kernel for F(tile x tile, 3x3): panels [(tile+2)^2][cin][nr*lanes].
+def _pack_winograd(
+    kernel: Array, operation: str, strides: Pair, groups: int, isa: str, layout: str
+) -> Panels:
+    """Transform a C-contiguous kernel for Winograd's form: for each group, panels [slots][cin][nr*lanes].
 
-    The transpose with stride 1 is the convolution with the kernel turned round and its channels swapped:
-    its steps are negative.
+    The transpose reads the kernel turned round: its steps are negative.
     """
-    cin, cout, _ = channels_of(operation, kernel.shape, 1)
+    height, width = kernel.shape[:2]
+    cin, cout, groups = channels_of(operation, kernel.shape, groups)
+    kc, per_group = cin // groups, cout // groups
     lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
-    plane = cin * cout
-    steps = (0, 3 * plane, plane, cout, 1)
+    plane = kernel.shape[2] * kernel.shape[3]
     if operation == "conv2d_transpose":
-        steps = (8 * plane, -3 * plane, -plane, 1, cin)
-    data = aligned_empty((tile + 2) ** 2 * cin * -(-cout // lanes) * lanes, kernel.dtype)
-    _kernels.pack_winograd(kernel, data, isa, kernel.itemsize, tile, *steps, cin, cout)
+        first, group_step, steps = (height * width - 1) * plane, kc, (-width * plane, -plane, 1, cin)
+    else:
+        first, group_step, steps, strides = 0, per_group, (width * plane, plane, cout, 1), (1, 1)
+    factors = [weights_of(kernel.shape[a], strides[a], tile) for a, tile in enumerate(read_layout(layout))]
+    rows, columns = (np.array(each).ravel() for each in factors)
+    size = len(factors[0]) * len(factors[1]) * kc * -(-per_group // lanes) * lanes
+    data = aligned_empty(groups * size, kernel.dtype)
+    sizes = (height, width, kernel.size, data.size)
+    for group in range(groups):
+        places = (first + group * group_step, group * size, *steps)
+        _kernels.pack_winograd(
+            kernel, data, isa, kernel.itemsize, sizes, rows, columns, *places, kc, per_group
+        )
     return Panels(data, True)
 
 

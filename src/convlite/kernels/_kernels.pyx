@@ -27,28 +27,32 @@ cdef extern from "isa/table.h" nogil:
         Activation act
         int64_t residual
         Activation last
+    ctypedef struct WinogradAxis:
+        int n, m, phases
     ctypedef struct WinogradInput:
+        const WinogradAxis *rows
+        const WinogradAxis *columns
         const void *x
         int64_t row_step, column_step
         int row_low, row_high, column_low, column_high
-        const void *zeros
         void *v
         int64_t v_step, channels
     ctypedef struct WinogradOutput:
+        const WinogradAxis *rows
+        const WinogradAxis *columns
         const void *s
         int64_t s_step
         void *out
         int64_t row_step, column_step, lanes
-        int rows, columns
+        int row_low, row_high, column_low, column_high
         Epilogue end
     ctypedef struct WinogradKernel:
         const void *kernel
         int64_t row_step, column_step, k_step, l_step, cin, cout
+        int rows, columns, row_slots, column_slots
+        const double *row_factors
+        const double *column_factors
         void *panels
-    ctypedef struct WinogradTransforms:
-        void (*input)(const WinogradInput *) noexcept nogil
-        void (*output)(const WinogradOutput *) noexcept nogil
-        void (*kernel)(const WinogradKernel *) noexcept nogil
     ctypedef struct Tile:
         const void *const *rows
         const void *panel
@@ -172,7 +176,9 @@ cdef extern from "isa/table.h" nogil:
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma
-        WinogradTransforms winograd[7]
+        void (*winograd_input)(const WinogradInput *) noexcept nogil
+        void (*winograd_output)(const WinogradOutput *) noexcept nogil
+        void (*winograd_kernel)(const WinogradKernel *) noexcept nogil
         TileKernel gathered[3][15]
         TileKernel strided[5][15]
         DepthwiseKernel depthwise

@@ -104,10 +104,9 @@ static const Table NAME(table) = {
     .depthwise_mr = MAX_DEPTHWISE_MR,
     .line_rows = LINE_ROWS,
     .fma = HAS_FMA,
-    .winograd = {[2] = {NAME(winograd2_input), NAME(winograd2_output), NAME(winograd2_kernel)},
-                 [4] = {NAME(winograd4_input), NAME(winograd4_output), NAME(winograd4_kernel)},
-                 [5] = {NAME(winograd5_input), NAME(winograd5_output), NAME(winograd5_kernel)},
-                 [6] = {NAME(winograd6_input), NAME(winograd6_output), NAME(winograd6_kernel)}},
+    .winograd_input = NAME(winograd_input),
+    .winograd_output = NAME(winograd_output),
+    .winograd_kernel = NAME(winograd_kernel),
     .gathered = {[1] = {ROW(gathered_1)}, [2] = {ROW(gathered_2)}},
 #if HAS_HALF
     .strided = {[1] = {ROW(narrow_1)}, [2] = {ROW(strided_1)}, [3] = {ROW(narrow_2)}, [4] = {ROW(strided_2)}},

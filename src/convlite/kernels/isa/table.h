@@ -51,36 +51,40 @@ typedef struct {
 } Epilogue;
 
 /* Winograd's transforms of one tile: see winograd.h. Steps of pixels are in bytes, the others in elements. */
+#define WINOGRAD_MOST 12 /* products or outputs of a tile along an axis */
+
 typedef struct {
-    const void *x;                    /* where the tile's first pixel is, or would be; only what is inside is read */
+    int n, m;   /* F(m, r): pixels that are read, and of each phase as many products, and m outputs; n = 1: the axis is as it is */
+    int phases; /* output i of phase p is output i * phases + p of the tile */
+} WinogradAxis;
+
+typedef struct {
+    const WinogradAxis *rows, *columns;
+    const void *x;                    /* where the window's first pixel is, or would be; only what is inside is read */
     int64_t row_step, column_step;
-    int row_low, row_high;            /* the tile's rows and columns that are inside the image: low <= i < high */
+    int row_low, row_high;            /* the window's rows and columns that are inside the image: low <= i < high */
     int column_low, column_high;
-    const void *zeros;                /* [channels]: any other pixel */
-    void *v;                          /* [n*n][v_step] */
+    void *v;                          /* [n of rows][n of columns][v_step] */
     int64_t v_step, channels;
 } WinogradInput;
 
 typedef struct {
-    const void *s; /* [n*n][s_step] */
+    const WinogradAxis *rows, *columns;
+    const void *s; /* [phases and n of rows][phases and n of columns][s_step] */
     int64_t s_step;
-    void *out; /* the first output, lanes channels each */
+    void *out; /* where the first output is, or would be, lanes channels each */
     int64_t row_step, column_step, lanes;
-    int rows, columns; /* how many of the m x m outputs exist */
-    Epilogue end;      /* whole vectors */
+    int row_low, row_high, column_low, column_high; /* the outputs that exist: low <= i < high */
+    Epilogue end;                                   /* whole vectors */
 } WinogradOutput;
 
 typedef struct {
-    const void *kernel; /* the element that meets a tile's first pixel, for input and output channel 0; steps may be negative */
+    const void *kernel; /* the element that meets a window's first pixel, for input and output channel 0; steps may be negative */
     int64_t row_step, column_step, k_step, l_step, cin, cout; /* steps in elements */
-    void *panels; /* [panel][n*n][cin][nr*LANES] */
+    int rows, columns, row_slots, column_slots;               /* taps, and transformed weights */
+    const double *row_factors, *column_factors;               /* G: [slots][taps] */
+    void *panels;                                             /* [panel][row_slots][column_slots][cin][nr*LANES] */
 } WinogradKernel;
-
-typedef struct {
-    void (*input)(const WinogradInput *);
-    void (*output)(const WinogradOutput *);
-    void (*kernel)(const WinogradKernel *);
-} WinogradTransforms;
 
 /* One tile: out[i][0:lanes] = act(bias + sum over taps t, channels k of rows[t][i][k] * panel[t][k][0:lanes]).
 
@@ -234,7 +238,9 @@ typedef struct {
 typedef struct {
     const char *isa;
     int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
-    WinogradTransforms winograd[7]; /* of F(m x m, 3x3) by m: 2, 4, 5, 6 */
+    void (*winograd_input)(const WinogradInput *);
+    void (*winograd_output)(const WinogradOutput *);
+    void (*winograd_kernel)(const WinogradKernel *);
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1];    /* [nr][mr]; index 0 is unused */
     TileKernel strided[2 * MAX_NR + 1][MAX_MR + 1]; /* [half vectors in use][mr] */
     DepthwiseKernel depthwise;
