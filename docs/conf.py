@@ -87,8 +87,6 @@ highlight_language = "none"  # what docstrings set apart with a colon is a table
 default_role = "code"  # the docstrings write code between single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-# What docstrings say of a parameter's type is prose ("int or (h, w), default 1"): shown, not looked up.
-napoleon_use_param = napoleon_use_rtype = napoleon_use_keyword = False
 python_use_unqualified_type_names = True
 
 nitpicky = True
