@@ -155,9 +155,7 @@ def test_refusals_change_nothing(
 
 def test_a_part_needs_a_built_model(file: pathlib.Path) -> None:
     model = layers.Sequential([layers.Conv2D(4, 3, name="conv")])
-    with pytest.raises(
-        ValueError, match=r"Sequential 'sequential' must be built for strict=False: call build"
-    ):
+    with pytest.raises(ValueError, match=r"Sequential 'sequential' must be built for strict=False: call"):
         model.load_weights(file, strict=False)
     assert not model.built
 
