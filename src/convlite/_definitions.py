@@ -260,7 +260,7 @@ def _adaptive(x: ArrayLike, output_size: Any, rule: Callable[..., Array]) -> Arr
         raise ValueError(f"output_size must be an int or (h, w); got {shown(output_size)}")
     wanted = [None if size is None else as_size(size, "output_size") for size in given]
     if 0 in image.shape[1:3]:
-        raise ValueError(f"x of shape {image.shape} has nothing to pool")
+        raise ValueError(f"x of shape {image.shape} has images without pixels: there is nothing to pool")
     sizes = [m or n for n, m in zip(image.shape[1:3], wanted, strict=True)]
     result = _zeros((len(image), *sizes, image.shape[3]), FLOAT64)
     if result.size == 0:

@@ -315,7 +315,11 @@ _SHARED = re.compile(
 
 def _entries(found: re.Match[str]) -> str:
     """What a line stands for."""
-    margin, listed, result, variant = found.groups()
+    return _expanded(*found.groups())
+
+
+@functools.cache
+def _expanded(margin: str, listed: str, result: str | None, variant: str | None) -> str:
     texts = TEXTS[variant or ""]
     lines, names = [], [name.strip() for name in listed.split(",") if listed != "()"]
     if result is not None and names:
@@ -348,8 +352,12 @@ def _entry(text: str) -> list[str]:
 
 def documented(thing: Documented) -> Documented:
     """Put the shared entries into the docstring of a function or a class."""
-    if thing.__doc__ is not None:  # None: python -OO
-        thing.__doc__ = _SHARED.sub(_entries, thing.__doc__)
+    text = thing.__doc__
+    if text is not None and " : shared" in text:  # None: python -OO
+        parts = text.split("\n\n")  # the expression is slow where nothing matches, and this runs at import
+        thing.__doc__ = "\n\n".join(
+            _SHARED.sub(_entries, part) if " : shared" in part else part for part in parts
+        )
     return thing
 
 

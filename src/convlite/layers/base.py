@@ -466,7 +466,8 @@ class Layer(abc.ABC):
             ) from None
         if self.rank is not None and len(shape) != self.rank:
             raise ValueError(
-                f"{self.name} takes {self.rank} axes ({self.axes}); got the shape {shown(shape)}"
+                f"{type(self).__name__} {self.name!r} takes {self.rank} axes ({self.axes}); got the shape "
+                f"{shown(shape)}"
                 + ("; is the batch axis missing? It comes first" if len(shape) == self.rank - 1 else "")
             )
         if any(size is not None and size < 0 for size in shape):

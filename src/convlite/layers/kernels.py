@@ -178,7 +178,7 @@ class KernelLayer(WeightedLayer):
         x, kind = np.zeros(known, self.dtype), type(self)
         own = kind.call is KernelLayer.call and kind.__call__ is KernelLayer.__call__  # no subclass's methods
         call: Callable[[Array], Array] = self if own else self._prepared
-        for _ in range(3):  # checked, then as all later calls are: each way has its code to load
+        for _ in range(3):  # first the checked path, then the replay, so that both are warm
             call(x)
 
     def multiply_adds(self, input_shape: Sequence[int | None]) -> int | None:

@@ -258,9 +258,7 @@ class _AdaptivePooling(Layer):
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         batch, *sizes, channels = self.as_input_shape(input_shape)
         if 0 in sizes:
-            raise ValueError(
-                f"input_shape must have pixels, or {self.name} has nothing to pool; got {input_shape}"
-            )
+            raise ValueError(f"input_shape must have pixels to pool; got {input_shape}")
         return batch, *(m or n for n, m in zip(sizes, self.output_size, strict=True)), channels
 
 

@@ -12,6 +12,7 @@ from .._progress import Progress, reporting
 from ..arguments import as_operand, as_size, new_output
 from .base import Array, Layer
 from .chain import Chain
+from .errors import telling
 from .keywords import Predicting, progress_of
 from .parts import unchanged, visit
 from .shaping import InputLayer
@@ -122,6 +123,7 @@ class Sequential(Chain, Whole):
     def _table(self) -> list[str]:
         return table(self)
 
+    @telling
     def network(
         self, input_shape: Sequence[int | None] | None = None, *, dtype: npt.DTypeLike | None = None
     ) -> Network:

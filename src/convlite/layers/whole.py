@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .._weight_files import write_weights
 from .base import Layer
+from .errors import telling
 from .files import LoadReport, Rename, load_into
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ class Whole(Layer):
     def _for_tiles(self, x: Any) -> Network:
         return self.network()
 
+    @telling
     def save_weights(self, path: str | PathLike[str], *, float16: bool = False) -> None:
         """Write the weights to a file, under names such as "conv2d/kernel".
 
@@ -211,6 +213,7 @@ class Whole(Layer):
         """
         write_weights(path, self.named_weights(), float16=float16)
 
+    @telling
     def load_weights(
         self, path: str | PathLike[str], *, strict: bool = True, rename: Rename = None
     ) -> LoadReport:
