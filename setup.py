@@ -13,6 +13,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -207,8 +208,25 @@ extension = Extension(
     py_limited_api=LIMITED_API,
 )
 
+
+def description() -> str:
+    """README.md for PyPI: links and pictures of its own tree become addresses of this version."""
+    source = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Source"]
+    tag = "v" + Path("src/convlite/VERSION").read_text(encoding="utf-8").strip()
+
+    def address(match: re.Match[str]) -> str:
+        kind = "raw" if match[1].startswith("!") else "blob"
+        return f"{match[1]}({source}/{kind}/{tag}/{match[2]})"
+
+    text = Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"(!?\[[^\]]*\])\((?!https?:|#)([^)]+)\)", address, text)
+    return re.sub(r'(src|srcset)="(?!https?:)([^"]+)"', rf'\1="{source}/raw/{tag}/\2"', text)
+
+
 if __name__ == "__main__":  # the tests import what is above
     setup(
+        long_description=description(),
+        long_description_content_type="text/markdown",
         ext_modules=cythonize(
             [extension],
             compiler_directives={"boundscheck": DEBUG, "initializedcheck": DEBUG, "cdivision": False},

@@ -88,16 +88,16 @@ def _cell(entry: Summary | None) -> str:
         return "-"
     limit = "" if entry.family == "tiny" or math.isnan(entry.fraction) else f", {entry.fraction:.0%}"
     ratio = entry.worst.ratio(entry.ours)
-    return f"**{entry.ratio:.2f}**, {ratio:.2f} ({entry.worst.name}){limit}"
+    return f"**{entry.ratio:.2f}**, {ratio:.2f} ({entry.worst.title}){limit}"
 
 
-def rewrite(text: str, lines: str) -> str:
+def rewrite(text: str, lines: str, first: str = BEGIN, last: str = END) -> str:
     """The README with the lines between its markers; ValueError if it has none."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"the README has no {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}"
+        raise ValueError(f"the README has no {first} ... {last}")
+    return f"{before}{first}\n\n{lines}\n\n{last}{after}"
 
 
 def main() -> None:

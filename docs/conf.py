@@ -1,15 +1,19 @@
 """Sphinx's settings. `sphinx-build -W --keep-going -n -b html docs docs/_build/html` builds the site.
 
 What the pages show of the code's work is made at each build: `pictures.py` draws, `tables.py` writes the
-tables and figures, from the installed convlite and the committed results.
+tables and figures, from the installed convlite and the committed results. The notebooks of `gallery/` run.
+CONVLITE_DOCS_VERSION names the version in the switch ("latest", "0.2"); .github/workflows/pages.yml sets it.
 """
 
+import os
 import sys
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
 
+import heads  # noqa: E402
 import pictures  # noqa: E402
 import reading  # noqa: E402
 import tables  # noqa: E402
@@ -21,24 +25,45 @@ project = "convlite"
 author = "convlite authors"
 copyright = author
 version = release = convlite.__version__
+urls = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "_generated", "coming-from/differences.md"]
-templates_path: list[str] = []
+templates_path = ["_templates"]
 language = "en"
 smartquotes = False  # quotes in the text are those of code: padding="same"
 
 html_theme = "furo"
 html_title = f"convlite {release}"
 html_static_path = ["_static"]
+html_extra_path = ["versions.json"]
 html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
+html_js_files = ["versions.js"]
+html_context = {"docs_version": os.environ.get("CONVLITE_DOCS_VERSION", "latest")}
+html_theme_options = {
+    "source_repository": urls["Source"],
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "versions.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "project.html",
+        "sidebar/scroll-end.html",
+    ]
+}
+html_context |= {"project_urls": urls}
 html_copy_source = False
 # What the button copies is code: no prompts, and none of what it printed.
 copybutton_prompt_text, copybutton_prompt_is_regexp = r">>> |\.\.\. ", True
@@ -49,6 +74,11 @@ pygments_style, pygments_dark_style = "friendly", "github-dark"
 myst_enable_extensions = ["substitution", "colon_fence"]
 myst_heading_anchors = 3
 myst_substitutions = tables.figures()
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_execution_in_temp = True  # they write files
+nb_merge_streams = True
 
 highlight_language = "none"  # what docstrings set apart with a colon is a table or a formula
 default_role = "code"  # the docstrings write code between single backticks
@@ -77,4 +107,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     pictures.write(generated)
     tables.write(generated)
     reading.setup(app)
+    heads.setup(app)
     return {"parallel_read_safe": True}

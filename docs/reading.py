@@ -77,7 +77,7 @@ def _signature(
         del parameters[0]
     written = [_shown(one) for one in parameters]
     back = "" if what == "class" or returns is None else str(as_written(found.return_annotation))
-    if back.startswith("Iterator[None]"):  # a context manager, whose generator is nobody's business
+    if back.startswith("Iterator[None]"):  # a context manager, whose generator is a detail
         back = ""
     empty = inspect.Signature.empty
     return str(found.replace(parameters=written, return_annotation=empty)), back

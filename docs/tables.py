@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import networks_table
 import readme_table
 
 import convlite.network.load.keras.layers
@@ -19,7 +20,8 @@ import convlite.network.load.onnx.operators
 import convlite.network.load.tflite.operators  # noqa: F401, these register what they read
 from convlite._equivalents import equivalents
 from convlite.bench import picture
-from convlite.bench.report import rows, summary, table
+from convlite.bench.report import rows, summary
+from convlite.bench.rivals import PEERS
 from convlite.explain import resolve
 from convlite.network.load.keras.call import LAYERS
 from convlite.network.load.onnx import NEWEST, OLDEST
@@ -135,11 +137,32 @@ def supported_names(names: Iterable[str], what: str) -> str:
     return f"{len(listed)} {what}: {', '.join(f'`{name}`' for name in listed)}.\n"
 
 
+def every_shape(data: dict[str, Any]) -> str:
+    """A table for each number of threads: convlite and the fastest other library on each shape."""
+    out: list[str] = []
+    found = [row for row in rows(data) if row.ratio() == row.ratio()]  # measured on both sides
+    for threads in sorted({row.threads for row in found}):
+        out += [f"### {threads} thread{'s' if threads > 1 else ''}", ""]
+        out += [
+            "| shape | convlite, us | fastest other | its us | ratio |",
+            "| --- | ---: | --- | ---: | ---: |",
+        ]
+        for row in found:
+            if row.threads == threads:
+                name, best = row.title or row.name, row.rivals()[0]
+                other = PEERS[best][1].partition(",")[0]
+                times = f"{row.us['convlite']:,.1f} | {other} | {row.us[best]:,.1f}"
+                out.append(f"| {name} | {times} | {row.ratio():.2f} |")
+        out.append("")
+    return "\n".join(out)
+
+
 def write(directory: Path) -> None:
     """Write every table as Markdown."""
     data = results()
-    picture.draw(data, directory / "speed.png")
-    made = {"speed.md": readme_table.block(data), "every-shape.txt": table(data)}
+    made = {"speed.md": readme_table.block(data), "every-shape.md": every_shape(data)}
+    made |= {"speed.svg": picture.draw(data), "speed-dark.svg": picture.draw(data, dark=True)}
+    made |= networks_table.pages()
     made["supported-onnx.md"] = supported_onnx()
     made["supported-tflite.md"] = supported_names(TFLITE, "operators")
     made["supported-keras.md"] = supported_names(LAYERS, "layers and operations (`ops.`)")

@@ -141,7 +141,7 @@ SMALL: tuple[Case, ...] = (
     # ---- empty axes
     _conv("no-images", (0, 5, 5, 3), (3, 3, 3, 4)),
     _conv("no-rows-same", (2, 0, 5, 3), (3, 3, 3, 4), padding="same"),
-    _conv("no-output-rows", (1, 2, 5, 3), (3, 3, 3, 4)),
+    _conv("one-output-row", (1, 3, 5, 3), (3, 3, 3, 4)),
     _conv("no-rows-padded", (1, 0, 4, 3), (3, 3, 3, 4), padding=2),
     _conv("no-input-channels", (1, 4, 4, 0), (3, 3, 0, 5)),
     _conv("no-output-channels", (1, 4, 4, 3), (3, 3, 3, 0)),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from convlite import arguments
+from convlite._layouts import check_channels
 from convlite.arguments import (
     as_epsilon,
     as_flag,
@@ -20,7 +21,6 @@ from convlite.arguments import (
     as_single,
     as_size,
     check_bias,
-    check_channels,
     check_groups,
     check_out,
     check_taps,
@@ -234,13 +234,29 @@ def test_lists_and_numbers_are_what_numpy_makes_of_them() -> None:
         (np.ones(2, np.float16), "x must be float32 or float64; got float16; write x.astype(np.float32)"),
         (np.ones(2, ">f2"), "x must be float32 or float64; got >f2; write x.astype(np.float32)"),
         (np.ones(2, bool), "x must be float32 or float64; got bool; write x.astype(np.float32)"),
-        (np.ones(2, np.uint8), "x must be float32 or float64; got uint8; write x.astype(np.float32)"),
-        (np.ones(2, np.complex64), "x must be float32 or float64; got complex64; take x.real or x.imag"),
-        (np.array([None]), "x must be float32 or float64; got object"),
-        ({}, "x must be float32 or float64; got object"),
-        ("text", "x must be float32 or float64; got <U4"),
-        (np.zeros(1, "M8[s]"), "x must be float32 or float64; got datetime64[s]"),
-        (np.zeros(1, "f4,f4"), "x must be float32 or float64; got [('f0', '<f4'), ('f1', '<f4')]"),
+        (
+            np.ones(2, np.uint8),
+            "x must be float32 or float64; got uint8; write x.astype(np.float32), "
+            "or x.astype(np.float32) / 255 if the network expects 0 to 1",
+        ),
+        (np.ones(2, np.complex64), "x must be float32 or float64; got complex64; write x.real or x.imag"),
+        (np.array([None]), "x must be float32 or float64; got object: its elements are not plain numbers"),
+        (
+            {},
+            "x must be an array of float32 or float64; "
+            "got a dict of 0 entries: give one of them, as in x[...]",
+        ),
+        (
+            "text",
+            "x must be an array of float32 or float64; got the text 'text': read the file first, as in "
+            "np.load(path) or np.asarray(PIL.Image.open(path))",
+        ),
+        (np.zeros(1, "M8[s]"), "x must be float32 or float64; got datetime64[s]: numbers are needed"),
+        (
+            np.zeros(1, "f4,f4"),
+            "x must be float32 or float64; got [('f0', '<f4'), ('f1', '<f4')]: "
+            "its elements are not plain numbers",
+        ),
         (None, "x must be an array of float32 or float64; got None"),
     ],
     ids=repr,

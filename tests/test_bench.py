@@ -367,12 +367,14 @@ def test_table() -> None:
     assert len({line.index("ratio") for line in lines if " ratio " in line}) == 1
 
 
-def test_picture(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+def test_picture() -> None:
     from convlite.bench.picture import draw
 
-    draw(_stored(), tmp_path / "chart.png")
-    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+    drawn = draw(_stored())
+    assert "3x3, 64 to 64, 56x56" in drawn
+    assert ">1.50 ncnn<" in drawn
+    assert ">0.80 NumPy<" in drawn
+    assert draw(_stored(), dark=True) != drawn
 
 
 def _script() -> ModuleType:
@@ -389,8 +391,8 @@ def test_readme_table() -> None:
     block = script.block(_stored())
     for fact in ("A CPU", "GCC 12", "-O3", "PyTorch 2", "convlite bench", "100 GFLOP/s", "2026-01-02"):
         assert fact in block
-    assert "| 3x3 | 1 | **1.20**, 1.20 (three), 92% |" in block
-    assert '| 3x3, `precision("fast")` | 1 | **1.50**, 1.50 (three), 193% |' in block
+    assert "| 3x3 | 1 | **1.20**, 1.20 (3x3, 64 to 64, 56x56), 92% |" in block
+    assert '| 3x3, `precision("fast")` | 1 | **1.50**, 1.50 (3x3, 64 to 64, 56x56), 193% |' in block
     text = f"before\n{script.BEGIN}\nold\n{script.END}\nafter\n"
     written = script.rewrite(text, block)
     assert written == script.rewrite(written, block)

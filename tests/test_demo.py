@@ -6,6 +6,7 @@ import io
 import json
 import pathlib
 import sys
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -278,7 +279,7 @@ def test_the_package_missing_is_said(tmp_path: pathlib.Path, monkeypatch: pytest
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
-    with pytest.raises(extras.DemoError, match=r'mtcnn 1.0.0; pip install "convlite\[demo\]"'):
+    with pytest.raises(extras.DemoError, match=r"mtcnn 1\.0\.0; pip install mtcnn==1\.0\.0 joblib"):
         networks.load_networks(tmp_path)
 
 
@@ -296,6 +297,35 @@ def test_the_cache_directory_follows_xdg(
 # The command.
 
 
+def test_the_packages_that_messages_name_are_those_of_the_extra() -> None:
+    project = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert extras.NEEDED.split() == project["optional-dependencies"]["demo"]
+
+
+def test_how_the_networks_went_is_for_those_who_ask(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert demo("--output", tmp_path) == 0
+    brief = capsys.readouterr().out
+    assert demo("--output", tmp_path, "--verbose") == 0
+    full = capsys.readouterr().out
+    for part in ["99 after P-Net", "R-Net: 99 scores of its dense head", "O-Net: ", "R-Net, conv"]:
+        assert part in full
+        assert part not in brief
+
+
+@pytest.mark.parametrize("shape", [(50, 10_000), (10_000, 50), (50, 50)])
+def test_the_heat_map_of_any_shape_can_be_seen(shape: tuple[int, int]) -> None:
+    scores = np.zeros((shape[0] // 2 - 5, shape[1] // 2 - 5), np.float32)
+    scores[:, scores.shape[1] // 2 :] = 1  # the right half
+    picture = draw.heat_map(np.zeros((*shape, 3), np.uint8), [detect.HeatMap(1.0, scores)])
+    pixels = np.asarray(picture)[44 : 44 + 125].astype(
+        int
+    )  # below the title: an eighth of the width at least
+    assert picture.width == 1024
+    assert (pixels.sum(-1) > 400).sum() > 5000
+
+
 def demo(*arguments: Any) -> int:
     return run.main([str(a) for a in arguments])
 
@@ -308,9 +338,7 @@ def test_the_command_prints_and_draws(tmp_path: pathlib.Path, capsys: pytest.Cap
         "score 0.9991",
         "left eye",
         "mouth right",
-        "99 after P-Net",
-        "R-Net's dense head",
-        "P-Net ",
+        "find the faces",
         "ms\n",
     ]:
         assert part in text
@@ -375,7 +403,7 @@ def test_a_missing_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     assert demo() == 1
-    assert f'needs the module {module!r}; pip install "convlite[demo]"' in capsys.readouterr().err
+    assert f"needs the module {module!r}; pip install {extras.NEEDED}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

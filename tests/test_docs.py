@@ -3,6 +3,7 @@
 import contextlib
 import doctest
 import importlib
+import json
 import re
 from collections import Counter
 from collections.abc import Set
@@ -166,3 +167,17 @@ def test_every_difference_that_is_named_has_an_example() -> None:
     assert named
     assert sections[1::2] == named
     assert all(">>> " in section for section in sections[2::2])
+
+
+@pytest.mark.parametrize("notebook", sorted((DOCS / "gallery").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_are_kept_without_outputs_and_named_in_the_gallery(notebook: Path) -> None:
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    assert cells[0]["cell_type"] == "markdown"
+    assert cells[0]["source"][0].startswith("# ")
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert len({cell["id"] for cell in cells}) == len(cells)
+    index = (DOCS / "gallery" / "index.md").read_text("utf-8")
+    assert index.count(f"<{notebook.name}>`") == 1
+    assert f"\n{notebook.stem}\n" in index

@@ -86,7 +86,7 @@ def test_output_padding_reaches_each_framework() -> None:
 
 
 def test_empty_output_is_said() -> None:
-    assert "the output is empty" in describe("conv2d", (1, 2, 2, 1), (3, 3, 1, 1))
+    assert "the output is empty" in describe("conv2d", (0, 2, 2, 1), (1, 1, 1, 1))
 
 
 def test_explain_prints_what_describe_says(capsys: pytest.CaptureFixture[str]) -> None:

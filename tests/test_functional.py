@@ -244,7 +244,7 @@ def test_a_lambda_finds_its_shape() -> None:
     assert layers.Lambda(lambda x: x.mean(1), (3,)).compute_output_shape((None, None, 3)) == (None, 3)
     x = numbers(2, 5, 3)
     np.testing.assert_array_equal(layers.Sequential([half, mean])(x), x[:, ::2].mean(axis=1))
-    with pytest.raises(ValueError, match="lambda needs output_shape, as sizes of"):
+    with pytest.raises(ValueError, match="Lambda 'lambda' needs output_shape, as sizes of"):
         mean.compute_output_shape((None, None, 3))
     with pytest.raises(ValueError, match=r"must give float32 for the \(2,\) samples of x; it gave float32"):
         layers.Lambda(lambda x: x[:1])(x)

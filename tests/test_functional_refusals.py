@@ -79,8 +79,8 @@ def refusals() -> dict[str, tuple[Callable[[], Any], type[Exception], str]]:
         ),
         "half": (lambda: Input((4,), dtype="float16"), TypeError, "dtype must be float32 or float64; got"),
         "batch size": (lambda: Input((4,), batch_size=2), TypeError, "batch_size is not fixed"),
-        "rank": (lambda: Conv2D(2, 3)(row), ValueError, "conv2d takes 4 axes"),
-        "too small": (lambda: Conv2D(2, 9)(image), ValueError, "its kernel covers 9x9"),
+        "rank": (lambda: Conv2D(2, 3)(row), ValueError, "Conv2D 'conv2d' takes 4 axes"),
+        "too small": (lambda: Conv2D(2, 9)(image), ValueError, "Conv2D .*height 9 exceeds x's height"),
         "other channels": (lambda: Conv2D.from_weights(np.ones((1, 1, 5, 2)))(image), TypeError, "float64"),
         "add": (
             lambda: Add(name="sum")([image, Input((8, 7, 3))]), ValueError,

@@ -467,7 +467,7 @@ def conv2d(**options: Any) -> layers.Conv2D:
             r"x must be float32 or float64; got int64",
         ),
         (lambda: conv2d()(np.zeros((1, 9, 9, 3))), TypeError, "x is float64 but the layer conv2d is float32"),
-        (lambda: layers.Dense(3)(np.zeros(3)), ValueError, "dense takes at least 2 axes"),
+        (lambda: layers.Dense(3)(np.zeros(3)), ValueError, "Dense 'dense' takes at least 2 axes"),
         (lambda: layers.Flatten("WHC"), ValueError, "order must be 'HWC' or 'CHW'; got 'WHC'"),
         (lambda: layers.Reshape((-1, -1)), ValueError, "target_shape must not hold -1 more than once"),
         (

@@ -162,7 +162,7 @@ def test_a_layer_as_activation_is_found_and_copied() -> None:
 
 def test_unknown_sizes() -> None:
     block = Residual(4)
-    with pytest.raises(ValueError, match=r"residual holds layers; what it gives .* is not known before"):
+    with pytest.raises(ValueError, match=r"Residual 'residual' holds layers; what it gives .* is not known"):
         block.compute_output_shape((None, None, None, 3))
     block.build((None, 8, 8, 3))
     assert block.compute_output_shape((None, None, 9, 3)) == (None, None, 9, 4)
@@ -325,7 +325,7 @@ def test_cycles_are_refused() -> None:
         lambda: outer.built,
         outer.get_weights,
     ):
-        with pytest.raises(ValueError, match="holder holds itself, through"):
+        with pytest.raises(ValueError, match="holds itself, through"):
             action()
     model = layers.Sequential([layers.Dense(3)])
     for layer in (model, layers.Sequential([model]), Holder([model])):
@@ -383,7 +383,7 @@ def test_layers_made_in_build_belong_to_the_layer() -> None:
 
     late = Late()
     model = layers.Sequential([late, layers.Dense(2)])
-    with pytest.raises(ValueError, match="conv2d takes 4 axes"):
+    with pytest.raises(ValueError, match="Conv2D 'conv2d' takes 4 axes"):
         layers.Sequential([late, layers.Conv2D(3, 3)]).build((None, 5))
     assert late.parts == []
     model.build((None, 5))
@@ -397,7 +397,7 @@ def test_a_shape_that_is_declared_wrongly_is_refused() -> None:
 
     wrong = Wrong(6)
     with pytest.raises(
-        ValueError, match=r"wrong gives the shape \(None, 8, 8, 6\) .* says \(None, 8, 8, 3\)"
+        ValueError, match=r"Wrong 'wrong' gives the shape \(None, 8, 8, 6\) .* says \(None, 8, 8, 3\)"
     ):
         wrong.build((None, 8, 8, 3))
     assert not wrong.conv.built

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import network_examples
 import numpy as np
 import pytest
 
@@ -280,3 +281,24 @@ def test_inputs_of_one_name_in_two_folders(run: Run, tmp_path: Path) -> None:
     status, _, errors = run("run", model, tmp_path / "a" / "c", tmp_path / "b" / "c", "--out", out)
     assert status == 1
     assert "two inputs would be written to" in errors
+
+
+def test_messages_and_progress_share_no_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = tmp_path / "net.npz"
+    cl.Network(network_examples.classifier()).save(network)
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / name, np.zeros((1, 8, 8, 3), np.float32))
+    (tmp_path / "broken.npy").write_bytes(b"no array")
+    inputs = [str(tmp_path / name) for name in ("a.npy", "broken.npy", "b.npy")]
+
+    assert cli.main(["run", str(network), *inputs]) == 1  # redirected: no bar at all
+    captured = capsys.readouterr()
+    assert len(captured.err.splitlines()) == 1
+    assert "\r" not in captured.err + captured.out
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert cli.main(["run", str(network), *inputs, "--out", str(tmp_path / "out")]) == 1
+    (message,) = [line for line in capsys.readouterr().err.split("\r") if "broken.npy" in line]
+    assert message.startswith("\x1b[Kconvlite run: ")

@@ -244,6 +244,17 @@ def test_wrong_shapes_name_the_node() -> None:
         c.fact("y")
 
 
+@pytest.mark.parametrize("kind", ["conv", "conv_transpose"])
+def test_a_padding_of_another_name_is_refused(kind: str) -> None:
+    """ "valid" is no name of this vocabulary: it must not count as "same"."""
+    c = Chain("N", 8, 8, 3)
+    how = {"strides": (1, 1), "padding": "valid", "dilations": (1, 1), "groups": 1, "activation": None}
+    how |= {"output_padding": None, "output_shape": None} if kind == "conv_transpose" else {}
+    c.nodes.append(Node(kind, ("x", c.constant(np.zeros((3, 3, 3, 3)), np.float32)), ("y",), how))
+    with pytest.raises(ValueError, match=r"padding must be .* not 'valid'"):
+        c.fact("y")
+
+
 # ---- branches and loops ----
 
 

@@ -54,8 +54,8 @@ REFUSED: list[tuple[str, tuple[Any, ...], dict[str, Any], type[Exception], str]]
     ("conv1d", (f32(1, 5, 3), f32(3, 3, 8)), {"groups": [1]}, TypeError,
      "groups must be an integer; got [1] (list)"),
     ("conv2d", (f32(1, 2, 2, 3), f32(5, 5, 3, 8)), {}, ValueError,
-     "kernel's effective height 5 exceeds x's height 2 by more than a stride of 1: "
-     'no output size is defined; pad x, or use padding="same"'),
+     "kernel's effective height 5 exceeds x's height 2: there is no output; "
+     'give a larger x or a smaller kernel, or write padding="same"'),
     ("conv2d", (f32(1, 5, 5, 3), f32(3, 3, 3, 8)), {"activation": "rectify"}, ValueError,
      "activation 'rectify' is unknown; there are "),
     ("conv2d", (f32(1, 5, 5, 3), f32(3, 3, 3, 8)), {"activation": 3}, TypeError,

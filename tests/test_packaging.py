@@ -60,6 +60,33 @@ def build(monkeypatch: pytest.MonkeyPatch) -> Any:
     return load(ROOT / "setup.py")
 
 
+def test_the_description_of_pypi_has_no_relative_link(build: Any) -> None:
+    text = build.description()
+    readme = (ROOT / "README.md").read_text()
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(targets) == len(re.findall(r"\]\(([^)]+)\)", readme))
+    assert all(target.startswith(("https://", "#")) for target in targets)
+    version = (ROOT / "src" / "convlite" / "VERSION").read_text().strip()
+    source = PYPROJECT["project"]["urls"]["Source"]
+    assert f"]({source}/blob/v{version}/docs/index.md)" in text
+    assert f"]({source}/raw/v{version}/docs/_static/demo.jpg)" in text
+    assert not re.findall(r'(?:src|srcset)="(?!https://)', text)
+    for target in targets:  # what the addresses name is there
+        path = target.partition("#")[0].removeprefix(f"{source}/blob/v{version}/")
+        assert target.startswith("#") or "://" in path or (ROOT / path).exists()
+
+
+def test_the_version_is_said_everywhere_alike() -> None:
+    version = (ROOT / "src" / "convlite" / "VERSION").read_text().strip()
+    dated = re.findall(
+        r"^## \[(\S+)\] - (\d{4}-\d\d-\d\d)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert dated[0][0] == version
+    assert f"\nversion: {version}\ndate-released: {dated[0][1]}\n" in citation
+    assert f"\nrepository-code: {PYPROJECT['project']['urls']['Source']}\n" in citation
+
+
 # ---- setup.py ----------------------------------------------------------------------------------------------
 
 

@@ -35,6 +35,10 @@ OPERATIONS = [
 
 @pytest.mark.parametrize("case", OPERATIONS)
 def test_golden(case: GoldenCase) -> None:
+    if case.leaves_nothing:
+        with pytest.raises(ValueError, match="kernel covers"):
+            case.call(reference)
+        return
     got = case.call(reference)
     assert got.dtype == case.want.dtype
     assert got.shape == case.want.shape
@@ -230,8 +234,6 @@ def test_infinities_meet_without_warnings() -> None:
         ((2, 4, 4, 0), (3, 3, 0, 3), {}, (2, 2, 2, 3)),
         ((2, 4, 4, 2), (3, 3, 2, 0), {}, (2, 2, 2, 0)),
         ((2, 0, 4, 2), (3, 3, 2, 3), {"padding": "same"}, (2, 0, 4, 3)),
-        ((2, 2, 4, 2), (3, 3, 2, 3), {}, (2, 0, 2, 3)),
-        ((2, 1, 4, 2), (3, 3, 2, 3), {"strides": 2}, (2, 0, 1, 3)),
         ((2, 0, 4, 2), (1, 1, 2, 3), {"padding": 1}, (2, 2, 6, 3)),
         ((2, 2, 4, 0), (3, 3, 0, 4), {"groups": 2, "padding": "same"}, (2, 2, 4, 4)),
     ],
@@ -336,7 +338,8 @@ X, K, T = ones(1, 4, 4, 2), ones(3, 3, 2, 6), ones(3, 3, 6, 2)
         ("conv2d", (X, K), {"strides": 0}, ValueError, "strides must be at least 1; got 0"),
         ("conv2d", (X, K), {"padding": "full"}, ValueError, "padding must be .*got 'full'"),
         ("conv2d", (X, ones(9, 3, 2, 6)), {"strides": 2}, ValueError,
-         "kernel covers 9 elements along height but x has 4 there, padding included: more than a stride"),
+         "kernel covers 9 elements along height but x has 4 there, padding included; give a larger x"),
+        ("conv2d", (X[:, :2], K), {}, ValueError, "kernel covers 3 elements along height but x has 2 there"),
         ("conv2d", (X, K), {"activation": "rely"}, ValueError, "activation must be .*relu, .*got 'rely'"),
         ("conv2d", (X, K), {"activation": 3}, TypeError,
          "activation must be None, a name or a callable; got 3"),

@@ -58,50 +58,15 @@ def test_gaps_between_pixels_change_no_bit(isa: str, name: str, dtype: Any, prec
     want = np.empty(geometry.out_shape, dtype)
     rest = (0, 0.5, 1.0, panels.finite, 1)
     runner.run(x, panels.data, bias, None, want, *rest)
-    given, target = x, np.empty_like(want)
-    wholes = []
-    if runner.x_gaps:
-        whole, given = gapped(shape, 3, 5, dtype)
-        given[...] = x
-    if runner.out_gaps:
-        whole, target = gapped(want.shape, 7, 2, dtype)
-        wholes.append((whole, 7, want.shape[-1]))
+    _, given = gapped(shape, 3, 5, dtype)
+    given[...] = x
+    whole, target = gapped(want.shape, 7, 2, dtype)
     for threads in (1, 3):
         target[...] = REST
-        runner.run(given, panels.data, bias, None, target, *rest[:-1], threads)
+        plan.apart.run(given, panels.data, bias, None, target, *rest[:-1], threads)
         assert target.tobytes() == want.tobytes()
-        for whole, before, width in wholes:
-            assert (whole[..., :before] == REST).all()
-            assert (whole[..., before + width :] == REST).all()
-
-
-def test_most_forms_may_have_gaps() -> None:
-    found = set()
-    for shape, kernel_shape, operation, options in CALLS.values():
-        if shape[-1] != 32:
-            packing = {"strides": options.get("strides", 1)} if operation == "conv2d_transpose" else {}
-            packed = PackedKernel(numbers(0, *kernel_shape), operation, **packing)  # type: ignore[arg-type]
-            runner = made_ready(packed, shape, **options)[0].runner
-            found.add((type(runner).__name__, runner.x_gaps, runner.out_gaps))
-    assert {("Direct", True, True), ("Direct", False, True)} <= found
-
-
-def test_arrays_with_other_gaps_are_refused() -> None:
-    packed = PackedKernel(numbers(0, 1, 1, 24, 40))
-    plan, panels = made_ready(packed, (2, 9, 9, 24))
-    assert panels is not None
-    runner = plan.runner
-    x, out = numbers(1, 2, 9, 9, 24), np.empty((2, 9, 9, 40), np.float32)
-    wrong = [
-        numbers(1, 2, 9, 9, 48)[..., ::2],  # channels apart
-        numbers(1, 2, 9, 12, 24)[:, :, :9],  # rows apart
-        numbers(1, 4, 9, 9, 24)[::2],  # images apart
-        np.broadcast_to(numbers(1, 24), (2, 9, 9, 24)),  # pixels over each other
-    ]
-    for other in wrong:
-        with pytest.raises(ValueError, match="internal error"):
-            runner.run(other, panels.data, None, None, out, 0, 0.0, 0.0, True, 1)
-    runner.run(x, panels.data, None, None, out, 0, 0.0, 0.0, True, 1)
+        assert (whole[..., :7] == REST).all()
+        assert (whole[..., 7 + want.shape[-1] :] == REST).all()
 
 
 def sigmoid(x: Any) -> Any:

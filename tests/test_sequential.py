@@ -250,7 +250,7 @@ def test_safetensors_is_optional(tmp_path: pathlib.Path, monkeypatch: pytest.Mon
     path.write_bytes(b"")
     hide(monkeypatch, "safetensors")
     for action in (filled().save_weights, filled().load_weights):
-        with pytest.raises(ImportError, match=r'pip install "convlite\[safetensors\]"'):
+        with pytest.raises(ImportError, match="pip install safetensors, or"):
             action(path)
     assert os.listdir(tmp_path) == [path.name]
 
@@ -426,7 +426,7 @@ def test_weights_that_do_not_fit_are_named(
         (lambda: filled().load_weights("no such file.npz"), FileNotFoundError, "no such file"),
         (lambda: filled().predict(batch(2), 0), ValueError, "batch_size must be at least 1"),
         (lambda: filled().predict(np.float32(1)), ValueError, "x must have a batch axis"),
-        (lambda: filled().set_weights([]), ValueError, "small has 9 weights .*got 0 arrays"),
+        (lambda: filled().set_weights([]), ValueError, "Sequential 'small' has 9 weights .*got 0 arrays"),
         (
             lambda: filled()(batch(1, np.float64)),
             TypeError,

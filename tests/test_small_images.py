@@ -1,4 +1,4 @@
-"""Images too small for a network: layers refuse what has no pixels, functions may give empty arrays."""
+"""Images too small for a network: layers and functions refuse windows that are larger than the image."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ WINDOWS: dict[str, tuple[Callable[[], layers.Layer], tuple[int, ...], tuple[int,
 }
 NOTHING = (
     r"which is nothing: its (kernel|window) covers|has no pixel to work on|"
-    r"nothing would be left|must have pixels"
+    r"nothing would be left|must have pixels|there is no output; give a larger x"
 )
 
 
@@ -91,26 +91,38 @@ def test_a_network_that_leaves_nothing_is_not_built(head: list[Callable[[], laye
     model = network()
     for action in (lambda: model.build((None, 8, 8, 1)), lambda: model(x), lambda: model.predict(x)):
         with pytest.raises(
-            ValueError, match=r"conv2d would give .* for the shape \(\w+, 2, 2, 4\)"
+            ValueError, match=r"Conv2D 'conv2d': kernel's effective height 3 exceeds x's height 2: "
         ) as caught:
             action()
         assert any("at the layer 'conv2d_1'" in note for note in caught.value.__notes__)
         assert not model.built
     larger = network()
     larger.build((None, 10, 10, 1))
-    with pytest.raises(ValueError, match="conv2d would give"):
+    with pytest.raises(ValueError, match="Conv2D 'conv2d': kernel's effective height 3 exceeds"):
         larger(x)
     if not isinstance(larger[3], L.Reshape):
-        with pytest.raises(ValueError, match="would give"):
+        with pytest.raises(ValueError, match="there is no output"):
             convert.convolutionalize(larger)(x)
 
 
-def test_functions_give_tensorflows_empty_arrays() -> None:
-    x = np.ones((2, 2, 5, 3), np.float32)
-    assert cl.conv2d(x, np.ones((3, 3, 3, 4), np.float32)).shape == (2, 0, 3, 4)
-    assert cl.max_pool2d(x, 3).shape == cl.avg_pool2d(x, 3).shape == (2, 0, 1, 3)
+def test_functions_refuse_windows_larger_than_the_image() -> None:
+    x, kernel = np.ones((2, 2, 5, 3), np.float32), np.ones((3, 3, 3, 4), np.float32)
+    for call in (
+        lambda: cl.conv2d(x, kernel),
+        lambda: cl.conv2d(x, kernel, strides=4),
+        lambda: cl.conv2d_output_shape(x.shape, kernel.shape),
+        lambda: cl.max_pool2d(x, 3),
+        lambda: cl.avg_pool2d(x, 3),
+        lambda: cl.conv1d(x[:, 0, :2], kernel[0]),
+        lambda: cl.max_pool1d(x[:, 0, :2], 3),
+    ):
+        with pytest.raises(ValueError, match="there is no output; give a larger x"):
+            call()
+    assert cl.conv2d(x[:0], kernel[:1]).shape == (0, 2, 3, 4)
+    assert cl.conv2d(x[:, :0], kernel[:1]).shape == (2, 0, 3, 4)
+    assert cl.max_pool2d(x, 3, strides=2, ceil_mode=True).shape == (2, 1, 2, 3)  # the last window is cut
 
 
 @pytest.mark.parametrize("what", [cl.conv2d, cl.max_pool2d, cl.avg_pool2d])
 def test_the_docstring_says_so(what: Any) -> None:
-    assert "empty array, as in TensorFlow" in " ".join(what.__doc__.split())
+    assert "larger than the" in " ".join(what.__doc__.split())

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from test_guard_pages import SIDES, Rooms, interpret
 
-from convlite import _dispatch, _kernels
+from convlite import PackedKernel, _dispatch, _kernels, precision
+from convlite._plans import made_ready
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason=f"guard pages are made with Linux's mprotect; this is {sys.platform}"
@@ -88,10 +89,29 @@ def _resamplings(isa: str, dtype: Any) -> Iterator[Step]:
         )  # fmt: skip
 
 
+def _residuals(isa: str, dtype: Any) -> Iterator[Step]:
+    for c, width, fast in itertools.product((1, 5, 16, 19, 33), (1, 3, 9, 17), (False, True)):
+        for kernel, operation in (((3, 3, 7, c), "conv2d"), ((3, 3, c, 1), "depthwise_conv2d")):
+            x = np.ones((2, 12, width, kernel[2]), dtype)
+            packed = PackedKernel(np.ones(kernel, dtype), operation)
+            with precision("fast" if fast else "exact"):
+                plan, panels = made_ready(packed, x.shape, (1, 1), "same", (1, 1))
+            if not plan.runner.adds:
+                continue
+            shape = (2, 12, width, c)
+            for act, last in ((0, 1), (9, 0)):
+                yield (
+                    f"residual-{c}-{width}-{plan}-{act}", (x, np.ones(shape, dtype)), shape,
+                    lambda x, r, out, run=plan.runner.run, p=panels, act=act, last=last: run(
+                        x, p.data, None, None, out, act, 0.0, 0.0, p.finite, 1, None, r, last, 0.0, 3.0
+                    ),
+                )  # fmt: skip
+
+
 def run_all() -> None:
     """Every step with its arrays between guards, each announced; results are those of ordinary arrays."""
     isa, rooms = _dispatch.active_isa(), Rooms()
-    families = (_passes, _moves, _sums, _resamplings)
+    families = (_passes, _moves, _sums, _resamplings, _residuals)
     for family, dtype, side in itertools.product(families, (np.float32, np.float64), SIDES):
         for name, inputs, shape, kernel in family(isa, dtype):
             print(name, np.dtype(dtype), side, flush=True)

@@ -23,40 +23,45 @@ MAX_LINES = 600
 MAY_IMPORT: dict[str, set[str]] = {
     "_memory": {"_kernels"},
     "_locks": set(),
-    "arguments": {"_memory"},
-    "_definitions": {"arguments"},
+    "_hints": set(),
+    "_types": set(),
+    "arguments": {"_hints", "_memory"},
+    "_definitions": {"_options", "arguments"},
     "_image_arguments": {"arguments"},
-    "_reference_images": {"_image_arguments", "arguments"},
-    "reference": {"_definitions", "_reference_images", "arguments"},
+    "_reference_images": {"_image_arguments", "_options", "arguments"},
+    "reference": {"_definitions", "_layouts", "_options", "_reference_images", "arguments"},
     "geometry": {"arguments"},
     "_reductions": set(),
-    "normalization": {"_reductions", "arguments"},
-    "shuffles": {"arguments", "geometry"},
-    "activations": {"_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
+    "normalization": {"_options", "_reductions", "arguments"},
+    "shuffles": {"_options", "arguments", "geometry"},
+    "activations": {"_options", "_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
     "_precision": {"arguments"},
     "sums": set(),
     "plan": {"arguments", "geometry", "sums", "_kernels"},
     "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
-    "pack": {"_locks", "_memory", "arguments", "geometry", "plan", "_dispatch", "_kernels"},
+    "pack": {"_locks", "_options", "_memory", "arguments", "geometry", "plan", "_dispatch", "_kernels"},
     "_plans": {"_dispatch", "_layouts", "_precision", "arguments", "geometry", "pack", "plan"},
     "ops": {"_plans", "arguments", "geometry", "pack", "activations", "_dispatch", "_precision"}
-    | {"_threads", "_kernels", "_calls", "_options"},
+    | {"_threads", "_kernels", "_calls", "_options", "_hints"},
     "_equivalents": {"arguments", "geometry"},
     "explain": {"_dispatch", "_equivalents", "_plans", "geometry", "plan", "arguments", "_options"},
     "_calls": {"plan", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
     | {"_memory"},
-    "pooling": {"arguments", "geometry", "_dispatch", "_threads", "_kernels"},
-    "resampling": {"_image_arguments"},
-    "images": {"_image_arguments", "arguments", "resampling"},
-    "pointwise": {"arguments", "activations", "_dispatch", "_threads", "_kernels"},
+    "pooling": {"_options", "arguments", "geometry", "_dispatch", "_threads", "_kernels"},
+    "resampling": {"_image_arguments", "_dispatch", "_threads", "_kernels", "arguments"},
+    "images": {"_options", "_image_arguments", "arguments", "resampling"},
+    "pointwise": {"_options", "arguments", "activations", "_dispatch", "_threads", "_kernels"},
     "_progress": set(),
     "_weight_files": {"arguments"},
     "_libm": set(),
     "_philox": {"_libm"},
     "initializers": {"_philox", "arguments"},
     "layers": {
+        "_hints",
+        "_options",
+        "_types",
         "network",
         "_progress",
         "_weight_files",
@@ -76,8 +81,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "activations",
         "arguments",
     },
-    "_options": set(),
-    "_layouts": {"arguments"},
+    "_options": {"_hints"},
+    "_layouts": {"_hints", "arguments"},
     "_weights": {"arguments"},
     "_convolutionalize": {"layers", "activations", "_weights", "arguments"},
     "_flax": {"_weights", "arguments"},
@@ -218,7 +223,6 @@ def test_no_file_outgrows_one_sitting(folder: str) -> None:
 
 
 MAX_FUNCTION = 80
-LONG = {"run_segments": 172, "run_cut": 97}  # to be cut; no other may grow so long, and these may only shrink
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:
@@ -255,9 +259,9 @@ def test_no_function_outgrows_a_screen() -> None:
         if path.suffix in {".py", ".pxi", ".pyx"}:
             for name, lines in functions(path):
                 found[name] = max(found.get(name, 0), lines)
-    assert {"plan_for", "run_task", "execute", "pack_words"} <= set(found)
+    assert {"plan_for", "run_task", "run_strided", "execute", "pack_words"} <= set(found)
     long = {name: lines for name, lines in found.items() if lines > MAX_FUNCTION}
-    assert all(lines <= LONG.get(name, 0) for name, lines in long.items()), long
+    assert not long
 
 
 def test_the_walk_in_the_docs_is_there() -> None:

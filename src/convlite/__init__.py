@@ -135,7 +135,12 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     """Modules that a script may not need, and names in them, are imported when they are first asked for."""
     if name not in _LAZY:
-        raise AttributeError(f"module 'convlite' has no attribute {name!r}")
+        meant = ""
+        if not name.startswith("_"):
+            from ._hints import nearest
+
+            meant = nearest(name, __all__)
+        raise AttributeError(f"module 'convlite' has no attribute {name!r}{meant}")
     module, _, member = _LAZY[name].partition(":")
     value = importlib.import_module(f".{module}", __name__)
     globals()[name] = value = getattr(value, member) if member else value

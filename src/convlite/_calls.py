@@ -70,7 +70,7 @@ def remember(
     if isinstance(kernel, PackedKernel):
         calls = kernel.calls
     else:
-        # long calls do not notice, and would keep their plans here
+        # the check is nothing beside a long call, whose plan would be kept here
         if not short or fast:
             return
         if not panels.finite:

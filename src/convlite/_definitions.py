@@ -218,11 +218,11 @@ def _places(n: int, k: int, s: int, d: int, pad: Any, ceil: bool) -> Iterator[tu
             raise ValueError(
                 f"padding {(before, after)} must be smaller than the {extent} elements of a window"
             )
-        if -room > s:
+        outputs = (math.ceil(room / s) if ceil else room // s) + 1
+        if -room > s or (outputs < 1 and n > 0):
             raise ValueError(
                 f"pool_size covers {extent} elements but x has {room + extent}, padding included"
             )
-        outputs = (math.ceil(room / s) if ceil else room // s) + 1
         if ceil and (outputs - 1) * s >= n + before:
             outputs -= 1
     for i in range(outputs):

@@ -53,8 +53,7 @@ class Script:
 
 @disjoint_base
 class Runner:
-    x_gaps: bool
-    out_gaps: bool
+    adds: bool
     def run(
         self,
         x: Array,
@@ -68,6 +67,10 @@ class Runner:
         finite: bool,
         threads: int,
         into: Script | None = None,
+        residual: Array | None = None,
+        last: int = 0,
+        last_a: float = 0.0,
+        last_b: float = 0.0,
     ) -> None: ...
 
 @final

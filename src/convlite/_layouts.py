@@ -1,6 +1,6 @@
 """Kernels that were not converted, where their shape says so and nothing else would.
 
-Most foreign kernels do not fit x's channels: the error says what they look like (arguments.check_channels).
+Most foreign kernels do not fit x's channels: the error says what they look like (check_channels).
 Those that happen to fit give numbers without a meaning: here is a warning for them.
 """
 
@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
-from .arguments import nchw_hint
+from .arguments import fits_torch, nchw_hint
 
 _WINDOWS = (2, 3, 4, 5, 7)  # of kernels that are common, and too few for channels
 
@@ -59,6 +59,38 @@ def warn_of_window(layer: str, kernel: tuple[int, ...]) -> None:
         )
 
 
+def check_channels(
+    received: int,
+    expected: int,
+    x: tuple[int, ...],
+    kernel: tuple[int, ...],
+    form: str,
+    foreign: str,
+    groups: int = 1,
+) -> None:
+    """kernel's input channels against x's (of each group), with a word about layouts when a transposition
+    would fit.
+    """
+    if received == expected:
+        return
+    from . import _hints  # late: only errors need it
+
+    operation = "depthwise_conv2d" if "multiplier" in form else "conv2d"
+    operation = "conv2d_transpose" if foreign.startswith("IO") else operation
+    cout = kernel[-1]
+    hint = _hints.swapped(received, expected, kernel, operation, groups, cout)
+    if fits_torch(kernel, expected, foreign):
+        hint = f"; {kernel} looks like PyTorch's {foreign}: see convlite.convert.from_torch"
+    elif len(x) == 4 and x[1] == received * groups and x[1] < x[3]:
+        hint = f"; {nchw_hint(x)}"
+    elif len(x) == 3 and x[1] == received * groups and x[1] < x[2]:
+        hint = f"; x of shape {x} looks like NCW: write x.transpose(0, 2, 1)"
+    has = f"x has {expected}"
+    if groups > 1:
+        has = f"each of the {groups} groups of x's {expected * groups} channels has {expected}"
+    raise ValueError(f"kernel has {received} input channels but {has} (kernel is {form}, got {kernel}){hint}")
+
+
 def _meaning(kernel: tuple[int, ...]) -> str:
     window = " x ".join(map(str, kernel[:-2]))
     return f"a window of {window}, {kernel[-2]} and {kernel[-1]} channels"
@@ -95,6 +127,7 @@ def build_from(
         if not first:
             raise
         again = ValueError(f"{error}; {hint}")
+        again.__dict__.update(error.__dict__)
         for note in getattr(error, "__notes__", ()):
             again.add_note(note)
         raise again from None

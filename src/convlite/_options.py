@@ -1,66 +1,281 @@
-"""What the keywords of the operations mean: written once here, read in each operation's docstring."""
+"""Docstrings that share their texts, and functions that say what was meant by a wrong argument.
+
+A line such as `strides, padding : shared` in a Parameters section stands for the entries of these names in
+`_GENERAL`, and `strides : shared, pool` for those of `TEXTS["pool"]`: written once, read in every docstring.
+`x, strides -> (N, Ho, Wo, C) : shared` stands for the whole of the sections Parameters, Returns (an array of
+this shape) and Raises. `x -> int : The size. : shared` says what else is returned, `alpha -> : shared`
+returns nothing, and `() ->` has no parameters.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+Documented = TypeVar("Documented", bound=Any)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_TEXTS = {
-    "strides": "an int, (h, w), or TensorFlow's [1, h, w, 1]; default 1.",
-    "padding": '"valid" (none; the default), "same" (TensorFlow\'s rule: the odd pixel at the end), '
-    '"same_lower" (ONNX: at the start), '
-    "an int, (ph, pw), ((top, bottom), (left, right)), or TensorFlow's "
-    "[[0, 0], [t, b], [l, r], [0, 0]]; case does not matter.",
-    "dilations": "the distance between the kernel's elements, as strides; default 1.",
-    "groups": "how many groups the channels are divided into, each convolved by itself; default 1.",
-    "output_shape": "(Ho, Wo) or (N, Ho, Wo, Cout), one of the sizes whose conv2d gives x's; default None.",
-    "output_padding": "rows and columns in addition to the smallest output, an int or (h, w), each below the "
-    "stride or the dilation; default None. Not together with output_shape.",
-    "activation": 'None, a name such as "relu" (convlite.activations lists them), an object such as '
-    "convlite.activations.LeakyReLU(0.1), or any callable that gives an array of the output's shape and "
-    "dtype.",
-    "out": "an array to write the result into and to return: exact shape and dtype, C-contiguous, "
-    "overlapping no input; untouched when an error is raised. Default None: a new array.",
-    "precision": '"exact" or "fast" for this call (convlite.precision); None, the default: what holds here.',
+# Entries: the type and the default on the first line, the meaning below.
+_GENERAL = {
+    "bias": "array_like, (Cout,), or None, default None\nAdded to each output, one value per channel.",
+    "strides": "int, (h, w) or [1, h, w, 1], default 1\n"
+    "The step between the places of the kernel, for both axes or each; four numbers are TensorFlow's.",
+    "padding": 'str, int or sequence of ints, default "valid"\n'
+    'What counts as zeros around x: "valid" (nothing), "same" (TensorFlow\'s rule: the odd pixel at the\n'
+    'end), "same_lower" (ONNX: at the start), an int for every side, (ph, pw), ((top, bottom), (left,\n'
+    "right)), or TensorFlow's [[0, 0], [t, b], [l, r], [0, 0]]. Case does not matter.",
+    "dilations": "int, (h, w) or [1, h, w, 1], default 1\nThe distance between the kernel's elements.",
+    "groups": "int, default 1\nThe number of groups of channels; each is convolved by itself.",
+    "output_shape": "(Ho, Wo), (N, Ho, Wo, Cout) or None, default None\n"
+    "One of the sizes whose conv2d gives x's size. Not together with output_padding.",
+    "output_padding": "int, (h, w) or None, default None\n"
+    "Rows and columns in addition to the smallest output, each below the stride or the dilation.",
+    "activation": "str, Activation, callable or None, default None\n"
+    'Applied to the result: a name such as "relu" (see `convlite.activations`), an object such as\n'
+    "`convlite.activations.LeakyReLU(0.1)`, or a function that returns an array of the output's shape\n"
+    "and dtype.",
+    "out": "ndarray or None, default None\n"
+    "Where to write the result: an array of the output's shape and dtype, C-contiguous, overlapping no\n"
+    "input. An error leaves it as it was. None makes a new array.",
+    "precision": '"exact", "fast" or None, default None\n'
+    "The precision of this call; None: the one in force, see `convlite.precision`.",
+    "x": "array_like, float32 or float64\nAn array of any shape.",
+    "keepdims": "bool, default False\nWhether the axes of the image stay, with size 1.",
+    "errors": "TypeError\nFor a dtype other than float32 and float64, or for operands of two dtypes.\n"
+    "ValueError\nFor shapes and values that do not fit; the message names the argument.",
 }
-_TEXTS_1D = {
-    "strides": "an int, (w,), or TensorFlow's [1, w, 1]; default 1.",
-    "padding": '"valid" (none; the default), "same" (TensorFlow\'s rule: the odd place at the end), '
-    '"same_lower" (ONNX: at the start), '
-    "an int, (before, after), or TensorFlow's [[0, 0], [before, after], [0, 0]].",
-    "output_shape": "Wo, (Wo,) or (N, Wo, Cout), one of the sizes whose conv1d gives x's; default None.",
-    "output_padding": "places in addition to the smallest output, an int below the stride or the dilation; "
-    "default None. Not together with output_shape.",
+_IMAGES = "array_like, (N, H, W, C)\nThe images, float32 or float64."
+_SEQUENCES = "array_like, (N, W, C)\nThe sequences, float32 or float64."
+_1D = {
+    "strides": "int, (w,) or [1, w, 1], default 1\n"
+    "The step between the places of the kernel; three numbers are TensorFlow's.",
+    "padding": 'str, int or sequence of ints, default "valid"\n'
+    'What counts as zeros around x: "valid" (nothing), "same" (TensorFlow\'s rule: the odd place at the\n'
+    'end), "same_lower" (ONNX: at the start), an int for both ends, (before, after), or TensorFlow\'s\n'
+    "[[0, 0], [before, after], [0, 0]]. Case does not matter.",
+    "dilations": "int, (w,) or [1, w, 1], default 1\nThe distance between the kernel's elements.",
+    "output_shape": "int, (Wo,), (N, Wo, Cout) or None, default None\n"
+    "One of the sizes whose conv1d gives x's size. Not together with output_padding.",
+    "output_padding": "int, (w,) or None, default None\n"
+    "Places in addition to the smallest output, fewer than the stride or the dilation.",
 }
-_WIDTH = 105
+_POOL = {
+    "x": _IMAGES,
+    "pool_size": "int or (h, w), default 2\nThe size of the window.",
+    "strides": "int, (h, w) or None, default None\nThe step between windows; None: pool_size.",
+    "dilations": "int or (h, w), default 1\nThe step between the elements of a window.",
+    "ceil_mode": "bool, default False\n"
+    "Whether the size of the output is rounded up, so that the last window may reach beyond the padding;\n"
+    "it still begins inside of the image or the padding before it. This is PyTorch's rule, and ONNX's from\n"
+    'opset 22 on. With "same" nothing changes.',
+    "count_include_pad": "bool, default False\n"
+    "Whether the divisor counts padding too, PyTorch's default; what ceil_mode adds is never counted.",
+    "output_size": "int or pair of int or None\nHo and Wo; None keeps x's size on that axis.",
+}
+_NORM = {
+    "x": "array_like, (N, ..., C)\nThe values, float32 or float64.",
+    "gamma": "array_like or None, default None\n"
+    "The scale, of the size of the axes that it scales and of x's dtype; None: 1.",
+    "beta": "array_like or None, default None\nThe offset, of the axes' size and of x's dtype; None: 0.",
+    "axis": "int or sequence of ints, default -1\nThe axes that are normalized together, not the batch.",
+}
+_RESIZE = {
+    "x": _IMAGES,
+    "size": "int, (h, w) or None, default None\n"
+    "The size of the output; an int makes a square. None: scales say it.",
+    "scales": "float, (sh, sw) or None, default None\n"
+    "In place of a size: it is floor(H*sh) x floor(W*sw), and r is the scale itself, as in ONNX and PyTorch\n"
+    "(whose recompute_scale_factor=True means m/n: give the size).",
+    "roi": "sequence of floats or None, default None\n"
+    'What "tf_crop_and_resize" cuts out, (top, left, bottom, right) in parts of the image.',
+    "keep_aspect_ratio": 'str, default "stretch"\n'
+    '"not_larger" or "not_smaller" make one scale of a size, as ONNX\'s policy; "stretch" does not.',
+    "errors": "TypeError\nFor a dtype other than float32 and float64.\n"
+    "ValueError\nFor a wrong shape, size or option, an option that the method does not have, or no pixels.",
+    "coordinates": 'str, default "half_pixel"\nWhere an output pixel lies in the input: see above.',
+    "nearest_mode": "str or None, default None\n"
+    'ONNX\'s rule for "nearest": "round_prefer_floor", "round_prefer_ceil", "floor" or "ceil"; None: see\n'
+    "above.",
+    "cubic_a": "float or None, default None\n"
+    'The coefficient of "bicubic": None is -0.5, as in TensorFlow and PIL; PyTorch and ONNX have -0.75.',
+    "antialias": "bool, default False\nWhether the blend is widened where an image shrinks.",
+    "exclude_outside": "bool, default True\n"
+    "Whether pixels outside of the image do not count (TensorFlow, PIL); False: the border repeats.",
+    "extrapolation_value": "float, default 0.0\nWhat is written where roi leads outside of the image.",
+    "method": 'str, default "bilinear"\n'
+    '"nearest", "bilinear" ("linear"), "bicubic" ("cubic"), "lanczos3", "lanczos5", "area" or\n'
+    '"adaptive_average".',
+}
+TEXTS: dict[str, dict[str, str]] = {
+    "": {},
+    "1-D": {},
+    "quiet": {"errors": ""},
+    "conv2d": {
+        "x": "array_like, (N, H, W, Cin)\nThe images, float32 or float64.",
+        "kernel": "array_like or PackedKernel, (kh, kw, Cin//groups, Cout)\nThe filters, of x's dtype.",
+    },
+    "conv2d_transpose": {
+        "x": "array_like, (N, H, W, Cin)\nThe images, float32 or float64.",
+        "kernel": "array_like or PackedKernel, (kh, kw, Cout//groups, Cin)\n"
+        "The filters, of x's dtype: TensorFlow's layout, the array that conv2d uses the other way round.",
+    },
+    "depthwise_conv2d": {
+        "x": _IMAGES,
+        "kernel": "array_like or PackedKernel, (kh, kw, C, multiplier)\nThe filters, of x's dtype.",
+        "bias": "array_like, (C*multiplier,), or None, default None\n"
+        "Added to each output, one value per channel.",
+    },
+    "dense": {
+        "x": "array_like, (..., K)\nThe rows, float32 or float64; of any rank from 1 on.",
+        "kernel": "array_like or PackedKernel, (K, M)\nThe matrix, of x's dtype.",
+        "bias": "array_like, (M,), or None, default None\nAdded to each row.",
+    },
+    "conv1d": {
+        "x": "array_like, (N, W, Cin)\nThe sequences, float32 or float64.",
+        "kernel": "array_like or PackedKernel, (kw, Cin//groups, Cout)\n"
+        "The filters, of x's dtype; packed from (1, kw, Cin//groups, Cout).",
+    },
+    "conv1d_transpose": {
+        "x": "array_like, (N, W, Cin)\nThe sequences, float32 or float64.",
+        "kernel": "array_like or PackedKernel, (kw, Cout//groups, Cin)\n"
+        "The filters, of x's dtype; packed from (1, kw, Cout//groups, Cin).",
+    },
+    "pool": _POOL,
+    "pool1d": {
+        **_POOL,
+        "x": _SEQUENCES,
+        "pool_size": "int, default 2\nThe size of the window.",
+        "strides": "int or None, default None\nThe step between windows; None: pool_size.",
+        "dilations": "int, default 1\nThe step between the elements of a window.",
+    },
+    "images": {"x": _IMAGES},
+    "sequences": {"x": _SEQUENCES},
+    "elementwise": {
+        "alpha": "float, default 1.0\nThe limit below 0 is -alpha.",
+        "threshold": "float, default 0.5\nHalf the width of the band that gives 0; not negative.",
+        "axis": "int, default -1\nThe axis along which the sum is taken.",
+        "max_value": "float or None, default None\nThe upper bound, at least 0; None: no bound.",
+    },
+    "leaky": {"alpha": "float, default 0.2\nThe slope below 0."},
+    "prelu": {
+        "alpha": "array_like, (C,), (H, W, C) or one number\n"
+        "The slopes below 0, of x's dtype; they broadcast against x.",
+    },
+    "channels": {
+        "x": "array_like, (..., C)\nThe values, float32 or float64.",
+        "bias": "array_like, (C,)\nOne number for each channel, of x's dtype.",
+        "groups": "int\nThe number of groups, which divides C.",
+    },
+    "batch": {
+        "x": "array_like, (..., C)\nThe values, float32 or float64.",
+        "mean": "array_like, (C,)\nThe moving mean.",
+        "variance": "array_like, (C,)\nThe moving variance.",
+        "scale": "array_like, (C,), or None, default None\nThe factor; None: 1.",
+        "offset": "array_like, (C,), or None, default None\nWhat is added; None: 0.",
+        "epsilon": "float, default 0.001\nAdded to the variance: 1e-3 in Keras, 1e-5 in PyTorch and ONNX.",
+        "gamma": "array_like, (C,), or None, default None\nKeras's name for scale.",
+        "beta": "array_like, (C,), or None, default None\nKeras's name for offset.",
+        "weight": "array_like, (C,), or None, default None\nPyTorch's name for scale.",
+        "bias": "array_like, (C,), or None, default None\nPyTorch's name for offset.",
+    },
+    "shapes": {
+        "x_shape": "sequence of ints\nThe shape of x: (N, H, W, Cin).",
+        "kernel_shape": "sequence of ints\nThe shape of the kernel, as the operation takes it.",
+        "size": "int or (h, w)\nThe size of the image.",
+        "kernel_size": "int or (kh, kw)\nThe size of the kernel.",
+        "operation": "str\n"
+        '"conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d" or "conv1d_transpose".',
+    },
+    "norm": _NORM,
+    "resize": _RESIZE,
+    "resize1d": {
+        **_RESIZE,
+        "x": _SEQUENCES,
+        "size": "int or None, default None\nThe number of places of the output. None: scales say it.",
+        "scales": "float or None, default None\nIn place of a size: it is floor(W*scales).",
+        "roi": "sequence of floats or None, default None\n"
+        'What "tf_crop_and_resize" cuts out, (start, end) in parts of the sequence.',
+    },
+}
+_SHARED = re.compile(
+    r"^( *)(\(\)|\w+(?:,\s+\w+)*)( ->(?:[^:\n]| : (?!shared))*)? : shared(?:, ([\w-]+))?$", re.MULTILINE
+)
 
 
-def documented(function: Function) -> Function:
-    """Put what each keyword means, and what is raised, in front of the docstring's examples."""
-    if function.__doc__ is None:  # python -OO
-        return function
-    texts = _TEXTS | _TEXTS_1D if "1d" in function.__name__ else _TEXTS
-    lines = ["    Args:"]
-    for name in function.__kwdefaults__ or ():
-        lines += _wrapped(f"{name}: {texts[name]}")
-    lines += ["", "    Raises:"]
-    lines += _wrapped(
-        "TypeError: for a dtype but float32 and float64, for two dtypes, or for what is no number."
-    )
-    lines += _wrapped("ValueError: for shapes and values that do not fit; the message names the argument.")
-    text, mark, examples = function.__doc__.partition("\n    Examples:\n")
-    function.__doc__ = "\n".join([text, *lines, mark.lstrip("\n") and mark + examples])
+def _entries(found: re.Match[str]) -> str:
+    """What a line stands for."""
+    margin, listed, result, variant = found.groups()
+    texts = TEXTS[variant or ""]
+    lines, names = [], [name.strip() for name in listed.split(",") if listed != "()"]
+    if result is not None and names:
+        lines += ["", *_HEADS["Parameters"]]
+    for name in names:
+        text = texts.get(name) or (_1D if "1" in (variant or "") else {}).get(name) or _GENERAL[name]
+        lines += _entry(text if name == "errors" else f"{name} : {text}")
+    if result is not None:
+        kind, _, meaning = result[4:].partition(" : ")
+        if kind and not meaning:  # a shape
+            kept = "; `out` itself where it is given" if "out" in names else ""
+            kind, meaning = f"ndarray, {kind}", f"The result, in x's dtype{kept}."
+        if kind:
+            lines += ["", *_HEADS["Returns"], kind, f"    {meaning}"]
+        errors = texts.get("errors", _GENERAL["errors"])
+        if errors:
+            lines += ["", *_HEADS["Raises"], *_entry(errors)]
+        del lines[0]
+    return "\n".join(margin + line if line else "" for line in lines)
+
+
+_HEADS = {name: [name, "-" * len(name)] for name in ("Parameters", "Returns", "Raises")}
+
+
+def _entry(text: str) -> list[str]:
+    """The first line, and the others indented; each error is a first line."""
+    head, *others = text.split("\n")
+    return [head, *(line if line.endswith("Error") else f"    {line}" for line in others)]
+
+
+def documented(thing: Documented) -> Documented:
+    """Put the shared entries into the docstring of a function or a class."""
+    if thing.__doc__ is not None:  # None: python -OO
+        thing.__doc__ = _SHARED.sub(_entries, thing.__doc__)
+    return thing
+
+
+def catching(function: Function) -> Function:
+    """A function that catches wrong arguments in `*more` and `**others`, which its signature hides."""
+    whole = inspect.signature(function)
+    caught = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    kept = [one for one in whole.parameters.values() if one.kind not in caught]
+    cast(Any, function).__signature__ = whole.replace(parameters=kept)
     return function
 
 
-def _wrapped(text: str) -> list[str]:
-    """Lines of an entry, the later ones indented."""
-    lines, line = [], " " * 7
-    for word in text.split(" "):
-        if len(line) + 1 + len(word) > _WIDTH:
-            lines.append(line)
-            line = " " * 11
-        line += " " + word
-    return [*lines, line]
+def public(function: Function) -> Function:
+    """Both `documented` and `suggesting`."""
+    return documented(suggesting(function))
+
+
+def suggesting(function: Function) -> Function:
+    """A function whose TypeError for a wrong argument says which one was meant.
+
+    The operations with kernels check that themselves, since this takes 0.1 us a call.
+    """
+
+    @functools.wraps(function)
+    def wrapper(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            return function(*arguments, **keywords)
+        except TypeError as error:
+            trace = error.__traceback__
+            if trace is None or trace.tb_next is not None:  # raised by the function, not by the call of it
+                raise
+            from ._hints import explain_arguments
+
+            explain_arguments(function, arguments, keywords)
+            raise
+
+    return cast(Function, wrapper)

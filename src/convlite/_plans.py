@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _dispatch, _precision
-from ._layouts import warn_of_foreign
+from ._layouts import check_channels, warn_of_foreign
 from .arguments import (
     Array,
     Pad,
@@ -18,7 +18,6 @@ from .arguments import (
     as_output_shape,
     as_padding,
     as_pair,
-    check_channels,
     check_groups,
     check_taps,
 )

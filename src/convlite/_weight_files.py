@@ -18,7 +18,7 @@ __all__ = ["StrPath", "read_halves", "read_weights", "write_weights"]
 
 Array = npt.NDArray[Any]
 StrPath = str | os.PathLike[str]
-_DEFLATE = 1040  # bytes that one compressed byte can become at most: more is a lie
+_DEFLATE = 1040  # DEFLATE's largest ratio: a member that claims more is forged
 
 
 def write_weights(path: StrPath, weights: Mapping[str, Array], *, float16: bool = False) -> None:
@@ -169,7 +169,7 @@ def _safetensors() -> Any:
     except ImportError:
         raise ImportError(
             "files that end in .safetensors need the package safetensors: "
-            'pip install "convlite[safetensors]", or use a file that ends in .npz'
+            "pip install safetensors, or use a file that ends in .npz"
         ) from None
     return safetensors.numpy
 

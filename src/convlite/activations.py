@@ -40,22 +40,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _threads
+from ._options import documented
 from ._reductions import BLOCK, sum_rows
 from .arguments import Array, as_operand, as_real, cast_of, check_out, new_output, shown
 
 __all__ = [
-    "NAMES",
-    "ALIASES",
-    "get",
-    "Activation",
-    "ReLU",
-    "LeakyReLU",
-    "ELU",
-    "CELU",
-    "SoftShrink",
-    "HardShrink",
+    "NAMES", "ALIASES", "get", "Activation", "ReLU", "LeakyReLU", "ELU", "CELU", "SoftShrink", "HardShrink",
     "PReLU",
-]
+]  # fmt: skip
 
 # Codes of kernels/isa/table.h (compared by a test).
 CODES = {
@@ -99,7 +91,13 @@ _PASS, _REDUCE = _kernels.pass_codes(), _kernels.reduce_codes()
 
 
 class Activation(abc.ABC):
-    """An activation with parameters; call it on an array, or give it as `activation=`."""
+    """An activation with parameters: call it on an array, or give it as `activation=`.
+
+    Examples
+    --------
+    >>> isinstance(ReLU(6.0), Activation)
+    True
+    """
 
     @abc.abstractmethod
     def fused(self) -> Fused:
@@ -141,9 +139,14 @@ class _OneNumber(Activation):
         return f"{type(self).__name__}({self._name}={self.__dict__[self._name]!r})"
 
 
+@documented
 class ReLU(_OneNumber):
     """min(max(x, 0), max_value).
 
+    max_value -> : shared, elementwise
+
+    Examples
+    --------
     >>> ReLU(6.0)(np.array([-1.0, 3.0, 9.0]))
     array([0., 3., 6.])
     """
@@ -162,9 +165,14 @@ class ReLU(_OneNumber):
         return Fused(CODES["clip"], 0.0, math.inf if self.max_value is None else float(self.max_value))
 
 
+@documented
 class LeakyReLU(_OneNumber):
     """x where x >= 0, alpha*x below; 0.2 as in TensorFlow and Keras 3, PyTorch's default is 0.01.
 
+    alpha -> : shared, leaky
+
+    Examples
+    --------
     >>> LeakyReLU(0.1)(np.array([-1.0, 3.0]))
     array([-0.1,  3. ])
     """
@@ -180,9 +188,14 @@ class LeakyReLU(_OneNumber):
         return Fused(CODES["leaky"], float(self.alpha))
 
 
+@documented
 class ELU(_OneNumber):
     """x where x > 0, alpha*(exp(x) - 1) below.
 
+    alpha -> : shared, elementwise
+
+    Examples
+    --------
     >>> ELU()(np.array([-np.inf, 2.0]))
     array([-1.,  2.])
     """
@@ -198,9 +211,14 @@ class ELU(_OneNumber):
         return Fused(CODES["elu"], float(self.alpha))
 
 
+@documented
 class CELU(_OneNumber):
     """x where x > 0, alpha*(exp(x/alpha) - 1) below (Barron, 2017, arXiv:1704.07483); alpha above 0.
 
+    alpha -> : shared, elementwise
+
+    Examples
+    --------
     >>> CELU(2.0)(np.array([-np.inf, 2.0]))
     array([-2.,  2.])
     """
@@ -217,9 +235,14 @@ class CELU(_OneNumber):
         return Fused(CODES["celu"], float(self.alpha))
 
 
+@documented
 class SoftShrink(_OneNumber):
     """x moved towards 0 by threshold, 0 from -threshold to threshold.
 
+    threshold -> : shared, elementwise
+
+    Examples
+    --------
     >>> SoftShrink()(np.array([-2.0, 0.25, 2.0]))
     array([-1.5,  0. ,  1.5])
     """
@@ -236,9 +259,14 @@ class SoftShrink(_OneNumber):
         return Fused(CODES["soft_shrink"], -float(self.threshold), float(self.threshold))
 
 
+@documented
 class HardShrink(_OneNumber):
     """x, and 0 from -threshold to threshold.
 
+    threshold -> : shared, elementwise
+
+    Examples
+    --------
     >>> HardShrink()(np.array([-2.0, 0.25, 2.0]))
     array([-2.,  0.,  2.])
     """
@@ -255,10 +283,23 @@ class HardShrink(_OneNumber):
         return Fused(CODES["hard_shrink"], float(self.threshold))
 
 
+@documented
 class PReLU(Activation):
-    """x where x >= 0, alpha[c]*x below: a learnt slope for each channel, or one for all (He et al., 2015,
-    arXiv:1502.01852).
+    """x where x >= 0, alpha[c]*x below: a learnt slope for each channel, or one for all.
 
+    Source: He et al., 2015, arXiv:1502.01852.
+
+    Parameters
+    ----------
+    alpha : array_like, (C,), (1, 1, C) or one number
+        The slopes below 0, float32 or float64.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
     >>> PReLU(np.array([0.5, 0.25]))(np.array([[-4.0, -4.0], [1.0, 2.0]]))
     array([[-2., -1.],
            [ 1.,  2.]])
@@ -423,8 +464,27 @@ Spec = str | Activation | Callable[[Array], Any] | None
 
 
 def get(spec: Spec) -> Activation | Callable[[Array], Any] | None:
-    """The activation that a name, an object or a callable stands for; None stays None.
+    """Return the activation that a name, an object or a callable stands for; None stays None.
 
+    Parameters
+    ----------
+    spec : str, Activation, callable or None
+        A name of `NAMES` or `ALIASES`, an object, or a function of an array.
+
+    Returns
+    -------
+    Activation, callable or None
+        What computes it.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message has the nearest one.
+    TypeError
+        For what is no activation, such as a class.
+
+    Examples
+    --------
     >>> get("relu")
     <activation 'relu'>
     """
@@ -438,7 +498,8 @@ def get(spec: Spec) -> Activation | Callable[[Array], Any] | None:
             raise ValueError(f"activation {shown(spec)} is unknown; {_advice(spec)}")
         return _NAMED[name]
     if isinstance(spec, type) or not callable(spec):
-        raise TypeError(f"activation must be None, a name, an object or a callable; got {shown(spec)}")
+        hint = f": a class; write an object of it, {spec.__name__}()" if isinstance(spec, type) else ""
+        raise TypeError(f"activation must be None, a name, an object or a callable; got {shown(spec)}{hint}")
     return spec
 
 
@@ -508,14 +569,30 @@ def checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> 
     return result.astype(y.dtype, copy=False).reshape(y.shape)
 
 
+@documented
 def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Array:
-    """activation(x) element by element (softmax: over the last axis), for an array of any shape;
-    `out` may be x itself.
+    """Apply an activation to an array of any shape, element by element; softmax over the last axis.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.activate(np.array([-1.0, 7.0]), "relu6")
-        array([0., 6.])
+    Parameters
+    ----------
+    x, activation : shared
+    out : ndarray or None, default None
+        Where to write the result, of x's shape and dtype; it may be x itself. None makes a new array.
+
+    Returns
+    -------
+    ndarray, of x's shape
+        The result, in x's dtype; `out` itself where it is given.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.activate(np.array([-1.0, 7.0]), "relu6")
+    array([0., 6.])
     """
     array = as_operand(x, "x")
     columns = array.shape[-1] if array.ndim else 1

@@ -219,6 +219,10 @@ def _pad_mode(value: str, name: str, forms: str = _PAD_FORMS) -> PadMode:
         hint = '; ONNX\'s SAME_UPPER is "same" here' if mode == "same_upper" else ""
         if mode == "causal":
             hint = "; causal padding is (dilation * (kw - 1), 0) along the sequence, or layers.Conv1D's"
+        if not hint:
+            from . import _hints  # late: only errors need it
+
+            hint = _hints.nearest(mode, ("valid", "same", "same_lower"))
         raise ValueError(f"{name} must be {forms}; got {shown(value)}{hint}")
     return cast(PadMode, mode)
 
@@ -355,10 +359,9 @@ def as_operand(
     else:
         array = _convert(value, name)
     if ndim is not None and array.ndim != ndim:
-        missing = f"; write {name}[None] if it is one sample without a batch axis"
         raise ValueError(
             f"{name} must have {ndim} dimensions{_RANKS.get((name, ndim), '')}; got shape {array.shape}"
-            + (missing if name == "x" and array.ndim == ndim - 1 else "")
+            + (_missing_axes(array.shape, ndim) if name == "x" else "")
         )
     if dtype is not None and array.dtype is not dtype and array.dtype != dtype:
         raise mixed_dtypes(value, name, array.dtype, np.dtype(dtype), first)
@@ -409,7 +412,7 @@ def _convert(value: ArrayLike, name: str) -> Array:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} is not an array: {error}") from None
+        raise ValueError(f"{name} is not an array: {_why(value, name, error)}") from None
     except (
         TypeError,
         RuntimeError,
@@ -417,14 +420,10 @@ def _convert(value: ArrayLike, name: str) -> Array:
         OverflowError,
     ) as error:  # of a foreign __array__
         refuse_tensor_dtype(value, name)
-        raise TypeError(f"{name} is not an array: {error}") from error
+        raise TypeError(f"{name} is not an array: {_why(value, name, error)}") from error
     native = array.dtype.newbyteorder("=")
     if native not in (FLOAT32, FLOAT64):
-        kind = array.dtype.kind
-        fix = f"; write {cast_of(value, name)}" if kind in "iufb" else ""
-        if kind == "c":
-            fix = f"; take {name}.real or {name}.imag"
-        raise TypeError(f"{name} must be float32 or float64; got {array.dtype}{fix}")
+        raise TypeError(f"{name} must be {_of_floats(value, array, name)}")
     if array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
         return array
     try:
@@ -433,6 +432,35 @@ def _convert(value: ArrayLike, name: str) -> Array:
         raise MemoryError(
             f"no memory for a C-contiguous copy of {name}, shape {array.shape}: {error}"
         ) from None
+
+
+def _missing_axes(shape: tuple[int, ...], ndim: int) -> str:
+    from . import _hints  # late: only errors need it
+
+    return _hints.missing_axes(shape, ndim)
+
+
+def _why(value: object, name: str, error: Exception) -> str:
+    from . import _hints
+
+    return _hints.not_an_array(value, name, error)
+
+
+def _of_floats(value: object, array: Array, name: str) -> str:
+    """The end of the error for an array of another dtype: what was given, and what to write."""
+    kind, rule = array.dtype.kind, f"float32 or float64; got {array.dtype}"
+    if kind in "iufb":
+        cast_it = cast_of(value, name)
+        scaled = f", or {cast_it} / 255 if the network expects 0 to 1" if array.dtype == np.uint8 else ""
+        return f"{rule}; write {cast_it}{scaled if name == 'x' else ''}"
+    if kind == "c":
+        return f"{rule}; write {name}.real or {name}.imag"
+    if isinstance(value, np.ndarray | np.generic | list | tuple | memoryview):
+        hint = "its elements are not plain numbers" if kind in "OV" else "numbers are needed"
+        return f"{rule}: {hint}"
+    from . import _hints
+
+    return f"an array of float32 or float64; {_hints.other_kind(value, name)}"
 
 
 def refuse_tensor_dtype(value: Any, name: str) -> None:
@@ -527,33 +555,6 @@ def fits_torch(kernel: tuple[int, ...], cin: int, form: str) -> bool:
     return kernel[1] == 1 and cin > 0 and kernel[0] % cin == 0
 
 
-def check_channels(
-    received: int,
-    expected: int,
-    x: tuple[int, ...],
-    kernel: tuple[int, ...],
-    form: str,
-    foreign: str,
-    groups: int = 1,
-) -> None:
-    """kernel's input channels against x's (of each group), with a word about layouts when a transposition
-    would fit.
-    """
-    if received == expected:
-        return
-    hint = ""
-    if fits_torch(kernel, expected, foreign):
-        hint = f"; {kernel} looks like PyTorch's {foreign}: see convlite.convert.from_torch"
-    elif len(x) == 4 and x[1] == received * groups and x[1] < x[3]:
-        hint = f"; {nchw_hint(x)}"
-    elif len(x) == 3 and x[1] == received * groups and x[1] < x[2]:
-        hint = f"; x of shape {x} looks like NCW: write x.transpose(0, 2, 1)"
-    has = f"x has {expected}"
-    if groups > 1:
-        has = f"each of the {groups} groups of x's {expected * groups} channels has {expected}"
-    raise ValueError(f"kernel has {received} input channels but {has} (kernel is {form}, got {kernel}){hint}")
-
-
 def nchw_hint(x: tuple[int | None, ...]) -> str:
     """What to do with an image whose channels come first."""
     return f"x of shape {x} looks like NCHW: write x.transpose(0, 2, 3, 1)"
@@ -566,10 +567,16 @@ def check_bias(
     if bias is None:
         return None
     numbers = isinstance(bias, list | tuple) and len(bias) > 0 and all(map(_is_number, bias))
-    if name == "bias" and (numbers or isinstance(bias, int | str)):
+    if name == "bias" and (numbers or isinstance(bias, int | float | str | np.generic)):
+        given = f"strides={shown(bias)}" if numbers or type(bias) is int else "strides=2"
+        hint = f"; if it was meant for what comes after bias elsewhere, that is a keyword here, as in {given}"
+        if isinstance(bias, bool):
+            hint = "; write bias=None for no bias"
+        elif isinstance(bias, float | np.floating):
+            hint = f"; write np.full({channels}, {bias!s}, np.{dtype})"
         raise TypeError(
-            f"bias must be an array of {dtype}, one value per output channel; got {shown(bias)}: "
-            "what comes after bias in other frameworks is given by name here, as in strides=2"
+            f"bias must be an array of {dtype}, one value for each of the {channels} output channels; "
+            f"got {shown(bias)}{hint}"
         )
     array = as_operand(bias, name, None, dtype, (against, None))
     if array.shape != (channels,):

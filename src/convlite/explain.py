@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import numpy as np
 
 from . import _dispatch
-from ._options import documented
+from ._options import public
 from ._plans import _geometry
 from .arguments import as_int, as_padding, as_padding_1d, as_pair, as_single, as_size, is_one_of, shown
 from .geometry import Geometry
@@ -26,7 +26,7 @@ Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "
 Sizes = tuple[int, ...]
 
 
-@documented
+@public
 def explain(
     operation: Operation,
     x_shape: Sequence[int],
@@ -39,38 +39,39 @@ def explain(
     output_shape: object = None,
     output_padding: object = None,
 ) -> None:
-    """Print the output shape, the padding per side, the multiply-adds, the form that computes the call, and
-    the same call in other frameworks.
+    """Print a call's output shape, padding, cost, the form that computes it, and its equivalents.
 
-    `operation` is a function's name: "conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d" or
-    "conv1d_transpose"; the other arguments and the errors are that function's. In the code that is printed,
-    x and kernel are the operands here: NumPy arrays for TensorFlow, Keras and ONNX, tensors for PyTorch. The
-    form is that of float32 arrays with the instruction set in use (docs/fast.md names all); results do not
-    show it.
+    The equivalents are the same call in TensorFlow, Keras, PyTorch and ONNX, where x and kernel are the
+    operands here: NumPy arrays for TensorFlow, Keras and ONNX, tensors for PyTorch. The form is that of
+    float32 arrays with the instruction set in use (docs/fast.md names all); results do not show it.
 
-    Examples:
-        >>> import convlite as cl
-        >>> cl.explain("dense", (8, 3), (3, 5))
-        dense: x (8, 3), kernel (3, 5) -> (8, 5)
-          multiply-adds 120
-          form few rows
-        <BLANKLINE>
-        TensorFlow
-            y = tf.matmul(x, kernel)
-        <BLANKLINE>
-        Keras 3
-            y = keras.ops.matmul(x, kernel)
-          - as a layer: Dense(5), on inputs of rank 2 or more
-        <BLANKLINE>
-        PyTorch
-            y = F.linear(x, kernel.T)
-          - the weight is (outputs, inputs): the transpose of kernel
-        <BLANKLINE>
-        ONNX
-            X, W = x, kernel
-            node = onnx.helper.make_node("MatMul", ["X", "W"], ["Y"])
-            # y = Y
-          - Gemm takes inputs of rank 2 only; with transB=1 its weight is PyTorch's
+    operation, x_shape, kernel_shape, strides, padding, dilations, groups, output_shape,
+    output_padding -> : shared, shapes
+
+    Examples
+    --------
+    >>> import convlite as cl
+    >>> cl.explain("dense", (8, 3), (3, 5))
+    dense: x (8, 3), kernel (3, 5) -> (8, 5)
+      multiply-adds 120
+      form few rows
+    <BLANKLINE>
+    TensorFlow
+        y = tf.matmul(x, kernel)
+    <BLANKLINE>
+    Keras 3
+        y = keras.ops.matmul(x, kernel)
+      - as a layer: Dense(5), on inputs of rank 2 or more
+    <BLANKLINE>
+    PyTorch
+        y = F.linear(x, kernel.T)
+      - the weight is (outputs, inputs): the transpose of kernel
+    <BLANKLINE>
+    ONNX
+        X, W = x, kernel
+        node = onnx.helper.make_node("MatMul", ["X", "W"], ["Y"])
+        # y = Y
+      - Gemm takes inputs of rank 2 only; with transB=1 its weight is PyTorch's
     """
     print(
         describe(

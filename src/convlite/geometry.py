@@ -135,24 +135,26 @@ def resolve_pads(pad: Pad, in_size: int, extent: int, stride: int) -> Pair:
     return same_pads(in_size, extent, stride, lower=pad == "same_lower")
 
 
-def conv_size(in_size: int, extent: int, stride: int, pads: Pair, axis: str) -> int:
-    """(in + before + after - extent)//stride + 1; 0 is an empty array, less is refused.
+def conv_size(in_size: int, extent: int, stride: int, pads: Pair, axis: str, what: str = "kernel") -> int:
+    """(in + before + after - extent)//stride + 1; a kernel larger than an image that has pixels is refused.
 
-    >>> conv_size(5, 3, 2, (1, 1), "height"), conv_size(2, 3, 1, (0, 0), "height")
+    >>> conv_size(5, 3, 2, (1, 1), "height"), conv_size(0, 1, 1, (0, 0), "height")
     (3, 0)
     """
     padded = in_size + pads[0] + pads[1]
     out = (padded - extent) // stride + 1
-    if out < 0:
+    if out < 0 or (out == 0 and in_size > 0):
         padding = f" ({in_size} + padding {pads[0]} + {pads[1]})" if pads != (0, 0) else ""
         raise ValueError(
-            f"kernel's effective {axis} {extent} exceeds x's {axis} {padded}{padding} by more than a "
-            f'stride of {stride}: no output size is defined; pad x, or use padding="same"'
+            f"{what}'s effective {axis} {extent} exceeds x's {axis} {padded}{padding}: there is no output; "
+            f'give a larger x or a smaller {what}, or write padding="same"'
         )
     return out
 
 
-def conv_axis(in_size: int, kernel: int, stride: int, dilation: int, pad: Pad, axis: str) -> Axis:
+def conv_axis(
+    in_size: int, kernel: int, stride: int, dilation: int, pad: Pad, axis: str, what: str = "kernel"
+) -> Axis:
     """The axis of a convolution: one phase with every tap.
 
     >>> conv_axis(5, 3, 2, 1, "same", "height").phases
@@ -160,7 +162,7 @@ def conv_axis(in_size: int, kernel: int, stride: int, dilation: int, pad: Pad, a
     """
     extent = effective_kernel(kernel, dilation)
     pads = resolve_pads(pad, in_size, extent, stride)
-    out = conv_size(in_size, extent, stride, pads, axis)
+    out = conv_size(in_size, extent, stride, pads, axis, what)
     offsets = tuple(range(-pads[0], kernel * dilation - pads[0], dilation))
     return Axis(in_size, out, kernel, pads, (Phase(0, 1, out, stride, offsets, 0),))
 

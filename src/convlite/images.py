@@ -22,6 +22,7 @@ from ._image_arguments import (
     resize_options,
     target_sizes,
 )
+from ._options import public
 from .arguments import (
     Pair,
     as_operand,
@@ -40,6 +41,7 @@ __all__ = ["resize2d", "resize1d", "upsample2d", "pad2d", "pad1d"]
 Array = NDArray[Any]
 
 
+@public
 def resize2d(
     x: ArrayLike,
     size: int | tuple[int, int] | None = None,
@@ -55,51 +57,46 @@ def resize2d(
     extrapolation_value: float = 0.0,
     keep_aspect_ratio: Policy = "stretch",
 ) -> Array:
-    """Resize every image of x (N,H,W,C) to size (h, w), an int for a square: -> (N,h,w,C), x's dtype.
+    """Resize images; the defaults are tf.image.resize's.
 
-    The defaults are tf.image.resize's. With n input and m output pixels on an axis and r = m/n, output i
-    stands at the input coordinate
+    With n input and m output pixels on an axis and r = m/n, output i stands at the input coordinate
 
         half_pixel           (i + 1/2) / r - 1/2  TensorFlow 2, ONNX; PyTorch's align_corners=False
         asymmetric           i / r                TensorFlow 1's default; PyTorch's "nearest"
         align_corners        i * (n-1)/(m-1)      tf.compat.v1.image and PyTorch with align_corners=True
 
     and, for ONNX, at those of "pytorch_half_pixel", "half_pixel_symmetric", "tf_half_pixel_for_nn" and
-    "tf_crop_and_resize", which cuts out roi, (top, left, bottom, right) in parts of the image, and writes
-    extrapolation_value (0) where that leads outside. scales (sh, sw) in place of a size give
-    floor(H*sh) x floor(W*sw), and r is the scale itself, as in ONNX and PyTorch (whose
-    recompute_scale_factor=True means m/n: give the size). keep_aspect_ratio "not_larger" or "not_smaller"
-    makes one scale of a size, as ONNX's policy.
+    "tf_crop_and_resize", which cuts out roi and writes extrapolation_value where that leads outside.
 
-    method: "bilinear" ("linear") blends 2 pixels along each axis, "bicubic" ("cubic") 4, "lanczos3" and
-    "lanczos5" 6 and 10. cubic_a is -0.5 in TensorFlow and PIL (None), -0.75 in PyTorch and ONNX. Pixels
-    outside of the image do not count (TensorFlow, PIL); with exclude_outside=False the border repeats
-    (PyTorch, ONNX). antialias=True widens the blend by 1/r where an image shrinks: PIL's resize, TensorFlow's
-    and PyTorch's antialias=True (all with cubic_a=-0.5); ONNX's has cubic_a=-0.75 and exclude_outside=False.
-    "area" is the mean over the rectangle that an output covers, cut pixels counted in part (TensorFlow),
-    "adaptive_average" that over all pixels it touches, counted alike (PyTorch's "area").
-    "nearest" takes the closest pixel, of two the later one, but asymmetric coordinates are rounded down:
-    TensorFlow; PyTorch's "nearest" (asymmetric) and "nearest-exact" (half_pixel). nearest_mode is ONNX's:
-    "round_prefer_floor" (its default: of two the earlier one), "round_prefer_ceil", "floor", "ceil".
+    "bilinear" blends 2 pixels along each axis, "bicubic" 4, "lanczos3" and "lanczos5" 6 and 10.
+    antialias=True widens the blend by 1/r where an image shrinks: PIL's resize, TensorFlow's and PyTorch's
+    antialias=True (all with cubic_a=-0.5); ONNX's has cubic_a=-0.75 and exclude_outside=False. "area" is
+    the mean over the rectangle that an output covers, cut pixels counted in part (TensorFlow),
+    "adaptive_average" that over all pixels it touches, counted alike (PyTorch's "area"). "nearest" takes
+    the closest pixel, of two the later one, but asymmetric coordinates are rounded down: TensorFlow;
+    PyTorch's "nearest" (asymmetric) and "nearest-exact" (half_pixel).
 
-    Places and weights are exact, or float64, and rounded to x's dtype once; TensorFlow's are float32, and its
-    bicubic places without antialias multiples of 1/1024. Only "nearest" places float32 pixels in float32, to
-    take the very pixels of the frameworks. Images of bytes are refused, as all integers are: write
-    x.astype(np.float32), and after PyTorch's or PIL's example np.clip(np.rint(y), 0, 255).astype(np.uint8).
-    Raises TypeError for a wrong dtype; ValueError for a wrong shape, size or option, for an option that the
-    method does not have, and for an image without pixels.
+    Places and weights are exact, or float64, and rounded to x's dtype once; TensorFlow's are float32, and
+    its bicubic places without antialias multiples of 1/1024. Only "nearest" places float32 pixels in
+    float32, to take the very pixels of the frameworks. Images of bytes are refused, as all integers are:
+    write x.astype(np.float32), and after PyTorch's or PIL's example np.clip(np.rint(y), 0,
+    255).astype(np.uint8).
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> x = np.array([[[[0.0], [4.0]]]])
-        >>> cl.resize2d(x, (1, 4)).ravel()
-        array([0., 1., 3., 4.])
-        >>> cl.resize2d(x, (1, 3), coordinates="align_corners").ravel()
-        array([0., 2., 4.])
-        >>> cl.resize2d(x, (1, 3), method="nearest", nearest_mode="round_prefer_floor").ravel()
-        array([0., 0., 4.])
-        >>> cl.resize2d(x, scales=(1, 2), method="bicubic", cubic_a=-0.75, exclude_outside=False).ravel()
-        array([-0.421875,  0.90625 ,  3.09375 ,  4.421875])
+    x, size, method, coordinates, scales, nearest_mode, cubic_a, antialias, exclude_outside, roi,
+    extrapolation_value, keep_aspect_ratio -> (N, h, w, C) : shared, resize
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> x = np.array([[[[0.0], [4.0]]]])
+    >>> cl.resize2d(x, (1, 4)).ravel()
+    array([0., 1., 3., 4.])
+    >>> cl.resize2d(x, (1, 3), coordinates="align_corners").ravel()
+    array([0., 2., 4.])
+    >>> cl.resize2d(x, (1, 3), method="nearest", nearest_mode="round_prefer_floor").ravel()
+    array([0., 0., 4.])
+    >>> cl.resize2d(x, scales=(1, 2), method="bicubic", cubic_a=-0.75, exclude_outside=False).ravel()
+    array([-0.421875,  0.90625 ,  3.09375 ,  4.421875])
     """
     image = as_operand(x, "x", ndim=4)
     options = resize_options(
@@ -114,6 +111,7 @@ def resize2d(
     return _resize(image, sizes, ratios, as_roi(roi, 2, coordinates), extrapolation_value, options)
 
 
+@public
 def resize1d(
     x: ArrayLike,
     size: int | None = None,
@@ -128,15 +126,16 @@ def resize1d(
     roi: Sequence[float] | None = None,
     extrapolation_value: float = 0.0,
 ) -> Array:
-    """Resize every sequence of x (N,W,C) to w places: -> (N,w,C), x's dtype; resize2d's rules on one axis.
+    """Resize sequences: resize2d's rules on one axis.
 
-    The arguments are resize2d's; roi is (start, end).
-    Raises TypeError and ValueError where resize2d does.
+    x, size, method, coordinates, scales, nearest_mode, cubic_a, antialias, exclude_outside, roi,
+    extrapolation_value -> (N, w, C) : shared, resize1d
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.resize1d(np.array([[[0.0], [4.0]]]), 4, method="linear").ravel()
-        array([0., 1., 3., 4.])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.resize1d(np.array([[[0.0], [4.0]]]), 4, method="linear").ravel()
+    array([0., 1., 3., 4.])
     """
     line = as_operand(x, "x", ndim=3)
     options = resize_options(
@@ -151,21 +150,37 @@ def resize1d(
     return _resize(line, sizes, ratios, as_roi(roi, 1, coordinates), extrapolation_value, options)
 
 
+@public
 def upsample2d(
     x: ArrayLike,
     factors: int | tuple[int, int] = 2,
     *,
     method: Method = "nearest",
 ) -> Array:
-    """Enlarge every image of x by whole factors (fh, fw): (N,H,W,C) -> (N,H*fh,W*fw,C), x's dtype.
+    """Enlarge images by whole factors, as Keras's UpSampling2D.
 
-    "nearest" repeats each pixel; the other methods are resize2d's, with its defaults: Keras's UpSampling2D.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape, factor or method.
+    Parameters
+    ----------
+    x : shared, images
+    factors : int or (fh, fw), default 2
+        The factors of height and width.
+    method : str, default "nearest"
+        "nearest" repeats each pixel; the other methods are resize2d's, with its defaults.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.upsample2d(np.array([[[[1.0], [2.0]]]]), (1, 2)).ravel()
-        array([1., 1., 2., 2.])
+    Returns
+    -------
+    ndarray, (N, H*fh, W*fw, C)
+        The enlarged images, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.upsample2d(np.array([[[[1.0], [2.0]]]]), (1, 2)).ravel()
+    array([1., 1., 2., 2.])
     """
     image = as_operand(x, "x", ndim=4)
     known = as_method(method)
@@ -180,10 +195,10 @@ def upsample2d(
     return resize2d(image, (image.shape[1] * fh, image.shape[2] * fw), method=method)
 
 
+@public
 def pad2d(x: ArrayLike, padding: Any, *, mode: Mode = "constant", value: float = 0.0) -> Array:
-    """Put a frame around every image of x: (N,H,W,C) -> (N,H+top+bottom,W+left+right,C), x's dtype.
+    """Put a frame around images.
 
-    padding: an int, (ph, pw), ((top, bottom), (left, right)) or TensorFlow's [[0,0], [t,b], [l,r], [0,0]].
     mode, in any case, with PyTorch's names in brackets:
 
         constant ("zeros")   writes `value`, 0: tf.pad, ZeroPadding2D
@@ -192,17 +207,39 @@ def pad2d(x: ArrayLike, padding: Any, *, mode: Mode = "constant", value: float =
         edge ("replicate")   repeats the border pixel: PyTorch, ONNX
         wrap ("circular")    goes on at the other side: PyTorch, ONNX
 
-    Raises TypeError for a wrong dtype; ValueError for a wrong shape, padding or mode, for a value in another
-    mode than constant, for a frame deeper than the image (reflect: as deep as), which TensorFlow and PyTorch
-    refuse too, and for reflecting or repeating an image without pixels.
+    Parameters
+    ----------
+    x : shared, images
+    padding : int or sequence of ints
+        What is added: an int for every side, (ph, pw), ((top, bottom), (left, right)) or TensorFlow's
+        [[0,0], [t,b], [l,r], [0,0]].
+    mode : str, default "constant"
+        How the frame is filled: see above.
+    value : float, default 0.0
+        What "constant" writes.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> x = np.array([[[[1.0], [2.0], [3.0]]]])
-        >>> cl.pad2d(x, ((0, 0), (2, 1)), mode="reflect").ravel()
-        array([3., 2., 1., 2., 3., 2.])
-        >>> cl.pad2d(x, (0, 1), mode="circular").ravel()
-        array([3., 1., 2., 3., 1.])
+    Returns
+    -------
+    ndarray, (N, H+top+bottom, W+left+right, C)
+        The framed images, in x's dtype.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For a wrong shape, padding or mode, for a value in another mode than constant, for a frame deeper
+        than the image (reflect: as deep as), which TensorFlow and PyTorch refuse too, and for an image
+        without pixels to repeat.
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> x = np.array([[[[1.0], [2.0], [3.0]]]])
+    >>> cl.pad2d(x, ((0, 0), (2, 1)), mode="reflect").ravel()
+    array([3., 2., 1., 2., 3., 2.])
+    >>> cl.pad2d(x, (0, 1), mode="circular").ravel()
+    array([3., 1., 2., 3., 1.])
     """
     image = as_operand(x, "x", ndim=4)
     known = as_mode(mode)
@@ -215,16 +252,35 @@ def pad2d(x: ArrayLike, padding: Any, *, mode: Mode = "constant", value: float =
     return pad_axes(image, pads, known, value)
 
 
+@public
 def pad1d(x: ArrayLike, padding: Any, *, mode: Mode = "constant", value: float = 0.0) -> Array:
-    """Lengthen every sequence of x at both ends: (N,W,C) -> (N,before+W+after,C), x's dtype; pad2d's modes.
+    """Lengthen sequences at both ends, in pad2d's modes.
 
-    padding: an int, (before, after) or TensorFlow's [[0,0], [before, after], [0,0]].
-    Raises TypeError and ValueError where pad2d does.
+    Parameters
+    ----------
+    x : shared, sequences
+    padding : int or sequence of ints
+        What is added: an int for both ends, (before, after) or TensorFlow's [[0,0], [before, after],
+        [0,0]].
+    mode : str, default "constant"
+        How the ends are filled: pad2d lists the modes.
+    value : float, default 0.0
+        What "constant" writes.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.pad1d(np.array([[[1.0], [2.0], [3.0]]]), (2, 1), mode="symmetric").ravel()
-        array([2., 1., 1., 2., 3., 3.])
+    Returns
+    -------
+    ndarray, (N, before+W+after, C)
+        The longer sequences, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.pad1d(np.array([[[1.0], [2.0], [3.0]]]), (2, 1), mode="symmetric").ravel()
+    array([2., 1., 1., 2., 3., 3.])
     """
     line = as_operand(x, "x", ndim=3)
     known = as_mode(mode)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads
+from ._options import public
 from ._reductions import BLOCK, sum_rows
 from .arguments import as_epsilon, as_int, as_operand, as_real, as_size, new_output, shown
 
@@ -26,6 +27,7 @@ __all__ = ["layer_norm", "rms_norm", "group_norm", "instance_norm", "unit_norm",
 Array = NDArray[Any]
 
 
+@public
 def layer_norm(
     x: ArrayLike,
     *,
@@ -34,19 +36,33 @@ def layer_norm(
     axis: int | Sequence[int] = -1,
     epsilon: float = 1e-3,
 ) -> Array:
-    """Return (x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance over axis.
+    """Normalize each sample over some axes, by default the channels.
 
-    x (N,...), axis an int or several, by default the channels, which is Keras's default; PyTorch's LayerNorm
-    takes normalized_shape, the sizes of the last axes. gamma and beta of these axes' sizes, in their order,
-    None for ones and zeros. epsilon is 1e-3 in Keras, 1e-5 in PyTorch and ONNX, 1e-6 in Flax.
-    Raises TypeError for a wrong or mixed dtype, ValueError for a wrong axis, shape or epsilon.
-    Source: Ba et al., "Layer normalization", 2016, arXiv:1607.06450.
+    (x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance over axis. PyTorch's
+    LayerNorm takes normalized_shape, the sizes of the last axes. Source: Ba et al., "Layer normalization",
+    2016, arXiv:1607.06450.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.layer_norm(np.array([[1.0, 3.0], [0.0, 8.0]]), epsilon=0.0)
-        array([[-1.,  1.],
-               [-1.,  1.]])
+    Parameters
+    ----------
+    x, gamma, beta, axis : shared, norm
+    epsilon : float, default 0.001
+        Added to the variance: 1e-3 in Keras, 1e-5 in PyTorch and ONNX, 1e-6 in Flax.
+
+    Returns
+    -------
+    ndarray, of x's shape
+        The normalized values, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.layer_norm(np.array([[1.0, 3.0], [0.0, 8.0]]), epsilon=0.0)
+    array([[-1.,  1.],
+           [-1.,  1.]])
     """
     values, axes, scale, shift = _over_axes(x, axis, gamma, beta)
     isa, threads, eps = _dispatch.active_isa(), _threads.threads_for(0.3 * values.size), as_epsilon(epsilon)
@@ -57,6 +73,7 @@ def layer_norm(
     return _rowwise(values, axes, fill)
 
 
+@public
 def rms_norm(
     x: ArrayLike,
     *,
@@ -64,17 +81,32 @@ def rms_norm(
     axis: int | Sequence[int] = -1,
     epsilon: float = 1e-6,
 ) -> Array:
-    """Return x / sqrt(mean(x * x) + epsilon) * gamma, with the mean over axis, by default the channels.
+    """Divide each sample by the root of its mean square over some axes, by default the channels.
 
-    x (N,...), gamma as in layer_norm (Keras calls it scale, PyTorch weight). epsilon is 1e-6 in Keras's layer
-    and Flax, 1e-5 in ONNX, the dtype's eps in PyTorch.
-    Raises TypeError for a wrong or mixed dtype, ValueError for a wrong axis, shape or epsilon.
-    Source: Zhang and Sennrich, "Root mean square layer normalization", 2019, arXiv:1910.07467.
+    x / sqrt(mean(x * x) + epsilon) * gamma, with the mean over axis. Keras calls gamma scale, PyTorch
+    weight. Source: Zhang and Sennrich, "Root mean square layer normalization", 2019, arXiv:1910.07467.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.rms_norm(np.array([[1.0, 7.0]]), epsilon=0.0)
-        array([[0.2, 1.4]])
+    Parameters
+    ----------
+    x, gamma, axis : shared, norm
+    epsilon : float, default 1e-06
+        Added to the mean of squares: 1e-6 in Keras's layer and Flax, 1e-5 in ONNX, the dtype's eps in
+        PyTorch.
+
+    Returns
+    -------
+    ndarray, of x's shape
+        The normalized values, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.rms_norm(np.array([[1.0, 7.0]]), epsilon=0.0)
+    array([[0.2, 1.4]])
     """
     values, axes, scale, _ = _over_axes(x, axis, gamma, None)
     eps = as_epsilon(epsilon)
@@ -87,6 +119,7 @@ def rms_norm(
     return _rowwise(values, axes, _in_double(by_root))
 
 
+@public
 def group_norm(
     x: ArrayLike,
     groups: int = 32,
@@ -95,17 +128,34 @@ def group_norm(
     beta: ArrayLike | None = None,
     epsilon: float = 1e-3,
 ) -> Array:
-    """Return (x - mean) / sqrt(variance + epsilon) * gamma + beta, of each sample and group of channels.
+    """Normalize each group of channels of each sample.
 
-    x (N,...,C) with groups dividing C; -1 stands for C groups, as in Keras. gamma and beta (C,), None for
-    ones and zeros. epsilon is 1e-3 in Keras, 1e-5 in PyTorch and ONNX, 1e-6 in Flax.
-    Raises TypeError for a wrong or mixed dtype, ValueError for groups, shapes or an epsilon that do not fit.
+    (x - mean) / sqrt(variance + epsilon) * gamma + beta; gamma and beta are (C,).
     Source: Wu and He, "Group normalization", 2018, arXiv:1803.08494.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.group_norm(np.array([[[1.0, 3.0, 0.0, 8.0]]]), 2, epsilon=0.0)
-        array([[[-1.,  1., -1.,  1.]]])
+    Parameters
+    ----------
+    x : shared, norm
+    groups : int, default 32
+        The number of groups, which divides C; -1 stands for C groups, as in Keras.
+    gamma, beta : shared, norm
+    epsilon : float, default 0.001
+        Added to the variance: 1e-3 in Keras, 1e-5 in PyTorch and ONNX, 1e-6 in Flax.
+
+    Returns
+    -------
+    ndarray, of x's shape
+        The normalized values, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.group_norm(np.array([[[1.0, 3.0, 0.0, 8.0]]]), 2, epsilon=0.0)
+    array([[[-1.,  1., -1.,  1.]]])
     """
     values = as_operand(x, "x")
     if values.ndim < 2:
@@ -124,6 +174,7 @@ def group_norm(
     return result
 
 
+@public
 def instance_norm(
     x: ArrayLike,
     *,
@@ -131,33 +182,64 @@ def instance_norm(
     beta: ArrayLike | None = None,
     epsilon: float = 1e-3,
 ) -> Array:
-    """Return (x - mean) / sqrt(variance + epsilon) * gamma + beta, of each sample and channel.
+    """Normalize each channel of each sample: group_norm with one channel a group.
 
-    group_norm with one channel a group. x (N,...,C), gamma and beta (C,), None for ones and zeros. epsilon is
-    1e-3 here, as in Keras's GroupNormalization(groups=-1), 1e-5 in PyTorch and ONNX.
-    Raises TypeError for a wrong or mixed dtype, ValueError for shapes or an epsilon that do not fit.
+    (x - mean) / sqrt(variance + epsilon) * gamma + beta; gamma and beta are (C,).
     Source: Ulyanov et al., "Instance normalization", 2016, arXiv:1607.08022.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.instance_norm(np.array([[[1.0, 0.0], [3.0, 8.0]]]), epsilon=0.0)
-        array([[[-1., -1.],
-                [ 1.,  1.]]])
+    Parameters
+    ----------
+    x, gamma, beta : shared, norm
+    epsilon : float, default 0.001
+        Added to the variance: 1e-3 as in Keras's GroupNormalization(groups=-1), 1e-5 in PyTorch and ONNX.
+
+    Returns
+    -------
+    ndarray, of x's shape
+        The normalized values, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.instance_norm(np.array([[[1.0, 0.0], [3.0, 8.0]]]), epsilon=0.0)
+    array([[[-1., -1.],
+            [ 1.,  1.]]])
     """
     return group_norm(x, -1, gamma=gamma, beta=beta, epsilon=epsilon)
 
 
+@public
 def unit_norm(x: ArrayLike, *, axis: int | Sequence[int] = -1, epsilon: float = 1e-12) -> Array:
-    """Return x / max(sqrt(sum(x * x)), epsilon), with the sum over axis, by default the channels.
+    """Divide each vector by its length: x / max(sqrt(sum(x * x)), epsilon).
 
-    Keras's UnitNormalization and PyTorch's normalize, with their epsilon.
-    Raises TypeError for a wrong dtype, ValueError for a wrong axis or epsilon.
+    The sum is over axis, by default the channels: Keras's UnitNormalization and PyTorch's normalize, with
+    their epsilon.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.unit_norm(np.array([[3.0, 4.0], [0.0, 0.0]]))
-        array([[0.6, 0.8],
-               [0. , 0. ]])
+    Parameters
+    ----------
+    x, axis : shared, norm
+    epsilon : float, default 1e-12
+        The smallest norm that is divided by.
+
+    Returns
+    -------
+    ndarray, of x's shape
+        The vectors of length 1, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.unit_norm(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]])
     """
     values = as_operand(x, "x")
     axes, least = as_axes(axis, values.ndim), as_epsilon(epsilon)
@@ -168,22 +250,44 @@ def unit_norm(x: ArrayLike, *, axis: int | Sequence[int] = -1, epsilon: float = 
     return _rowwise(values, axes, _in_double(by_size))
 
 
+@public
 def lrn(
     x: ArrayLike, size: int | tuple[int, int], *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Array:
-    """Return x / (k + alpha/size * (sum of squares of size channels around))**beta.
+    """Divide each value by the squares of its neighbouring channels: local response normalization.
 
-    x (N,...,C). size is odd, or a pair, the channels before and behind: PyTorch's LocalResponseNorm(n) with
-    an even n is (n//2, n//2 - 1), ONNX's LRN (n//2 - 1, n//2). Defaults are PyTorch's and ONNX's;
-    TensorFlow's local_response_normalization has size = 2*depth_radius + 1, does not divide alpha by it, and
-    calls k bias.
-    Raises TypeError for a wrong dtype, ValueError for a size or a number that does not fit.
-    Source: Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012.
+    x / (k + alpha/size * (sum of squares of size channels around))**beta. Defaults are PyTorch's and
+    ONNX's; TensorFlow's local_response_normalization has size = 2*depth_radius + 1 and does not divide
+    alpha by it. Source: Krizhevsky et al., "ImageNet classification with deep convolutional neural
+    networks", 2012.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.lrn(np.array([[1.0, 2.0, 3.0]]), 3, alpha=3.0, beta=1.0, k=0.0)
-        array([[0.2       , 0.14285714, 0.23076923]])
+    Parameters
+    ----------
+    x : shared, norm
+    size : int or (before, behind)
+        The number of channels in a sum, odd; or how many before and behind: PyTorch's LocalResponseNorm(n)
+        with an even n is (n//2, n//2 - 1), ONNX's LRN (n//2 - 1, n//2).
+    alpha : float, default 0.0001
+        The factor of the sum of squares.
+    beta : float, default 0.75
+        The exponent.
+    k : float, default 1.0
+        What is added to the sum; TensorFlow calls it bias.
+
+    Returns
+    -------
+    ndarray, of x's shape
+        The normalized values, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.lrn(np.array([[1.0, 2.0, 3.0]]), 3, alpha=3.0, beta=1.0, k=0.0)
+    array([[0.2       , 0.14285714, 0.23076923]])
     """
     values = as_operand(x, "x")
     before, after = as_neighbours(size)

@@ -19,14 +19,15 @@ Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each n
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, Never, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision, _threads
 from ._calls import Given, Packing, remember
-from ._options import documented
+from ._options import catching, documented, public
 from ._plans import _geometry, _plan, with_weights
 from ._precision import Precision
 from .activations import NONE, Spec, checked, resolve
@@ -58,11 +59,12 @@ Kernel = ArrayLike | PackedKernel
 
 
 @documented
+@catching
 def conv2d(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     strides: object = 1,
     padding: object = "valid",
     dilations: object = 1,
@@ -70,23 +72,33 @@ def conv2d(
     activation: Spec = None,
     out: Array | None = None,
     precision: Precision | None = None,
+    **others: Never,
 ) -> Array:
-    """2-D convolution (cross-correlation): x (N,H,W,Cin), kernel (kh,kw,Cin//groups,Cout), bias (Cout,)
-    -> (N,Ho,Wo,Cout).
+    """2-D convolution (cross-correlation) of images with a bank of filters.
 
     Pixels outside the image add nothing to the sum:
         out[n,i,j,l] = activation(bias[l] + sum over a,b,k of
             x[n, i*s + a*d - before, j*s + b*d - before, k] * kernel[a,b,k,l])
-    Ho = (H + before + after - ((kh-1)*d + 1))//s + 1, or with "same" ceil(H/s). A kernel that is larger than
-    the padded image, by less than a stride, gives an empty array, as in TensorFlow; layers refuse that.
+    Ho = (H + before + after - ((kh-1)*d + 1))//s + 1, or with "same" ceil(H/s). A kernel that is
+    larger than the padded image is refused, as in Keras and PyTorch.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> x = np.arange(9, dtype=np.float32).reshape(1, 3, 3, 1)
-        >>> cl.conv2d(x, np.ones((2, 2, 1, 1), np.float32))[0, :, :, 0]
-        array([[ 8., 12.],
-               [20., 24.]], dtype=float32)
+    A kernel in PyTorch's layout (Cout, Cin, kh, kw) that happens to fit x's channels cannot be told from a
+    tall one. One warning is given where it has 8 rows or more and its last two axes look like a window, as
+    in (64, 3, 3, 3).
+
+    x, kernel, bias, strides, padding, dilations, groups, activation, out,
+    precision -> (N, Ho, Wo, Cout) : shared, conv2d
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> x = np.arange(9, dtype=np.float32).reshape(1, 3, 3, 1)
+    >>> cl.conv2d(x, np.ones((2, 2, 1, 1), np.float32))[0, :, :, 0]
+    array([[ 8., 12.],
+           [20., 24.]], dtype=float32)
     """
+    if more or others:
+        _refuse(conv2d, more, others)
     given = ("conv2d", strides, padding, dilations, groups, activation, precision)
     if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
         return again
@@ -95,11 +107,12 @@ def conv2d(
 
 
 @documented
+@catching
 def conv2d_transpose(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     strides: object = 1,
     padding: object = "valid",
     output_shape: object = None,
@@ -109,26 +122,31 @@ def conv2d_transpose(
     activation: Spec = None,
     out: Array | None = None,
     precision: Precision | None = None,
+    **others: Never,
 ) -> Array:
-    """Transposed 2-D convolution: x (N,H,W,Cin), kernel (kh,kw,Cout//groups,Cin), bias (Cout,)
-    -> (N,Ho,Wo,Cout).
+    """Transposed 2-D convolution, the adjoint of conv2d with the same kernel array.
 
-    The adjoint of conv2d with the same kernel array: x[n,i,j,k] * kernel[a,b,l,k] is added to
-    out[n, i*s + a*d - before, j*s + b*d - before, l]. Size: by default Keras's ("same": H*s; "valid":
-    H*s + max(k-s, 0), k the effective kernel; explicit padding: (H-1)*s + k - before - after, as in PyTorch
-    and ONNX). `output_shape` (Ho, Wo) or (N, Ho, Wo, Cout) picks any size whose conv2d gives x's size;
-    `output_padding` as in Keras and PyTorch; both together are an error.
+    x[n,i,j,k] * kernel[a,b,l,k] is added to out[n, i*s + a*d - before, j*s + b*d - before, l]. The size is
+    by default Keras's ("same": H*s; "valid": H*s + max(k-s, 0), k the effective kernel; explicit padding:
+    (H-1)*s + k - before - after, as in PyTorch and ONNX). `output_shape` picks any size whose conv2d gives
+    x's size; `output_padding` is that of Keras and PyTorch.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> x = np.ones((1, 2, 2, 1), np.float32)
-        >>> cl.conv2d_transpose(x, np.ones((3, 3, 1, 1), np.float32), strides=2, padding="same")[0, :, :, 0]
-        array([[1., 1., 2., 1.],
-               [1., 1., 2., 1.],
-               [2., 2., 4., 2.],
-               [1., 1., 2., 1.]], dtype=float32)
+    x, kernel, bias, strides, padding, output_shape, output_padding, dilations, groups, activation, out,
+    precision -> (N, Ho, Wo, Cout) : shared, conv2d_transpose
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> x = np.ones((1, 2, 2, 1), np.float32)
+    >>> cl.conv2d_transpose(x, np.ones((3, 3, 1, 1), np.float32), strides=2, padding="same")[0, :, :, 0]
+    array([[1., 1., 2., 1.],
+           [1., 1., 2., 1.],
+           [2., 2., 4., 2.],
+           [1., 1., 2., 1.]], dtype=float32)
     """
     sizes = (output_shape, output_padding)
+    if more or others:
+        _refuse(conv2d_transpose, more, others)
     given = ("conv2d_transpose", strides, padding, *sizes, dilations, groups, activation, precision)
     if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
         return again
@@ -140,28 +158,35 @@ def conv2d_transpose(
 
 
 @documented
+@catching
 def depthwise_conv2d(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     strides: object = 1,
     padding: object = "valid",
     dilations: object = 1,
     activation: Spec = None,
     out: Array | None = None,
+    **others: Never,
 ) -> Array:
-    """Depthwise 2-D convolution: x (N,H,W,C), kernel (kh,kw,C,multiplier), bias (C*multiplier,)
-    -> (N,Ho,Wo,C*multiplier).
+    """Depthwise 2-D convolution: each channel by itself.
 
     Channel c of x gives the channels c*multiplier + m of the output; everything else is as in conv2d.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> x = np.array([[[[1.0, 10.0]]]])
-        >>> cl.depthwise_conv2d(x, np.array([[[[1.0, 2.0], [3.0, 4.0]]]]))[0, 0, 0]
-        array([ 1.,  2., 30., 40.])
+    x, kernel, bias, strides, padding, dilations, activation,
+    out -> (N, Ho, Wo, C*multiplier) : shared, depthwise_conv2d
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> x = np.array([[[[1.0, 10.0]]]])
+    >>> cl.depthwise_conv2d(x, np.array([[[[1.0, 2.0], [3.0, 4.0]]]]))[0, 0, 0]
+    array([ 1.,  2., 30., 40.])
     """
+    if more or others:
+        _refuse(depthwise_conv2d, more, others)
     given = ("depthwise_conv2d", strides, padding, dilations, activation)
     if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
         return again
@@ -170,23 +195,28 @@ def depthwise_conv2d(
 
 
 @documented
+@catching
 def dense(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     activation: Spec = None,
     out: Array | None = None,
+    **others: Never,
 ) -> Array:
-    """Matrix product over the last axis: x (...,K) of any rank >= 1, kernel (K,M), bias (M,) -> (...,M).
+    """Matrix product over the last axis of x; leading axes are kept, as in a 1x1 convolution.
 
-    The same as a 1x1 convolution: leading axes are kept.
+    x, kernel, bias, activation, out -> (..., M) : shared, dense
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.dense(np.array([1.0, 2.0]), np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), activation="relu")
-        array([1., 2., 3.])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.dense(np.array([1.0, 2.0]), np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), activation="relu")
+    array([1., 2., 3.])
     """
+    if more or others:
+        _refuse(dense, more, others)
     given = ("dense", activation)
     if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
         return again
@@ -214,26 +244,32 @@ def dense(
 
 
 @documented
+@catching
 def conv1d(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     strides: object = 1,
     padding: object = "valid",
     dilations: object = 1,
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
+    **others: Never,
 ) -> Array:
-    """1-D convolution: x (N,W,Cin), kernel (kw,Cin//groups,Cout), bias (Cout,) -> (N,Wo,Cout);
-    the rules of conv2d on one axis.
+    """1-D convolution of sequences: conv2d's rules on one axis.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.conv1d(np.arange(4.0).reshape(1, 4, 1), np.ones((2, 1, 1)))[0, :, 0]
-        array([1., 3., 5.])
+    x, kernel, bias, strides, padding, dilations, groups, activation, out -> (N, Wo, Cout) : shared, conv1d
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.conv1d(np.arange(4.0).reshape(1, 4, 1), np.ones((2, 1, 1)))[0, :, 0]
+    array([1., 3., 5.])
     """
+    if more or others:
+        _refuse(conv1d, more, others)
     given = ("conv1d", strides, padding, dilations, groups, activation)
     if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
         return again
@@ -241,11 +277,12 @@ def conv1d(
 
 
 @documented
+@catching
 def conv1d_transpose(
     x: ArrayLike,
     kernel: Kernel,
     bias: ArrayLike | None = None,
-    *,
+    *more: Never,
     strides: object = 1,
     padding: object = "valid",
     output_shape: object = None,
@@ -254,17 +291,21 @@ def conv1d_transpose(
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
+    **others: Never,
 ) -> Array:
-    """Transposed 1-D convolution: x (N,W,Cin), kernel (kw,Cout//groups,Cin), bias (Cout,) -> (N,Wo,Cout);
-    as conv2d_transpose on one axis.
+    """Transposed 1-D convolution of sequences: conv2d_transpose's rules on one axis.
 
-    `output_shape` is Wo, (Wo,) or (N, Wo, Cout).
+    x, kernel, bias, strides, padding, output_shape, output_padding, dilations, groups, activation,
+    out -> (N, Wo, Cout) : shared, conv1d_transpose
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.conv1d_transpose(np.ones((1, 2, 1)), np.ones((3, 1, 1)), strides=2)[0, :, 0]
-        array([1., 1., 2., 1., 1.])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.conv1d_transpose(np.ones((1, 2, 1)), np.ones((3, 1, 1)), strides=2)[0, :, 0]
+    array([1., 1., 2., 1., 1.])
     """
+    if more or others:
+        _refuse(conv1d_transpose, more, others)
     given = (
         "conv1d_transpose",
         strides,
@@ -291,7 +332,7 @@ def conv1d_transpose(
 # ---- shapes ------------------------------------------------------------------------------------------------
 
 
-@documented
+@public
 def conv2d_output_shape(
     x_shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
@@ -301,19 +342,33 @@ def conv2d_output_shape(
     dilations: object = 1,
     groups: int = 1,
 ) -> tuple[int, int, int, int]:
-    """(N, Ho, Wo, Cout) of conv2d on these shapes.
+    """The shape of conv2d's result for these shapes, (N, Ho, Wo, Cout).
 
-    Examples:
-        >>> import convlite as cl
-        >>> cl.conv2d_output_shape((1, 224, 224, 3), (7, 7, 3, 64), strides=2, padding="same")
-        (1, 112, 112, 64)
+    Parameters
+    ----------
+    x_shape, kernel_shape, strides, padding, dilations, groups : shared, shapes
+
+    Returns
+    -------
+    tuple of ints
+        (N, Ho, Wo, Cout).
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import convlite as cl
+    >>> cl.conv2d_output_shape((1, 224, 224, 3), (7, 7, 3, 64), strides=2, padding="same")
+    (1, 112, 112, 64)
     """
     x, kernel = as_nhwc(x_shape, "x_shape"), as_nhwc(kernel_shape, "kernel_shape")
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
     return _geometry("conv2d", x, kernel, s, p, d, as_size(groups, "groups"), None, None).out_shape
 
 
-@documented
+@public
 def conv2d_transpose_output_shape(
     x_shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
@@ -325,15 +380,30 @@ def conv2d_transpose_output_shape(
     dilations: object = 1,
     groups: int = 1,
 ) -> tuple[int, int, int, int]:
-    """(N, Ho, Wo, Cout) of conv2d_transpose on these shapes.
+    """The shape of conv2d_transpose's result for these shapes, (N, Ho, Wo, Cout).
 
-    Examples:
-        >>> import convlite as cl
-        >>> cl.conv2d_transpose_output_shape((64, 4, 4, 256), (3, 3, 128, 256), strides=3)
-        (64, 12, 12, 128)
-        >>> big = dict(strides=3, output_shape=(14, 14))
-        >>> cl.conv2d_transpose_output_shape((64, 4, 4, 256), (3, 3, 128, 256), **big)
-        (64, 14, 14, 128)
+    Parameters
+    ----------
+    x_shape, kernel_shape, strides, padding, output_shape, output_padding, dilations, groups : shared,
+    shapes
+
+    Returns
+    -------
+    tuple of ints
+        (N, Ho, Wo, Cout).
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import convlite as cl
+    >>> cl.conv2d_transpose_output_shape((64, 4, 4, 256), (3, 3, 128, 256), strides=3)
+    (64, 12, 12, 128)
+    >>> big = dict(strides=3, output_shape=(14, 14))
+    >>> cl.conv2d_transpose_output_shape((64, 4, 4, 256), (3, 3, 128, 256), **big)
+    (64, 14, 14, 128)
     """
     x, kernel = as_nhwc(x_shape, "x_shape"), as_nhwc(kernel_shape, "kernel_shape")
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
@@ -342,21 +412,42 @@ def conv2d_transpose_output_shape(
     return _geometry("conv2d_transpose", x, kernel, s, p, d, as_size(groups, "groups"), size, extra).out_shape
 
 
-@documented
+@public
 def same_padding(
     size: object, kernel_size: object, *, strides: object = 1, dilations: object = 1
 ) -> tuple[Pair, Pair]:
-    """((top, bottom), (left, right)) that padding="same" adds to an image of (h, w): TensorFlow's rule.
+    """What padding="same" adds to an image: TensorFlow's rule.
 
-    Examples:
-        >>> import convlite as cl
-        >>> cl.same_padding((224, 224), 7, strides=2)
-        ((2, 3), (2, 3))
+    Parameters
+    ----------
+    size, kernel_size, strides, dilations : shared, shapes
+
+    Returns
+    -------
+    tuple
+        ((top, bottom), (left, right)): the rows and columns that are added on each side.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import convlite as cl
+    >>> cl.same_padding((224, 224), 7, strides=2)
+    ((2, 3), (2, 3))
     """
     sizes, kernels = as_pair(size, "size", minimum=0), as_pair(kernel_size, "kernel_size")
     steps, gaps = as_pair(strides, "strides"), as_pair(dilations, "dilations")
     rows, columns = (same_pads(sizes[i], effective_kernel(kernels[i], gaps[i]), steps[i]) for i in (0, 1))
     return rows, columns
+
+
+def _refuse(function: Callable[..., Any], more: tuple[object, ...], others: Iterable[str]) -> NoReturn:
+    """TypeError for arguments that an operation does not have."""
+    from ._hints import refuse_arguments  # late: only errors need it
+
+    refuse_arguments(function, more, others)
 
 
 # ---- what they share ---------------------------------------------------------------------------------------

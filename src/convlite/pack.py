@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from . import _dispatch, _kernels
 from ._locks import fork_lock
 from ._memory import aligned_empty
+from ._options import documented
 from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
 from .geometry import residue_classes
 from .plan import Weights, channels_of, usual_layout
@@ -188,14 +189,31 @@ def _rows_first(kernel: ArrayLike) -> ArrayLike:
     return copy
 
 
+@documented
 class PackedKernel:
-    """A kernel packed once for many calls: immutable, shareable between threads; pickles as the array it was
-    made from.
+    """A kernel packed once for many calls: give it to an operation in place of the array.
 
-    Give it to an operation in place of the array. `operation` is "conv2d", "conv2d_transpose",
-    "depthwise_conv2d" or "dense", with the array's layout as there; strides and dilations matter to the
-    transpose only, groups to "conv2d" and "conv2d_transpose".
+    It is immutable and may be shared by threads; it pickles as the array it was made from.
 
+    Parameters
+    ----------
+    kernel : array_like
+        The kernel, float32 or float64, in the layout of the operation; (1, kw, in, out) for the 1-D ones.
+    operation : str, default "conv2d"
+        "conv2d", "conv2d_transpose", "depthwise_conv2d" or "dense".
+    strides : int, (h, w) or [1, h, w, 1], default 1
+        Those of the calls; they matter to "conv2d_transpose" only.
+    dilations : int, (h, w) or [1, h, w, 1], default 1
+        Those of the calls; they matter to "conv2d_transpose" only.
+    groups : int, default 1
+        The groups of the calls, for "conv2d" and "conv2d_transpose".
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
     >>> import convlite as cl
     >>> kernel = cl.PackedKernel(np.ones((3, 3, 2, 4), np.float32))
     >>> cl.conv2d(np.ones((1, 5, 5, 2), np.float32), kernel)[0, 0, 0]
@@ -256,8 +274,26 @@ class PackedKernel:
         return self.kernel.dtype
 
     def panels(self, layout: str | None = None, isa: str | None = None) -> Panels:
-        """The panels for an instruction set (by default the one in use), in a layout (by default what most
-        calls need)."""
+        """The packed weights, as the core reads them.
+
+        Parameters
+        ----------
+        layout : str or None, default None
+            One of the layouts of docs/fast.md; None: what most calls need.
+        isa : str or None, default None
+            An instruction set of `show_config`; None: the one in use.
+
+        Returns
+        -------
+        Panels
+            The weights in that layout, made once and kept.
+
+        Examples
+        --------
+        >>> import convlite as cl
+        >>> cl.PackedKernel(np.ones((3, 3, 2, 4), np.float32)).panels().finite
+        True
+        """
         isa = isa or _dispatch.active_isa()
         options = (self.operation, self.strides, self.dilations, self.groups)
         if layout is None:

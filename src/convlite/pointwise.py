@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads, activations
+from ._options import documented, public
 from .activations import activate, softmax_rows
 from .arguments import as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, one_given, shown
 
@@ -30,281 +31,381 @@ _PASS = _kernels.pass_codes()
 _MOST_AXES = 8  # of the core's passes
 
 
+@documented
 def relu(x: ArrayLike) -> Array:
     """Return max(x, 0); float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.relu(np.array([-1.0, 2.0]))
-        array([0., 2.])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.relu(np.array([-1.0, 2.0]))
+    array([0., 2.])
     """
     return activate(x, "relu")
 
 
+@documented
 def relu6(x: ArrayLike) -> Array:
     """Return min(max(x, 0), 6); float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.relu6(np.array([-1.0, 2.0, 7.0]))
-        array([0., 2., 6.])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.relu6(np.array([-1.0, 2.0, 7.0]))
+    array([0., 2., 6.])
     """
     return activate(x, "relu6")
 
 
+@public
 def leaky_relu(x: ArrayLike, alpha: float = 0.2) -> Array:
     """Return x, times alpha where x < 0; float32 or float64, any shape.
 
     The slope 0.2 is that of tf.nn and Keras 3; PyTorch's is 0.01, that of Keras 2's layer 0.3.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.leaky_relu(np.array([-1.0, 2.0]))
-        array([-0.2,  2. ])
+    x, alpha -> of x's shape : shared, leaky
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.leaky_relu(np.array([-1.0, 2.0]))
+    array([-0.2,  2. ])
     """
     return activate(x, activations.LeakyReLU(alpha))
 
 
+@public
 def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
     """Return x, or alpha * (exp(x) - 1) where x < 0; float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.elu(np.array([-np.inf, 2.0]))
-        array([-1.,  2.])
+    x, alpha -> of x's shape : shared, elementwise
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.elu(np.array([-np.inf, 2.0]))
+    array([-1.,  2.])
     """
     return activate(x, activations.ELU(alpha))
 
 
+@documented
 def sigmoid(x: ArrayLike) -> Array:
     """Return 1 / (1 + exp(-x)), without overflow; float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.sigmoid(np.array([-1000.0, 0.0, 1000.0]))
-        array([0. , 0.5, 1. ])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+    array([0. , 0.5, 1. ])
     """
     return activate(x, "sigmoid")
 
 
+@documented
 def hard_sigmoid(x: ArrayLike) -> Array:
     """Return relu6(x + 3) / 6; float32 or float64, any shape.
 
     This is Keras 3's and PyTorch's; Keras 2's and ONNX's default is 0.2 * x + 0.5 between 0 and 1.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.hard_sigmoid(np.array([-3.0, 0.0, 1.5]))
-        array([0.  , 0.5 , 0.75])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.hard_sigmoid(np.array([-3.0, 0.0, 1.5]))
+    array([0.  , 0.5 , 0.75])
     """
     return activate(x, "hard_sigmoid")
 
 
+@documented
 def tanh(x: ArrayLike) -> Array:
     """Return tanh(x); float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.tanh(np.array([-100.0, 0.0, 100.0]))
-        array([-1.,  0.,  1.])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.tanh(np.array([-100.0, 0.0, 100.0]))
+    array([-1.,  0.,  1.])
     """
     return activate(x, "tanh")
 
 
+@documented
 def softplus(x: ArrayLike) -> Array:
     """Return log(1 + exp(x)), without overflow; float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.softplus(np.array([-1000.0, 1000.0]))
-        array([   0., 1000.])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.softplus(np.array([-1000.0, 1000.0]))
+    array([   0., 1000.])
     """
     return activate(x, "softplus")
 
 
+@documented
 def silu(x: ArrayLike) -> Array:
     """Return x * sigmoid(x), also called swish; float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.silu(np.array([0.0, 1000.0]))
-        array([   0., 1000.])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.silu(np.array([0.0, 1000.0]))
+    array([   0., 1000.])
     """
     return activate(x, "silu")
 
 
+@documented
 def hard_swish(x: ArrayLike) -> Array:
     """Return x * relu6(x + 3) / 6; float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.hard_swish(np.array([1.5, 4.0]))
-        array([1.125, 4.   ])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.hard_swish(np.array([1.5, 4.0]))
+    array([1.125, 4.   ])
     """
     return activate(x, "hard_swish")
 
 
+@public
 def gelu(x: ArrayLike) -> Array:
     """Return x * (1 + erf(x / sqrt 2)) / 2; float32 or float64, any shape.
 
     The exact form, the default of tf.nn.gelu and PyTorch; the approximation by tanh differs by up to 5e-4.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.gelu(np.array([0.0, 1.0])).round(6)
-        array([0.      , 0.841345])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.gelu(np.array([0.0, 1.0])).round(6)
+    array([0.      , 0.841345])
     """
     return activate(x, "gelu")
 
 
+@documented
 def hard_tanh(x: ArrayLike) -> Array:
     """Return min(max(x, -1), 1); float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.hard_tanh(np.array([-3.0, 0.5, 3.0]))
-        array([-1. ,  0.5,  1. ])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.hard_tanh(np.array([-3.0, 0.5, 3.0]))
+    array([-1. ,  0.5,  1. ])
     """
     return activate(x, "hard_tanh")
 
 
+@documented
 def selu(x: ArrayLike) -> Array:
     """Return 1.0507... * (x, or 1.6732... * (exp(x) - 1) where x < 0); float32 or float64, any shape.
 
     Source: Klambauer et al., "Self-normalizing neural networks", 2017, arXiv:1706.02515.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.selu(np.array([-np.inf, 0.0, 1.0])).round(4)
-        array([-1.7581,  0.    ,  1.0507])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.selu(np.array([-np.inf, 0.0, 1.0])).round(4)
+    array([-1.7581,  0.    ,  1.0507])
     """
     return activate(x, "selu")
 
 
+@public
 def celu(x: ArrayLike, alpha: float = 1.0) -> Array:
     """Return x, or alpha * (exp(x / alpha) - 1) where x < 0; float32 or float64, any shape; alpha above 0.
 
     Source: Barron, "Continuously differentiable exponential linear units", 2017, arXiv:1704.07483.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.celu(np.array([-np.inf, 2.0]), alpha=0.5)
-        array([-0.5,  2. ])
+    x, alpha -> of x's shape : shared, elementwise
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.celu(np.array([-np.inf, 2.0]), alpha=0.5)
+    array([-0.5,  2. ])
     """
     return activate(x, activations.CELU(alpha))
 
 
+@documented
 def mish(x: ArrayLike) -> Array:
     """Return x * tanh(log(1 + exp(x))), without overflow; float32 or float64, any shape.
 
     Source: Misra, "Mish: a self regularized non-monotonic activation function", 2019, arXiv:1908.08681.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.mish(np.array([-1.0, 0.0, 1.0])).round(4)
-        array([-0.3034,  0.    ,  0.8651])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.mish(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-0.3034,  0.    ,  0.8651])
     """
     return activate(x, "mish")
 
 
+@documented
 def exponential(x: ArrayLike) -> Array:
     """Return exp(x), infinite where it overflows; float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.exponential(np.array([-np.inf, 0.0, 1000.0]))
-        array([ 0.,  1., inf])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.exponential(np.array([-np.inf, 0.0, 1000.0]))
+    array([ 0.,  1., inf])
     """
     return activate(x, "exponential")
 
 
+@documented
 def softsign(x: ArrayLike) -> Array:
     """Return `x / (1 + |x|)`; float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.softsign(np.array([-1.0, 0.0, 3.0]))
-        array([-0.5 ,  0.  ,  0.75])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.softsign(np.array([-1.0, 0.0, 3.0]))
+    array([-0.5 ,  0.  ,  0.75])
     """
     return activate(x, "softsign")
 
 
+@documented
 def log_sigmoid(x: ArrayLike) -> Array:
     """Return -log(1 + exp(-x)), without overflow; float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.log_sigmoid(np.array([-1000.0, 1000.0]))
-        array([-1000.,     0.])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.log_sigmoid(np.array([-1000.0, 1000.0]))
+    array([-1000.,     0.])
     """
     return activate(x, "log_sigmoid")
 
 
+@documented
 def tanh_shrink(x: ArrayLike) -> Array:
     """Return x - tanh(x); float32 or float64, any shape.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.tanh_shrink(np.array([0.0, 50.0]))
-        array([ 0., 49.])
+    x -> of x's shape : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.tanh_shrink(np.array([0.0, 50.0]))
+    array([ 0., 49.])
     """
     return activate(x, "tanh_shrink")
 
 
+@public
 def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
     """Return x moved towards 0 by threshold, 0 where it is smaller; float32 or float64, any shape.
 
-    Raises TypeError for a wrong dtype, ValueError for a negative threshold.
+    x, threshold -> of x's shape : shared, elementwise
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.soft_shrink(np.array([-2.0, 0.25, 2.0]))
-        array([-1.5,  0. ,  1.5])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.soft_shrink(np.array([-2.0, 0.25, 2.0]))
+    array([-1.5,  0. ,  1.5])
     """
     return activate(x, activations.SoftShrink(threshold))
 
 
+@public
 def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
     """Return x, and 0 from -threshold to threshold; float32 or float64, any shape.
 
-    Raises TypeError for a wrong dtype, ValueError for a negative threshold.
+    x, threshold -> of x's shape : shared, elementwise
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.hard_shrink(np.array([-2.0, 0.25, 2.0]))
-        array([-2.,  0.,  2.])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.hard_shrink(np.array([-2.0, 0.25, 2.0]))
+    array([-2.,  0.,  2.])
     """
     return activate(x, activations.HardShrink(threshold))
 
 
+@documented
 def threshold(x: ArrayLike, threshold: float, value: float) -> Array:
-    """Return x where x > threshold, else value; float32 or float64, any shape.
+    """Return x where x > threshold, else value.
 
-    Keras calls value default_value; both frameworks have the same order of arguments.
-    Raises TypeError for a wrong dtype.
+    Keras and PyTorch have the same order of arguments; Keras calls value default_value.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.threshold(np.array([-2.0, 0.5, 2.0]), 1.0, 0.25)
-        array([0.25, 0.25, 2.  ])
+    Parameters
+    ----------
+    x : shared
+    threshold : float
+        Where x stays.
+    value : float
+        What replaces the other values.
+
+    Returns
+    -------
+    ndarray, of x's shape
+        The result, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.threshold(np.array([-2.0, 0.5, 2.0]), 1.0, 0.25)
+    array([0.25, 0.25, 2.  ])
     """
     values, limit, other = as_operand(x, "x"), as_real(threshold, "threshold"), as_real(value, "value")
     real = values.dtype.type
     return np.asarray(np.where(values <= real(limit), real(other), values))
 
 
+@public
 def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
     """Return x, times alpha where x < 0; alpha broadcasts against x from the last axis, the channels.
 
-    x of any shape, float32 or float64; alpha of x's dtype: one slope, (C,), or Keras's (H,W,C) -> x's shape.
-    Raises TypeError for a wrong or mixed dtype, ValueError for an alpha that does not broadcast to x's shape.
     Source: He et al., "Delving deep into rectifiers", 2015, arXiv:1502.01852.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.prelu(np.array([[-1.0, -1.0], [2.0, 2.0]]), np.array([0.5, 0.25]))
-        array([[-0.5 , -0.25],
-               [ 2.  ,  2.  ]])
+    x, alpha -> of x's shape : shared, prelu
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.prelu(np.array([[-1.0, -1.0], [2.0, 2.0]]), np.array([0.5, 0.25]))
+    array([[-0.5 , -0.25],
+           [ 2.  ,  2.  ]])
     """
     values = as_operand(x, "x")
     slopes = as_operand(alpha, "alpha", dtype=values.dtype, first=("x", x))
@@ -318,29 +419,34 @@ def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
     return _combined("prelu", values, slopes)
 
 
+@public
 def softmax(x: ArrayLike, axis: int = -1) -> Array:
     """Return exp(x) / sum(exp(x)) along an axis of x, without overflow; float32 or float64, any shape.
 
-    Raises TypeError for a wrong dtype or axis, ValueError for an axis that x does not have.
+    x, axis -> of x's shape : shared, elementwise
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.softmax(np.array([1000.0, 1000.0]))
-        array([0.5, 0.5])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.softmax(np.array([1000.0, 1000.0]))
+    array([0.5, 0.5])
     """
     return _along(x, axis, softmax_rows)
 
 
+@public
 def log_softmax(x: ArrayLike, axis: int = -1) -> Array:
     """Return x - log(sum(exp(x))) along an axis of x, summed in float64; float32 or float64, any shape.
 
     The maximum is taken off first, so that nothing overflows.
-    Raises TypeError for a wrong dtype or axis, ValueError for an axis that x does not have.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.log_softmax(np.array([0.0, 1000.0]))
-        array([-1000.,     0.])
+    x, axis -> of x's shape : shared, elementwise
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.log_softmax(np.array([0.0, 1000.0]))
+    array([-1000.,     0.])
     """
     return _along(x, axis, activations.log_softmax)
 
@@ -359,20 +465,23 @@ def _along(x: ArrayLike, axis: int, rows_of: Callable[[Array], Array]) -> Array:
     return np.ascontiguousarray(np.moveaxis(rows_of(rows), -1, axis))
 
 
+@public
 def bias_add(x: ArrayLike, bias: ArrayLike) -> Array:
-    """Return x + bias: one number for each channel of x (...,C), bias (C,), float32 or float64.
+    """Return x + bias, one number for each channel.
 
-    Raises TypeError for a wrong or mixed dtype, ValueError for a bias of another length.
+    x, bias -> of x's shape : shared, channels
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.bias_add(np.array([[1.0, 2.0]]), np.array([0.5, -0.5]))
-        array([[1.5, 1.5]])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.bias_add(np.array([[1.0, 2.0]]), np.array([0.5, -0.5]))
+    array([[1.5, 1.5]])
     """
     values = as_operand(x, "x")
     return _combined("add", values, _per_channel(bias, "bias", values))
 
 
+@public
 def batch_norm(
     x: ArrayLike,
     mean: ArrayLike,
@@ -388,16 +497,16 @@ def batch_norm(
 ) -> Array:
     """Return (x - mean) / sqrt(variance + epsilon) * scale + offset, channel by channel: the inference form.
 
-    x (...,C), the others (C,), all float32 or all float64 -> x's shape. scale (default: 1) and offset (0) are
-    given by name, as frameworks differ in their order; Keras's names, gamma and beta, and PyTorch's, weight
-    and bias, say the same. epsilon is 1e-3 as in Keras; PyTorch and ONNX have 1e-5.
-    Raises TypeError for a wrong or mixed dtype, ValueError for a wrong length or a negative epsilon.
+    scale and offset are given by name, as frameworks differ in their order. All arrays have x's dtype.
     Source: Ioffe and Szegedy, "Batch normalization", 2015, arXiv:1502.03167.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.batch_norm(np.array([[3.0, 5.0]]), np.ones(2), np.full(2, 4.0), epsilon=0.0)
-        array([[1., 2.]])
+    x, mean, variance, scale, offset, epsilon, gamma, beta, weight, bias -> of x's shape : shared, batch
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.batch_norm(np.array([[3.0, 5.0]]), np.ones(2), np.full(2, 4.0), epsilon=0.0)
+    array([[1., 2.]])
     """
     values = as_operand(x, "x")
     small = as_epsilon(epsilon)
@@ -417,17 +526,31 @@ def batch_norm(
     return result
 
 
+@public
 def flatten(x: ArrayLike, order: Literal["HWC", "CHW"] = "HWC") -> Array:
-    """Return x (N,...,C) as rows (N, features), a copy; float32 or float64.
+    """Return x as rows, one for each sample.
 
-    order "HWC" keeps x's own order, as Keras does; "CHW" puts channels first, the order in which PyTorch
-    flattens the same image and which a dense kernel trained there expects.
-    Raises TypeError for a wrong dtype, ValueError for another order or an x without axes.
+    Parameters
+    ----------
+    x : shared, channels
+    order : str, default "HWC"
+        "HWC" keeps x's own order, as Keras does; "CHW" puts channels first, the order in which PyTorch
+        flattens the same image and which a dense kernel trained there expects.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.flatten(np.arange(4.0).reshape(1, 1, 2, 2), order="CHW")
-        array([[0., 2., 1., 3.]])
+    Returns
+    -------
+    ndarray, (N, features)
+        One row a sample, a copy.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.flatten(np.arange(4.0).reshape(1, 1, 2, 2), order="CHW")
+    array([[0., 2., 1., 3.]])
     """
     values = as_operand(x, "x")
     if not is_one_of(order, ("HWC", "CHW")):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads
+from ._options import public
 from .arguments import (
     Padding,
     Pair,
@@ -51,6 +52,7 @@ class _Windows(NamedTuple):
     limit: int
 
 
+@public
 def max_pool2d(
     x: ArrayLike,
     pool_size: int | tuple[int, int] = 2,
@@ -61,25 +63,21 @@ def max_pool2d(
     ceil_mode: bool = False,
     out: Array | None = None,
 ) -> Array:
-    """Take the largest element of each window of x, channel by channel: (N,H,W,C) -> (N,Ho,Wo,C), x's dtype.
+    """Take the largest element of each window of images, channel by channel.
 
-    strides are pool_size by default. padding takes every form that conv2d takes and gives the same size; what
-    is padded is never the largest. A NaN is, as in np.max. dilations is the step between the elements of a
-    window.
-    ceil_mode rounds the size of the output up, so that the last window may reach beyond the padding; it still
-    begins inside of the image or the padding before it. This is PyTorch's rule, and ONNX's from opset 22 on:
-    before, its formula counts windows behind the padding too. With "same" nothing changes.
-    A window that is larger than x, by less than a stride, gives an empty array, as in TensorFlow; the layer
-    refuses that.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
+    What is padded is never the largest. A NaN is, as in np.max. A window that is larger than the padded x
+    is refused, as in Keras and PyTorch.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.max_pool2d(np.arange(9.0).reshape(1, 3, 3, 1), 2, strides=1)[0, :, :, 0]
-        array([[4., 5.],
-               [7., 8.]])
-        >>> cl.max_pool2d(np.arange(5.0).reshape(1, 1, 5, 1), (1, 2), ceil_mode=True).ravel()
-        array([1., 3., 4.])
+    x, pool_size, strides, padding, dilations, ceil_mode, out -> (N, Ho, Wo, C) : shared, pool
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.max_pool2d(np.arange(9.0).reshape(1, 3, 3, 1), 2, strides=1)[0, :, :, 0]
+    array([[4., 5.],
+           [7., 8.]])
+    >>> cl.max_pool2d(np.arange(5.0).reshape(1, 1, 5, 1), (1, 2), ceil_mode=True).ravel()
+    array([1., 3., 4.])
     """
     image = as_operand(x, "x", ndim=4)
     axes = window_axes(image.shape[1:3], pool_size, strides, padding, dilations, ceil_mode)
@@ -88,6 +86,7 @@ def max_pool2d(
     return result
 
 
+@public
 def avg_pool2d(
     x: ArrayLike,
     pool_size: int | tuple[int, int] = 2,
@@ -99,23 +98,24 @@ def avg_pool2d(
     ceil_mode: bool = False,
     out: Array | None = None,
 ) -> Array:
-    """Take the mean of each window of x, channel by channel: (N,H,W,C) -> (N,Ho,Wo,C), x's dtype.
+    """Take the mean of each window of images, channel by channel.
 
-    strides are pool_size by default; padding is as in conv2d, ceil_mode and dilations as in max_pool2d. The
-    sum is divided by the number of elements inside of the image, as TensorFlow and Keras do;
-    count_include_pad=True counts padding too, PyTorch's default, but never what ceil_mode adds beyond it, as
-    in PyTorch and ONNX. A window that is larger than x, by less than a stride, gives an empty array, as in
-    TensorFlow; the layer refuses that.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
+    The sum is divided by the number of elements inside of the image, as in TensorFlow and Keras, unless
+    count_include_pad is True. A window that is larger than the padded x is refused, as in Keras and
+    PyTorch.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.avg_pool2d(np.arange(4.0).reshape(1, 2, 2, 1), 2, strides=1, padding="same")[0, :, :, 0]
-        array([[1.5, 2. ],
-               [2.5, 3. ]])
-        >>> x = np.arange(1.0, 6.0).reshape(1, 1, 5, 1)
-        >>> cl.avg_pool2d(x, (1, 2), ceil_mode=True, count_include_pad=True).ravel()
-        array([1.5, 3.5, 5. ])
+    x, pool_size, strides, padding, count_include_pad, dilations, ceil_mode,
+    out -> (N, Ho, Wo, C) : shared, pool
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.avg_pool2d(np.arange(4.0).reshape(1, 2, 2, 1), 2, strides=1, padding="same")[0, :, :, 0]
+    array([[1.5, 2. ],
+           [2.5, 3. ]])
+    >>> x = np.arange(1.0, 6.0).reshape(1, 1, 5, 1)
+    >>> cl.avg_pool2d(x, (1, 2), ceil_mode=True, count_include_pad=True).ravel()
+    array([1.5, 3.5, 5. ])
     """
     image = as_operand(x, "x", ndim=4)
     count = as_flag(count_include_pad, "count_include_pad")
@@ -125,28 +125,32 @@ def avg_pool2d(
     return result
 
 
+@public
 def global_max_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
-    """Take the largest element of each channel of x (N,H,W,C) -> (N,C), or (N,1,1,C) with keepdims.
+    """Take the largest element of each channel over an image.
 
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape or an image without pixels.
+    x, keepdims -> (N, C), or (N, 1, 1, C) with keepdims : shared, images
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.global_max_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
-        array([[6., 7.]])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.global_max_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
+    array([[6., 7.]])
     """
     return _over_images(x, "max", keepdims)
 
 
+@public
 def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
-    """Take the mean of each channel of x (N,H,W,C), summed in float64 -> (N,C), or (N,1,1,C) with keepdims.
+    """Take the mean of each channel over an image; the sum is in float64.
 
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape or an image without pixels.
+    x, keepdims -> (N, C), or (N, 1, 1, C) with keepdims : shared, images
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.global_avg_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
-        array([[3., 4.]])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.global_avg_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
+    array([[3., 4.]])
     """
     return _over_images(x, "mean", keepdims)
 
@@ -167,18 +171,20 @@ def _reduce(image: Array, out: Array, what: str, script: Any = None) -> None:
     _kernels.reduce(_dispatch.active_isa(), _REDUCE[what], pixels, into, threads, script)
 
 
+@public
 def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -> Array:
-    """Take the largest element of each of Ho x Wo windows that cover x: (N,H,W,C) -> (N,Ho,Wo,C), x's dtype.
+    """Take the largest element of each of Ho x Wo windows that cover the image.
 
-    output_size is Ho and Wo: an int for both, or a pair, in which None keeps x's size. Window i of an axis
-    goes from floor(i * n / m) to ceil((i + 1) * n / m), with n elements in and m out: PyTorch's and Keras's
-    rule.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape or size and for an image without pixels.
+    Window i of an axis goes from floor(i * n / m) to ceil((i + 1) * n / m), with n elements in and m out:
+    PyTorch's and Keras's rule.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.adaptive_max_pool2d(np.arange(5.0).reshape(1, 1, 5, 1), (1, 2)).ravel()
-        array([2., 4.])
+    x, output_size -> (N, Ho, Wo, C) : shared, pool
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.adaptive_max_pool2d(np.arange(5.0).reshape(1, 1, 5, 1), (1, 2)).ravel()
+    array([2., 4.])
     """
     image = as_operand(x, "x", ndim=4)
     axes = _adaptive_axes(image.shape, output_size)
@@ -187,16 +193,20 @@ def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -
     return result
 
 
+@public
 def adaptive_avg_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -> Array:
-    """Take the mean of each of Ho x Wo windows that cover x: (N,H,W,C) -> (N,Ho,Wo,C), x's dtype.
+    """Take the mean of each of Ho x Wo windows that cover the image.
 
-    output_size and the windows are those of adaptive_max_pool2d; a single window is global_avg_pool2d.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape or size and for an image without pixels.
+    Window i of an axis goes from floor(i * n / m) to ceil((i + 1) * n / m), with n elements in and m out:
+    PyTorch's and Keras's rule. A single window is global_avg_pool2d.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.adaptive_avg_pool2d(np.arange(5.0).reshape(1, 1, 5, 1), (1, 2)).ravel()
-        array([1., 3.])
+    x, output_size -> (N, Ho, Wo, C) : shared, pool
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.adaptive_avg_pool2d(np.arange(5.0).reshape(1, 1, 5, 1), (1, 2)).ravel()
+    array([1., 3.])
     """
     image = as_operand(x, "x", ndim=4)
     axes = _adaptive_axes(image.shape, output_size)
@@ -207,6 +217,7 @@ def adaptive_avg_pool2d(x: ArrayLike, output_size: int | Sequence[int | None]) -
     return result
 
 
+@public
 def max_pool1d(
     x: ArrayLike,
     pool_size: int = 2,
@@ -217,15 +228,15 @@ def max_pool1d(
     ceil_mode: bool = False,
     out: Array | None = None,
 ) -> Array:
-    """Take the largest element of each window of x, channel by channel: (N,W,C) -> (N,Wo,C), x's dtype.
+    """Take the largest element of each window of sequences: max_pool2d's rules on one axis.
 
-    The rules of max_pool2d on one axis; padding takes the forms of conv1d.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
+    x, pool_size, strides, padding, dilations, ceil_mode, out -> (N, Wo, C) : shared, pool1d
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.max_pool1d(np.arange(4.0).reshape(1, 4, 1)).ravel()
-        array([1., 3.])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.max_pool1d(np.arange(4.0).reshape(1, 4, 1)).ravel()
+    array([1., 3.])
     """
     row = as_operand(x, "x", ndim=3)
     axes = _axes_1d(row.shape[1], pool_size, strides, padding, dilations, ceil_mode)
@@ -234,6 +245,7 @@ def max_pool1d(
     return result
 
 
+@public
 def avg_pool1d(
     x: ArrayLike,
     pool_size: int = 2,
@@ -245,15 +257,16 @@ def avg_pool1d(
     ceil_mode: bool = False,
     out: Array | None = None,
 ) -> Array:
-    """Take the mean of each window of x, channel by channel: (N,W,C) -> (N,Wo,C), x's dtype.
+    """Take the mean of each window of sequences: avg_pool2d's rules on one axis.
 
-    The rules of avg_pool2d on one axis; padding takes the forms of conv1d.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or out.
+    x, pool_size, strides, padding, count_include_pad, dilations, ceil_mode,
+    out -> (N, Wo, C) : shared, pool1d
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.avg_pool1d(np.arange(4.0).reshape(1, 4, 1)).ravel()
-        array([0.5, 2.5])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.avg_pool1d(np.arange(4.0).reshape(1, 4, 1)).ravel()
+    array([0.5, 2.5])
     """
     row = as_operand(x, "x", ndim=3)
     count = as_flag(count_include_pad, "count_include_pad")
@@ -263,32 +276,34 @@ def avg_pool1d(
     return result
 
 
+@public
 def global_max_pool1d(x: ArrayLike, *, keepdims: bool = False) -> Array:
-    """Take the largest element of each channel of x (N,W,C) -> (N,C), or (N,1,C) with keepdims.
+    """Take the largest element of each channel over a sequence.
 
-    As global_max_pool2d on sequences. Raises TypeError for a wrong dtype, ValueError for a wrong shape or an
-    empty sequence.
+    x, keepdims -> (N, C), or (N, 1, C) with keepdims : shared, sequences
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.global_max_pool1d(np.arange(8.0).reshape(1, 4, 2))
-        array([[6., 7.]])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.global_max_pool1d(np.arange(8.0).reshape(1, 4, 2))
+    array([[6., 7.]])
     """
     row, keep = as_operand(x, "x", ndim=3), as_flag(keepdims, "keepdims")
     largest = global_max_pool2d(row[:, None])
     return largest[:, None] if keep else largest
 
 
+@public
 def global_avg_pool1d(x: ArrayLike, *, keepdims: bool = False) -> Array:
-    """Take the mean of each channel of x (N,W,C) -> (N,C), or (N,1,C) with keepdims.
+    """Take the mean of each channel over a sequence; the sum is in float64.
 
-    As global_avg_pool2d on sequences. Raises TypeError for a wrong dtype, ValueError for a wrong shape or an
-    empty sequence.
+    x, keepdims -> (N, C), or (N, 1, C) with keepdims : shared, sequences
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.global_avg_pool1d(np.arange(8.0).reshape(1, 4, 2))
-        array([[3., 4.]])
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.global_avg_pool1d(np.arange(8.0).reshape(1, 4, 2))
+    array([[3., 4.]])
     """
     row, keep = as_operand(x, "x", ndim=3), as_flag(keepdims, "keepdims")
     mean = global_avg_pool2d(row[:, None])
@@ -365,16 +380,19 @@ def _windows(
                 "a window that lies in the padding has nothing to pool"
             )
         padded = sizes[a] + (0 if isinstance(pad, str) else sum(pad))
-        if pad not in ("same", "same_lower") and extent - padded > step[a]:
-            raise ValueError(
-                f"pool_size covers {extent} elements along {name} but x has {padded} there, with padding; "
-                f"a stride of {step[a]} leaves no output: use a smaller window or padding='same'"
-            )
         limit = None
-        if ceil and pad not in ("same", "same_lower"):
+        if pad not in ("same", "same_lower"):
             before, after = (0, 0) if isinstance(pad, str) else pad
-            limit = sizes[a] + after
-            pad = before, after + _beyond(sizes[a], before, padded, extent, step[a])
+            beyond = 0
+            if ceil and extent - padded <= step[a]:
+                limit, beyond = sizes[a] + after, _beyond(sizes[a], before, padded, extent, step[a])
+            if extent - padded - beyond > (0 if sizes[a] else step[a]):
+                raise ValueError(
+                    f"pool_size covers {extent} elements along {name} but x has {padded} there, padding "
+                    "included: there is no output; give a larger x or a smaller window, or write "
+                    'padding="same"'
+                )
+            pad = before, after + beyond
         axis = conv_axis(sizes[a], window[a], step[a], spread[a], pad, name)
         first = axis.phases[0].offsets[0]
         if limit is None:

@@ -39,6 +39,7 @@ from ._definitions import (
     space_to_depth,
     unit_norm,
 )
+from ._layouts import check_channels
 from ._reference_images import pad2d, resize2d
 from .arguments import (
     FLOAT64,
@@ -51,7 +52,6 @@ from .arguments import (
     as_pair,
     as_single,
     check_bias,
-    check_channels,
     check_groups,
     check_taps,
     new_output,
@@ -358,10 +358,10 @@ def _conv_sizes(
             before, after = (0, 0) if isinstance(padding, str) else padding[a]
             padded = n + before + after
             size = (padded - k) // s + 1
-            if size < 0:
+            if size < 0 or (size == 0 and n > 0):
                 raise ValueError(
-                    f"kernel covers {k} elements along {AXES[a]} but x has {padded} there, padding included: "
-                    f"more than a stride of {s} too few; pad x, for example with padding='same'"
+                    f"kernel covers {k} elements along {AXES[a]} but x has {padded} there, padding included; "
+                    "give a larger x or a smaller kernel, or write padding='same'"
                 )
         sizes.append(size)
         befores.append(before)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, NDArray
 
+from ._options import public
 from .arguments import as_operand, as_padding, as_pair, as_size, check_taps, is_one_of, new_output, shown
 from .geometry import conv_axis
 
@@ -24,21 +25,37 @@ Array = NDArray[Any]
 Mode = Literal["DCR", "CRD"]
 
 
+@public
 def depth_to_space(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Array:
-    """Spread the channels of each pixel over a block of pixels: (N,H,W,C*b*b) -> (N,H*b,W*b,C), x's dtype.
+    """Spread the channels of each pixel over a block of pixels.
 
-    mode says how the channels are counted: "DCR" as (row, column, c), TensorFlow's and Keras's order and
-    ONNX's default; "CRD" as (c, row, column), PyTorch's pixel_shuffle.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape, block or mode.
+    Parameters
+    ----------
+    x : shared, images
+    block_size : int
+        The side b of a block; b*b divides the channels.
+    mode : str, default "DCR"
+        The order of the channels: "DCR" is (row, column, c), TensorFlow's, Keras's and ONNX's default;
+        "CRD" is (c, row, column), PyTorch's.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.depth_to_space(np.arange(8.0).reshape(1, 1, 1, 8), 2)[0, :, :, 0]
-        array([[0., 2.],
-               [4., 6.]])
-        >>> cl.depth_to_space(np.arange(8.0).reshape(1, 1, 1, 8), 2, mode="CRD")[0, :, :, 0]
-        array([[0., 1.],
-               [2., 3.]])
+    Returns
+    -------
+    ndarray, (N, H*b, W*b, C/(b*b))
+        The rearranged images, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.depth_to_space(np.arange(8.0).reshape(1, 1, 1, 8), 2)[0, :, :, 0]
+    array([[0., 2.],
+           [4., 6.]])
+    >>> cl.depth_to_space(np.arange(8.0).reshape(1, 1, 1, 8), 2, mode="CRD")[0, :, :, 0]
+    array([[0., 1.],
+           [2., 3.]])
     """
     image = as_operand(x, "x", ndim=4)
     n, h, w, _ = image.shape
@@ -54,17 +71,33 @@ def depth_to_space(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Arra
     return result
 
 
+@public
 def space_to_depth(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Array:
-    """Gather blocks of pixels into channels: (N,H*b,W*b,C) -> (N,H,W,C*b*b), x's dtype.
+    """Gather blocks of pixels into channels: the inverse of depth_to_space.
 
-    The inverse of depth_to_space; mode "DCR" is TensorFlow's, Keras's and ONNX's order, "CRD" PyTorch's
-    pixel_unshuffle.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape, block or mode.
+    Parameters
+    ----------
+    x : shared, images
+    block_size : int
+        The side b of a block, which divides height and width.
+    mode : str, default "DCR"
+        The order of the channels: "DCR" is (row, column, c), TensorFlow's, Keras's and ONNX's default;
+        "CRD" is (c, row, column), PyTorch's.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.space_to_depth(np.arange(4.0).reshape(1, 2, 2, 1), 2).ravel()
-        array([0., 1., 2., 3.])
+    Returns
+    -------
+    ndarray, (N, H/b, W/b, C*b*b)
+        The rearranged images, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.space_to_depth(np.arange(4.0).reshape(1, 2, 2, 1), 2).ravel()
+    array([0., 1., 2., 3.])
     """
     image = as_operand(x, "x", ndim=4)
     n, _, _, c = image.shape
@@ -83,47 +116,93 @@ def space_to_depth(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Arra
     return result
 
 
+@public
 def pixel_shuffle(x: ArrayLike, upscale_factor: int) -> Array:
     """Spread channels over pixels in PyTorch's order: depth_to_space with mode="CRD".
 
-    x (N,H,W,C*r*r) -> (N,H*r,W*r,C) for an upscale_factor r, x's dtype.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape or factor.
     Source: Shi et al., "Real-time single image and video super-resolution", 2016, arXiv:1609.05158.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.pixel_shuffle(np.arange(4.0).reshape(1, 1, 1, 4), 2)[0, :, :, 0]
-        array([[0., 1.],
-               [2., 3.]])
+    Parameters
+    ----------
+    x : shared, images
+    upscale_factor : int
+        The side r of a block; r*r divides the channels.
+
+    Returns
+    -------
+    ndarray, (N, H*r, W*r, C/(r*r))
+        The rearranged images, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.pixel_shuffle(np.arange(4.0).reshape(1, 1, 1, 4), 2)[0, :, :, 0]
+    array([[0., 1.],
+           [2., 3.]])
     """
     return depth_to_space(x, as_size(upscale_factor, "upscale_factor"), mode="CRD")
 
 
+@public
 def pixel_unshuffle(x: ArrayLike, downscale_factor: int) -> Array:
     """Gather pixels into channels in PyTorch's order: space_to_depth with mode="CRD".
 
-    x (N,H*r,W*r,C) -> (N,H,W,C*r*r) for a downscale_factor r, x's dtype.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape or factor.
+    Parameters
+    ----------
+    x : shared, images
+    downscale_factor : int
+        The side r of a block, which divides height and width.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.pixel_unshuffle(np.arange(4.0).reshape(1, 2, 2, 1), 2).ravel()
-        array([0., 1., 2., 3.])
+    Returns
+    -------
+    ndarray, (N, H/r, W/r, C*r*r)
+        The rearranged images, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.pixel_unshuffle(np.arange(4.0).reshape(1, 2, 2, 1), 2).ravel()
+    array([0., 1., 2., 3.])
     """
     return space_to_depth(x, as_size(downscale_factor, "downscale_factor"), mode="CRD")
 
 
+@public
 def channel_shuffle(x: ArrayLike, groups: int) -> Array:
-    """Deal the channels of x (...,C) out, so that neighbours come from all groups: x's shape and dtype.
+    """Reorder channels so that neighbours come from all groups.
 
     Channel g * (C // groups) + i goes to i * groups + g, as in PyTorch's ChannelShuffle.
-    Raises TypeError for a wrong dtype, ValueError for groups that do not divide C.
     Source: Zhang et al., "ShuffleNet", 2017, arXiv:1707.01083.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.channel_shuffle(np.arange(6.0), 2)
-        array([0., 3., 1., 4., 2., 5.])
+    Parameters
+    ----------
+    x : array_like, (..., C)
+        The values, float32 or float64.
+    groups : int
+        The number of groups, which divides C.
+
+    Returns
+    -------
+    ndarray, of x's shape
+        The values with their channels in the new order.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.channel_shuffle(np.arange(6.0), 2)
+    array([0., 3., 1., 4., 2., 5.])
     """
     values = as_operand(x, "x")
     if values.ndim == 0:
@@ -136,6 +215,7 @@ def channel_shuffle(x: ArrayLike, groups: int) -> Array:
     return result
 
 
+@public
 def extract_patches(
     x: ArrayLike,
     size: int | tuple[int, int],
@@ -145,19 +225,37 @@ def extract_patches(
     dilations: int | tuple[int, int] = 1,
     order: Literal["HWC", "CHW"] = "HWC",
 ) -> Array:
-    """Lay out the window of each place as channels (im2col): (N,H,W,C) -> (N,Ho,Wo,kh*kw*C), x's dtype.
+    """Lay out the window of each place as channels (im2col).
 
-    size is (kh, kw), strides are size by default, as in Keras; padding and dilations are conv2d's, and
-    padding is zeros. order "HWC" counts (row, column, c), TensorFlow's and Keras's extract_patches, so that
-    conv2d is a product with kernel.reshape(-1, Cout); "CHW" counts (c, row, column), PyTorch's unfold, whose
-    result here is transposed and keeps Ho and Wo apart.
-    Raises TypeError for a wrong dtype, ValueError for a wrong shape, size, padding or order.
+    Parameters
+    ----------
+    x : shared, images
+    size : int or (kh, kw)
+        The size of the window.
+    strides : int, (h, w) or None, default None
+        The step between windows; None: size, as in Keras.
+    padding : shared
+    dilations : shared, pool
+    order : str, default "HWC"
+        The order of an output's channels: "HWC" is (row, column, c), TensorFlow's and Keras's, so that
+        conv2d is a product with kernel.reshape(-1, Cout); "CHW" is (c, row, column), that of PyTorch's
+        unfold, whose result here is transposed and keeps Ho and Wo apart.
 
-    Examples:
-        >>> import numpy as np, convlite as cl
-        >>> cl.extract_patches(np.arange(4.0).reshape(1, 1, 4, 1), (1, 2))[0, 0]
-        array([[0., 1.],
-               [2., 3.]])
+    Returns
+    -------
+    ndarray, (N, Ho, Wo, kh*kw*C)
+        The patches, in x's dtype.
+
+    Raises
+    ------
+    errors : shared
+
+    Examples
+    --------
+    >>> import numpy as np, convlite as cl
+    >>> cl.extract_patches(np.arange(4.0).reshape(1, 1, 4, 1), (1, 2))[0, 0]
+    array([[0., 1.],
+           [2., 3.]])
     """
     image = as_operand(x, "x", ndim=4)
     window = as_pair(size, "size")
@@ -174,15 +272,11 @@ def extract_patches(
             spread[a],
             pads if isinstance(pads, str) else pads[a],
             name,
+            "size",
         )
         for a, name in enumerate(("height", "width"))
     )
     n, h, w, c = image.shape
-    for axis, name in ((rows, "height"), (columns, "width")):
-        if axis.out_size == 0 and axis.in_size:
-            raise ValueError(
-                f"size {window} leaves no patch along {name}: x has {axis.in_size} elements there"
-            )
     result = new_output((n, rows.out_size, columns.out_size, window[0] * window[1] * c), image.dtype)
     if result.size == 0:
         return result

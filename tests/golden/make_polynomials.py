@@ -50,6 +50,11 @@ def expm1_rest(r: Any) -> Any:
     return mp.mpf(1) / 2 + r / 6 + r * r / 24 if abs(r) < mp.mpf(10) ** -25 else (mp.expm1(r) - r) / (r * r)
 
 
+def exp_rest(r: Any) -> Any:
+    """Q of exp(r) = 1 + r*Q(r)."""
+    return 1 + r / 2 + r * r / 6 if abs(r) < mp.mpf(10) ** -25 else mp.expm1(r) / r
+
+
 def log1p_ratio(z: Any) -> Any:
     """P of log1p(u) = s * P(s*s) with s = 2u / (2 + u)."""
     s = mp.sqrt(z)
@@ -81,7 +86,8 @@ def main() -> None:
         edge = ln2 / 2 * (1 + mp.mpf(2) ** -8)
         largest = (most - K) / (most + K)
         for title, f, weight, low, top in (
-            # weighted as part of expm1, the stricter of its two uses
+            ("EXP", exp_rest, lambda r: abs(r), -edge, edge),
+            # weighted as part of expm1
             ("EXPM1", expm1_rest, lambda r: abs(r), -edge, edge),
             ("LOG1P", log1p_ratio, lambda z: 1 / log1p_ratio(z), mp.mpf(0), mp.mpf(4) / 9),
             ("TAIL", normal_tail, lambda t: 1 / normal_tail(t), mp.mpf(-1), largest),

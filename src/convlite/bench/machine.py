@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import datetime
 import os
 import platform
 import re
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .. import __version__, _dispatch, _kernels
 
-__all__ = ["describe"]
+__all__ = ["BUSY", "Neighbours", "describe"]
+
+BUSY = 0.1  # of the processors: from here on a run is not worth a ratio
 
 
 def describe(command: str) -> dict[str, Any]:
@@ -108,3 +113,46 @@ def _commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+class Neighbours:
+    """How much of this process's processors others took while a worker was timed."""
+
+    def __init__(self) -> None:
+        self.taken = self.own = self.wall = self.waited = 0.0
+
+    @staticmethod
+    def _used() -> float:
+        """Seconds of work of all processes on the processors that this one may use, and of other guests of
+        the same host; 0 where the system does not tell.
+        """
+        try:
+            text = Path("/proc/stat").read_text(encoding="ascii")
+        except OSError:
+            return 0.0
+        ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        rows = [line.split() for line in text.splitlines() if line.startswith("cpu")]
+        # user, nice, system, (idle, iowait,) irq, softirq, steal
+        ticks = [sum(map(int, row[1:4] + row[6:9])) for row in rows if row[0] in ours]
+        return sum(ticks) / os.sysconf("SC_CLK_TCK")
+
+    @contextlib.contextmanager
+    def watched(self, threads: int) -> Iterator[dict[str, float]]:
+        """Around one request: put the worker's processor time into what is yielded, as "cpu"."""
+        before, start = self._used(), time.perf_counter()
+        told: dict[str, float] = {}
+        yield told
+        wall = time.perf_counter() - start
+        self.taken += self._used() - before
+        self.own += told.get("cpu", 0.0)
+        self.wall += wall
+        if threads == 1:  # a thread that never waits for others runs all the time
+            self.waited += max(0.0, told.get("wall", 0.0) - told.get("cpu", 0.0))
+
+    def share(self) -> float:
+        """Of the processors' time: what others took, or what a single thread waited for its processor."""
+        if not self.wall:
+            return 0.0
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        others = (self.taken - self.own) / (self.wall * cores) if self.taken else 0.0
+        return round(max(others, self.waited / self.wall, 0.0), 3)

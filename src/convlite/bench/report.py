@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .rivals import PEERS, WINOGRAD
-from .shape import FAMILIES
+from .shape import FAMILIES, parse
 
 __all__ = ["Row", "geomean", "rows", "summary", "table"]
 
@@ -44,6 +44,7 @@ class Row:
     noise: dict[str, float]
     limit_us: float
     bound: str  # "compute" or "memory"
+    title: str = ""  # spelled out
 
     def rivals(self, ours: str = "convlite") -> list[str]:
         """The peers that `ours` is compared with, fastest first: exact sums not with Winograd's."""
@@ -91,6 +92,7 @@ def rows(data: dict[str, Any]) -> list[Row]:
                 {peer: statistics.median(entry["rounds"]) / entry["us"] - 1 for peer, entry in timed.items()},
                 max(compute, memory),
                 "memory" if memory > compute else "compute",
+                parse(record["line"]).title,
             )
         )
     return found

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import conduct, machine, report
-from .rivals import PEERS
+from . import conduct, machine, picture, race, report, standings
+from .rivals import PEERS, RACERS
 from .shape import Shape, load, shipped
 
 __all__ = ["main"]
 
 RIVALS = [peer for peer in PEERS if not peer.startswith("convlite")]
+RACE_ROUNDS = 8
 FULL = {"rounds": 12, "nanoseconds": 20_000_000}
 QUICK = {"rounds": 6, "nanoseconds": 4_000_000}
 
@@ -28,9 +29,12 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.show:
-            sys.stdout.write(report.table(json.loads(options.show.read_text(encoding="utf-8"))))
+            sys.stdout.write(_shown(json.loads(options.show.read_text(encoding="utf-8"))))
             return 0
+        if options.models or options.networks:
+            return _race(options, "convlite bench " + shlex.join(arguments))
         shapes = _shapes(options)
+        options.out = options.out or Path()
         options.out.mkdir(parents=True, exist_ok=True)
         data = _measure(options, shapes, "convlite bench " + shlex.join(arguments))
     except (OSError, ValueError, RuntimeError) as error:
@@ -40,34 +44,77 @@ def main(arguments: Sequence[str]) -> int:
         print("convlite bench: interrupted; nothing was written", file=sys.stderr)
         return 130
     sys.stdout.write(report.table(data))
-    stored = options.out / "convlite-bench.json"
-    stored.write_text(_json(data), encoding="utf-8")
-    print(f"\nwrote {stored}")
-    _draw(data, options.out / "convlite-bench.png")
+    print()
+    _store(data, options.out, "convlite-bench", picture.draw)
     return 0
+
+
+def _race(options: argparse.Namespace, command: str) -> int:
+    """Networks: measure, print, and store where --out says so."""
+    paths = race.found_in([*options.models, *([options.networks] if options.networks else [])])
+    data = _measure_networks(options, paths, command)
+    sys.stdout.write(standings.table(data))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        _store(data, options.out, "convlite-networks", standings.draw)
+    return 0
+
+
+def _shown(data: dict[str, Any]) -> str:
+    return standings.table(data) if data.get("kind") == "networks" else report.table(data)
+
+
+def _store(data: dict[str, Any], folder: Path, name: str, draw: Callable[..., str]) -> None:
+    """The JSON, and the chart for light and for dark pages."""
+    written = {
+        f"{name}.json": _json(data),
+        f"{name}.svg": draw(data),
+        f"{name}-dark.svg": draw(data, dark=True),
+    }
+    for file, text in written.items():
+        (folder / file).write_text(text, encoding="utf-8")
+        print(f"wrote {folder / file}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="convlite bench",
         description="Measure convlite against other libraries on this machine, each at its best setting, in "
-        "its own process, round robin; verify every result; print a table, write convlite-bench.json, .png.",
-        epilog="Peers that are not installed are skipped and named; pip install 'convlite[bench]' installs "
-        "them. Let nothing else run meanwhile.",
+        "its own process, round robin; verify every result and print a table. With MODEL it races whole "
+        "networks, without it a set of layers, and writes convlite-bench.json and .svg.",
+        epilog="NAME.inputs.npz beside NAME.onnx holds the arrays that the network is fed, by name; without "
+        "it they are numbers from a seed. PyTorch races where NAME.pt2 (torch.export.save) is beside it, "
+        "ncnn where pnnx is installed. Peers that are not installed are skipped and named; "
+        "pip install 'convlite[bench]' installs them. Let nothing else run meanwhile.",
     )
+    parser.add_argument(
+        "models", nargs="*", type=Path, metavar="MODEL", help="networks to race: files, or folders of them"
+    )
+    parser.add_argument("--networks", type=Path, metavar="FOLDER", help="the same, for a folder")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="of timing, for each network on each number of threads; default: %(default)g",
+    )
+    parser.add_argument(
+        "--size", type=_size, metavar="HxW", help="of images, where a network leaves their size free"
+    )
+    parser.add_argument("--anyway", action="store_true", help="networks: show ratios on a busy machine too")
     parser.add_argument("--quick", action="store_true", help="a few shapes of each kind, few rounds")
     parser.add_argument("--against", type=_peers, default=RIVALS, metavar="A,B", help=", ".join(RIVALS))
     parser.add_argument("--shapes", type=Path, metavar="FILE", help="lines as in convlite/bench/shapes/*.txt")
     parser.add_argument("--threads", type=_counts, default=[1, 2], metavar="1,2", help="numbers of threads")
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds for each shape")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds for each layer or network")
     parser.add_argument(
         "--precision",
         choices=["exact", "fast"],
         default="exact",
-        help='"fast" adds convlite under precision("fast"), for 3x3 convolutions with stride 1',
+        help='layers: "fast" adds convlite under precision("fast"), for 3x3 convolutions with stride 1',
     )
     parser.add_argument(
-        "--out", type=Path, default=Path(), metavar="DIR", help="where to write; default: here"
+        "--out", type=Path, metavar="DIR", help="where to write; default: here, and networks nowhere"
     )
     parser.add_argument("--show", type=Path, metavar="JSON", help="print the table of a stored run and end")
     return parser
@@ -89,6 +136,13 @@ def _counts(text: str) -> list[int]:
     if counts[0] < 1:
         raise argparse.ArgumentTypeError(f"must be positive integers with commas between; got {text!r}")
     return counts
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"must be HxW, like 224x224; got {text!r}")
+    return int(height), int(width)
 
 
 def _shapes(options: argparse.Namespace) -> list[Shape]:
@@ -130,22 +184,28 @@ def _measure(options: argparse.Namespace, shapes: list[Shape], command: str) -> 
     return data
 
 
+def _measure_networks(options: argparse.Namespace, paths: list[Path], command: str) -> dict[str, Any]:
+    rounds = options.rounds if options.rounds is not None else RACE_ROUNDS
+    if rounds < 1 or not 0 < options.seconds < float("inf"):
+        raise ValueError(f"--rounds and --seconds must be above 0; got {rounds} and {options.seconds}")
+    against = {"ncnn_wino" if peer == "ncnn" else peer for peer in options.against}
+    peers = [peer for peer in RACERS if peer.startswith("convlite") or peer in against]
+    begin = time.monotonic()
+    with _progress(race.steps(len(paths), len(options.threads), rounds)) as (say, step):
+        found = race.measure(
+            paths, peers, options.threads, rounds, options.seconds, size=options.size, say=say, step=step
+        )
+    context = machine.describe(command) | {"rounds": rounds, "seconds": round(time.monotonic() - begin)}
+    if options.anyway:
+        context["anyway"] = True
+    return {"context": context, **found}
+
+
 def _json(data: dict[str, Any]) -> str:
     """One line for each result: small changes stay small in a diff."""
     head = {key: value for key, value in data.items() if key != "results"}
     lines = ",\n".join(json.dumps(record) for record in data["results"])
     return json.dumps(head, indent=1).removesuffix("\n}") + f',\n "results": [\n{lines}\n ]\n}}\n'
-
-
-def _draw(data: dict[str, Any], path: Path) -> None:
-    from .picture import draw
-
-    try:
-        draw(data, path)
-    except ImportError as error:
-        print(f'no picture: {error}; pip install "convlite[bench]"', file=sys.stderr)
-    else:
-        print(f"wrote {path}")
 
 
 @contextlib.contextmanager

@@ -136,6 +136,25 @@ class Shape:
         return "3x3" if self.winograd and self.cin > 4 else "other convolution"
 
     @property
+    def title(self) -> str:
+        """The layer spelled out.
+
+        >>> parse("rn_3x3 conv 1,56,56,64 3 2 1 128").title
+        '3x3 / 2, 64 to 128, 56x56'
+        >>> parse("fc dense 32,1024 - - - 10").title
+        'dense, 1024 to 10, batch 32'
+        """
+        if self.operation == "dense":
+            return f"dense, {self.cin} to {self.cout}, batch {self.x[0]}"
+        square = "x".join(map(str, self.kernel))
+        kind = {"conv": "", "transpose": "transposed ", "depthwise": "depthwise "}[self.operation]
+        stride = "" if self.strides == (1, 1) else f" / {'x'.join(map(str, dict.fromkeys(self.strides)))}"
+        text = f"{kind}{square}{stride}, {self.cin} to {self.cout}, {self.x[1]}x{self.x[2]}"
+        text += f", {self.groups} groups" if self.groups > 1 else ""
+        text += f", dilation {self.dilation}" if self.dilation > 1 else ""
+        return text + (f", batch {self.x[0]}" if self.x[0] > 1 else "")
+
+    @property
     def winograd(self) -> bool:
         """Whether Winograd's form may compute it: a dense 3x3 with stride 1."""
         return (self.operation, self.kernel, self.strides) == ("conv", (3, 3), (1, 1)) and (

@@ -1,4 +1,5 @@
-"""A process that holds one peer: it prepares layers, verifies them against the reference, and times them.
+"""A process that holds one peer: it prepares layers, verifies them against the reference, and times them; or
+it loads one network (contestant.py).
 
     python -m convlite.bench.worker PEER THREADS
 
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .contestant import Contestant
 from .rivals import PEERS, Call, Unsupported
 from .shape import Operands, Shape, parse
 
@@ -246,11 +248,17 @@ def main() -> None:
         return
     answer({"version": held.version})
     shapes: dict[str, Shape] = {}
+    contestant: Contestant
     for line in sys.stdin:
         request = json.loads(line)
         if request["do"] == "drop":
             shapes.clear()
             answer(held.drop())
+        elif request["do"] == "load":
+            contestant = Contestant(held.rival)
+            answer(contestant.load(**request["what"]))
+        elif request["do"] == "run":
+            answer(contestant.time(request["nanoseconds"]))
         elif request["do"] == "prepare":
             shape = parse(request["line"])
             shapes[shape.name] = shape

@@ -53,7 +53,6 @@ def annotate(image: Bytes, faces: list[Face]) -> Picture:
 def heat_map(image: Bytes, maps: list[HeatMap]) -> Picture:
     """P-Net's score at every place: the best over all sizes on the photograph (H,W,3), then size by size."""
     pil_image, pil_draw = extra("PIL.Image"), extra("PIL.ImageDraw")
-    width = image.shape[1]
     big = _canvas(image, _WIDTH - 2 * _GAP)
     tile_width = (_WIDTH - (_COLUMNS + 1) * _GAP) // _COLUMNS
     small = _canvas(image, tile_width)
@@ -64,8 +63,11 @@ def heat_map(image: Bytes, maps: list[HeatMap]) -> Picture:
     picture = pil_image.new("RGB", (_WIDTH, total), _PAPER)
     pen = pil_draw.Draw(picture)
 
-    pen.text((_GAP, 9), "P-Net: the score of the best window around each place", fill=_INK, font=font)
-    scores = [_spread(m, big.shape[:2], big.shape[1] / width) for m in maps]
+    title = "P-Net: the score of the best window around each place"
+    across, along = sorted(_zooms(image, big))[::-1]
+    title += f", stretched {across / along:.0f}x" if across > 1.5 * along else ""
+    pen.text((_GAP, 9), title, fill=_INK, font=font)
+    scores = [_spread(m, big.shape[:2], _zooms(image, big)) for m in maps]
     best = np.max(scores, axis=0, initial=0.0)
     picture.paste(pil_image.fromarray(_overlay(big, best)), (_GAP, head))
     _colour_bar(picture, pen, head + len(big) + 14, small_font)
@@ -74,7 +76,7 @@ def heat_map(image: Bytes, maps: list[HeatMap]) -> Picture:
         row, column = divmod(number, _COLUMNS)
         left = _GAP + column * (tile_width + _GAP)
         top = head + len(big) + foot + row * (len(small) + caption + _GAP)
-        tile = _spread(m, small.shape[:2], small.shape[1] / width)
+        tile = _spread(m, small.shape[:2], _zooms(image, small))
         picture.paste(pil_image.fromarray(_overlay(small, tile)), (left, top))
         text = f"faces of {WINDOW / m.scale:.0f} px: max {m.scores.max(initial=0.0):.2f}"
         pen.text((left, top + len(small) + 4), text, fill=_INK, font=small_font)
@@ -82,26 +84,37 @@ def heat_map(image: Bytes, maps: list[HeatMap]) -> Picture:
 
 
 def _canvas(image: Bytes, width: int) -> Bytes:
-    """The photograph in grey, `width` pixels wide, or narrower where it would get much taller than wide."""
+    """The photograph in grey, `width` pixels wide, or narrower where it would get much taller than wide.
+
+    A side that would be a thin line is stretched to an eighth of `width`.
+    """
     pil_image = extra("PIL.Image")
     zoom = min(width / image.shape[1], 1.25 * width / image.shape[0])
-    size = max(1, round(image.shape[1] * zoom)), max(1, round(image.shape[0] * zoom))
+    size = [max(width // 8, round(side * zoom)) for side in image.shape[1::-1]]
     grey = pil_image.fromarray(image).convert("L").resize(size, pil_image.Resampling.LANCZOS)
     return np.asarray(grey.convert("RGB"))
 
 
-def _spread(level: HeatMap, shape: tuple[int, ...], zoom: float) -> npt.NDArray[np.float32]:
+def _zooms(image: Bytes, canvas: Bytes) -> tuple[float, float]:
+    """The canvas's pixels for one of the photograph's, along height and width."""
+    return canvas.shape[0] / image.shape[0], canvas.shape[1] / image.shape[1]
+
+
+def _spread(level: HeatMap, shape: tuple[int, ...], zooms: tuple[float, float]) -> npt.NDArray[np.float32]:
     """The level's scores on a canvas, as squares that touch: each is the middle of its window."""
     scores = level.scores[np.newaxis, :, :, np.newaxis]
-    cell = 2 / level.scale * zoom
-    if cell < 1:  # several windows to a pixel: the best one counts
-        scores = pooling.max_pool2d(scores, math.ceil(1 / cell), padding="same")
-        cell *= math.ceil(1 / cell)
-    size = max(1, round(scores.shape[1] * cell)), max(1, round(scores.shape[2] * cell))
+    cells = [2 / level.scale * zoom for zoom in zooms]
+    several = (max(1, math.ceil(1 / cells[0])), max(1, math.ceil(1 / cells[1])))
+    if several != (1, 1):  # several windows to a pixel: the best one counts
+        scores = pooling.max_pool2d(scores, several, padding="same")
+    size = (
+        max(1, round(scores.shape[1] * cells[0] * several[0])),
+        max(1, round(scores.shape[2] * cells[1] * several[1])),
+    )
     squares = images.resize2d(scores, size, method="nearest")[0, :, :, 0]
     canvas = np.zeros(shape[:2], np.float32)
-    margin = round((WINDOW / 2 - 1) / level.scale * zoom)
-    part = canvas[margin : margin + size[0], margin : margin + size[1]]
+    top, left = (round((WINDOW / 2 - 1) / level.scale * zoom) for zoom in zooms)
+    part = canvas[top : top + size[0], left : left + size[1]]
     part[...] = squares[: part.shape[0], : part.shape[1]]
     return canvas
 

@@ -3,7 +3,9 @@
 import importlib
 from typing import Any
 
-__all__ = ["DemoError", "extra"]
+__all__ = ["NEEDED", "DemoError", "extra"]
+
+NEEDED = "mtcnn==1.0.0 joblib lz4 scikit-image pillow tqdm"  # the extra `demo` of pyproject.toml
 
 
 class DemoError(Exception):
@@ -17,13 +19,13 @@ def extra(module: str) -> Any:
 
     >>> extra("json").dumps([1])
     '[1]'
-    >>> extra("no_such_module")
+    >>> extra("no_such_module")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    convlite.demo.extras.DemoError: the demo needs the module 'no_such_module'; pip install "convlite[demo]"
+    convlite.demo.extras.DemoError: the demo needs the module 'no_such_module'; pip install mtcnn==1.0.0 ...
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         missing = error.name or module
-        raise DemoError(f'the demo needs the module {missing!r}; pip install "convlite[demo]"') from error
+        raise DemoError(f"the demo needs the module {missing!r}; pip install {NEEDED}") from error

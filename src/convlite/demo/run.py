@@ -13,15 +13,16 @@ from .. import num_threads
 from .clock import Clock
 from .detect import Detection, Progress, detect
 from .draw import annotate, heat_map
-from .extras import DemoError, extra
+from .extras import NEEDED, DemoError, extra
 from .networks import load_networks
 
 __all__ = ["main", "read_image"]
 
-_EPILOG = """\
+_EPILOG = f"""\
 Without IMAGE the demo takes scikit-image's photograph of the astronaut Eileen Collins (NASA, public domain).
-It needs: pip install "convlite[demo]". The networks are made from the weights of the package mtcnn 1.0.0 and
-kept in the cache directory ($XDG_CACHE_HOME/convlite, else ~/.cache/convlite)."""
+It needs: pip install {NEEDED}
+The networks are made from the weights of mtcnn, without TensorFlow, and kept in the cache directory
+($XDG_CACHE_HOME/convlite, else ~/.cache/convlite)."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     scope = contextlib.nullcontext() if options.threads is None else num_threads(options.threads)
     try:
         with scope:
-            _demo(options.image, options.output, options.min_face)
+            _demo(options.image, options.output, options.min_face, options.verbose)
     except DemoError as error:
         print(f"convlite demo: {error}", file=sys.stderr)
         return 1
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PIXELS",
         help="smallest face to look for (default: 20); more is faster on a large photograph",
     )
+    add("--verbose", action="store_true", help="also print what each network did, and its time")
     return parser
 
 
@@ -93,7 +95,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _demo(path: pathlib.Path | None, output: pathlib.Path, min_face: int) -> None:
+def _demo(path: pathlib.Path | None, output: pathlib.Path, min_face: int, verbose: bool) -> None:
     before, after = Clock(), Clock()
     with before("read the picture"):
         image = extra("skimage.data").astronaut() if path is None else read_image(path)
@@ -113,9 +115,13 @@ def _demo(path: pathlib.Path | None, output: pathlib.Path, min_face: int) -> Non
         except OSError as error:
             raise DemoError(f"cannot write to {output}: {error.strerror or error}") from None
     _report(path.name if path else "astronaut.png", image.shape, found)
-    _print_times(before.milliseconds | found.milliseconds | after.milliseconds)
+    stages = {"find the faces": sum(found.milliseconds.values())}
+    if verbose:
+        _print_details(found)
+        stages = found.milliseconds
+    _print_times(before.milliseconds | stages | after.milliseconds)
     print(f"\nwrote {files[0]}: the photograph with boxes and landmarks")
-    print(f"wrote {files[1]}: P-Net's score for every place and size")
+    print(f"wrote {files[1]}: the first network's score for every place and size")
 
 
 def _report(name: str, shape: tuple[int, ...], found: Detection) -> None:
@@ -127,14 +133,18 @@ def _report(name: str, shape: tuple[int, ...], found: Detection) -> None:
         print(f"  box         x {x1:.1f} to {x2:.1f}, y {y1:.1f} to {y2:.1f}")
         for landmark, (x, y) in face.landmarks.items():
             print(f"  {landmark:<11} x {x:.1f}, y {y:.1f}")
+
+
+def _print_details(found: Detection) -> None:
+    """What those ask who know the networks: boxes after each, and the two forms of their heads."""
     left = ", ".join(f"{len(rows)} after {network}" for network, rows in found.boxes.items())
     print(f"\nboxes: {left}")
     for comparison in found.comparisons:
-        heads = f"{comparison.name}'s dense head, and the same head as convolutions"
-        same = "agree to the last bit"
+        same = "are equal to the last bit"
         if comparison.largest:
             same = f"differ by at most {comparison.largest:.1e}"
-        print(f"{heads}: {comparison.count} scores {same}")
+        heads = "scores of its dense head and of the same head as convolutions"
+        print(f"{comparison.name}: {comparison.count} {heads} {same}")
 
 
 def _print_times(milliseconds: dict[str, float]) -> None:

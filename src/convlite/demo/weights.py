@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .extras import DemoError, extra
+from .extras import NEEDED, DemoError, extra
 
 __all__ = ["Weights", "cache_directory", "read_weights"]
 
@@ -62,7 +62,7 @@ def _read_package(network: str) -> list[Any]:
     try:
         distribution = importlib.metadata.distribution("mtcnn")
     except importlib.metadata.PackageNotFoundError:
-        raise DemoError('the demo needs the package mtcnn 1.0.0; pip install "convlite[demo]"') from None
+        raise DemoError(f"the demo needs the package mtcnn 1.0.0; pip install {NEEDED}") from None
     path = pathlib.Path(str(distribution.locate_file(f"mtcnn/assets/weights/{network}.lz4")))
     try:
         data = path.read_bytes()

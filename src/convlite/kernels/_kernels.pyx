@@ -8,7 +8,7 @@ their sizes in bytes. Nothing here knows what "same" or "transposed" means, and 
 
 cimport cython
 from cython.parallel cimport prange, threadid
-from libc.math cimport INFINITY, sqrt
+from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
@@ -23,6 +23,12 @@ cdef extern from "isa/table.h" nogil:
     ctypedef struct Activation:
         int code
         double a, b
+    ctypedef struct Epilogue:
+        const void *bias
+        const void *alpha
+        Activation act
+        int64_t residual
+        Activation last
     ctypedef struct WinogradInput:
         const void *x
         int64_t row_step, column_step
@@ -36,9 +42,7 @@ cdef extern from "isa/table.h" nogil:
         void *out
         int64_t row_step, column_step, lanes
         int rows, columns
-        const void *bias
-        const void *alpha
-        Activation act
+        Epilogue end
     ctypedef struct WinogradKernel:
         const void *kernel
         int64_t row_step, column_step, k_step, l_step, cin, cout
@@ -54,9 +58,7 @@ cdef extern from "isa/table.h" nogil:
         int64_t step, out_step
         const void *ahead
         int64_t out_offset, taps, kc, lanes
-        const void *bias
-        const void *alpha
-        Activation act
+        Epilogue end
         int accumulate, finish
         void *const *total
     ctypedef struct DepthwiseTile:
@@ -65,9 +67,7 @@ cdef extern from "isa/table.h" nogil:
         int64_t weights_step
         void *const *out
         int64_t taps, channels, multiplier
-        const void *bias
-        const void *alpha
-        Activation act
+        Epilogue end
         int accumulate, finish
         void *const *total
     ctypedef struct DepthwiseRow:
@@ -78,9 +78,7 @@ cdef extern from "isa/table.h" nogil:
         int64_t count, offset, step, first, last, weights_step
         void *out[2]
         int64_t lines, out_step, channels, pixels, head
-        const void *bias
-        const void *alpha
-        Activation act
+        Epilogue end
     ctypedef void (*DepthwiseLineKernel)(const DepthwiseLine *) noexcept nogil
     ctypedef struct LanewiseLine:
         const void *const *x
@@ -90,8 +88,7 @@ cdef extern from "isa/table.h" nogil:
         int64_t rows, taps, vectors, patterns, piece, section, inside, behind
         void *out
         int64_t out_step, lanes, last
-        const void *bias
-        double low, high
+        Epilogue end
     ctypedef struct LanewiseCopy:
         const void *source "from"
         int64_t source_step "from_step"
@@ -107,9 +104,7 @@ cdef extern from "isa/table.h" nogil:
         void *out
         int64_t x_step, w_step, out_step, rows, columns, kc, piece, section
         void *sums
-        const void *bias
-        const void *alpha
-        Activation act
+        Epilogue end
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
     ctypedef struct PixelPass:
@@ -123,25 +118,21 @@ cdef extern from "isa/table.h" nogil:
         int64_t fetch
     ctypedef struct PixelLine:
         void *acc
-        int64_t acc_step, phases, cout
+        int64_t acc_step, phases, cout, pixel
         const int64_t *counts
         void *out
-        const void *bias
-        const void *alpha
-        Activation act
+        Epilogue end
     ctypedef void (*PixelKernel)(PixelPass *) noexcept nogil
     ctypedef struct Skinny:
         const void *x
         const void *weights
         void *out
-        int64_t first, last, width, rows, sums, cin, cout, piece
-        const void *bias
-        const void *alpha
-        Activation act
+        int64_t x_step, out_step, out_row, first, last, width, rows, sums, cin, cout, piece
+        Epilogue end
     ctypedef struct Window:
         const void *x
         void *out
-        int64_t rows, columns, row_step, column_step, channels
+        int64_t rows, columns, row_step, column_step, channels, ahead
         double divisor
         int largest, wide
     enum:
@@ -243,7 +234,7 @@ cdef extern from "float_mode.h" nogil:
 include "buffers.pxi"
 include "script.pxi"
 include "runner.pxi"
-include "gather.pxi"
+include "direct.pxi"
 include "depthwise.pxi"
 include "lanewise.pxi"
 include "pixels.pxi"

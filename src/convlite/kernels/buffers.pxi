@@ -11,6 +11,7 @@ cdef extern from "Python.h":
         Py_ssize_t *strides
     int PyObject_GetBuffer(object, View *, int) except -1
     void PyBuffer_Release(View *)
+    int PyBuffer_IsContiguous(const View *, char)
 
 
 cdef void *borrow(object array, View *view, int64_t nbytes, bint writeable, str name) except? NULL:
@@ -26,39 +27,79 @@ cdef void *borrow(object array, View *view, int64_t nbytes, bint writeable, str 
     return view.buf
 
 
-cdef int64_t pixel_step(const View *view) except -1:
-    """Elements from one pixel to the next of a view with strides: of a whole array, or of some channels of a larger one."""
-    cdef Py_ssize_t step = 0, expected = 0
-    cdef bint found = False
-    cdef int i
-    if view.ndim == 0 or view.len == 0:
-        return view.shape[view.ndim - 1] if view.ndim else 1
-    if view.shape[view.ndim - 1] > 1 and view.strides[view.ndim - 1] != view.itemsize:
-        raise ValueError("internal error: channels are not neighbours")
-    for i in range(view.ndim - 2, -1, -1):
+cdef struct Extent:            # of an image's pixels: what a plan counts, however they lie
+    int64_t images, rows, columns, channels
+
+
+cdef struct Image:             # where they lie: bytes from one image, row and pixel to the next, whose channels are neighbours
+    char *at
+    int64_t image, row, pixel
+
+
+cdef inline Extent extent(int64_t images, int64_t rows, int64_t columns, int64_t channels) noexcept nogil:
+    cdef Extent of
+    of.images, of.rows, of.columns, of.channels = images, rows, columns, channels
+    return of
+
+
+cdef inline Image whole_image(const Extent *of, int64_t itemsize, const void *at) noexcept nogil:
+    """A contiguous array."""
+    cdef Image image
+    image.at, image.pixel = <char *> at, of.channels * itemsize
+    image.row = of.columns * image.pixel
+    image.image = of.rows * image.row
+    return image
+
+
+cdef int64_t take_axis(int64_t *sizes, int64_t *steps, int *axes, int64_t size, int64_t whole) except -1:
+    """The step of an axis of this size, the last one that is left of some axes; `whole`: that of a contiguous array."""
+    cdef int last = axes[0] - 1
+    cdef int64_t step
+    if size == 1 or last < 0:
+        return whole
+    step = steps[last]
+    with cython.cdivision(True):
+        if sizes[last] % size or step < whole:
+            raise ValueError("internal error: pixels overlap, or lie at different distances")
+        sizes[last] //= size
+    steps[last] *= size
+    if sizes[last] == 1:
+        axes[0] = last
+    return step
+
+
+cdef int borrow_image(object array, View *view, const Extent *of, int64_t itemsize, bint writeable, Image *image,
+                      str name) except -1:
+    """The pixels of an array, which may be some channels, rows or columns of a larger one; `view` as `borrow` has it.
+
+    Its axes may be others than those of `of`: (1, 1, h*w, c) of a contiguous (n, h, w, c), or of some channels of one.
+    """
+    cdef int64_t sizes[8]
+    cdef int64_t steps[8]
+    cdef int axes = 0, i
+    PyObject_GetBuffer(array, view, PyBUF_STRIDES | PyBUF_WRITABLE if writeable else PyBUF_STRIDES)
+    if view.len != of.images * of.rows * of.columns * of.channels * itemsize or view.itemsize != itemsize:
+        raise ValueError(f"internal error: {name} has {view.len} bytes where the plan needs other ones")
+    image[0] = whole_image(of, itemsize, view.buf)
+    if view.len == 0 or PyBuffer_IsContiguous(view, 67):  # "C"
+        return 0
+    if view.ndim > 8 or view.shape[view.ndim - 1] != of.channels or (of.channels > 1 and view.strides[view.ndim - 1] != itemsize):
+        raise ValueError(f"internal error: channels of {name} are not neighbours")
+    for i in range(view.ndim - 1):
         if view.shape[i] == 1:
             continue
-        if not found:
-            step = expected = view.strides[i]
-            found = True
-        elif view.strides[i] != expected:
-            raise ValueError("internal error: pixels lie at different distances")
-        expected *= view.shape[i]
-    if not found:
-        return view.shape[view.ndim - 1]
-    with cython.cdivision(True):
-        if step % view.itemsize or step < view.shape[view.ndim - 1] * view.itemsize:
-            raise ValueError("internal error: pixels overlap")
-        return step // view.itemsize
-
-
-cdef void *borrow_pixels(object array, View *view, int64_t nbytes, bint writeable, int64_t *step, str name) except NULL:
-    """The data of an array of `nbytes` bytes, whose pixels lie `step` elements apart."""
-    PyObject_GetBuffer(array, view, PyBUF_STRIDES | PyBUF_WRITABLE if writeable else PyBUF_STRIDES)
-    if view.len != nbytes:
-        raise ValueError(f"internal error: {name} has {view.len} bytes where the plan needs {nbytes}")
-    step[0] = pixel_step(view)
-    return view.buf
+        if view.strides[i] % itemsize:
+            raise ValueError(f"internal error: pixels of {name} lie within elements")
+        if axes and steps[axes - 1] == view.strides[i] * view.shape[i]:  # these two axes are one
+            sizes[axes - 1] *= view.shape[i]
+            steps[axes - 1] = view.strides[i]
+        else:
+            sizes[axes], steps[axes] = view.shape[i], view.strides[i]
+            axes += 1
+    image.pixel = take_axis(sizes, steps, &axes, of.columns, image.pixel)
+    image.row = take_axis(sizes, steps, &axes, of.rows, of.columns * image.pixel)
+    image.image = take_axis(sizes, steps, &axes, of.images, of.rows * image.row if of.rows > 1 else image.row)
+    return 0
 
 
 def address(array):

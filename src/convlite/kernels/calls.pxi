@@ -139,11 +139,12 @@ cdef class Call:
         keep_shape(&self.x, x_shape)
         keep_shape(&self.out, out_shape)
         keep_shape(&self.kernel, kernel_shape)
-        self.fixed.act.code, self.fixed.act.a, self.fixed.act.b, alpha = fused
+        self.fixed.end.act.code, self.fixed.end.act.a, self.fixed.end.act.b, alpha = fused
         self.keep = (panels, alpha)
-        self.fixed.alpha = <const char *> borrow(alpha, &self.views[0], runner.bias_bytes, False, "alpha")
+        self.fixed.end.alpha = borrow(alpha, &self.views[0], runner.bias_bytes, False, "alpha")
         self.fixed.threads, self.fixed.finite = 1, True
-        self.fixed.x_pixel = self.fixed.out_pixel = 0
+        self.fixed.x, self.fixed.out = whole_image(&runner.x, runner.table.itemsize, NULL), \
+            whole_image(&runner.out, runner.table.itemsize, NULL)
         if panels is not None:
             self.fixed.weights = <const char *> borrow(panels[0], &self.views[1], runner.weight_bytes, False, "weights")
             self.fixed.finite = panels[1]
@@ -175,7 +176,7 @@ cdef class Call:
                 if not look(bias, &views[1]) or views[1].ndim != 1 or views[1].shape[0] != self.channels \
                         or views[1].itemsize != itemsize:
                     return None
-                on.bias = <const char *> views[1].buf
+                on.end.bias = views[1].buf
             if self.plain:
                 if not look(kernel, &views[2]) or not has_shape(&views[2], &self.kernel, itemsize):
                     return None
@@ -203,7 +204,7 @@ cdef class Call:
                     return None
             if self.threads_for is not None:
                 on.threads = self.threads_for(self.nanoseconds)
-            on.x, on.out = <const char *> x.buf, <char *> views[0].buf
+            on.x.at, on.out.at = <char *> x.buf, <char *> views[0].buf
             self.runner.execute(&on, None)
         finally:
             free(packed)

@@ -13,18 +13,16 @@ cdef struct LineJob:
     int64_t *offsets                            # [taps]
     int64_t pieces, chunks, bands
     # of one call
-    const char *x
+    Image x, out
     const char *weights
-    char *out
-    const char *bias
-    const char *alpha
-    Activation act
+    const char *residual
+    Epilogue end
 
 
 @cython.cdivision(True)
 cdef int64_t rows_of(const LineJob *job, int64_t image, int64_t q, int64_t lines, int64_t c0, DepthwiseRow *rows) noexcept nogil:
     """The input rows inside the image that output rows q and, of two lines, q + 1 read: ascending, each with its weights."""
-    cdef int64_t size = job.table.itemsize, row_bytes = job.w * job.channels * size, a = 0, b = 0, upper, lower, r, count = 0
+    cdef int64_t size = job.table.itemsize, a = 0, b = 0, upper, lower, r, count = 0
     cdef int64_t kernel_row = job.kernel_w * job.channels * size
     cdef const char *weights = job.weights + c0 * size
     while a < job.taps or (lines > 1 and b < job.taps):
@@ -33,7 +31,7 @@ cdef int64_t rows_of(const LineJob *job, int64_t image, int64_t q, int64_t lines
         r = smaller(upper, lower)
         if r >= job.h:
             break
-        rows[count].x = job.x + (image * job.h + r) * row_bytes + c0 * size
+        rows[count].x = job.x.at + image * job.x.image + r * job.x.row + c0 * size
         rows[count].weights[0] = rows[count].weights[1] = NULL
         if upper == r:
             rows[count].weights[0] = weights + a * kernel_row
@@ -53,32 +51,30 @@ cdef void line_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef int64_t chunk = task % job.chunks, band = task // job.chunks % job.bands, image = task // job.chunks // job.bands
     cdef int64_t size = job.table.itemsize, lanes = 64 // size, vectors = ceil_div(job.channels, lanes)
     cdef int64_t height = job.table.line_rows, strips = ceil_div(job.ho, height), strip, piece, p0, p1
-    cdef int64_t c0 = cut(chunk, job.chunks, vectors) * lanes, in_pixel = job.channels * size
+    cdef int64_t c0 = cut(chunk, job.chunks, vectors) * lanes
     cdef char *out
     cdef DepthwiseLine call
-    call.rows, call.step, call.out_step, call.weights_step = rows, in_pixel, in_pixel, job.channels
+    call.rows, call.step, call.out_step, call.weights_step = rows, job.x.pixel, job.out.pixel, job.channels
     call.channels = smaller(cut(chunk + 1, job.chunks, vectors) * lanes, job.channels) - c0
-    call.bias = job.bias + c0 * size if job.bias else NULL
-    call.alpha = job.alpha + c0 * size if job.alpha else NULL
-    call.act = job.act
+    call.end = end_at(&job.end, job.residual, job.out.at, c0 * size)
     # vectors that lie across two cache lines load at half the speed, and NumPy's large arrays begin 16 bytes behind a line: where
     # all pixels lie alike, a short vector goes first. AVX-512 on Zen 4, x and out 16 bytes behind a line: 384 channels of 14x14
     # +17%, 192 of 28x28 +5%, 96 of 56x56 -2%; with out on a line 384 channels -1%, 192 -5%. Not measured with AVX2.
     call.head = 0
-    if job.channels % lanes == 0 and call.channels >= 12 * job.table.lanes:
-        call.head = (64 - <uintptr_t> job.x % 64) % 64 // size % job.table.lanes
+    if job.x.pixel % 64 == 0 and job.x.row % 64 == 0 and call.channels >= 12 * job.table.lanes:
+        call.head = (64 - <uintptr_t> job.x.at % 64) % 64 // size % job.table.lanes
     for strip in range(cut(band, job.bands, strips), cut(band + 1, job.bands, strips)):
         call.lines = smaller(height, job.ho - height * strip)
         call.count = rows_of(job, image, height * strip, call.lines, c0, rows)
-        out = job.out + (image * job.ho + height * strip) * job.wo * in_pixel + c0 * size
+        out = job.out.at + image * job.out.image + height * strip * job.out.row + c0 * size
         for piece in range(job.pieces):
             p0, p1 = cut(piece, job.pieces, job.wo), cut(piece + 1, job.pieces, job.wo)
             call.pixels = p1 - p0
-            call.offset = (p0 * job.column_step + job.left) * in_pixel
+            call.offset = (p0 * job.column_step + job.left) * job.x.pixel
             call.first = -(p0 * job.column_step + job.left)
             call.last = smaller(call.first + job.w, (call.pixels - 1) * job.column_step + job.kernel_w)
-            call.out[0] = out + p0 * in_pixel
-            call.out[1] = <char *> call.out[0] + job.wo * in_pixel
+            call.out[0] = out + p0 * job.out.pixel
+            call.out[1] = <char *> call.out[0] + job.out.row
             job.kernel(&call)
 
 
@@ -107,10 +103,11 @@ cdef class DepthwiseLines(Runner):
             job.offsets[i] = row.offsets[i]
         job.pieces = ceil_div(job.wo, plan.tile_pixels)
         job.chunks, job.bands = 1, 1
-        self.x_bytes = job.images * job.h * job.w * job.channels * size
-        self.out_bytes = job.images * job.ho * job.wo * job.channels * size
+        self.x_bytes = self.bytes_of(&self.x, job.images, job.h, job.w, job.channels)
+        self.out_bytes = self.bytes_of(&self.out, job.images, job.ho, job.wo, job.channels)
         self.bias_bytes = job.channels * size
         self.weight_bytes = job.taps * job.kernel_w * job.channels * size
+        self.adds = True
         self.describe_work(plan.nanoseconds)
 
     def __dealloc__(self):
@@ -124,7 +121,7 @@ cdef class DepthwiseLines(Runner):
         cdef int threads = on.threads
         if self.out_bytes == 0:
             return 0
-        job.x, job.weights, job.bias, job.alpha, job.out, job.act = on.x, on.weights, on.bias, on.alpha, on.out, on.act
+        job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
         # enough tasks for the threads: bands of rows, which share their edge rows, then channels
         tasks = job.images
         if threads > 1 and tasks < <int64_t> 8 * threads:
@@ -140,7 +137,7 @@ cdef class DepthwiseLines(Runner):
         memory = <char *> small if size <= <int64_t> sizeof(small) else <char *> malloc(size)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        self.deal(into, line_task, &job, sizeof(job), tasks, threads, memory, lane_bytes, &job.x, &job.out)
+        self.deal(into, line_task, &job, sizeof(job), tasks, threads, memory, lane_bytes, &job.x.at, &job.out.at, &job.residual)
         if memory != <char *> small:
             free(memory)
         return 0

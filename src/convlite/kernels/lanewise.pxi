@@ -33,12 +33,9 @@ cdef struct LanewiseJob:
     LanewiseRows *row
     LanewiseColumns *column
     # of one call
-    const char *x
+    Image x, out
     const char *weights
-    char *out
-    const char *bias           # padded to whole vectors, or [patterns][lanes]; zeros for none
-    const char *alpha          # padded
-    Activation act
+    Epilogue end               # bias and alpha padded to whole vectors, or [patterns][lanes]; bias: zeros for none
 
 cdef struct LanewiseTask:      # what a task keeps
     int64_t block, image, p0, p1
@@ -79,13 +76,13 @@ cdef void place_lanes(const LanewiseJob *job, LanewiseTask *task, int32_t *place
             place += <int32_t> job.kc
     copy.places, copy.places_step, copy.kc, copy.per = places, room, job.kc, job.per
     copy.in_order = job.kc == 1 and job.width == 1
-    copy.source_step, copy.to_step = job.planes * job.cin, job.planes * job.x_step
+    copy.source_step, copy.to_step = job.planes * job.x.pixel // job.table.itemsize, job.planes * job.x_step
 
 
 @cython.cdivision(True)
 cdef inline const char *input_row(const LanewiseJob *job, const LanewiseTask *task, int64_t r) noexcept nogil:
     """Row r of the task's image, at the first channel that it reads."""
-    return job.x + ((task.image * job.h + r) * job.w * job.cin + task.first // job.width * job.kc) * job.table.itemsize
+    return job.x.at + task.image * job.x.image + r * job.x.row + task.first // job.width * job.kc * job.table.itemsize
 
 
 @cython.cdivision(True)
@@ -110,7 +107,7 @@ cdef const char *copied_row(const LanewiseJob *job, LanewiseTask *task, int64_t 
                 memset(to, 0, first * job.per * size)
                 memset(to + last * job.per * size, 0, (job.x_step - last * job.per) * size)
         if first < last:
-            task.copy.source = x + ((low + first) * job.planes + plane) * job.cin * size
+            task.copy.source = x + ((low + first) * job.planes + plane) * job.x.pixel
             task.copy.pixels = last - first
             task.copy.to = row + (plane * job.x_step + first * job.per) * size
             job.table.lanewise_copy(&task.copy)
@@ -123,42 +120,42 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
     """One output row of a pair of phases."""
     cdef int64_t size = job.table.itemsize, lanes = job.table.lanes, pixels = smaller(task.p1, cp.count) - task.p0
     cdef int64_t o = rp.start + i * rp.step, r = i * rp.in_step
-    cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, pixel = job.cout * size, numbers = task.outputs * size
+    cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, pixel = job.out.pixel, numbers = task.outputs * size
     cdef bint whole = job.per == lanes and job.patterns == 1, direct
-    cdef char *out = job.out + ((task.image * job.ho + o) * job.wo + cp.start + task.p0 * cp.step) * pixel + task.first * size
+    cdef char *out = job.out.at + task.image * job.out.image + o * job.out.row + (cp.start + task.p0 * cp.step) * pixel \
+        + task.first * size
     cdef LanewiseLine call
     if pixels <= 0:
         return
     call.x, call.rows, call.taps, call.shifts = <const void **> task.found, rp.taps, cp.taps * job.kc, cp.shifts
     call.weights_step = call.taps * job.patterns * lanes
     call.weights = job.weights + (before * job.blocks + task.block * rp.taps * cp.taps) * job.kc * job.patterns * lanes * size
-    call.patterns, call.piece, call.bias = job.patterns, cp.piece, job.bias + task.first * size
+    call.patterns, call.piece, call.end = job.patterns, cp.piece, end_at(&job.end, NULL, NULL, task.first * size)
     call.section = cp.section
     call.inside, call.behind = 0, <int64_t> 1 << 62
     if job.kc == 1 and job.planes == 1:
         call.inside = -(task.p0 + job.lowest) * job.per
         call.behind = (job.w - task.p0 - job.lowest) * job.per
-    call.low, call.high = -INFINITY, INFINITY
-    if job.act.code == ACT_CLIP:
-        call.low, call.high = job.act.a, job.act.b
+    if job.end.act.code > ACT_CLIP:
+        call.end.act.code = ACT_NONE
     call.vectors = ceil_div(pixels * job.per, lanes)
-    direct = job.act.code <= ACT_CLIP and (whole or (job.per == job.cout and cp.step == 1))
+    direct = job.end.act.code <= ACT_CLIP and (whole or (job.per == job.cout and pixel == job.cout * size and cp.step == 1))
     if direct:
-        call.out, call.out_step = out, (cp.step * job.cout if whole else lanes)
+        call.out, call.out_step = out, (cp.step * pixel // size if whole else lanes)
         call.lanes = task.outputs if whole else lanes
         call.last = task.outputs if whole else pixels * job.per - (call.vectors - 1) * lanes
     else:
         call.out, call.out_step, call.lanes, call.last = task.line, lanes, lanes, lanes
     if job.point and task.copy.span <= lanes:
-        task.copy.source = input_row(job, task, r) + task.p0 * job.planes * job.cin * size
+        task.copy.source = input_row(job, task, r) + task.p0 * job.planes * job.x.pixel
         task.copy.pixels = pixels
         job.table.lanewise_point(&call, &task.copy)
     else:
         job.table.lanewise(&call)
     if direct:
         return
-    if job.act.code > ACT_CLIP:
-        job.table.activate(task.line, task.line, pixels, job.per, job.alpha + task.first * size if job.alpha else NULL, job.act)
+    if job.end.act.code > ACT_CLIP:
+        job.table.activate(task.line, task.line, pixels, job.per, call.end.alpha, job.end.act)
     for r in range(pixels):
         memcpy(out + r * cp.step * pixel, task.line + r * job.per * size, numbers)
 
@@ -251,8 +248,8 @@ cdef class Lanewise(Runner):
                     self.numbers[n] = shift + k * job.planes * job.x_step
                     n += 1
             j += 1
-        self.x_bytes = job.images * job.h * job.w * job.cin * size
-        self.out_bytes = job.images * job.ho * job.wo * job.cout * size
+        self.x_bytes = self.bytes_of(&self.x, job.images, job.h, job.w, job.cin)
+        self.out_bytes = self.bytes_of(&self.out, job.images, job.ho, job.wo, job.cout)
         self.bias_bytes = job.cout * size
         self.weight_bytes = job.kernel_taps * job.kc * ceil_div(job.cout, lanes) * lanes * size
         # of all tasks: bias and slopes in whole vectors; where pixels share vectors, the weights as those lie
@@ -307,7 +304,7 @@ cdef class Lanewise(Runner):
         cdef int threads = on.threads
         if self.out_bytes == 0:
             return 0
-        job.x, job.weights, job.out, job.act, job.bias, job.alpha = on.x, on.weights, on.out, on.act, NULL, NULL
+        job.x, job.weights, job.out, job.end = on.x, on.weights, on.out, on.end
         # enough tasks for the threads: bands of rows
         tasks = job.images * job.blocks * job.stretches
         if threads > 1 and tasks * job.bands < <int64_t> 4 * threads:
@@ -325,18 +322,18 @@ cdef class Lanewise(Runner):
                 raise MemoryError("no memory for scratch")
             shared = memory + (64 - <uintptr_t> memory % 64)
         vectors = max(ceil_div(job.cout, job.table.lanes), 3) * job.table.lanes * job.table.itemsize
-        job.bias = shared
-        if on.bias:
-            self._spread(on.bias, shared)
+        job.end.bias = shared
+        if on.end.bias:
+            self._spread(<const char *> on.end.bias, shared)
         else:
             memset(shared, 0, vectors)
-        if on.alpha:
-            self._spread(on.alpha, shared + vectors)
-            job.alpha = shared + vectors
+        if on.end.alpha:
+            self._spread(<const char *> on.end.alpha, shared + vectors)
+            job.end.alpha = shared + vectors
         if job.per != job.table.lanes:
             self._spread_weights(on.weights, shared + 2 * vectors)
             job.weights = shared + 2 * vectors
-        self.deal(into, lanewise_task, &job, sizeof(job), tasks, threads, shared + self.shared_bytes, lane_bytes, &job.x,
-                  &job.out)
+        self.deal(into, lanewise_task, &job, sizeof(job), tasks, threads, shared + self.shared_bytes, lane_bytes, &job.x.at,
+                  &job.out.at)
         free(memory)
         return 0

@@ -45,12 +45,9 @@ cdef struct PixelJob:
     int64_t *delta             # [kernel_h][2]: delta // row_divisor, delta % row_divisor
     PixelColumns *column       # [phases]
     # of one call
-    const char *x
+    Image x, out
     const char *weights
-    char *out
-    const char *bias
-    const char *alpha
-    Activation act
+    Epilogue end
 
 
 cdef inline int64_t floor_div(int64_t a, int64_t b) noexcept nogil:
@@ -75,8 +72,8 @@ cdef void write_line(const PixelJob *job, int64_t image, int64_t o, int64_t p0, 
     cdef PixelLine line
     line.acc = acc + o % job.slots * job.phases * job.cout * job.stretch * size
     line.acc_step, line.phases, line.cout, line.counts = job.stretch, job.phases, job.cout, counts
-    line.out = job.out + ((image * job.ho + o) * job.wo + p0 * job.phases) * job.cout * size
-    line.bias, line.alpha, line.act = job.bias, job.alpha, job.act
+    line.out = job.out.at + image * job.out.image + o * job.out.row + p0 * job.phases * job.out.pixel
+    line.pixel, line.end = job.out.pixel // size, job.end
     if job.totals:
         job.table.move_sums(<char *> line.acc + job.totals, line.acc, job.phases * job.cout * job.stretch)
     job.table.pixel_line(&line)
@@ -92,7 +89,7 @@ cdef void transpose_row(const PixelJob *job, const char *row, int64_t p0, char *
             first = 0
         last = smaller(p0 + job.stretch + job.right, ceil_div(job.w - plane, job.planes))
         if first < last:
-            job.table.pixel_transpose(row + (first * job.planes + plane) * job.cin * size, job.planes * job.cin,
+            job.table.pixel_transpose(row + (first * job.planes + plane) * job.x.pixel, job.planes * job.x.pixel // size,
                                       last - first, job.cin,
                                       to + (plane * job.cin * job.x_step + first - p0 + job.left) * size, job.x_step)
 
@@ -160,7 +157,7 @@ cdef void pixel_pass(const PixelJob *job, const PixelColumns *column, PixelPass 
 cdef void pixel_row(const PixelJob *job, const int64_t *vectors, const char *x, char *acc, const int64_t *slots,
                     const char *ahead) noexcept nogil:
     """What one transposed input row adds to the output rows in `slots`."""
-    cdef int64_t size = job.table.itemsize, line = job.phases * job.cout * job.stretch * size, row_bytes = job.w * job.cin * size
+    cdef int64_t size = job.table.itemsize, line = job.phases * job.cout * job.stretch * size, row_bytes = job.w * job.x.pixel
     cdef int64_t a, b, c, v0, v1, pieces, piece, i, l, n, first, after, n0, tiles = 1, tile
     cdef int64_t kernel_rows[14]
     cdef PixelPass call
@@ -216,7 +213,6 @@ cdef void pixel_task(const void *of, int64_t task, char *scratch) noexcept nogil
     cdef int64_t image = task // job.stretches // job.bands
     cdef int64_t low = band * job.ho // job.bands, high = (band + 1) * job.ho // job.bands, p0 = stretch * job.stretch
     cdef int64_t first, last, r, c, i, o, size = job.table.itemsize
-    cdef int64_t row_bytes = job.w * job.cin * size
     cdef const char *row
     cdef char *x = scratch
     cdef char *acc = x + row_bytes_of(job)
@@ -249,10 +245,10 @@ cdef void pixel_task(const void *of, int64_t task, char *scratch) noexcept nogil
                 write_line(job, image, o, p0, counts, acc)
                 o += 1
         if place_sums(job, r, low, high, slots):
-            row = job.x + (image * job.h + r) * row_bytes
+            row = job.x.at + image * job.x.image + r * job.x.row
             transpose_row(job, row, p0, x)
             # meanwhile the next row comes from L3 or memory
-            row += (p0 * job.planes * job.cin * size) + (-row_bytes if job.descending else row_bytes)
+            row += p0 * job.planes * job.x.pixel + (-job.x.row if job.descending else job.x.row)
             pixel_row(job, vectors, x, acc, slots, row)
     while low <= o < high:
         write_line(job, image, o, p0, counts, acc)
@@ -307,8 +303,8 @@ cdef class PixelVectors(Runner):
                 k += 1
         for i in range(job.phases):
             self._fill_cuts(plan.cuts[i], &job.column[i])
-        self.x_bytes = job.images * job.h * job.w * job.cin * size
-        self.out_bytes = job.images * job.ho * job.wo * job.cout * size
+        self.x_bytes = self.bytes_of(&self.x, job.images, job.h, job.w, job.cin)
+        self.out_bytes = self.bytes_of(&self.out, job.images, job.ho, job.wo, job.cout)
         self.bias_bytes = job.cout * size
         self.weight_bytes = rows.kernel * columns.kernel * job.cin * job.cout * size
         self.describe_work(plan.nanoseconds)
@@ -334,7 +330,7 @@ cdef class PixelVectors(Runner):
         cdef char *memory
         cdef int64_t tasks, lane_bytes
         cdef int threads = on.threads
-        job.x, job.weights, job.bias, job.alpha, job.out, job.act = on.x, on.weights, on.bias, on.alpha, on.out, on.act
+        job.x, job.weights, job.out, job.end = on.x, on.weights, on.out, on.end
         # enough tasks for the threads: bands of at least so many rows that few input rows are transposed twice
         tasks = job.images * job.stretches
         if threads > 1 and tasks < <int64_t> 4 * threads:
@@ -347,6 +343,6 @@ cdef class PixelVectors(Runner):
         if memory == NULL:
             raise MemoryError("no memory for scratch")
         self.deal(into, pixel_task, &job, sizeof(job), tasks, threads, memory + (64 - <uintptr_t> memory % 64), lane_bytes,
-                  &job.x, &job.out)
+                  &job.x.at, &job.out.at)
         free(memory)
         return 0

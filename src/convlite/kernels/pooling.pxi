@@ -8,13 +8,14 @@ cdef struct PoolAxis:
 
 cdef enum:
     MEAN = 64  # Means of more elements are summed in double: a third slower, and right to the last bit.
+    FETCH_PIXELS = 16
+    FETCH_BYTES = 262144
 
 cdef struct Pool:
     const Table *table
-    const char *x
-    char *out
+    Image x, out
     int64_t channels
-    int64_t pixel, out_pixel   # numbers from an input pixel, an output pixel to the next: the channels, or more
+    int64_t ahead              # how many pixels ahead they are fetched
     PoolAxis rows, columns
     bint count_padding, largest
 
@@ -45,21 +46,23 @@ cdef void pool_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef const Pool *job = <const Pool *> of
     cdef int64_t row, column, size = job.table.itemsize, j
     cdef const char *image
+    cdef char *out
     cdef Window window
     window.largest, window.channels = job.largest, job.channels
     window.wide = job.rows.kernel * job.columns.kernel > MEAN
     window.rows = inside(&job.rows, task % job.rows.out_size, &row)
-    window.row_step = job.rows.spread * job.columns.in_size * job.pixel
-    window.column_step = job.columns.spread * job.pixel
-    image = job.x + (task // job.rows.out_size * job.rows.in_size + row) * job.columns.in_size * job.pixel * size
+    window.row_step = job.rows.spread * job.x.row // size
+    window.column_step = job.columns.spread * job.x.pixel // size
+    window.ahead = job.ahead * job.x.pixel // size
+    image = job.x.at + task // job.rows.out_size * job.x.image + row * job.x.row
+    out = job.out.at + task // job.rows.out_size * job.out.image + task % job.rows.out_size * job.out.row
     for j in range(job.columns.out_size):
         window.columns = inside(&job.columns, j, &column)
         if job.count_padding:
             window.divisor = <double> (counted(&job.rows, task % job.rows.out_size) * counted(&job.columns, j))
         else:
             window.divisor = <double> (window.rows * window.columns)
-        window.x = image + column * job.pixel * size
-        window.out = job.out + (task * job.columns.out_size + j) * job.out_pixel * size
+        window.x, window.out = image + column * job.x.pixel, out + j * job.out.pixel
         job.table.pool(&window)
 
 
@@ -76,7 +79,8 @@ def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, 
     """
     cdef Pool job
     cdef View views[2]
-    cdef int64_t tasks, pixels, work
+    cdef Extent x_extent, out_extent
+    cdef int64_t tasks, work
     cdef int i
     memset(views, 0, sizeof(views))
     job.table = table_of(isa, 8 * itemsize)
@@ -84,13 +88,17 @@ def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, 
     fill_axis(&job.rows, rows)
     fill_axis(&job.columns, columns)
     tasks = images * job.rows.out_size
+    x_extent = extent(images, job.rows.in_size, job.columns.in_size, channels)
+    out_extent = extent(images, job.rows.out_size, job.columns.out_size, channels)
     try:
-        pixels = images * job.rows.in_size * job.columns.in_size
-        job.x = <const char *> borrow_pixels(x, &views[0], pixels * channels * itemsize, False, &job.pixel, "x")
-        pixels = tasks * job.columns.out_size
-        job.out = <char *> borrow_pixels(out, &views[1], pixels * channels * itemsize, True, &job.out_pixel, "out")
+        borrow_image(x, &views[0], &x_extent, itemsize, False, &job.x, "x")
+        borrow_image(out, &views[1], &out_extent, itemsize, True, &job.out, "out")
+        # Between other channels' lines the hardware fetches these too late: 2x2 over 32 of 64 channels of 256x256, just written,
+        # 1.1 -> 0.7 ms; of whole pixels 0.5 ms with and without (Xeon, Emerald Rapids).
+        job.ahead = FETCH_PIXELS if job.x.pixel > channels * itemsize and views[0].len > FETCH_BYTES else 0
         work = views[1].len // 32 * max(job.rows.kernel * job.columns.kernel, 1) + views[0].len // 16
-        deal(into, pool_task, &job, sizeof(job), tasks, threads, 0, False, KEEP if largest else FLUSH, work, &job.x, &job.out)
+        deal(into, pool_task, &job, sizeof(job), tasks, threads, 0, False, KEEP if largest else FLUSH, work, &job.x.at,
+             &job.out.at)
     finally:
         for i in range(2):
             PyBuffer_Release(&views[i])

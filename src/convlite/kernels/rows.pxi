@@ -4,6 +4,7 @@
 cdef struct RowsJob:
     const Table *table
     Rows whole
+    const char *residual
     int64_t pieces
 
 
@@ -17,8 +18,7 @@ cdef void rows_task(const void *of, int64_t piece, char *scratch) noexcept nogil
     part.columns = smaller((piece + 1) * lines // job.pieces * line, columns) - first
     part.w = <const char *> part.w + first * size
     part.out = <char *> part.out + first * size
-    part.bias = <const char *> part.bias + first * size if part.bias != NULL else NULL
-    part.alpha = <const char *> part.alpha + first * size if part.alpha != NULL else NULL
+    part.end = end_at(&job.whole.end, job.residual, <const char *> job.whole.out, first * size)
     part.sums = scratch
     job.table.rows(&part)
 
@@ -37,11 +37,12 @@ cdef class FewRows(Runner):
         size = self.table.itemsize
         whole.rows, whole.kc, whole.columns = plan.rows, geometry.cin, geometry.cout
         whole.piece, whole.section = plan.piece, plan.section
-        whole.x_step, whole.w_step, whole.out_step = geometry.cin, geometry.cout, geometry.cout
-        self.x_bytes = whole.rows * whole.kc * size
+        whole.w_step = geometry.cout
+        self.x_bytes = self.bytes_of(&self.x, 1, 1, whole.rows, whole.kc)
         self.weight_bytes = whole.kc * whole.columns * size
-        self.out_bytes = whole.rows * whole.columns * size
+        self.out_bytes = self.bytes_of(&self.out, 1, 1, whole.rows, whole.columns)
         self.bias_bytes = whole.columns * size
+        self.adds = True
         self.describe_work(plan.nanoseconds)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
@@ -49,7 +50,8 @@ cdef class FewRows(Runner):
         cdef Rows *whole = &job.whole
         cdef char *memory = NULL
         cdef int64_t lane_bytes = 0, lines = ceil_div(whole.columns * job.table.itemsize, 64)
-        whole.x, whole.w, whole.out, whole.bias, whole.alpha, whole.act = on.x, on.weights, on.out, on.bias, on.alpha, on.act
+        whole.x, whole.w, whole.out, whole.end, job.residual = on.x.at, on.weights, on.out.at, on.end, on.residual
+        whole.x_step, whole.out_step = on.x.pixel // job.table.itemsize, on.out.pixel // job.table.itemsize
         # sums of a piece stay in L1; a piece is whole cache lines
         job.pieces = max(ceil_div(self.out_bytes, 16384), min(on.threads, lines))
         job.pieces = min(job.pieces, max(lines, 1))
@@ -61,6 +63,6 @@ cdef class FewRows(Runner):
                     raise MemoryError("no memory for scratch")
         try:
             return self.deal(into, rows_task, &job, sizeof(job), job.pieces, <int> smaller(on.threads, job.pieces), memory,
-                             lane_bytes, &whole.x, &whole.out)
+                             lane_bytes, &whole.x, &whole.out, &job.residual)
         finally:
             free(memory)

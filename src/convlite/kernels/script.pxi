@@ -177,8 +177,8 @@ cdef class Script:
 
 
 cdef int deal(Script into, Task run, const void *job, int64_t job_bytes, int64_t tasks, int threads, int64_t lane_bytes,
-              bint short, int subnormals, int64_t nanoseconds, const void *x, const void *out) except -1:
-    """Run a step, or add it to a script; x and out are its job's pointers to what it reads and writes, or NULL."""
+              bint short, int subnormals, int64_t nanoseconds, const void *x, const void *out, const void *more=NULL) except -1:
+    """Run a step, or add it to a script; x, more and out are its job's pointers to what it reads and writes, or NULL."""
     cdef char *scratch
     cdef char *copy
     if into is None:
@@ -192,4 +192,6 @@ cdef int deal(Script into, Task run, const void *job, int64_t job_bytes, int64_t
         into.move(copy, job, x)
     if out != NULL:
         into.move(copy, job, out)
+    if more != NULL:
+        into.move(copy, job, more)
     return 0

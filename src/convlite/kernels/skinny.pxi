@@ -38,17 +38,18 @@ cdef class TallSkinny(Runner):
         whole.piece = plan.piece
         if not 0 < whole.sums <= self.table.skinny_sums or self.job.pixels < self.table.lanes:
             raise ValueError("internal error: not a plan for few sums")
-        self.x_bytes = self.job.pixels * whole.cin * size
+        self.x_bytes = self.bytes_of(&self.x, 1, 1, self.job.pixels, whole.cin)
         self.weight_bytes = whole.cin * whole.sums * size
-        self.out_bytes = self.job.pixels * whole.sums * size
+        self.out_bytes = self.bytes_of(&self.out, 1, geometry.images * rows.out_size, columns.out_size, whole.cout)
         self.bias_bytes = whole.cout * size
         self.describe_work(plan.nanoseconds)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
         cdef SkinnyJob job = self.job
         cdef Skinny *whole = &job.whole
-        whole.x, whole.weights, whole.out = on.x, on.weights, on.out
-        whole.bias, whole.alpha, whole.act = on.bias, on.alpha, on.act
+        whole.x, whole.weights, whole.out, whole.x_step = on.x.at, on.weights, on.out.at, on.x.pixel // job.table.itemsize
+        whole.out_step, whole.out_row = on.out.pixel // job.table.itemsize, on.out.row // job.table.itemsize
+        whole.end = on.end
         job.shares = smaller(8 * on.threads, job.pixels // job.table.lanes) if on.threads > 1 else 1
         return self.deal(into, skinny_task, &job, sizeof(job), job.shares, <int> smaller(on.threads, job.shares), NULL, 0,
                          &whole.x, &whole.out)

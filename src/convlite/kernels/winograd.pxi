@@ -24,14 +24,11 @@ cdef struct WinogradJob:
     Cuts cuts                  # of a sum over the input channels
     int64_t v_step, v_tile, s_tile              # elements from one position, one tile to the next
     const char *zeros
-    int64_t x_pixel, pixel                      # elements from an input pixel, an output pixel to the next
     # of one call
-    const char *x
+    Image x, out
     const char *weights
-    char *out
-    const char *bias
-    const char *alpha
-    Activation act
+    const char *residual
+    Epilogue end               # bias and alpha in whole vectors
     int64_t blocks, spans, most_tiles           # of a block
 
 cdef inline int64_t larger(int64_t a, int64_t b) noexcept nogil:
@@ -43,7 +40,7 @@ cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t t
     """LOOP tiles: the input transform."""
     cdef int64_t size = job.table.itemsize, t, flat = first, image, i, j, top, left
     cdef WinogradInput call
-    call.row_step, call.column_step = job.w * job.x_pixel * size, job.x_pixel * size
+    call.row_step, call.column_step = job.x.row, job.x.pixel
     call.zeros, call.v_step, call.channels = job.zeros, job.v_step, job.cin
     image = flat // job.image_tiles
     i = flat % job.image_tiles // job.tiles_w
@@ -52,7 +49,7 @@ cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t t
         top, left = i * job.m - job.before_h, j * job.m - job.before_w
         call.row_low, call.row_high = <int> larger(0, -top), <int> smaller(job.n, job.h - top)
         call.column_low, call.column_high = <int> larger(0, -left), <int> smaller(job.n, job.w - left)
-        call.x = job.x + ((image * job.h + top) * job.w + left) * job.x_pixel * size
+        call.x = job.x.at + image * job.x.image + top * job.x.row + left * job.x.pixel
         call.v = v + t * job.v_tile * size
         job.table.winograd[job.m].input(&call)
         j += 1
@@ -70,19 +67,18 @@ cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t 
     """LOOP tiles: the output transform of one panel."""
     cdef int64_t size = job.table.itemsize, t, image, i, j
     cdef WinogradOutput call
-    call.row_step, call.column_step = job.wo * job.pixel * size, job.pixel * size
+    call.row_step, call.column_step = job.out.row, job.out.pixel
     call.lanes = smaller(job.wide, job.cout - panel * job.wide)
     call.s_step = ceil_div(call.lanes, job.table.lanes) * job.table.lanes
-    call.bias = job.bias + panel * job.wide * size if job.bias else NULL
-    call.alpha = job.alpha + panel * job.wide * size if job.alpha else NULL
-    call.act = job.act
+    call.end = end_at(&job.end, job.residual, job.out.at, panel * job.wide * size)
     image = first // job.image_tiles
     i = first % job.image_tiles // job.tiles_w
     j = first % job.tiles_w
     for t in range(tiles):
         call.s = s + t * job.s_tile * size
         call.rows, call.columns = <int> smaller(job.m, job.ho - i * job.m), <int> smaller(job.m, job.wo - j * job.m)
-        call.out = job.out + (((image * job.ho + i * job.m) * job.wo + j * job.m) * job.pixel + panel * job.wide) * size
+        call.out = (job.out.at + image * job.out.image + i * job.m * job.out.row + j * job.m * job.out.pixel
+                    + panel * job.wide * size)
         job.table.winograd[job.m].output(&call)
         j += 1
         if j == job.tiles_w:
@@ -167,12 +163,12 @@ cdef class Winograd(Runner):
         self.job.s_tile = self.job.positions * self.job.wide + 64 // size
         self.block_tiles = plan.block_tiles
         self.scratch_bytes = self._scratch(smaller(self.block_tiles, self.job.tiles))
-        self.x_bytes = geometry.images * self.job.h * self.job.w * self.job.cin * size
-        self.out_bytes = geometry.images * self.job.ho * self.job.wo * self.job.cout * size
+        self.x_bytes = self.bytes_of(&self.x, geometry.images, self.job.h, self.job.w, self.job.cin)
+        self.out_bytes = self.bytes_of(&self.out, geometry.images, self.job.ho, self.job.wo, self.job.cout)
         self.bias_bytes = self.job.cout * size
         self.packed_bias_bytes = ceil_div(self.job.padded * size, 64) * 64
         self.weight_bytes = self.job.positions * self.job.cin * self.job.padded * size
-        self.x_gaps = self.out_gaps = True
+        self.adds = True
         self.describe_work(plan.nanoseconds)
         self.job.zeros = <const char *> calloc(self.job.cin, size)
         if not self.job.zeros:
@@ -186,9 +182,9 @@ cdef class Winograd(Runner):
         return tiles * (self.job.v_tile + self.job.s_tile) * self.job.table.itemsize + 64
 
     cdef const char *_pad(self, const char *values, char *into) noexcept:
-        """Room for whole vectors behind `cout` values."""
-        if values == NULL:
-            return NULL
+        """In whole vectors."""
+        if values == NULL or self.job.padded == self.job.cout:
+            return values
         memcpy(into, values, self.bias_bytes)
         memset(into + self.bias_bytes, 0, self.packed_bias_bytes - self.bias_bytes)
         return into
@@ -201,8 +197,7 @@ cdef class Winograd(Runner):
         cdef int threads = on.threads
         if self.out_bytes == 0:
             return 0
-        job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act
-        job.x_pixel, job.pixel = on.x_pixel or job.cin, on.out_pixel or job.cout
+        job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
         # Tasks for all threads: whole blocks, each thread as many as the others, but no block smaller than half a row of
         # the micro-kernel; then spans, which repeat their block's input transform.
         job.blocks, job.spans = ceil_div(job.tiles, self.block_tiles), 1
@@ -223,10 +218,10 @@ cdef class Winograd(Runner):
         if memory == NULL:
             raise MemoryError("no memory for scratch")
         lanes = <char *> (<size_t> (memory + 63) & ~<size_t> 63)
-        job.bias = self._pad(on.bias, lanes)
-        job.alpha = self._pad(on.alpha, lanes + self.packed_bias_bytes)
-        self.deal(into, winograd_task, &job, sizeof(job), tasks, threads, lanes + 2 * self.packed_bias_bytes, lane_bytes, &job.x,
-                  &job.out)
+        job.end.bias = self._pad(<const char *> on.end.bias, lanes)
+        job.end.alpha = self._pad(<const char *> on.end.alpha, lanes + self.packed_bias_bytes)
+        self.deal(into, winograd_task, &job, sizeof(job), tasks, threads, lanes + 2 * self.packed_bias_bytes, lane_bytes,
+                  &job.x.at, &job.out.at, &job.residual)
         if into is None:
             free(memory)
         return 0

@@ -13,10 +13,13 @@ shuffles, pointwise, normalization, merging, chain, sequential and files; then s
 functional, for networks with branches, and graph, where layers become the nodes of a network.
 """
 
-from .base import Layer, WeightedLayer
-from .convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, KernelLayer
+from typing import Any
+
+from .base import Layer
+from .convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, DepthwiseConv2D
 from .files import LoadReport, read_weights
 from .functional import Input, Model
+from .kernels import Dense, KernelLayer
 from .merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from .normalization import (
     GroupNormalization,
@@ -64,6 +67,7 @@ from .shuffles import (
     SpaceToDepth,
 )
 from .symbolic import SymbolicTensor
+from .weighted import WeightedLayer
 
 __all__ = [
     "Layer", "WeightedLayer", "KernelLayer",
@@ -83,3 +87,11 @@ __all__ = [
     "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot",
     "Sequential", "Input", "SymbolicTensor", "Model", "LoadReport", "read_weights",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """The error for a class that is not here, with the one that was meant."""
+    from .._hints import nearest
+
+    meant = "" if name.startswith("_") else nearest({"Linear": "Dense"}.get(name, name), __all__)
+    raise AttributeError(f"module 'convlite.layers' has no attribute {name!r}{meant}")

@@ -9,8 +9,6 @@ from __future__ import annotations
 import abc
 import contextlib
 import copy
-import operator
-import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -23,13 +21,14 @@ from .._layouts import build_from
 from .._locks import fork_lock
 from .._progress import Progress
 from ..arguments import as_operand, mixed_dtypes, shown
-from .keywords import dtype_of, refuse_training, understands_keras
+from .errors import tell, telling
+from .keywords import refuse_training, understands_keras
 from .parts import check_held, find, hides, is_name, rebuilt, rehearses, unchanged, visit, watching
-from .shapes import TOO_SMALL, Shape, check_pixels, keep_unknown, product
+from .shapes import TOO_SMALL, Shape, as_dimension, check_pixels, keep_unknown, product, snake_case
 from .symbolic import SymbolicTensor, is_symbolic
-from .weights import as_dtype, as_weight, frozen, initializer, read_only
+from .texts import document
 
-__all__ = ["TOO_SMALL", "Array", "Layer", "Shape", "WeightedLayer", "check_pixels", "keep_unknown", "product"]
+__all__ = ["TOO_SMALL", "Array", "Layer", "Shape", "check_pixels", "keep_unknown", "product"]
 
 Array = npt.NDArray[Any]
 
@@ -39,9 +38,14 @@ _STAND_INS = 1024, 1864  # two sizes for an unknown one, in a call without image
 class Layer(abc.ABC):
     """A named step of a network: `layer(x)` gives an array, `layer.compute_output_shape(shape)` its shape.
 
-    A subclass writes `call(x)`, and `compute_output_shape` where the shape changes. Shapes include the batch
-    axis, as Keras's do: (None, 28, 28, 1). Layers pickle and copy; a copy shares the immutable weights.
+    A subclass writes `call(x)`, and `compute_output_shape` where the shape changes. Shapes include the
+    batch axis, as Keras's do: (None, 28, 28, 1). Layers pickle and copy; a copy shares the immutable
+    weights.
 
+    name -> : shared, layer
+
+    Examples
+    --------
     >>> class Negate(Layer):
     ...     def call(self, x):
     ...         return -x
@@ -57,15 +61,19 @@ class Layer(abc.ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if cls.__module__.startswith("convlite."):
+            document(cls)
         if "__init__" in cls.__dict__:
             type.__setattr__(cls, "__init__", understands_keras(cls.__dict__["__init__"]))
+        if "compute_output_shape" in cls.__dict__:
+            type.__setattr__(cls, "compute_output_shape", telling(cls.__dict__["compute_output_shape"]))
 
     @understands_keras
     def __init__(self, *, name: str | None = None) -> None:
         if name is not None and not is_name(name):
             raise ValueError(f"name must be a string without slashes, and not only dots; got {shown(name)}")
         self.has_own_name = name is not None
-        self.name: str = name if name is not None else _snake_case(type(self).__name__)
+        self.name: str = name if name is not None else snake_case(type(self).__name__)
         self.input_shape: Shape | None = None
         self._prepared: Any = None
         self._lock = fork_lock()
@@ -96,7 +104,11 @@ class Layer(abc.ABC):
             from .tracing import called
 
             return called(self, x)
-        return self.call(x) if self._ready else self._first_call(x)
+        try:
+            return self.call(x) if self._ready else self._first_call(x)
+        except (TypeError, ValueError) as error:
+            tell(error, self, x)
+            raise
 
     def _first_call(self, x: npt.ArrayLike) -> Array:
         """Build the layer where it is not, and call it; a call that is refused leaves it as it was."""
@@ -128,13 +140,30 @@ class Layer(abc.ABC):
 
     @abc.abstractmethod
     def call(self, x: Any) -> Array:
-        """The arithmetic of the layer, once it is built."""
+        """Compute the output of a layer that is built; `layer(x)` builds it where it is not.
+
+        x -> ndarray : The output. : shared, quiet
+
+        Examples
+        --------
+        >>> from convlite.layers import ReLU
+        >>> ReLU().call(np.array([-1.0, 2.0])).tolist()
+        [0.0, 2.0]
+        """
 
     def sublayers(self) -> list[tuple[str, Layer]]:
-        """The layers in this one's attributes, and in lists, tuples and dicts there, with their paths.
+        """Return the layers in this one's attributes, and in lists, tuples and dicts there.
 
-        Their weights are this layer's too, under names such as "conv/kernel" or "blocks/0/kernel"; those of a
-        layer that is held twice have the first name. ValueError for a layer that is held where it has none.
+        Their weights are this layer's too, under names such as "conv/kernel" or "blocks/0/kernel"; those of
+        a layer that is held twice have the first name.
+
+        () -> list of (str, Layer) : The layers with their paths, such as "conv" or "blocks/0". : shared, held
+
+        Examples
+        --------
+        >>> from convlite.layers import ReLU, Sequential
+        >>> [path for path, _ in Sequential([ReLU()]).sublayers()]
+        ['re_lu']
         """
         kind = type(self)
         for owner in kind.__mro__[: kind.__mro__.index(Layer)]:
@@ -163,12 +192,22 @@ class Layer(abc.ABC):
         """The shape that `input_shape` leads to, None before the layer is built."""
         return None if self.input_shape is None else self.compute_output_shape(self.input_shape)
 
+    @telling
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Fix the input shape, batch axis included, and create the weights that are not there yet.
+        """Fix the input shape and create the weights that are not there yet.
 
-        The layers inside are built by a call on a batch without images, where all other sizes are known.
-        ValueError where the number of axes or of channels does not fit the layer, which then stays as it was,
-        with all that it holds.
+        The layers inside are built by a call on a batch without images, where all other sizes are known. A
+        layer that refuses the shape stays as it was, with all that it holds.
+
+        input_shape -> : shared, shape
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> layer = Dense(3)
+        >>> layer.build((None, 2))
+        >>> layer.built, layer.output_shape
+        (True, (None, 3))
         """
         shape = self.as_input_shape(input_shape)
         with self._lock, unchanged(self):
@@ -180,17 +219,28 @@ class Layer(abc.ABC):
             self._build_parts(shape, declared)
             self._rehearse((1 if shape[:1] == (None,) else shape[0], *shape[1:]) if shape else shape)
 
+    @telling
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
-        """The shape of `layer(x)` for an x of this shape; unknown sizes are None.
+        """Return the shape of `layer(x)` for an x of this shape.
 
-        A layer that holds others and does not say it is called on a batch without images to find out.
-        ValueError where that cannot be: unknown sizes, before the layers inside are built.
+        A layer that holds others and does not say it is called on a batch without images to find out, which
+        cannot be for unknown sizes before the layers inside are built.
+
+        input_shape -> tuple of int or None : The shape of the output. : shared, shape
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> Dense(3).compute_output_shape((None, 2))
+        (None, 3)
         """
         shape = self.as_input_shape(input_shape)
         if self._knows_its_output():
             return shape
         if self._traced is not None and self._traced[:2] == (shape[1:], self._parts_now()):
             return (*shape[:1], *self._traced[2])
+        from .weighted import WeightedLayer
+
         twin = copy.copy(self)
         for layer, _ in visit(twin):
             if isinstance(layer, WeightedLayer):  # a shape needs no random numbers
@@ -236,6 +286,8 @@ class Layer(abc.ABC):
 
     def _dry(self, sizes: Sequence[int | None]) -> Array:
         """What `call` gives for no images, or for one where it cannot do with none."""
+        from .weighted import WeightedLayer
+
         weighted = (layer.dtype for layer, _ in visit(self) if isinstance(layer, WeightedLayer))
         dtype, known = next(weighted, np.dtype(np.float32)), [size or 0 for size in sizes]
         with np.errstate(all="ignore"):
@@ -245,15 +297,43 @@ class Layer(abc.ABC):
                 return self.call(np.zeros((1, *known), dtype))
 
     def multiply_adds(self, input_shape: Sequence[int | None]) -> int | None:
-        """Multiplications (each with its addition) for one sample; None where they are not known."""
+        """Count the multiplications (each with its addition) for one sample.
+
+        input_shape -> int or None : The number; None where it is not known. : shared, shape
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> Dense(3).multiply_adds((None, 2))
+        6
+        """
         return None if self.sublayers() else 0
 
     def weight_names(self) -> list[str]:
-        """The names of the weights, those of the layers inside included, in the order of `get_weights`."""
+        """Return the names of the weights in the order of `get_weights`, those of the layers inside
+        included.
+
+        () -> list of str : The names, such as "conv/kernel". : shared, quiet
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> Dense(3).weight_names()
+        ['kernel', 'bias']
+        """
         return list(self._places())
 
     def named_weights(self) -> dict[str, Array]:
-        """The weights by name: read-only arrays, not copies. ValueError before the layer has any."""
+        """Return the weights by name.
+
+        () -> dict of str to ndarray : Read-only arrays, not copies. : shared, built
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> list(Dense.from_weights([[1.0]]).named_weights())
+        ['kernel']
+        """
         held: dict[int, dict[str, Array]] = {}
         for holder, _ in self._places().values():
             if id(holder) not in held:
@@ -262,21 +342,48 @@ class Layer(abc.ABC):
         return {name: held[id(holder)][weight] for name, (holder, weight) in self._places().items()}
 
     def get_weights(self) -> list[Array]:
-        """Copies of the weights, in Keras's order. ValueError before the layer has any."""
+        """Return copies of the weights, in Keras's order.
+
+        () -> list of ndarray : The copies. : shared, built
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> Dense.from_weights([[1.0]]).get_weights()
+        [array([[1.]])]
+        """
         return [weight.copy() for weight in self.named_weights().values()]
 
+    @telling
     def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
         """Replace all weights; a layer that is not built takes its number of channels from them.
 
-        Nothing is replaced where one of them has the wrong shape (ValueError) or dtype (TypeError).
+        weights -> : shared, assign
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> layer = Dense(1)
+        >>> layer.set_weights([np.float32([[2.0]]), np.float32([1.0])])
+        >>> layer(np.float32([[3.0]])).tolist()
+        [[7.0]]
         """
         names = self.weight_names()
         if len(weights) != len(names):
             raise ValueError(f"{self.name} has {len(names)} weights {names}; got {len(weights)} arrays")
         self.assign(dict(zip(names, weights, strict=True)))
 
+    @telling
     def assign(self, weights: Mapping[str, npt.ArrayLike]) -> None:
-        """`set_weights` by name. ValueError where a name is missing or unknown."""
+        """Replace all weights, by name.
+
+        weights -> : shared, assign
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> Dense(1, use_bias=False).assign({"kernel": np.float32([[2.0]])})
+        """
         names = self.weight_names()
         missing, unknown = [n for n in names if n not in weights], [n for n in weights if n not in names]
         if missing or unknown:
@@ -323,15 +430,33 @@ class Layer(abc.ABC):
         return Sequential([self])._for_tiles(x)
 
     def count_params(self) -> int:
-        """The number of weights, those of a shared layer once. ValueError before the layer is built."""
+        """Count the numbers in the weights.
+
+        () -> int : How many numbers, those of a shared layer once. : shared, built
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> Dense.from_weights([[1.0, 2.0]], [0.0, 0.0]).count_params()
+        4
+        """
         return sum(weight.size for weight in self.named_weights().values())
 
     def as_input_shape(self, input_shape: Sequence[int | None]) -> Shape:
-        """`input_shape` as a tuple of the rank that this layer takes; ValueError where it is not one."""
+        """Check an input shape.
+
+        input_shape -> tuple of int or None : The shape, of the rank that this layer takes. : shared, shape
+
+        Examples
+        --------
+        >>> from convlite.layers import ReLU
+        >>> ReLU().as_input_shape([None, 4])
+        (None, 4)
+        """
         try:
             if isinstance(input_shape, (str, bytes)):
                 raise TypeError
-            shape = tuple(None if size is None else _as_dimension(size) for size in input_shape)
+            shape = tuple(None if size is None else as_dimension(size) for size in input_shape)
         except TypeError:
             raise TypeError(
                 f"input_shape must be a sequence of sizes or None; got {shown(input_shape)}"
@@ -467,134 +592,5 @@ class Layer(abc.ABC):
         return f"<{type(self).__name__} {self.name!r}: {shapes}>"
 
 
+document(Layer)
 _LAYER: type[Layer] = Layer  # type: ignore[type-abstract]  # to look for, not to make
-
-
-class WeightedLayer(Layer):
-    """A layer with weights: a subclass names their shapes, and may pack them for `call`.
-
-    It writes `_weight_shapes(input_shape)` and `_input_shape_of(first weight's shape)`, its inverse as far as
-    the weights tell, and may write `_prepare(weights)`, whose result `call` finds in `self._prepared`.
-    """
-
-    def __init__(
-        self, initializers: Mapping[str, Any], *, dtype: npt.DTypeLike = "float32", name: str | None = None
-    ) -> None:
-        super().__init__(name=name)
-        self.dtype = as_dtype(dtype_of(dtype))
-        self._initializers = {weight: initializer(spec, weight) for weight, spec in initializers.items()}
-        self._weights: dict[str, Array] | None = None
-
-    @property
-    def _has_weights(self) -> bool:  # type: ignore[override]
-        return self._weights is not None
-
-    def _own_names(self) -> list[str]:
-        return list(self._initializers)
-
-    def _held(self) -> dict[str, Array]:
-        if self._weights is None:
-            raise ValueError(
-                f"{self.name} has no weights yet: call it, build((None, ...)) it, or set_weights"
-            )
-        return dict(self._weights)
-
-    @abc.abstractmethod
-    def _weight_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
-        """The shapes of the weights, by name, for this input shape."""
-
-    @abc.abstractmethod
-    def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
-        """What the shape of the first weight says about the input's; IndexError where it has too few axes."""
-
-    def _prepare(self, weights: dict[str, Array]) -> Any:
-        """What `call` will find in `_prepared`."""
-        return tuple(weights.values())
-
-    def _channels(self, shape: Shape) -> int:
-        """The size of the last axis, which the weights depend on."""
-        channels = shape[-1]
-        if channels is None:
-            raise ValueError(f"{self.name} needs the number of channels, the last size of {shape}")
-        return channels
-
-    def _ensure_weights(self, shape: Shape) -> None:
-        expected = self._weight_shapes(shape)
-        if self._weights is None:
-            self._install({name: self._initial(name, size) for name, size in expected.items()})
-        for name, weight in self._held().items():
-            if weight.shape != expected[name]:
-                article = "an" if name[0] in "aeiou" else "a"
-                raise ValueError(
-                    f"{self.name} holds {article} {name} of shape {weight.shape}; the input shape {shape} "
-                    f"needs {expected[name]}" + self._layout_hint(name, weight.shape, expected[name])
-                )
-
-    def _layout_hint(self, name: str, received: tuple[int, ...], expected: tuple[int, ...]) -> str:
-        """What to do with a weight of another framework's layout."""
-        return ""
-
-    def _initial(self, name: str, shape: tuple[int, ...]) -> Array:
-        try:
-            values = np.asarray(self._initializers[name](shape, dtype=self.dtype))
-        except ValueError as error:
-            raise ValueError(f"{name}_initializer must give an array of shape {shape}: {error}") from error
-        if values.shape != shape or values.dtype != self.dtype:
-            raise ValueError(
-                f"{name}_initializer must give {self.dtype} of shape {shape}; "
-                f"got {values.dtype} of shape {values.shape}"
-            )
-        return frozen(values)
-
-    def _made(
-        self, weights: Mapping[str, npt.ArrayLike], display: Callable[[str], str]
-    ) -> tuple[Any, dict[str, Array]]:
-        arrays = {name: as_weight(weights[name], display(name), self.dtype) for name in self._initializers}
-        if self._weights is not None:
-            expected = {name: weight.shape for name, weight in self._weights.items()}
-        else:
-            first, array = next(iter(arrays.items()))
-            try:
-                expected = self._weight_shapes(self._input_shape_of(array.shape))
-            except IndexError:
-                raise ValueError(
-                    f"weight {display(first)!r} has too few axes; got the shape {array.shape}"
-                ) from None
-        for name, array in arrays.items():
-            if array.shape != expected[name]:
-                raise ValueError(
-                    f"weight {display(name)!r} must have shape {expected[name]}; got {array.shape}"
-                    + self._layout_hint(name, array.shape, expected[name])
-                )
-        for name, array in arrays.items():
-            try:
-                arrays[name] = frozen(array)
-            except MemoryError as error:
-                raise MemoryError(f"no memory for weight {display(name)!r}: {error}") from None
-        return self._prepare(arrays), arrays
-
-    def _set(self, made: tuple[Any, dict[str, Array]]) -> None:
-        self._prepared, self._weights = made
-
-    def _install(self, weights: dict[str, Array]) -> None:
-        self._set((self._prepare(weights), weights))
-
-    def _renew(self) -> None:
-        if self._weights is not None and self.sublayers():
-            self._install(dict(self._weights))
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if self._weights is not None:
-            self._install({name: read_only(weight) for name, weight in self._weights.items()})
-
-
-def _as_dimension(size: Any) -> int:
-    if isinstance(size, (bool, np.bool_)):
-        raise TypeError
-    return operator.index(size)
-
-
-def _snake_case(name: str) -> str:
-    """The default name that Keras gives: Conv2DTranspose -> conv2d_transpose, LeakyReLU -> leaky_re_lu."""
-    return re.sub(r"(?<!^)(?=[A-Z][a-z0-9])|(?<=[a-z])(?=[A-Z])", "_", name).lower()

@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from .._progress import Progress, reporting
 from ..arguments import as_operand, as_size, new_output, shown
-from .base import Array, Layer, WeightedLayer
+from .base import Array, Layer
 from .keywords import Predicting, progress_of
 from .parts import visit
 from .shaping import InputLayer
 from .summary import model_table
 from .symbolic import Call, Operation, SymbolicTensor
 from .tracing import Plan, check_dtypes, named, plan_of, replayed, symbolically, told, whole_order
+from .weighted import WeightedLayer
 from .weights import as_dtype
 from .whole import Network, Whole, as_network, gives_batches
 

@@ -105,16 +105,38 @@ def understands_keras(init: Callable[..., None]) -> Callable[..., None]:
         asked[:] = [known]
         if known is not None and not keywords.keys() <= known:
             keywords, stated = _sorted_out(type(self), keywords, known)
-        if type(self).__init__ is wrapper:
-            try:
-                signature.bind(self, *arguments, **keywords)
-            except TypeError as error:
-                raise TypeError(f"{type(self).__name__}: {error}") from None
-        init(self, *arguments, **keywords)
+        if type(self).__init__ is not wrapper:
+            init(self, *arguments, **keywords)
+        else:
+            _made(init, signature, self, arguments, keywords)
         if stated is not None:
             self.stated_shape = self.as_input_shape(stated)
 
     return wrapper
+
+
+def _made(
+    init: Callable[..., None],
+    signature: inspect.Signature,
+    layer: Any,
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+) -> None:
+    """Call the constructor of the class that was written; errors begin with its name."""
+    kind = type(layer).__name__
+    try:
+        signature.bind(layer, *arguments, **keywords)
+    except TypeError as error:
+        raise TypeError(f"{kind}: {error}") from None
+    try:
+        init(layer, *arguments, **keywords)
+    except (TypeError, ValueError) as error:
+        ours = type(error) in (TypeError, ValueError) and len(error.args) == 1
+        if ours and isinstance(error.args[0], str) and "_told" not in error.__dict__:
+            text = error.args[0] if error.args[0].startswith(kind) else f"{kind}: {error.args[0]}"
+            error.__dict__["_told"] = text
+            error.args = (text,)
+        raise
 
 
 def _names(init: Callable[..., None]) -> set[str] | None:

@@ -83,7 +83,30 @@ class Merge(Layer):
             raise ValueError(f"{self._told()} takes a list of {many} tensors; got {len(x)}")
 
     def as_input_shapes(self, input_shape: Any) -> list[Shape]:
-        """A list of shapes of one batch size. TypeError and ValueError for anything else."""
+        """Return the shapes, checked: a list of one batch size.
+
+        Parameters
+        ----------
+        input_shape : sequence of shapes
+            A list of the tensors' shapes, with the batch axis.
+
+        Returns
+        -------
+        list of tuples
+            The shapes.
+
+        Raises
+        ------
+        TypeError
+            For what is no list of shapes.
+        ValueError
+            For shapes of different batch sizes.
+
+        Examples
+        --------
+        >>> Add().as_input_shapes([(None, 4), (None, 4)])
+        [(None, 4), (None, 4)]
+        """
         self._check_list(input_shape)
         if any(isinstance(shape, (int, np.integer)) or shape is None for shape in input_shape):
             raise TypeError(f"{self._told()} takes a list of shapes; got {shown(input_shape)}")
@@ -95,11 +118,47 @@ class Merge(Layer):
         return shapes
 
     def build(self, input_shape: Any) -> None:
-        """See whether the shapes, a list of them, fit each other. ValueError where they do not."""
+        """Check whether the shapes fit each other; a merging layer has no weights.
+
+        Parameters
+        ----------
+        input_shape : sequence of shapes
+            A list of the tensors' shapes, with the batch axis.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not fit each other.
+
+        Examples
+        --------
+        >>> Add().build([(None, 4), (None, 4)])
+        """
         self.compute_output_shape(input_shape)
 
     def compute_output_shape(self, input_shape: Any) -> Shape:
-        """The shape of the result for a list of shapes. ValueError where they do not fit each other."""
+        """Return the shape of the result for a list of shapes.
+
+        Parameters
+        ----------
+        input_shape : sequence of shapes
+            A list of the tensors' shapes, with the batch axis.
+
+        Returns
+        -------
+        tuple
+            The shape of the result.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not fit each other.
+
+        Examples
+        --------
+        >>> Add().compute_output_shape([(None, 4), (None, 1)])
+        (None, 4)
+        """
         aligned = _aligned_shapes(self.as_input_shapes(input_shape))
         try:
             return functools.reduce(broadcast_sizes, aligned)
@@ -132,6 +191,10 @@ class _Elementwise(Merge):
 class Add(_Elementwise):
     """The sum of tensors: Add()([a, b, ...]).
 
+    name -> : shared, layer
+
+    Examples
+    --------
     >>> Add()([[[1.0, 2.0]], [[10.0, 20.0]]]).tolist()
     [[11.0, 22.0]]
     """
@@ -142,6 +205,10 @@ class Add(_Elementwise):
 class Subtract(_Elementwise):
     """The first of two tensors less the second: Subtract()([a, b]).
 
+    name -> : shared, layer
+
+    Examples
+    --------
     >>> Subtract()([[[1.0, 2.0]], [[10.0, 20.0]]]).tolist()
     [[-9.0, -18.0]]
     """
@@ -153,6 +220,10 @@ class Subtract(_Elementwise):
 class Multiply(_Elementwise):
     """The product of tensors, number by number: Multiply()([a, b, ...]).
 
+    name -> : shared, layer
+
+    Examples
+    --------
     >>> Multiply()([[[1.0, 2.0]], [[10.0]]]).tolist()
     [[10.0, 20.0]]
     """
@@ -163,6 +234,10 @@ class Multiply(_Elementwise):
 class Maximum(_Elementwise):
     """The larger number at each place: Maximum()([a, b, ...]); NaN where one is NaN.
 
+    name -> : shared, layer
+
+    Examples
+    --------
     >>> Maximum()([[[1.0, 2.0]], [[0.0, 20.0]]]).tolist()
     [[1.0, 20.0]]
     """
@@ -173,6 +248,10 @@ class Maximum(_Elementwise):
 class Minimum(_Elementwise):
     """The smaller number at each place: Minimum()([a, b, ...]); NaN where one is NaN.
 
+    name -> : shared, layer
+
+    Examples
+    --------
     >>> Minimum()([[[1.0, 2.0]], [[0.0, 20.0]]]).tolist()
     [[0.0, 2.0]]
     """
@@ -183,6 +262,10 @@ class Minimum(_Elementwise):
 class Average(_Elementwise):
     """The mean of tensors, number by number, summed in float64: Average()([a, b, ...]).
 
+    name -> : shared, layer
+
+    Examples
+    --------
     >>> Average()([[[1.0, 2.0]], [[3.0, 6.0]]]).tolist()
     [[2.0, 4.0]]
     """
@@ -197,8 +280,20 @@ class Average(_Elementwise):
 class Concatenate(Merge):
     """Tensors one behind the other along an axis, by default the channels: Concatenate()([a, b, ...]).
 
-    All other sizes must be equal. axis counts the batch, which it must not be.
+    All other sizes must be equal.
 
+    Parameters
+    ----------
+    axis : int, default -1
+        The axis, which counts the batch and must not be the batch.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> Concatenate()([[[1.0, 2.0]], [[3.0]]]).tolist()
     [[1.0, 2.0, 3.0]]
     """
@@ -245,10 +340,23 @@ class Concatenate(Merge):
 class Dot(Merge):
     """Products of two tensors summed along an axis of each, sample by sample: Dot(axes)([a, b]).
 
-    axes: an axis for both, or one for each, not the batch. normalize: of vectors of length 1, which gives the
-    cosine of their angle. Shape: a's without its axis, then b's without its axis and batch; (N, 1) where
-    nothing is left. Summed in float64.
+    The shape is a's without its axis, then b's without its axis and batch; (N, 1) where nothing is left.
+    Summed in float64.
 
+    Parameters
+    ----------
+    axes : int or (int, int)
+        An axis for both tensors, or one for each, not the batch.
+    normalize : bool, default False
+        Whether vectors are made of length 1 first, which gives the cosine of their angle.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> Dot(1)([[[1.0, 2.0]], [[3.0, 4.0]]]).tolist()
     [[11.0]]
     """
@@ -269,7 +377,25 @@ class Dot(Merge):
         self.normalize = as_flag(normalize, "normalize")
 
     def recipe(self, first: int, second: int) -> tuple[str, int, int, bool]:
-        """(NumPy's einsum equation, both axes counted from 0, whether the result is one number a sample)."""
+        """Work out how the product is computed.
+
+        Parameters
+        ----------
+        first : int
+            The rank of the first tensor.
+        second : int
+            The rank of the second.
+
+        Returns
+        -------
+        tuple
+            NumPy's einsum equation, both axes counted from 0, whether the result is one number a sample.
+
+        Examples
+        --------
+        >>> Dot(1).recipe(2, 2)[1:]
+        (1, 1, True)
+        """
         a, b = (n + rank if n < 0 else n for n, rank in zip(self.along, (first, second), strict=True))
         if not 0 < a < first or not 0 < b < second:
             raise ValueError(

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from .. import normalization
 from ..arguments import as_epsilon, as_flag, as_int, as_operand, as_real, shown
-from .base import Array, Layer, Shape, WeightedLayer
+from .base import Array, Layer, Shape
+from .weighted import WeightedLayer
 
 __all__ = [
     "LayerNormalization", "RMSNormalization", "GroupNormalization", "InstanceNormalization",
@@ -78,9 +79,13 @@ class _Normalized(_Own):
 class LayerNormalization(_Normalized):
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta over the axes `axis` of each sample, as in Keras.
 
-    Weights: gamma (with scale=True) and beta (with center=True) of these axes' sizes. epsilon is 1e-3 as in
-    Keras; PyTorch's and ONNX's is 1e-5, Flax's 1e-6. The layer learns nothing; see `convlite.layer_norm`.
+    Weights: gamma (with scale=True) and beta (with center=True) of these axes' sizes. See
+    `convlite.layer_norm`.
 
+    axis, epsilon, center, scale, beta_initializer, gamma_initializer, dtype, name -> : shared, axes
+
+    Examples
+    --------
     >>> LayerNormalization.from_weights([1.0, 2.0], [0.0, 1.0], epsilon=0.0)([[1.0, 3.0]]).tolist()
     [[-1.0, 3.0]]
     """
@@ -120,9 +125,21 @@ class LayerNormalization(_Normalized):
 class RMSNormalization(_Normalized):
     """x / sqrt(mean(x * x) + epsilon) * scale over the axes `axis` of each sample, by default the channels.
 
-    Weight: scale of these axes' sizes. epsilon is 1e-6 as in Keras and Flax; ONNX's is 1e-5, PyTorch's the
-    dtype's eps. See `convlite.rms_norm`.
+    Weight: scale of these axes' sizes. See `convlite.rms_norm`.
 
+    Parameters
+    ----------
+    axis : shared, axes
+    epsilon : float, default 1e-06
+        Added to the mean of squares: 1e-6 in Keras and Flax, 1e-5 in ONNX, the dtype's eps in PyTorch.
+    scale_initializer, dtype, name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> RMSNormalization.from_weights([1.0, 2.0], epsilon=0.0)([[1.0, 7.0]]).round(3).tolist()
     [[0.2, 2.8]]
     """
@@ -143,7 +160,29 @@ class RMSNormalization(_Normalized):
     def from_weights(  # type: ignore[override]
         cls, scale: npt.ArrayLike, **options: Any
     ) -> Self:
-        """A layer with this weight; further keywords as for the constructor."""
+        """Make a layer with this weight.
+
+        Parameters
+        ----------
+        scale : array_like
+            The scale.
+        **options : object
+            Further keywords of the constructor.
+
+        Returns
+        -------
+        RMSNormalization
+            The layer.
+
+        Raises
+        ------
+        errors : shared, weights
+
+        Examples
+        --------
+        >>> RMSNormalization.from_weights([1.0, 1.0], epsilon=0.0)([[1.0, 7.0]]).round(3).tolist()
+        [[0.2, 1.4]]
+        """
         array = as_operand(scale, "scale")
         layer = cls(**{"dtype": array.dtype, **options})
         layer.set_weights([array])
@@ -169,9 +208,20 @@ class RMSNormalization(_Normalized):
 class GroupNormalization(_Normalized):
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta over the positions of each group of channels.
 
-    Weights, each (C,): gamma (with scale=True), beta (with center=True). groups=-1 is one group a channel.
-    epsilon is 1e-3 as in Keras; PyTorch's and ONNX's is 1e-5, Flax's 1e-6. See `convlite.group_norm`.
+    Weights, each (C,): gamma (with scale=True), beta (with center=True). See `convlite.group_norm`.
 
+    Parameters
+    ----------
+    groups : int, default 32
+        The number of groups; -1 is one group a channel.
+    axis, epsilon, center, scale, beta_initializer, gamma_initializer, dtype, name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> GroupNormalization(2, epsilon=0.0)(np.float32([[1.0, 3.0, 0.0, 8.0]])).tolist()
     [[-1.0, 1.0, -1.0, 1.0]]
     """
@@ -215,6 +265,10 @@ class InstanceNormalization(GroupNormalization):
     Weights as there. Keras has no layer of this name: its epsilon here is that of GroupNormalization(-1),
     1e-3; PyTorch's InstanceNorm2d has 1e-5, and neither gamma nor beta by default.
 
+    axis, epsilon, center, scale, beta_initializer, gamma_initializer, dtype, name -> : shared, layer
+
+    Examples
+    --------
     >>> InstanceNormalization(epsilon=0.0)(np.float32([[[1.0, 0.0], [3.0, 8.0]]])).tolist()
     [[[-1.0, -1.0], [1.0, 1.0]]]
     """
@@ -240,6 +294,16 @@ class InstanceNormalization(GroupNormalization):
 class UnitNormalization(Layer):
     """x / sqrt(sum(x * x)) over the axes `axis` of each sample, by default the channels.
 
+    Parameters
+    ----------
+    axis, name : shared, axes
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> UnitNormalization()([[3.0, 4.0]]).tolist()
     [[0.6, 0.8]]
     """
@@ -260,9 +324,26 @@ class UnitNormalization(Layer):
 class Normalization(_Own):
     """(x - mean) / max(sqrt(variance), 1e-7) for each channel, the last axis: Keras's Normalization.
 
-    mean and variance are numbers, one or (C,), or weights of that name to be set; nothing is adapted to data,
-    and Keras's third weight, count, is left out. With invert=True mean + x * max(sqrt(variance), 1e-7).
+    Nothing is adapted to data, and Keras's third weight, count, is left out.
 
+    Parameters
+    ----------
+    axis : int or None, default -1
+        The axis of the channels, the last one; None: one number for all.
+    mean : float, array_like or None, default None
+        The mean, one number or (C,); None: a weight to be set.
+    variance : float, array_like or None, default None
+        The variance, likewise.
+    invert : bool, default False
+        Whether mean + x * max(sqrt(variance), 1e-7) is computed.
+    dtype, name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> Normalization(mean=[1.0, 2.0], variance=4.0)([[3.0, 8.0]]).tolist()
     [[1.0, 3.0]]
     """
@@ -320,10 +401,24 @@ class Normalization(_Own):
 
 
 class Rescaling(Layer):
-    """x * scale + offset, each one number or one for each channel.
+    """x * scale + offset.
 
     Rescaling(1 / 127.5, -1) takes the numbers of bytes, as float32, to -1 ... 1.
 
+    Parameters
+    ----------
+    scale : float or array_like
+        The factor, one number or one for each channel.
+    offset : float or array_like, default 0.0
+        What is added, likewise.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> Rescaling(0.5, offset=1.0)([2.0, 4.0]).tolist()
     [2.0, 3.0]
     """

@@ -57,8 +57,10 @@ class _Ends(_Frame):
 class ZeroPadding1D(_Ends):
     """Sequences with zeros at both ends: (N, W, C) -> (N, before + W + after, C).
 
-    padding is an int or (before, after).
+    padding, name -> : shared, ends
 
+    Examples
+    --------
     >>> ZeroPadding1D((2, 0)).compute_output_shape((None, 7, 8))
     (None, 9, 8)
     """
@@ -67,8 +69,12 @@ class ZeroPadding1D(_Ends):
 
 
 class ReflectionPad1D(_Ends):
-    """Sequences mirrored at both ends, the last number not repeated: padding is an int or (before, after).
+    """Sequences mirrored at both ends, the last number not repeated.
 
+    padding, name -> : shared, ends
+
+    Examples
+    --------
     >>> ReflectionPad1D(2)(np.arange(3.0).reshape(1, 3, 1)).ravel().tolist()
     [2.0, 1.0, 0.0, 1.0, 2.0, 1.0, 0.0]
     """
@@ -77,8 +83,12 @@ class ReflectionPad1D(_Ends):
 
 
 class ReplicationPad1D(_Ends):
-    """Sequences whose first and last number repeat: padding is an int or (before, after).
+    """Sequences whose first and last number repeat.
 
+    padding, name -> : shared, ends
+
+    Examples
+    --------
     >>> ReplicationPad1D((2, 1))(np.arange(3.0).reshape(1, 3, 1)).ravel().tolist()
     [0.0, 0.0, 0.0, 1.0, 2.0, 2.0]
     """
@@ -87,8 +97,12 @@ class ReplicationPad1D(_Ends):
 
 
 class CircularPad1D(_Ends):
-    """Sequences that go on from their other end: padding is an int or (before, after).
+    """Sequences that go on from their other end.
 
+    padding, name -> : shared, ends
+
+    Examples
+    --------
     >>> CircularPad1D((2, 1))(np.arange(3.0).reshape(1, 3, 1)).ravel().tolist()
     [1.0, 2.0, 0.0, 1.0, 2.0, 0.0]
     """
@@ -99,8 +113,12 @@ class CircularPad1D(_Ends):
 class ReflectionPad2D(_Frame):
     """Images mirrored at their border, which is not repeated: PyTorch's ReflectionPad2d.
 
-    padding is an int, (ph, pw) or ((top, bottom), (left, right)); PyTorch writes (left, right, top, bottom).
+    PyTorch writes padding as (left, right, top, bottom).
 
+    padding, name -> : shared, frame
+
+    Examples
+    --------
     >>> ReflectionPad2D(((0, 0), (2, 1)))(np.arange(3.0).reshape(1, 1, 3, 1)).ravel().tolist()
     [2.0, 1.0, 0.0, 1.0, 2.0, 1.0]
     """
@@ -109,8 +127,12 @@ class ReflectionPad2D(_Frame):
 
 
 class ReplicationPad2D(_Frame):
-    """Images whose border repeats: PyTorch's ReplicationPad2d; padding as in ReflectionPad2D.
+    """Images whose border repeats: PyTorch's ReplicationPad2d.
 
+    padding, name -> : shared, frame
+
+    Examples
+    --------
     >>> ReplicationPad2D((0, 1))(np.arange(3.0).reshape(1, 1, 3, 1)).ravel().tolist()
     [0.0, 0.0, 1.0, 2.0, 2.0]
     """
@@ -119,8 +141,12 @@ class ReplicationPad2D(_Frame):
 
 
 class CircularPad2D(_Frame):
-    """Images that go on from their other side: PyTorch's CircularPad2d; padding as in ReflectionPad2D.
+    """Images that go on from their other side: PyTorch's CircularPad2d.
 
+    padding, name -> : shared, frame
+
+    Examples
+    --------
     >>> CircularPad2D((0, 1))(np.arange(3.0).reshape(1, 1, 3, 1)).ravel().tolist()
     [2.0, 0.0, 1.0, 2.0, 0.0]
     """
@@ -129,8 +155,12 @@ class CircularPad2D(_Frame):
 
 
 class Cropping1D(Layer):
-    """Sequences without their ends: (N, W, C) -> (N, W - before - after, C); an int or (before, after).
+    """Sequences without their ends: (N, W, C) -> (N, W - before - after, C).
 
+    cropping, name -> : shared, ends
+
+    Examples
+    --------
     >>> Cropping1D((1, 0))(np.arange(3.0).reshape(1, 3, 1)).ravel().tolist()
     [1.0, 2.0]
     """

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from .. import activations, pointwise
 from ..arguments import as_flag, as_int, as_operand, as_real, shown
-from .base import Array, Layer, Shape, WeightedLayer
+from .base import Array, Layer, Shape
 from .symbolic import SymbolicTensor
+from .weighted import WeightedLayer
 
 __all__ = [
     "Activation",
@@ -28,8 +29,20 @@ __all__ = [
 
 
 class Activation(Layer):
-    """An activation by its name, an object of `convlite.activations`, or a function of one array.
+    """An activation as a layer.
 
+    Parameters
+    ----------
+    activation : str, Activation or callable
+        A name, an object of `convlite.activations`, or a function of one array.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> Activation("relu")([-1.0, 2.0]).tolist()
     [0.0, 2.0]
     """
@@ -46,10 +59,24 @@ class Activation(Layer):
 class Lambda(Layer):
     """A function of x as a layer: Keras's Lambda.
 
-    It takes one array (N, ...) and gives one of x's dtype for as many samples. In a Model it is run once on a
-    symbolic tensor, so that there it may use what is recorded: arithmetic, slices, np.exp and its like.
-    output_shape: of one sample, where neither that nor a run on zeros can tell, as for free sizes.
+    In a Model it is run once on a symbolic tensor, so that there it may use what is recorded: arithmetic,
+    slices, np.exp and its like.
 
+    Parameters
+    ----------
+    function : callable
+        A function of one array (N, ...) that returns one of x's dtype for as many samples.
+    output_shape : sequence of int or None, default None
+        The shape of one sample of the result, where neither Model nor a run on zeros can find it, as for
+        free sizes.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> Lambda(lambda x: x[:, ::2] * 2)([[1.0, 2.0, 3.0]]).tolist()
     [[2.0, 6.0]]
     """
@@ -105,6 +132,22 @@ class Lambda(Layer):
 class ReLU(Layer):
     """x where threshold <= x, at most max_value; negative_slope * (x - threshold) below the threshold.
 
+    Parameters
+    ----------
+    max_value : float or None, default None
+        The upper bound; None: no bound.
+    negative_slope : float, default 0.0
+        The slope below the threshold.
+    threshold : float, default 0.0
+        Where x begins to pass.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> ReLU(max_value=6.0)([-1.0, 2.0, 9.0]).tolist()
     [0.0, 2.0, 6.0]
     """
@@ -139,8 +182,20 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """x, times negative_slope where x < 0: 0.3 as in Keras's layer, where the name "leaky_relu" means 0.2.
+    """x where x >= 0, times negative_slope below.
 
+    Parameters
+    ----------
+    negative_slope : float, default 0.3
+        The slope below 0: 0.3 as in Keras's layer, where the name "leaky_relu" means 0.2.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> LeakyReLU(0.5)([-1.0, 2.0]).tolist()
     [-0.5, 2.0]
     """
@@ -156,6 +211,10 @@ class LeakyReLU(Layer):
 class ELU(Layer):
     """x where x > 0, alpha * (exp(x) - 1) below: Keras's and PyTorch's, alpha 1 (Clevert et al., 2015).
 
+    alpha, name -> : shared, layer
+
+    Examples
+    --------
     >>> ELU(0.5)([-np.inf, 2.0]).tolist()
     [-0.5, 2.0]
     """
@@ -171,9 +230,19 @@ class ELU(Layer):
 class GELU(Layer):
     """x times the share of a normal distribution below x (Hendrycks and Gimpel, 2016, arXiv:1606.08415).
 
-    approximate: by tanh, as Keras's gelu(approximate=True) and PyTorch's GELU(approximate="tanh"); False is
-    exact, PyTorch's default.
+    Parameters
+    ----------
+    approximate : bool, default False
+        Whether tanh approximates it, as in Keras's gelu(approximate=True) and PyTorch's
+        GELU(approximate="tanh"); False is exact, PyTorch's default.
+    name : shared, layer
 
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> GELU()([0.0, 1.0]).round(4).tolist(), GELU(approximate=True)([1.0]).round(4).tolist()
     ([0.0, 0.8413], [0.8412])
     """
@@ -189,9 +258,22 @@ class GELU(Layer):
 class PReLU(WeightedLayer):
     """x, times a learnt slope where x < 0 (He et al., 2015, arXiv:1502.01852).
 
-    Weight: alpha of a sample's shape, with size 1 on the shared axes, counted from 1, as the batch is 0:
-    shared_axes=(1, 2) gives one slope for each channel of an image.
+    Weight: alpha of a sample's shape, with size 1 on the shared axes.
 
+    Parameters
+    ----------
+    alpha_initializer : shared, layer
+    shared_axes : sequence of ints or None, default None
+        The axes of a sample with one slope for all places, counted from 1, as the batch is 0: (1, 2) gives
+        one slope for each channel of an image.
+    dtype, name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> PReLU.from_weights([[[0.5, 0.25]]])([[[[-4.0, -4.0], [1.0, 2.0]]]]).tolist()
     [[[[-2.0, -1.0], [1.0, 2.0]]]]
     """
@@ -216,7 +298,28 @@ class PReLU(WeightedLayer):
 
     @classmethod
     def from_weights(cls, alpha: npt.ArrayLike, *, name: str | None = None) -> Self:
-        """A layer with these slopes, shared along every axis where their size is 1."""
+        """Make a layer with these slopes.
+
+        Parameters
+        ----------
+        alpha : array_like
+            The slopes, shared along every axis where their size is 1.
+        name : shared, layer
+
+        Returns
+        -------
+        PReLU
+            The layer.
+
+        Raises
+        ------
+        errors : shared, weights
+
+        Examples
+        --------
+        >>> PReLU.from_weights([0.5])([[-2.0]]).tolist()
+        [[-1.0]]
+        """
         alpha = as_operand(alpha, "alpha")
         shared = [axis for axis, size in enumerate(alpha.shape, 1) if size == 1]
         layer = cls(shared_axes=shared, dtype=alpha.dtype, name=name)
@@ -247,6 +350,18 @@ class PReLU(WeightedLayer):
 class Softmax(Layer):
     """exp(x) / sum(exp(x)) along one axis.
 
+    Parameters
+    ----------
+    axis : int, default -1
+        The axis along which the sum is taken.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> Softmax()([0.0, 0.0]).tolist()
     [0.5, 0.5]
     """
@@ -263,9 +378,14 @@ class BatchNormalization(WeightedLayer):
     """(x - moving_mean) / sqrt(moving_variance + epsilon) * gamma + beta, for each channel, the last axis.
 
     Weights, each (C,): gamma (with scale=True), beta (with center=True), moving_mean, moving_variance. This
-    is the form of inference: the layer learns nothing, and momentum is taken only so that Keras's calls fit.
-    Behind a convolution, `convert.fold_batch_norms(model)` makes it free.
+    is the form of inference: the layer learns nothing. After a convolution,
+    `convert.fold_batch_norms(model)` merges it.
 
+    axis, momentum, epsilon, center, scale, beta_initializer, gamma_initializer, moving_mean_initializer,
+    moving_variance_initializer, dtype, name -> : shared, layer
+
+    Examples
+    --------
     >>> BatchNormalization.from_weights([2.0], [1.0], [5.0], [4.0], epsilon=0.0)([[9.0]]).tolist()
     [[5.0]]
     """
@@ -303,7 +423,34 @@ class BatchNormalization(WeightedLayer):
         moving_variance: npt.ArrayLike,
         **options: Any,
     ) -> Self:
-        """A layer with these weights, gamma or beta None where there is none."""
+        """Make a layer with these weights.
+
+        Parameters
+        ----------
+        gamma : shared, weights
+        beta : array_like or None
+            The offset; None: the layer has none.
+        moving_mean : array_like, (C,)
+            The mean.
+        moving_variance : array_like, (C,)
+            The variance.
+        **options : object
+            Further keywords of the constructor.
+
+        Returns
+        -------
+        BatchNormalization
+            The layer.
+
+        Raises
+        ------
+        errors : shared, weights
+
+        Examples
+        --------
+        >>> BatchNormalization.from_weights(None, None, [5.0], [4.0], epsilon=0.0)([[9.0]]).tolist()
+        [[2.0]]
+        """
         dtype = as_operand(moving_mean, "moving_mean", ndim=1).dtype
         layer = cls(scale=gamma is not None, center=beta is not None, **{"dtype": dtype, **options})
         layer.set_weights([w for w in (gamma, beta, moving_mean, moving_variance) if w is not None])

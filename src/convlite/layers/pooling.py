@@ -105,10 +105,12 @@ class _OneAxis(_Pooling):
 
 
 class MaxPooling2D(_Pooling):
-    """The largest number of every window: images (N, H, W, C) -> (N, Ho, Wo, C). No strides: pool_size.
+    """The largest number of every window: images (N, H, W, C) -> (N, Ho, Wo, C).
 
-    padding, dilations and ceil_mode as in `convlite.max_pool2d`.
+    pool_size, strides, padding, dilations, ceil_mode, name -> : shared, pooling
 
+    Examples
+    --------
     >>> MaxPooling2D().compute_output_shape((None, 28, 28, 8))
     (None, 14, 14, 8)
     >>> MaxPooling2D(3, 2, ceil_mode=True).compute_output_shape((None, 112, 112, 64))
@@ -119,11 +121,12 @@ class MaxPooling2D(_Pooling):
 
 
 class AveragePooling2D(_AveragePooling):
-    """The mean of every window: images (N, H, W, C) -> (N, Ho, Wo, C). No strides: pool_size.
+    """The mean of every window, padding not counted: images (N, H, W, C) -> (N, Ho, Wo, C).
 
-    Padding is not counted, or is with count_include_pad=True, PyTorch's default; padding, dilations and
-    ceil_mode as in `convlite.avg_pool2d`.
+    pool_size, strides, padding, count_include_pad, dilations, ceil_mode, name -> : shared, pooling
 
+    Examples
+    --------
     >>> AveragePooling2D(3, strides=2, padding="same").compute_output_shape((None, 7, 7, 8))
     (None, 4, 4, 8)
     """
@@ -132,8 +135,12 @@ class AveragePooling2D(_AveragePooling):
 
 
 class MaxPooling1D(_OneAxis):
-    """The largest number of every window: sequences (N, W, C) -> (N, Wo, C). No strides: pool_size.
+    """The largest number of every window: sequences (N, W, C) -> (N, Wo, C).
 
+    pool_size, strides, padding, dilations, ceil_mode, name -> : shared, pooling1d
+
+    Examples
+    --------
     >>> MaxPooling1D(2, padding="same").compute_output_shape((None, 7, 8))
     (None, 4, 8)
     """
@@ -142,8 +149,12 @@ class MaxPooling1D(_OneAxis):
 
 
 class AveragePooling1D(_OneAxis, _AveragePooling):
-    """The mean of every window: sequences (N, W, C) -> (N, Wo, C). No strides: pool_size.
+    """The mean of every window: sequences (N, W, C) -> (N, Wo, C).
 
+    pool_size, strides, padding, count_include_pad, dilations, ceil_mode, name -> : shared, pooling1d
+
+    Examples
+    --------
     >>> AveragePooling1D(3, 1).compute_output_shape((None, 7, 8))
     (None, 5, 8)
     """
@@ -173,6 +184,10 @@ class _GlobalPooling(Layer):
 class GlobalMaxPooling2D(_GlobalPooling):
     """The largest number of every channel: images (N, H, W, C) -> (N, C), or (N, 1, 1, C) with keepdims.
 
+    keepdims, name -> : shared, layer
+
+    Examples
+    --------
     >>> GlobalMaxPooling2D().compute_output_shape((None, 7, 7, 8))
     (None, 8)
     """
@@ -183,6 +198,10 @@ class GlobalMaxPooling2D(_GlobalPooling):
 class GlobalAveragePooling2D(_GlobalPooling):
     """The mean of every channel: images (N, H, W, C) -> (N, C), or (N, 1, 1, C) with keepdims.
 
+    keepdims, name -> : shared, layer
+
+    Examples
+    --------
     >>> GlobalAveragePooling2D(keepdims=True).compute_output_shape((None, 7, 7, 8))
     (None, 1, 1, 8)
     """
@@ -193,6 +212,10 @@ class GlobalAveragePooling2D(_GlobalPooling):
 class GlobalMaxPooling1D(_GlobalPooling):
     """The largest number of every channel: sequences (N, W, C) -> (N, C), or (N, 1, C) with keepdims.
 
+    keepdims, name -> : shared, layer
+
+    Examples
+    --------
     >>> GlobalMaxPooling1D().compute_output_shape((None, 7, 8))
     (None, 8)
     """
@@ -205,6 +228,10 @@ class GlobalMaxPooling1D(_GlobalPooling):
 class GlobalAveragePooling1D(_GlobalPooling):
     """The mean of every channel: sequences (N, W, C) -> (N, C), or (N, 1, C) with keepdims.
 
+    keepdims, name -> : shared, layer
+
+    Examples
+    --------
     >>> GlobalAveragePooling1D(keepdims=True).compute_output_shape((None, 7, 8))
     (None, 1, 8)
     """
@@ -239,9 +266,12 @@ class _AdaptivePooling(Layer):
 class AdaptiveMaxPooling2D(_AdaptivePooling):
     """The largest number of each of Ho x Wo windows: images (N, H, W, C) -> (N, Ho, Wo, C).
 
-    output_size is an int or (Ho, Wo), None for the input's size; the windows are those of
-    `convlite.adaptive_max_pool2d`.
+    The windows are those of `convlite.adaptive_max_pool2d`, PyTorch's AdaptiveMaxPool2d.
 
+    output_size, name -> : shared, layer
+
+    Examples
+    --------
     >>> AdaptiveMaxPooling2D(7).compute_output_shape((None, 13, None, 8))
     (None, 7, 7, 8)
     """
@@ -252,9 +282,12 @@ class AdaptiveMaxPooling2D(_AdaptivePooling):
 class AdaptiveAveragePooling2D(_AdaptivePooling):
     """The mean of each of Ho x Wo windows: images (N, H, W, C) -> (N, Ho, Wo, C).
 
-    PyTorch's AdaptiveAvgPool2d. output_size is an int or (Ho, Wo), None for the input's size; the windows are
-    those of `convlite.adaptive_avg_pool2d`.
+    The windows are those of `convlite.adaptive_avg_pool2d`, PyTorch's AdaptiveAvgPool2d.
 
+    output_size, name -> : shared, layer
+
+    Examples
+    --------
     >>> AdaptiveAveragePooling2D((1, None)).compute_output_shape((None, 13, 9, 8))
     (None, 1, 9, 8)
     """

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy.typing as npt
 
+from .._types import Mode, Pads, Sizes
 from ..activations import Spec
 from ..arguments import as_operand
 from .base import Layer
 from .chain import Chain
-from .convolution import Conv1D, Conv2D, DepthwiseConv2D, KernelLayer
+from .convolution import Conv1D, Conv2D, DepthwiseConv2D
+from .kernels import KernelLayer
 from .sequence import DepthwiseConv1D
 from .weights import initializer
 
@@ -26,13 +27,13 @@ class _Separable(Chain):
     def __init__(
         self,
         filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = 1,
-        padding: Any = "valid",
+        kernel_size: Sizes,
+        strides: Sizes = 1,
+        padding: Pads = "valid",
         *,
-        dilation_rate: int | Sequence[int] = 1,
+        dilation_rate: Sizes = 1,
         depth_multiplier: int = 1,
-        padding_mode: str = "zeros",
+        padding_mode: Mode = "zeros",
         activation: Spec = None,
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
@@ -62,7 +63,33 @@ class _Separable(Chain):
         bias: npt.ArrayLike | None = None,
         **options: Any,
     ) -> Self:
-        """A layer with these weights, sized by their shapes; further keywords as for the constructor."""
+        """Make a layer with these weights.
+
+        Parameters
+        ----------
+        depthwise_kernel : array_like
+            The depthwise kernel, in the layout that the class names.
+        pointwise_kernel : array_like
+            The pointwise kernel, likewise.
+        bias : shared, weights
+        **options : object
+            Further keywords of the constructor.
+
+        Returns
+        -------
+        Layer
+            A layer of this class, sized by the kernels' shapes.
+
+        Raises
+        ------
+        errors : shared, weights
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> SeparableConv2D.from_weights(np.ones((3, 3, 2, 1)), np.ones((1, 1, 2, 4))).count_params()
+        26
+        """
         rank = cls._kinds[0].kernel_rank
         first = as_operand(depthwise_kernel, "depthwise_kernel", ndim=rank)
         second = as_operand(pointwise_kernel, "pointwise_kernel", ndim=rank)
@@ -85,8 +112,13 @@ class SeparableConv2D(_Separable):
     """A depthwise, then a 1x1 convolution: images (N, H, W, C) -> (N, Ho, Wo, filters), as in Keras.
 
     Weights: depthwise_kernel (kh, kw, C, depth_multiplier), pointwise_kernel (1, 1, C * depth_multiplier,
-    filters), bias (filters,). The keywords are KernelLayer's, but with an initializer for each kernel.
+    filters), bias (filters,).
 
+    filters, kernel_size, strides, padding, dilation_rate, depth_multiplier, padding_mode, activation,
+    use_bias, depthwise_initializer, pointwise_initializer, bias_initializer, dtype, name -> : shared, layer
+
+    Examples
+    --------
     >>> layer = SeparableConv2D(8, 3)
     >>> layer.build((None, 9, 9, 4))
     >>> [weight.shape for weight in layer.get_weights()], layer.output_shape
@@ -101,9 +133,14 @@ class SeparableConv2D(_Separable):
 class SeparableConv1D(_Separable):
     """A depthwise, then a convolution of width 1: sequences (N, W, C) -> (N, Wo, filters), as in Keras.
 
-    Weights: depthwise_kernel (kw, C, depth_multiplier), pointwise_kernel (1, C * depth_multiplier, filters),
-    bias (filters,). The keywords are those of SeparableConv2D.
+    Weights: depthwise_kernel (kw, C, depth_multiplier), pointwise_kernel (1, C * depth_multiplier,
+    filters), bias (filters,).
 
+    filters, kernel_size, strides, padding, dilation_rate, depth_multiplier, padding_mode, activation,
+    use_bias, depthwise_initializer, pointwise_initializer, bias_initializer, dtype, name -> : shared, layer1d
+
+    Examples
+    --------
     >>> layer = SeparableConv1D(8, 3)
     >>> layer.build((None, 9, 4))
     >>> [weight.shape for weight in layer.get_weights()], layer.output_shape

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Unpack
+from typing import Any
 
 import numpy.typing as npt
 
 from .. import activations, images, ops
 from .._calls import bind
-from ..arguments import as_operand, as_single, as_size, check_channels
+from .._layouts import check_channels
+from .._types import Mode, Pads, Sizes
+from ..activations import Spec
+from ..arguments import as_operand, as_single, as_size
 from ..pack import PackedKernel
 from .base import Array, Layer, Shape, product
-from .convolution import Common, Sizes, _OneRow
+from .convolution import _OneRow
 
 __all__ = ["DepthwiseConv1D", "UpSampling1D"]
 
@@ -20,8 +23,13 @@ __all__ = ["DepthwiseConv1D", "UpSampling1D"]
 class DepthwiseConv1D(_OneRow):
     """Convolve every channel by itself: sequences (N, W, C) -> (N, Wo, C * depth_multiplier).
 
-    Weights: kernel (kw, C, depth_multiplier), bias (C * depth_multiplier,). Keywords as in KernelLayer.
+    Weights: kernel (kw, C, depth_multiplier), bias (C * depth_multiplier,).
 
+    kernel_size, strides, padding, depth_multiplier, dilation_rate, padding_mode, activation, use_bias,
+    kernel_initializer, bias_initializer, dtype, name -> : shared, layer1d
+
+    Examples
+    --------
     >>> DepthwiseConv1D(3, strides=2, depth_multiplier=2).compute_output_shape((None, 9, 4))
     (None, 4, 8)
     """
@@ -32,14 +40,20 @@ class DepthwiseConv1D(_OneRow):
         self,
         kernel_size: Sizes,
         strides: Sizes = 1,
-        padding: Any = "valid",
+        padding: Pads = "valid",
         depth_multiplier: int = 1,
         *,
         dilation_rate: Sizes = 1,
-        padding_mode: str = "zeros",
-        **common: Unpack[Common],
+        padding_mode: Mode = "zeros",
+        activation: Spec = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        dtype: npt.DTypeLike = "float32",
+        name: str | None = None,
     ) -> None:
         self.depth_multiplier = as_size(depth_multiplier, "depth_multiplier")
+        common = (activation, use_bias, kernel_initializer, bias_initializer, dtype, name)
         super().__init__(kernel_size, strides, padding, dilation_rate, {}, common, padding_mode)
 
     @classmethod
@@ -81,6 +95,18 @@ class DepthwiseConv1D(_OneRow):
 class UpSampling1D(Layer):
     """Sequences enlarged by a whole factor: (N, W, C) -> (N, W * size, C), every step repeated.
 
+    Parameters
+    ----------
+    size : int, default 2
+        The factor.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> UpSampling1D(3)([[[1.0], [2.0]]]).ravel().tolist()
     [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
     """

@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from .._progress import Progress, reporting
 from ..arguments import as_operand, as_size, new_output
-from .base import Array, Layer, WeightedLayer
+from .base import Array, Layer
 from .chain import Chain
 from .keywords import Predicting, progress_of
 from .parts import unchanged, visit
 from .shaping import InputLayer
 from .summary import table
+from .weighted import WeightedLayer
 from .weights import as_dtype
 from .whole import Network, Whole, as_network, gives_batches
 

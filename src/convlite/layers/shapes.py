@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
-__all__ = ["TOO_SMALL", "Shape", "check_pixels", "keep_unknown", "product"]
+import numpy as np
+
+__all__ = ["TOO_SMALL", "Shape", "as_dimension", "check_pixels", "keep_unknown", "product", "snake_case"]
 
 Shape = tuple[int | None, ...]
 
@@ -49,3 +54,14 @@ def check_pixels(name: str, given: Shape, result: Shape, why: str) -> Shape:
     if 0 in result[1:-1]:
         raise ValueError(f"{name} would give {result} for the shape {given}, which is nothing: {why}")
     return result
+
+
+def as_dimension(size: Any) -> int:
+    if isinstance(size, (bool, np.bool_)):
+        raise TypeError
+    return operator.index(size)
+
+
+def snake_case(name: str) -> str:
+    """The default name that Keras gives: Conv2DTranspose -> conv2d_transpose, LeakyReLU -> leaky_re_lu."""
+    return re.sub(r"(?<!^)(?=[A-Z][a-z0-9])|(?<=[a-z])(?=[A-Z])", "_", name).lower()

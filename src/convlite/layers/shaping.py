@@ -31,8 +31,21 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"
 
 
 class InputLayer(Layer):
-    """The shape of one sample, stated: first in a Sequential, it builds the model at once; it checks every x.
+    """The shape of one sample, stated: first in a Sequential, it builds the model at once; it checks every
+    x.
 
+    Parameters
+    ----------
+    shape : sequence of int or None
+        The shape of one sample, without the batch axis.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> InputLayer((28, 28, 1)).output_shape
     (None, 28, 28, 1)
     """
@@ -59,8 +72,10 @@ class InputLayer(Layer):
 class Flatten(Layer):
     """Every sample as one row: (N, H, W, C) -> (N, H*W*C).
 
-    order "HWC" is Keras's; "CHW" puts channels first, for dense kernels trained on PyTorch's layout.
+    order, name -> : shared, layer
 
+    Examples
+    --------
     >>> Flatten("CHW")(np.arange(4.0).reshape(1, 1, 2, 2)).tolist()
     [[0.0, 2.0, 1.0, 3.0]]
     """
@@ -86,8 +101,20 @@ class Flatten(Layer):
 
 
 class Reshape(Layer):
-    """Every sample in another shape: (N, ...) -> `(N, *target_shape)`, where one size may be -1.
+    """Every sample in another shape: (N, ...) -> `(N, *target_shape)`.
 
+    Parameters
+    ----------
+    target_shape : sequence of ints
+        The shape of a sample; one size may be -1.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> Reshape((2, -1)).compute_output_shape((None, 3, 4))
     (None, 2, 6)
     """
@@ -127,9 +154,18 @@ class _Images(Layer):
 class UpSampling2D(_Images):
     """Images enlarged by whole factors: (N, H, W, C) -> (N, H*fh, W*fw, C), pixels repeated or blended.
 
-    interpolation is "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5", as `convlite.resize2d` and
-    TensorFlow define them.
+    Parameters
+    ----------
+    size : int or (h, w), default 2
+        The factors of height and width.
+    interpolation, name : shared, layer
 
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> UpSampling2D((1, 2)).compute_output_shape((None, 7, 7, 8))
     (None, 7, 14, 8)
     """
@@ -156,10 +192,32 @@ class UpSampling2D(_Images):
 class Resizing(_Images):
     """Images in another size: (N, H, W, C) -> (N, height, width, C), as Keras's Resizing and `resize2d` do.
 
-    interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5". antialias smooths what shrinks
-    ("nearest" ignores it, as in Keras). crop_to_aspect_ratio first cuts the largest centred window of the
-    output's shape; pad_to_aspect_ratio first puts rows or columns of fill_value around. Both round as Keras.
+    Parameters
+    ----------
+    height : int
+        The height of the output.
+    width : int
+        The width of the output.
+    interpolation : str, default "bilinear"
+        "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".
+    crop_to_aspect_ratio : bool, default False
+        Whether the largest centred window of the output's shape is cut out first.
+    pad_to_aspect_ratio : bool, default False
+        Whether rows or columns of fill_value are put around first. Both round as Keras.
+    fill_mode : str, default "constant"
+        Keras's; "constant" is the only one.
+    fill_value : float, default 0.0
+        What pad_to_aspect_ratio writes.
+    antialias : bool, default False
+        Whether what shrinks is smoothed; "nearest" ignores it, as in Keras.
+    name : shared, layer
 
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> Resizing(4, 6, antialias=True).compute_output_shape((None, 7, 7, 8))
     (None, 4, 6, 8)
     >>> Resizing(1, 2, crop_to_aspect_ratio=True)(np.arange(4.0).reshape(1, 4, 1, 1)).ravel().tolist()
@@ -213,8 +271,12 @@ class Resizing(_Images):
 
 
 class ZeroPadding2D(_Images):
-    """Images in a frame of zeros: padding is an int, (ph, pw) or ((top, bottom), (left, right)).
+    """Images in a frame of zeros.
 
+    padding, name -> : shared, frame
+
+    Examples
+    --------
     >>> ZeroPadding2D(((1, 0), (2, 2))).compute_output_shape((None, 7, 7, 8))
     (None, 8, 11, 8)
     """
@@ -236,8 +298,12 @@ class ZeroPadding2D(_Images):
 
 
 class Cropping2D(_Images):
-    """Images without their border: cropping is an int, (ch, cw) or ((top, bottom), (left, right)).
+    """Images without their border.
 
+    cropping, name -> : shared, frame
+
+    Examples
+    --------
     >>> Cropping2D(1)(np.arange(9.0).reshape(1, 3, 3, 1)).ravel().tolist()
     [4.0]
     """
@@ -261,8 +327,22 @@ class Cropping2D(_Images):
 
 
 class Dropout(Layer):
-    """What training drops at random, inference keeps: x itself, in any shape. seed, Keras's, is not used.
+    """What training drops at random, inference keeps: x itself, in any shape.
 
+    Parameters
+    ----------
+    rate : float, default 0.5
+        Taken so that Keras's calls fit; it acts in training only.
+    seed : int or None, default None
+        Likewise.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> Dropout(0.5)([1.0, 2.0]).tolist()
     [1.0, 2.0]
     """

@@ -65,8 +65,10 @@ class _ToDepth(_Blocks):
 class DepthToSpace(_ToSpace):
     """The channels of each pixel spread over a block of pixels: (N, H, W, C*b*b) -> (N, H*b, W*b, C).
 
-    mode "DCR" is TensorFlow's and ONNX's order, "CRD" PyTorch's, as in `convlite.depth_to_space`.
+    block_size, mode, name -> : shared, layer
 
+    Examples
+    --------
     >>> DepthToSpace(2).compute_output_shape((None, 7, 7, 12))
     (None, 14, 14, 3)
     """
@@ -78,8 +80,10 @@ class DepthToSpace(_ToSpace):
 class SpaceToDepth(_ToDepth):
     """Blocks of pixels gathered into channels: (N, H*b, W*b, C) -> (N, H, W, C*b*b).
 
-    mode "DCR" is TensorFlow's and ONNX's order, "CRD" PyTorch's, as in `convlite.space_to_depth`.
+    block_size, mode, name -> : shared, layer
 
+    Examples
+    --------
     >>> SpaceToDepth(2).compute_output_shape((None, 14, 14, 3))
     (None, 7, 7, 12)
     """
@@ -91,6 +95,18 @@ class SpaceToDepth(_ToDepth):
 class PixelShuffle(_ToSpace):
     """PyTorch's PixelShuffle: DepthToSpace with mode="CRD".
 
+    Parameters
+    ----------
+    upscale_factor : int
+        The side of a block of pixels.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> PixelShuffle(3).compute_output_shape((None, 7, 7, 9))
     (None, 21, 21, 1)
     """
@@ -102,6 +118,18 @@ class PixelShuffle(_ToSpace):
 class PixelUnshuffle(_ToDepth):
     """PyTorch's PixelUnshuffle: SpaceToDepth with mode="CRD".
 
+    Parameters
+    ----------
+    downscale_factor : int
+        The side of a block of pixels.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> PixelUnshuffle(3).compute_output_shape((None, 21, 21, 1))
     (None, 7, 7, 9)
     """
@@ -113,6 +141,18 @@ class PixelUnshuffle(_ToDepth):
 class ChannelShuffle(Layer):
     """The channels dealt out to all groups, as `convlite.channel_shuffle` does.
 
+    Parameters
+    ----------
+    groups : int
+        The number of groups, which divides the channels.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> ChannelShuffle(2)([[0.0, 1.0, 2.0, 3.0]]).tolist()
     [[0.0, 2.0, 1.0, 3.0]]
     """
@@ -136,8 +176,20 @@ class ChannelShuffle(Layer):
 
 
 class Permute(Layer):
-    """The axes of a sample in another order, counted from 1, as the batch is 0: Keras's Permute.
+    """The axes of a sample in another order: Keras's Permute.
 
+    Parameters
+    ----------
+    dims : sequence of ints
+        The axes of a sample in their new order, counted from 1, as the batch is 0.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> Permute((2, 1)).compute_output_shape((None, 3, 4))
     (None, 4, 3)
     """
@@ -168,6 +220,18 @@ class Permute(Layer):
 class RepeatVector(Layer):
     """Every vector n times in a row: (N, C) -> (N, n, C).
 
+    Parameters
+    ----------
+    n : int
+        How often a vector is repeated.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> RepeatVector(2)([[1.0, 2.0]]).tolist()
     [[[1.0, 2.0], [1.0, 2.0]]]
     """

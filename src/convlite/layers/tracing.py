@@ -13,11 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..arguments import shown
-from .base import Layer, WeightedLayer
-from .convolution import KernelLayer
+from .base import Layer
+from .kernels import KernelLayer
 from .parts import check_held, unchanged, watching, without_rehearsal
 from .shaping import InputLayer
 from .symbolic import Call, NoNumbers, Operation, SymbolicTensor, repeated
+from .weighted import WeightedLayer
 
 __all__ = [
     "Plan", "called", "check_dtypes", "flat", "given_by", "named", "plan_of", "replayed",

@@ -16,7 +16,7 @@ from .graph import Array, Graph
 from .infer import facts_of
 from .kinds import named
 from .lower import lower_node
-from .passes import optimised
+from .passes import fuse_residuals, optimised
 from .program import Lowering, Program
 
 __all__ = ["Executor"]
@@ -79,7 +79,7 @@ class Executor:
             except FAULTS as error:
                 raise ValueError(f"the network {graph.name!r} cannot be prepared: {error!r}") from error
             facts = facts_of(graph, by_name)
-        return graph, facts
+        return fuse_residuals(graph, facts), facts
 
     def _made(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
         names = (value.name for value in self.graph.inputs)

@@ -93,14 +93,17 @@ def _row(
 
 
 def kind_shown(node: Node) -> str:
-    """The kind, with the activation that is computed with it.
+    """The kind, with what is computed with it: an activation, a residual, an activation behind that.
 
     >>> kind_shown(Node("dense", ("x", "k"), ("y",), {"activation": ("leaky_relu", 0.1)}))
     'dense + leaky_relu'
+    >>> kind_shown(Node("conv", ("x", "k", "", "r"), ("y",), {"activation": None, "last": "relu"}))
+    'conv + add + relu'
     """
-    activation = node.attributes.get("activation")
-    name = activation if isinstance(activation, str) else activation[0] if activation else None
-    return node.kind if name is None else f"{node.kind} + {name}"
+    shown = [node.kind, node.attributes.get("activation")]
+    if node.kind == "conv" and len(node.inputs) > 3:
+        shown += ["add", node.attributes["last"]]
+    return " + ".join(part if isinstance(part, str) else part[0] for part in shown if part)
 
 
 def _parameters(graph: Graph) -> int:

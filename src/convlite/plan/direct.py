@@ -1,4 +1,4 @@
-"""The direct form: phases, blocks of tiles, and panels of weights (kernels/gather.pxi). A tile's pixels lie
+"""The direct form: phases, blocks of tiles, and panels of weights (kernels/direct.pxi). A tile's pixels lie
 at even steps in a line or two (strided), or anywhere (gathered).
 
 Results never depend on these choices: every output is one ordered sum, cut where the shape says
@@ -77,7 +77,7 @@ class Direct(Plan):
 class Strided(Direct):
     """A tile's pixels lie at even steps in one line, or in two short ones."""
 
-    fused: bool  # a kernel row's taps are one run of numbers: see kernels/segments.pxi
+    fused: bool  # a kernel row's taps are one run of numbers: see kernels/strided.pxi
     spread: bool  # tiles copy their input: its pixels lie in one set of the L1 cache
     call_work: int  # what another call of a tile costs, in multiply-adds of vectors; -1: cut all edges
     form: ClassVar[str] = "strided"
@@ -86,6 +86,12 @@ class Strided(Direct):
     def needs_finite(self) -> bool:
         """Tiles at the edge multiply zeros."""
         return self.padding
+
+    @cached_property
+    def apart(self) -> _kernels.Runner:
+        """A kernel row's taps are one run of numbers only where their pixels are neighbours."""
+        fields = dict(zip(self.fields, self.key(), strict=True))
+        return type(self)(**fields | {"fused": False}).runner if self.fused else self.runner
 
 
 class Gathered(Direct):

@@ -62,6 +62,11 @@ class Plan:
         """The plan as C structures, built on first use."""
         raise NotImplementedError(self.form)
 
+    @property
+    def apart(self) -> _kernels.Runner:
+        """The runner for an x whose pixels lie apart: some channels of a larger array."""
+        return self.runner
+
     def __str__(self) -> str:
         """The form, as `explain` names it."""
         return self.form.replace("_", " ")

@@ -159,3 +159,19 @@ def _padding(shape: Shape) -> int:
     if pads != same or shape.groups > 1 or shape.dilation > 1:
         raise Unsupported("TRANSPOSE_CONV has SAME and VALID only, no groups, no dilation")
     return _SAME
+
+
+def load(path: str, inputs: dict[str, Any]) -> Call:
+    """A .tflite file, XNNPACK applied by default; inputs are written once, `invoke` is timed."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=path, num_threads=_threads)
+    details = interpreter.get_input_details()
+    for detail, x in zip(details, inputs.values(), strict=True):
+        if tuple(detail["shape"]) != x.shape:
+            interpreter.resize_tensor_input(detail["index"], x.shape)
+    interpreter.allocate_tensors()
+    for detail, x in zip(details, inputs.values(), strict=True):
+        interpreter.set_tensor(detail["index"], x)
+    places = [detail["index"] for detail in interpreter.get_output_details()]
+    return Call(interpreter.invoke, lambda: [interpreter.get_tensor(place) for place in places])

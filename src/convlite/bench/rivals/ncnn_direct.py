@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from . import Call, Unsupported
 
 PACKAGE = "ncnn"
 _threads = 1
+_PATIENCE = 120.0  # seconds for pnnx
 
 
 def start(threads: int) -> str:
@@ -33,11 +37,7 @@ def prepare(operands: Operands, winograd: bool = False) -> dict[str, Call]:
 
     if operands.shape.operation == "transpose" and operands.shape.groups > 1:
         raise Unsupported("grouped transposed convolution is left out")
-    net = ncnn.Net()
-    net.opt.num_threads = _threads
-    net.opt.use_winograd_convolution = winograd
-    for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
-        setattr(net.opt, name, False)
+    net = _net(winograd)
     layer, weights = _layer(operands)
     with tempfile.TemporaryDirectory() as folder:
         param, data = Path(folder) / "layer.param", Path(folder) / "layer.bin"
@@ -92,3 +92,61 @@ def _layer(operands: Operands) -> tuple[str, tuple[str, bytes]]:
     elif operands.groups > 1:
         name, parameters = "ConvolutionDepthWise", f"{parameters} 7={operands.groups}"
     return name, (parameters, raw + kernel.tobytes() + np.asarray(operands.bias).tobytes())
+
+
+def _net(winograd: bool) -> Any:
+    import ncnn
+
+    net = ncnn.Net()
+    net.opt.num_threads = _threads
+    net.opt.use_winograd_convolution = winograd
+    for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+        setattr(net.opt, name, False)
+    return net
+
+
+def convert(path: str, inputs: dict[str, Any], folder: str) -> str:
+    """An .onnx file through pnnx, for these shapes, in float32; kept in the folder."""
+    for name, x in inputs.items():
+        if x.dtype != np.float32 or x.ndim < 2 or x.shape[0] != 1:
+            raise Unsupported(f"it has no batches and only float32 inputs; {name} is {x.dtype} {x.shape}")
+    made = Path(folder) / "model.ncnn.param"
+    refused = Path(folder) / "refused.txt"
+    if not made.exists() and not refused.exists():
+        try:
+            from pnnx import EXEC_PATH  # type: ignore[import-not-found]
+        except ImportError:
+            raise Unsupported("pnnx is not installed, which converts for it") from None
+        source = Path(folder) / "model.onnx"
+        source.symlink_to(Path(path).resolve())
+        shapes = ",".join(f"[{','.join(map(str, x.shape))}]" for x in inputs.values())
+        command = [EXEC_PATH, "model.onnx", f"inputshape={shapes}", "fp16=0"]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, cwd=folder, stdout=sys.stderr, timeout=_PATIENCE, check=False)
+        for left in Path(folder).glob("model.pnnx*"):
+            left.unlink()
+        if not made.exists():
+            refused.touch()
+    if refused.exists():
+        raise Unsupported("pnnx does not convert it")
+    return str(made)
+
+
+def load(path: str, inputs: dict[str, Any], winograd: bool = False) -> Call:
+    """A network as `convert` left it."""
+    import ncnn
+
+    net = _net(winograd)
+    if net.load_param(path) or net.load_model(str(Path(path).with_suffix(".bin"))):
+        raise Unsupported("ncnn refused the converted model")
+    arrays = [ncnn.Mat(np.ascontiguousarray(x[0])).clone() for x in inputs.values()]
+    feeds = list(zip(net.input_names(), arrays, strict=True))
+    names = sorted(net.output_names(), key=lambda name: (len(name), name))
+
+    def run() -> list[Any]:
+        extractor = net.create_extractor()
+        for name, x in feeds:
+            extractor.input(name, x)
+        return [extractor.extract(name)[1] for name in names]
+
+    return Call(run, lambda: [np.array(y) for y in run()], (net,))

@@ -56,3 +56,15 @@ def _session(model: bytes, x: Any, out: tuple[int, ...], level: Any, dense: bool
     run = partial(session._sess.run_with_iobinding, binding._iobinding, None)  # the Python wrapper costs 1 us
     keep = session, binding, x, y
     return Call(run, lambda: y.numpy() if dense else y.numpy().transpose(0, 2, 3, 1), keep)
+
+
+def load(path: str, inputs: dict[str, Any]) -> Call:
+    """An .onnx file, all optimisations on; inputs are read where they are, outputs are new."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _threads
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    run = partial(session.run, None, dict(inputs))
+    return Call(run, run)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..._memory import empty
 from ..shape import Operands
-from . import Call
+from . import Call, Unsupported
 from .onnx_model import model_of
 
 PACKAGE = "openvino"
@@ -48,13 +48,7 @@ def _compiled(operands: Operands, x: Any, back: tuple[int, ...], layout: str = "
         steps.output().tensor().set_layout(openvino.Layout(layout))
         steps.output().model().set_layout(openvino.Layout("NCHW"))
         model = steps.build()
-    config = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": _threads,
-        "NUM_STREAMS": 1,
-    }
-    request = _core.compile_model(model, "CPU", config).create_infer_request()
+    request = _core.compile_model(model, "CPU", _config()).create_infer_request()
     request.set_input_tensor(openvino.Tensor(x, shared_memory=True))
     y = empty(operands.shape.out if layout or not back else _nchw(operands.shape.out), x.dtype)
     request.set_output_tensor(openvino.Tensor(y, shared_memory=True))
@@ -64,3 +58,27 @@ def _compiled(operands: Operands, x: Any, back: tuple[int, ...], layout: str = "
 
 def _nchw(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[0], shape[3], shape[1], shape[2]
+
+
+def _config() -> dict[str, Any]:
+    return {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": _threads,
+        "NUM_STREAMS": 1,
+    }
+
+
+def load(path: str, inputs: dict[str, Any]) -> Call:
+    """An .onnx or .tflite file, compiled for the inputs' shapes; inputs and outputs are not copied."""
+    model = _core.read_model(path)
+    if len(model.inputs) != len(inputs):
+        raise Unsupported(f"it sees {len(model.inputs)} inputs, not {len(inputs)}")
+    arrays = list(inputs.values())
+    for place, port in enumerate(model.inputs):  # names where the format has kept them, else the order
+        known = [name for name in port.get_names() if name in inputs]
+        arrays[place] = inputs[known[0]] if known else arrays[place]
+    model.reshape({port: list(x.shape) for port, x in zip(model.inputs, arrays, strict=True)})
+    request = _core.compile_model(model, "CPU", _config()).create_infer_request()
+    run = partial(request.infer, arrays, share_inputs=True, share_outputs=True)
+    return Call(run, lambda: list(run().values()), (arrays,))

@@ -47,3 +47,14 @@ def prepare(operands: Operands) -> dict[str, Call]:
     layer.build(shape.x)
     call = partial(layer, operands.x)
     return {"out": Call(into, lambda: out), "new array": Call(run, run), "layer": Call(call, call)}
+
+
+def load(path: str, inputs: dict[str, Any]) -> Call:
+    """A network's file: `convlite.load`; the call returns new arrays."""
+    run = partial(cl.load(path), *inputs.values())
+
+    def result() -> Any:
+        found = run()
+        return list(found) if isinstance(found, tuple) else [found]
+
+    return Call(run, result)

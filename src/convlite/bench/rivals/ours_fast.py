@@ -5,9 +5,9 @@ from __future__ import annotations
 import convlite as cl
 
 from . import Unsupported, ours
-from .ours import PACKAGE, prepare
+from .ours import PACKAGE, load, prepare
 
-__all__ = ["PACKAGE", "prepare", "start"]
+__all__ = ["PACKAGE", "load", "prepare", "start"]
 
 
 def start(threads: int) -> str:

@@ -5,6 +5,7 @@ TorchInductor emits after freezing).
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,17 @@ from ..shape import Operands
 from . import Call
 
 PACKAGE = "torch"
+_mode: Any = None
 
 
 def start(threads: int) -> str:
-    """One process-wide inference mode; float32 stays float32."""
+    """One process-wide inference mode, which ends with its object; float32 stays float32."""
+    global _mode
     import torch
 
     torch.set_num_threads(threads)
-    torch.inference_mode().__enter__()
+    _mode = torch.inference_mode()
+    _mode.__enter__()
     torch.set_float32_matmul_precision("highest")
     torch.set_flush_denormal(True)
     return str(torch.__version__)
@@ -116,3 +120,18 @@ def _transposed(operands: Operands, x: Any) -> dict[str, Call]:
 
 def _call(run: Callable[[], Any], result: Callable[[Any], Any]) -> Call:
     return Call(run, lambda: result(run()))
+
+
+def load(path: str, inputs: dict[str, Any]) -> Call:
+    """NAME.pt2 beside the file, as torch.export.save writes it: channels_last."""
+    import torch
+
+    module = torch.export.load(Path(path).with_suffix(".pt2")).module().to(memory_format=torch.channels_last)
+    arrays = [torch.from_numpy(x) for x in inputs.values()]
+    arrays = [x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in arrays]
+
+    def result() -> Any:
+        found = module(*arrays)
+        return [y.numpy() for y in (found if isinstance(found, tuple | list) else [found])]
+
+    return Call(lambda: module(*arrays), result)

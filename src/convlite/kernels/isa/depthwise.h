@@ -4,7 +4,7 @@
            s = accumulate ? out[i][c*multiplier + m] : 0
            for t < taps:  s = fma(rows[t][i][c], weights[m][t][c], s)
            if total:  s = total[i][c*multiplier + m] + s        the pieces before this one: see pieces.pxi
-           out[i][c*multiplier + m] = finish ? act(s + bias[c*multiplier + m]) : s
+           out[i][c*multiplier + m] = finish ? last(act(s + bias[c*multiplier + m]) + residual) : s
 
    The loops below equal it: one sum per (i, c, m), its taps in the same order; LANES channels go side by side.
 
@@ -37,8 +37,6 @@ static inline void NAME(store_apart)(REAL *p, V v, int64_t step, int64_t n) {
 
 INLINE void NAME(depthwise_tile)(const DepthwiseTile *d, const int mr) {
     const int64_t channels = d->channels, step = d->multiplier;
-    const int clip = d->finish && d->act.code == ACT_CLIP;
-    const V low = VSPLAT((REAL)d->act.a), high = VSPLAT((REAL)d->act.b);
     for (int64_t m = 0; m < step; m++) {
         for (int64_t c = 0; c < channels; c += LANES) {
             const int64_t n = channels - c < LANES ? channels - c : LANES;
@@ -60,17 +58,14 @@ INLINE void NAME(depthwise_tile)(const DepthwiseTile *d, const int mr) {
                 }
             }
             for (int i = 0; d->total && i < mr; i++) acc[i] = VADD(NAME(load_apart)((const REAL *)d->total[i] + c * step + m, step, n), acc[i]);
-            if (d->finish) UNROLL for (int i = 0; i < mr; i++) acc[i] = VADD(acc[i], VZERO()); /* no -0: see microkernel.h */
-            if (d->finish && d->bias) {
-                const V bias = NAME(load_apart)((const REAL *)d->bias + c * step + m, step, n);
-                UNROLL for (int i = 0; i < mr; i++) acc[i] = VADD(acc[i], bias);
+            if (d->finish) {
+                const REAL *bias = (const REAL *)d->end.bias + (d->end.bias ? c * step + m : 0);
+                NAME(end_sums)(acc, mr, 1, d->end.bias ? VADD(NAME(load_apart)(bias, step, n), VZERO()) : VZERO(), &d->end);
             }
-            if (clip) UNROLL for (int i = 0; i < mr; i++) acc[i] = VMIN(high, VMAX(low, acc[i]));
             UNROLL for (int i = 0; i < mr; i++) NAME(store_apart)((REAL *)d->out[i] + c * step + m, acc[i], step, n);
         }
     }
-    if (d->finish && d->act.code > ACT_CLIP) /* read back from L1, as in microkernel.h */
-        for (int i = 0; i < mr; i++) NAME(activate)(d->out[i], d->out[i], 1, channels * step, d->alpha, d->act);
+    if (d->finish && NAME(ends_later)(&d->end)) for (int i = 0; i < mr; i++) NAME(end_rows)(&d->end, d->out[i], 0, 1, channels * step);
 }
 
 static void NAME(depthwise)(const DepthwiseTile *d, int mr) {
@@ -90,7 +85,7 @@ static void NAME(depthwise)(const DepthwiseTile *d, int mr) {
        s = 0
        for r < rows, where rows[r].weights[o]: for b < kw, where first <= i*stride + b < last:
            s = fma(rows[r].x[(i*stride + b)*step + c], rows[r].weights[o][b][c], s)
-       out[o][i][c] = act(s + bias[c])
+       out[o][i][c] = last(act(s + bias[c]) + residual[o][i][c])
 
    The loops below go through each input row's columns once and give each to all outputs that it reaches: for one output those are its taps
    in ascending order. Of a 3x3 kernel with stride 1 an element is thus loaded twice, not nine times. At the edges columns outside the image
@@ -138,19 +133,15 @@ INLINE void NAME(line_vector)(const DepthwiseLine *d, int64_t c, int64_t n, cons
         else if (!row->weights[0]) NAME(line_row)(acc, d, row, c, n, stride, kw, pixels, 0, LINE_ROWS - 1, edge, some);
         else NAME(line_row)(acc, d, row, c, n, stride, kw, pixels, 1, LINE_ROWS - 1, edge, some);
     }
-    const V zero = VZERO();
-    const V bias = !d->bias ? zero : some ? NAME(load_some)((const REAL *)d->bias + c, n) : VLOAD((const REAL *)d->bias + c);
-    const int clip = d->act.code == ACT_CLIP;
-    const V least = VSPLAT((REAL)d->act.a), most = VSPLAT((REAL)d->act.b);
+    const V bias = NAME(bias_at)(&d->end, c, some ? n : LANES);
     UNROLL for (int o = 0; o < LINE_ROWS; o++) {
         char *out = (char *)d->out[o] + c * (int64_t)sizeof(REAL);
         if (o < d->lines) {
+            NAME(end_sums)(acc[o], pixels, 1, bias, &d->end);
             UNROLL for (int i = 0; i < pixels; i++) {
-                V sum = VADD(VADD(acc[o][i], zero), bias); /* no -0: see microkernel.h */
-                if (clip) sum = VMIN(most, VMAX(least, sum));
                 if (!edge || i < d->pixels) {
-                    if (some) NAME(store_some)((REAL *)(out + i * d->out_step), sum, n);
-                    else VSTORE((REAL *)(out + i * d->out_step), sum);
+                    if (some) NAME(store_some)((REAL *)(out + i * d->out_step), acc[o][i], n);
+                    else VSTORE((REAL *)(out + i * d->out_step), acc[o][i]);
                 }
             }
         }
@@ -166,12 +157,7 @@ INLINE void NAME(line)(const DepthwiseLine *d, const int stride, const int kw, c
         for (int64_t c = d->head; c < whole; c += LANES) NAME(line_vector)(d, c, LANES, stride, kw, pixels, 1, 0);
     if (d->head) incomplete(d, 0, d->head);
     if (whole < d->channels) incomplete(d, whole, d->channels - whole);
-    if (d->act.code > ACT_CLIP)
-        for (int o = 0; o < d->lines; o++)
-            for (int64_t i = 0; i < d->pixels; i++) {
-                char *out = (char *)d->out[o] + i * d->out_step;
-                NAME(activate)(out, out, 1, d->channels, d->alpha, d->act);
-            }
+    if (NAME(ends_later)(&d->end)) for (int o = 0; o < d->lines; o++) NAME(end_rows)(&d->end, d->out[o], d->out_step, d->pixels, d->channels);
 }
 
 /* Incomplete vectors, in front and behind, have a function of their own: their code is long. */

@@ -1,17 +1,20 @@
-/* Activations over rows in memory. The kernels apply ACT_CLIP (relu and its like) to sums still in registers, and call
-   activate() for the others on what they have just stored.
+/* How a sum ends (Epilogue in table.h), in two halves.
+
+   In registers, end_sums: bias and ACT_CLIP, relu and its like. On rows just stored, which are in L1, end_rows: any other activation, the
+   residual and what follows it; inlined they tripled the code and gained nothing. A kernel whose rows are channels, not pixels, has
+   end_channel for the second half, which knows no residual.
 
    Contract: `code` is one of table.h; NaN in gives NaN out. An element's result depends on nothing but the element: the last, incomplete vector
    of a row runs the same code. */
 
 INLINE V NAME(finish)(V x, const int code, V a, V b, const REAL *alpha) {
-    const V zero = VZERO(), three = VSPLAT((REAL)3), six = VSPLAT((REAL)6);
+    const V zero = VZERO(), three = VSPLAT((REAL)3), six = VSPLAT((REAL)6), sixth = VSPLAT((REAL)(1.0 / 6)); /* 6*sixth is 1 */
     switch (code) {
     case ACT_CLIP: return VMIN(b, VMAX(a, x));
     case ACT_LEAKY: return VSELECT_NEGATIVE(x, VMUL(a, x), x);
     case ACT_PRELU: return VSELECT_NEGATIVE(x, VMUL(VLOAD(alpha), x), x);
-    case ACT_HARD_SIGMOID: return VDIV(VMIN(six, VMAX(zero, VADD(x, three))), six);
-    case ACT_HARD_SWISH: return VDIV(VMUL(x, VMIN(six, VMAX(zero, VADD(x, three)))), six);
+    case ACT_HARD_SIGMOID: return VMUL(VMIN(six, VMAX(zero, VADD(x, three))), sixth);
+    case ACT_HARD_SWISH: return VMUL(x, VMUL(VMIN(six, VMAX(zero, VADD(x, three))), sixth));
     case ACT_ELU: return VSELECT_NEGATIVE(x, VMUL(a, NAME(expm1)(VMIN(zero, x))), x);
     case ACT_SIGMOID: return NAME(sigmoid)(x);
     case ACT_TANH: return NAME(tanh)(x);
@@ -32,14 +35,14 @@ INLINE V NAME(finish)(V x, const int code, V a, V b, const REAL *alpha) {
     }
 }
 
-/* The loops, once for each code, which is a constant here. */
-INLINE void NAME(activate_rows)(const void *x_, void *out_, int64_t rows, int64_t columns,
-                                                                      const void *alpha_, const Activation *act, const int code) {
+/* The loops, once for each code, which is a constant here. Steps from one row to the next are in bytes. */
+INLINE void NAME(activate_rows)(const void *x_, int64_t x_step, void *out_, int64_t out_step, int64_t rows, int64_t columns,
+                                const void *alpha_, const Activation *act, const int code) {
     const REAL *alpha = (const REAL *)alpha_;
     const V a = VSPLAT((REAL)act->a), b = VSPLAT((REAL)act->b);
     for (int64_t r = 0; r < rows; r++) {
-        const REAL *x = (const REAL *)x_ + r * columns;
-        REAL *out = (REAL *)out_ + r * columns;
+        const REAL *x = (const REAL *)((const char *)x_ + r * x_step);
+        REAL *out = (REAL *)((char *)out_ + r * out_step);
         int64_t c = 0;
         for (; c + LANES <= columns; c += LANES) VSTORE(out + c, NAME(finish)(VLOAD(x + c), code, a, b, alpha + c));
         if (c < columns) {
@@ -51,10 +54,12 @@ INLINE void NAME(activate_rows)(const void *x_, void *out_, int64_t rows, int64_
     }
 }
 
-NOINLINE void NAME(activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act) {
+/* Rows whose steps are in bytes. A call costs as much as four vectors of silu, which need 18 constants: many rows a call. */
+NOINLINE void NAME(activate_apart)(const void *x, int64_t x_step, void *out, int64_t out_step, int64_t rows, int64_t columns,
+                                   const void *alpha, const Activation *act) {
 #define CASE(code) \
-    case code: NAME(activate_rows)(x, out, rows, columns, alpha, &act, code); break;
-    switch (act.code) {
+    case code: NAME(activate_rows)(x, x_step, out, out_step, rows, columns, alpha, act, code); break;
+    switch (act->code) {
     CASE(ACT_CLIP)
     CASE(ACT_LEAKY)
     CASE(ACT_PRELU)
@@ -76,7 +81,62 @@ NOINLINE void NAME(activate)(const void *x, void *out, int64_t rows, int64_t col
     CASE(ACT_TANH_SHRINK)
     CASE(ACT_SOFT_SHRINK)
     CASE(ACT_HARD_SHRINK)
-    default: NAME(activate_rows)(x, out, rows, columns, alpha, &act, ACT_NONE); break;
+    default: NAME(activate_rows)(x, x_step, out, out_step, rows, columns, alpha, act, ACT_NONE); break;
     }
 #undef CASE
+}
+
+/* Contiguous rows. */
+static void NAME(activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act) {
+    const int64_t step = columns * (int64_t)sizeof(REAL);
+    NAME(activate_apart)(x, step, out, step, rows, columns, alpha, &act);
+}
+
+/* The bias of n <= LANES channels from c on. A sum that underflowed to -0 becomes +0, whether or not a tap of zeros followed: the bits of
+   zero do not tell either. A bias of -0 is +0 here, so that one addition does both. */
+INLINE V NAME(bias_at)(const Epilogue *end, int64_t c, int64_t n) {
+    if (!end->bias) return VZERO();
+    const REAL *bias = (const REAL *)end->bias + c;
+    return VADD(n >= LANES ? VLOAD(bias) : NAME(load_some)(bias, n), VZERO());
+}
+
+/* `count` sums, `step` vectors apart, that share a bias. */
+INLINE void NAME(end_sums)(V *sums, const int count, const int step, V bias, const Epilogue *end) {
+    UNROLL for (int i = 0; i < count; i++) sums[i * step] = VADD(sums[i * step], bias);
+    if (end->act.code == ACT_CLIP) {
+        const V low = VSPLAT((REAL)end->act.a), high = VSPLAT((REAL)end->act.b);
+        UNROLL for (int i = 0; i < count; i++) sums[i * step] = VMIN(high, VMAX(low, sums[i * step]));
+    }
+}
+
+INLINE int NAME(ends_later)(const Epilogue *end) { return end->act.code > ACT_CLIP || end->residual; }
+
+/* Rows after end_sums, `step` bytes apart; `end` is that of their first column. */
+NOINLINE void NAME(end_rows)(const Epilogue *end, void *out, int64_t step, int64_t rows, int64_t columns) {
+    if (end->act.code > ACT_CLIP) NAME(activate_apart)(out, step, out, step, rows, columns, end->alpha, &end->act);
+    if (!end->residual) return;
+    const int clip = end->last.code == ACT_CLIP;
+    const V low = VSPLAT(clip ? (REAL)end->last.a : (REAL)-INFINITY), high = VSPLAT(clip ? (REAL)end->last.b : (REAL)INFINITY);
+    for (int64_t r = 0; r < rows; r++) {
+        REAL *to = (REAL *)((char *)out + r * step);
+        const REAL *more = (const REAL *)((const char *)to + end->residual);
+        int64_t c = 0;
+        for (; c + LANES <= columns; c += LANES) VSTORE(to + c, VMIN(high, VMAX(low, VADD(VLOAD(to + c), VLOAD(more + c)))));
+        if (c < columns) {
+            const int64_t n = columns - c;
+            const V sum = VADD(NAME(load_some)(to + c, n), NAME(load_some)(more + c, n));
+            NAME(store_some)(to + c, VMIN(high, VMAX(low, sum)), n);
+        }
+    }
+    if (end->last.code > ACT_CLIP) NAME(activate_apart)(out, step, out, step, rows, columns, NULL, &end->last);
+}
+
+/* n outputs of channel c, side by side, any activation: one channel has one slope. */
+INLINE void NAME(end_channel)(const Epilogue *end, void *out, int64_t n, int64_t c) {
+    Activation act = end->act;
+    if (act.code == ACT_PRELU) {
+        act.code = ACT_LEAKY;
+        act.a = (double)((const REAL *)end->alpha)[c];
+    }
+    if (act.code) NAME(activate_apart)(out, 0, out, 0, 1, n, NULL, &act);
 }

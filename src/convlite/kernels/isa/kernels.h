@@ -27,12 +27,14 @@
 #define NOINLINE static __attribute__((noinline))
 #define KEEP(a) __asm__("" : "+r"(a))
 #define KEEP_BASES(a, b) __asm__("" : "+r"(a), "+r"(b))
+#define PREFETCH_L1(p) __builtin_prefetch(p, 0, 3)
 #define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #else
 #define INLINE static __forceinline
 #define NOINLINE static __declspec(noinline)
 #define KEEP(a) ((void)0)
 #define KEEP_BASES(a, b) ((void)0)
+#define PREFETCH_L1(p) ((void)(p))
 #define PREFETCH_L2(p) ((void)(p))
 #endif
 

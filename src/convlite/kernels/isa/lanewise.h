@@ -3,7 +3,7 @@
 
        s = 0
        for a < rows, where x[a]: for t < taps:  s = fma(x[a][shifts[t] + v*LANES + l], weights[a][t][v % patterns][l], s)
-       out[v*out_step + l] = min(high, max(low, s + bias[v % patterns][l]))
+       out[v*out_step + l] = act(s + bias[v % patterns][l])
 
    Where a sum is cut into pieces, each is `piece` rows, one chain from zero; pieces are added in their order,
    and sections of `section` rows, whole pieces, as sections.h says.
@@ -57,11 +57,8 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
         NAME(add_low)(totals, rests, sums, n * LANES, 0, 1);
         UNROLL for (int i = 0; i < n; i++) acc[i] = VLOAD(totals + i * LANES);
     }
-    V bias[3];
-    UNROLL for (int j = 0; j < patterns; j++) bias[j] = VLOAD((const REAL *)d->bias + j * LANES);
-    const V least = VSPLAT((REAL)d->low), most = VSPLAT((REAL)d->high);
-    UNROLL for (int i = 0; i < n; i++) /* no -0: see microkernel.h */
-        acc[i] = VMIN(most, VMAX(least, VADD(VADD(acc[i], VZERO()), bias[i % patterns])));
+    UNROLL for (int j = 0; j < patterns; j++)
+        NAME(end_sums)(acc + j, n / patterns, patterns, NAME(bias_at)(&d->end, j * LANES, LANES), &d->end);
     REAL *out = (REAL *)d->out + first * d->out_step;
     if (d->lanes == LANES && (first + n < d->vectors || (first + n == d->vectors && d->last == LANES))) {
         UNROLL for (int i = 0; i < n; i++) {
@@ -150,12 +147,12 @@ static void NAME(lanewise_copy)(const LanewiseCopy *d) {
 static void NAME(lanewise_point)(const LanewiseLine *d, const LanewiseCopy *c) {
     const REAL *from = (const REAL *)c->from, *w = (const REAL *)d->weights;
     REAL *out = (REAL *)d->out;
-    const V bias = VLOAD((const REAL *)d->bias), least = VSPLAT((REAL)d->low), most = VSPLAT((REAL)d->high);
+    const V bias = NAME(bias_at)(&d->end, 0, LANES);
     for (int64_t i = 0; i < c->pixels; i++, from += c->from_step, out += d->out_step) {
         const V v = c->span == LANES ? VLOAD(from) : NAME(load_some)(from, c->span);
         V s = VZERO();
         for (int64_t k = 0; k < c->kc; k++) s = VFMA(VPERMUTE(v, c->places + k * c->places_step), VLOAD(w + k * LANES), s);
-        s = VMIN(most, VMAX(least, VADD(VADD(s, VZERO()), bias)));
+        NAME(end_sums)(&s, 1, 1, bias, &d->end);
         if (d->lanes == LANES) VSTORE(out, s);
         else NAME(store_some)(out, s, d->lanes);
     }

@@ -4,7 +4,7 @@
            s = accumulate ? out[i][l] : 0
            for t < taps: for k < kc:  s = fma(rows[t][i][k], panel[t][k][l], s)
            if total:  s = total[i][l] + s                   the pieces before this one: see pieces.pxi
-           out[i][l] = finish ? act((s + 0) + bias[l]) : s
+           out[i][l] = finish ? last(act((s + 0) + bias[l]) + residual[i][l]) : s         see epilogue.h
 
    The tile below equals it because every (i, l) keeps one sum that meets the same products in the same order; only
    independent sums are interleaved. mr, nr, narrow and strided are compile-time constants of each instance, so `acc` and `last` live
@@ -14,7 +14,8 @@
    the time of a 64-byte one. Where it takes as long, nothing is lost.
 
    Contract: 1 <= mr <= TILE_MR, 1 <= nr <= 2, (nr-1)*LANES < lanes <= nr*LANES, less LANES/2 if narrow; each pixel has kc readable
-   elements at each tap; out[i] + out_offset has `lanes` writeable ones; total, bias and alpha, where given, have nr*LANES readable ones. */
+   elements at each tap; out[i] + out_offset has `lanes` writeable ones; total, bias and alpha, where given, have nr*LANES readable ones,
+   the residual `lanes`. */
 
 /* Pixel i of a strided tile, from the bases of its two runs. Index registers hold 1, 3 and 5 steps; with the scales 1, 2, 4 of an
    address they reach seven pixels, so that 14 need two bases, three indices and no pointer of their own. */
@@ -117,15 +118,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
         const REAL *before = (const REAL *)t->total[strided ? i >= half : i] + (strided ? (i < half ? i : i - half) * nr * LANES : 0);
         UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(VLOAD(before + j * LANES), acc[i][j]);
     }
-    const int clip = t->finish && t->act.code == ACT_CLIP, beyond = t->finish && t->act.code > ACT_CLIP;
-    const V low = VSPLAT((REAL)t->act.a), high = VSPLAT((REAL)t->act.b);
-    /* A sum that underflowed to -0 becomes +0, whether or not a tap of zeros followed: the bits of zero do not tell either. A bias
-       of -0 is +0 here, so that one addition does both. */
-    if (t->finish) UNROLL for (int j = 0; j < nr; j++) {
-        const V bias = t->bias ? VADD(VLOAD((const REAL *)t->bias + j * LANES), VZERO()) : VZERO();
-        UNROLL for (int i = 0; i < mr; i++) acc[i][j] = VADD(acc[i][j], bias);
-        if (clip) UNROLL for (int i = 0; i < mr; i++) acc[i][j] = VMIN(high, VMAX(low, acc[i][j]));
-    }
+    if (t->finish) UNROLL for (int j = 0; j < nr; j++) NAME(end_sums)(&acc[0][j], mr, MAX_NR, NAME(bias_at)(&t->end, j * LANES, LANES), &t->end);
     char *out = 0;
     UNROLL for (int i = 0; i < mr; i++) {
         if (strided && i && i != half) out += t->out_step;
@@ -135,10 +128,11 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
         if (full == nr) VSTORE((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1]);
         else NAME(store_some)((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1], rest);
     }
-    /* other activations read back what was just stored (still in L1): inlined they tripled the code and gained nothing */
-    if (beyond) for (int i = 0; i < mr; i++) {
-        out = NAME(tile_out)(t, i, half, strided);
-        NAME(activate)(out, out, 1, t->lanes, t->alpha, t->act);
+    if (!t->finish || !NAME(ends_later)(&t->end)) return;
+    if (!strided) for (int i = 0; i < mr; i++) NAME(end_rows)(&t->end, NAME(tile_out)(t, i, half, 0), 0, 1, t->lanes);
+    else { /* run by run: a call costs as much as some vectors */
+        NAME(end_rows)(&t->end, NAME(tile_out)(t, 0, half, 1), t->out_step, half, t->lanes);
+        if (mr > half) NAME(end_rows)(&t->end, NAME(tile_out)(t, half, half, 1), t->out_step, mr - half, t->lanes);
     }
 }
 #undef STRIDED

@@ -213,6 +213,19 @@ static void NAME(interleave)(const REAL *acc_, int64_t step, int64_t rows, int64
 #undef GROUP_OF
 #undef GROUP_UP_TO
 
+/* The same where pixels lie `pitch` apart: what is between them stays. */
+static void NAME(interleave_apart)(const REAL *acc, int64_t step, int64_t rows, int64_t pixels, int64_t pitch, REAL *out) {
+    REAL block[LANES * LANES];
+    for (int64_t first = 0; first < rows; first += LANES) {
+        const int64_t count = rows - first < LANES ? rows - first : LANES;
+        for (int64_t p = 0; p < pixels; p += LANES) {
+            const int64_t n = pixels - p < LANES ? pixels - p : LANES;
+            NAME(interleave)(acc + first * step + p, step, count, n, block);
+            for (int64_t i = 0; i < n; i++) memcpy(out + (p + i) * pitch + first, block + i * count, (size_t)count * sizeof(REAL));
+        }
+    }
+}
+
 /* A finished output line, act(acc + bias), to where it belongs (see PixelLine); the sums are set back to zero. */
 static void NAME(pixel_line)(const PixelLine *line) {
     const int64_t step = line->acc_step, cout = line->cout, rows = line->phases * cout;
@@ -224,23 +237,18 @@ static void NAME(pixel_line)(const PixelLine *line) {
     }
     for (int64_t r = 0, l = 0, c = 0; r < rows; r++) {
         REAL *a = acc + r * step;
-        Activation act = line->act;
-        for (int64_t p = 0; p < most; p += LANES) {
-            V sum = VADD(VLOAD(a + p), VZERO()); /* no -0: see microkernel.h */
-            if (line->bias) sum = VADD(sum, VSPLAT(((const REAL *)line->bias)[l]));
-            VSTORE(a + p, sum);
-        }
-        if (act.code == ACT_PRELU) { /* one channel: one slope */
-            act.code = ACT_LEAKY;
-            act.a = (double)((const REAL *)line->alpha)[l];
-        }
-        if (act.code) NAME(activate)(a, a, 1, line->counts[c], (void *)0, act);
+        const V bias = line->end.bias ? VADD(VSPLAT(((const REAL *)line->end.bias)[l]), VZERO()) : VZERO(); /* no -0: see epilogue.h */
+        for (int64_t p = 0; p < most; p += LANES) VSTORE(a + p, VADD(VLOAD(a + p), bias));
+        NAME(end_channel)(&line->end, a, line->counts[c], l);
         if (++l == cout) l = 0, c++;
     }
-    NAME(interleave)(acc, step, rows, least, (REAL *)line->out);
-    for (int64_t c = 0; c < line->phases; c++) /* a line that ends amid its phases */
-        for (int64_t p = least; p < line->counts[c]; p++)
-            for (int64_t l = 0; l < cout; l++) ((REAL *)line->out)[p * rows + c * cout + l] = acc[(c * cout + l) * step + p];
+    if (line->pixel == cout) NAME(interleave)(acc, step, rows, least, (REAL *)line->out);
+    for (int64_t c = 0; c < line->phases; c++) {
+        REAL *out = (REAL *)line->out + c * line->pixel;
+        if (line->pixel != cout) NAME(interleave_apart)(acc + c * cout * step, step, cout, line->counts[c], rows / cout * line->pixel, out);
+        else for (int64_t p = least; p < line->counts[c]; p++) /* a line that ends amid its phases */
+            for (int64_t l = 0; l < cout; l++) out[p * rows + l] = acc[(c * cout + l) * step + p];
+    }
     for (int64_t r = 0; r < rows; r++)
         for (int64_t p = 0; p < most; p += LANES) VSTORE(acc + r * step + p, VZERO());
 }

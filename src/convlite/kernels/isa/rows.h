@@ -70,10 +70,12 @@ static void NAME(rows)(const Rows *r) {
     }
     for (int64_t m = 0; m < r->rows; m++) {
         REAL *out = (REAL *)r->out + m * r->out_step;
-        for (int64_t c = 0; c < n; c++) { /* no -0: see microkernel.h */
-            const REAL sum = out[c] + 0;
-            out[c] = r->bias ? sum + ((const REAL *)r->bias)[c] : sum;
+        for (int64_t c = 0; c < n; c += LANES) {
+            const int64_t some = n - c < LANES ? n - c : LANES;
+            V sum = NAME(load_apart)(out + c, 1, some);
+            NAME(end_sums)(&sum, 1, 1, NAME(bias_at)(&r->end, c, some), &r->end);
+            NAME(store_apart)(out + c, sum, 1, some);
         }
-        if (r->act.code) NAME(activate)(out, out, 1, n, r->alpha, r->act);
+        if (NAME(ends_later)(&r->end)) NAME(end_rows)(&r->end, out, 0, 1, n);
     }
 }

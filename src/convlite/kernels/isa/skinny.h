@@ -26,9 +26,9 @@
 #define SKINNY_BLOCK 8 /* vectors */
 
 /* r[c] = channel k + c of LANES pixels */
-INLINE void NAME(skinny_load)(const REAL *x, int64_t cin, V *r) {
+INLINE void NAME(skinny_load)(const REAL *x, int64_t x_step, V *r) {
     V other[QUARTER];
-    UNROLL for (int i = 0; i < QUARTER; i++) r[i] = NAME(load_quarters)(x + i * cin, QUARTER * cin);
+    UNROLL for (int i = 0; i < QUARTER; i++) r[i] = NAME(load_quarters)(x + i * x_step, QUARTER * x_step);
     UNROLL for (int stage = 1; stage < QUARTER; stage *= 2) {
         UNROLL for (int i = 0; i < QUARTER / 2; i++) {
             other[2 * i] = VZIP_QUARTERS_LOW(r[i], r[i + QUARTER / 2]);
@@ -39,7 +39,7 @@ INLINE void NAME(skinny_load)(const REAL *x, int64_t cin, V *r) {
 }
 
 /* n sums of LANES pixels, with bias, to[i*step] */
-INLINE void NAME(skinny_vector)(const REAL *x, int64_t cin, int64_t piece, const REAL *w, const REAL *bias, REAL *to, int64_t step,
+INLINE void NAME(skinny_vector)(const REAL *x, int64_t x_step, int64_t cin, int64_t piece, const REAL *w, const REAL *bias, REAL *to, int64_t step,
                                 const int n) {
     V acc[SKINNY_SUMS], r[QUARTER];
     REAL room[SKINNY_SUMS * LANES], *total = room; /* the pieces so far, hidden as in microkernel.h */
@@ -48,7 +48,7 @@ INLINE void NAME(skinny_vector)(const REAL *x, int64_t cin, int64_t piece, const
     int64_t k = 0;
     for (int64_t end = piece;; end += piece) { /* LOOP pieces */
         for (; k + QUARTER <= (end < cin ? end : cin); k += QUARTER) {
-            NAME(skinny_load)(x + k, cin, r);
+            NAME(skinny_load)(x + k, x_step, r);
             UNROLL for (int c = 0; c < QUARTER; c++, w += n) {
                 UNROLL for (int i = 0; i < n; i++) acc[i] = VFMA(r[c], VSPLAT(w[i]), acc[i]);
             }
@@ -61,7 +61,7 @@ INLINE void NAME(skinny_vector)(const REAL *x, int64_t cin, int64_t piece, const
     }
     if (k < cin) {
         REAL last[QUARTER * LANES];
-        NAME(skinny_load)(x + cin - QUARTER, cin, r);
+        NAME(skinny_load)(x + cin - QUARTER, x_step, r);
         UNROLL for (int c = 0; c < QUARTER; c++) VSTORE(last + c * LANES, r[c]);
         for (; k < cin; k++, w += n) {
             const V channel = VLOAD(last + (k - cin + QUARTER) * LANES);
@@ -69,18 +69,16 @@ INLINE void NAME(skinny_vector)(const REAL *x, int64_t cin, int64_t piece, const
         }
     }
     if (piece < cin) UNROLL for (int i = 0; i < n; i++) acc[i] = VADD(VLOAD(total + i * LANES), acc[i]);
-    UNROLL for (int i = 0; i < n; i++) {
-        const V sum = VADD(acc[i], VZERO()); /* no -0: see microkernel.h */
-        VSTORE(to + i * step, bias ? VADD(sum, VSPLAT(bias[i])) : sum);
-    }
+    UNROLL for (int i = 0; i < n; i++) VSTORE(to + i * step, VADD(acc[i], VSPLAT(bias[i])));
 }
 
 /* `pixels` of them into acc[sums][SKINNY_BLOCK*LANES], LANES at least */
 #define INSTANCE(n) \
-    static void NAME(skinny_##n)(const REAL *x, int64_t pixels, int64_t cin, int64_t piece, const REAL *w, const REAL *bias, REAL *acc) { \
+    static void NAME(skinny_##n)(const REAL *x, int64_t x_step, int64_t pixels, int64_t cin, int64_t piece, const REAL *w, const REAL *bias, \
+                                 REAL *acc) { \
         for (int64_t p = 0; p < pixels; p += LANES) { \
             const int64_t at = pixels - p < LANES ? pixels - LANES : p; \
-            NAME(skinny_vector)(x + at * cin, cin, piece, w, bias, acc + at, SKINNY_BLOCK * LANES, n); \
+            NAME(skinny_vector)(x + at * x_step, x_step, cin, piece, w, bias, acc + at, SKINNY_BLOCK * LANES, n); \
         } \
     }
 INSTANCE(1) INSTANCE(2) INSTANCE(3) INSTANCE(4) INSTANCE(5) INSTANCE(6) INSTANCE(7) INSTANCE(8)
@@ -90,7 +88,7 @@ INSTANCE(9) INSTANCE(10) INSTANCE(11) INSTANCE(12)
 #undef INSTANCE
 
 static void NAME(skinny)(const Skinny *call) {
-    static void (*const instances[SKINNY_SUMS])(const REAL *, int64_t, int64_t, int64_t, const REAL *, const REAL *, REAL *) = {
+    static void (*const instances[SKINNY_SUMS])(const REAL *, int64_t, int64_t, int64_t, int64_t, const REAL *, const REAL *, REAL *) = {
         NAME(skinny_1), NAME(skinny_2), NAME(skinny_3), NAME(skinny_4), NAME(skinny_5), NAME(skinny_6), NAME(skinny_7), NAME(skinny_8),
 #if SKINNY_SUMS > 8
         NAME(skinny_9), NAME(skinny_10), NAME(skinny_11), NAME(skinny_12),
@@ -100,26 +98,25 @@ static void NAME(skinny)(const Skinny *call) {
     const int64_t width = call->width, cin = call->cin, sums = call->sums, m = sums / call->rows;
     REAL room[SKINNY_SUMS * BLOCK + LANES + 64 / sizeof(REAL)], bias[SKINNY_SUMS]; /* `interleave` reads whole vectors */
     REAL *acc = (REAL *)(((uintptr_t)room + 63) & ~(uintptr_t)63);
-    for (int64_t i = 0; call->bias && i < sums; i++) bias[i] = ((const REAL *)call->bias)[i % call->cout];
+    for (int64_t i = 0; i < sums; i++) bias[i] = call->end.bias ? ((const REAL *)call->end.bias)[i % call->cout] + 0 : 0; /* no -0 */
+    const int dense = call->out_step == call->cout;
     int64_t line = call->first / width, column = call->first % width;
     for (int64_t first = call->first, pixels; first < call->last; first += pixels) {
         pixels = call->last - first < BLOCK ? call->last - first : BLOCK;
         const int64_t back = pixels < LANES ? LANES - pixels : 0; /* so many before `first` once more, and not stored */
-        instances[sums - 1]((const REAL *)call->x + (first - back) * cin, pixels + back, cin, call->piece, (const REAL *)call->weights,
-                            call->bias ? bias : (const REAL *)0, acc);
-        for (int64_t i = 0; call->act.code && i < sums; i++) {
-            Activation act = call->act;
-            if (act.code == ACT_PRELU) { /* one channel: one slope */
-                act.code = ACT_LEAKY;
-                act.a = (double)((const REAL *)call->alpha)[i % call->cout];
-            }
-            NAME(activate)(acc + i * BLOCK + back, acc + i * BLOCK + back, 1, pixels, (void *)0, act);
-        }
+        instances[sums - 1]((const REAL *)call->x + (first - back) * call->x_step, call->x_step, pixels + back, cin, call->piece,
+                            (const REAL *)call->weights, bias, acc);
+        for (int64_t i = 0; call->end.act.code && i < sums; i++)
+            NAME(end_channel)(&call->end, acc + i * BLOCK + back, pixels, i % call->cout);
         for (int64_t p = 0, count; p < pixels; p += count) { /* up to the end of each line */
             count = pixels - p < width - column ? pixels - p : width - column;
-            REAL *out = (REAL *)call->out + (line * call->rows * width + column) * m;
-            for (int64_t row = 0; row < call->rows; row++)
-                NAME(interleave)(acc + row * m * BLOCK + back + p, BLOCK, m, count, out + row * width * m);
+            REAL *out = (REAL *)call->out + line * call->rows * call->out_row + column * (m / call->cout) * call->out_step;
+            for (int64_t row = 0; row < call->rows; row++, out += call->out_row)
+                for (int64_t i = 0; i < m; i += dense ? m : call->cout) {
+                    const REAL *from = acc + (row * m + i) * BLOCK + back + p;
+                    if (dense) NAME(interleave)(from, BLOCK, m, count, out);
+                    else NAME(interleave_apart)(from, BLOCK, call->cout, count, m / call->cout * call->out_step, out + i / call->cout * call->out_step);
+                }
             column += count;
             if (column == width) column = 0, line++;
         }

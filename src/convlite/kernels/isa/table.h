@@ -40,6 +40,15 @@ typedef struct {
     double a, b;
 } Activation;
 
+/* What happens to a sum: y = last(act(sum + bias) + residual). Each kernel applies it as epilogue.h says: what its registers hold gets bias and
+   clipping there, rows that it has just stored the rest. */
+typedef struct {
+    const void *bias, *alpha; /* of the first channel that the kernel computes, in whole vectors where its contract says so; NULL: none */
+    Activation act;           /* alpha: the slopes of ACT_PRELU */
+    int64_t residual;         /* bytes from an output to what is added to it; 0: nothing */
+    Activation last;
+} Epilogue;
+
 /* Winograd's transforms of one tile: see winograd.h. Steps of pixels are in bytes, the others in elements. */
 typedef struct {
     const void *x;                    /* where the tile's first pixel is, or would be; only what is inside is read */
@@ -57,9 +66,7 @@ typedef struct {
     void *out; /* the first output, lanes channels each */
     int64_t row_step, column_step, lanes;
     int rows, columns; /* how many of the m x m outputs exist */
-    const void *bias;  /* whole vectors, or NULL */
-    const void *alpha;
-    Activation act;
+    Epilogue end;      /* whole vectors */
 } WinogradOutput;
 
 typedef struct {
@@ -87,9 +94,7 @@ typedef struct {
     int64_t out_offset;      /* elements added to each out[i] */
     int64_t taps, kc;
     int64_t lanes;           /* valid ones, 1 .. nr*LANES */
-    const void *bias;        /* [nr*LANES], or NULL */
-    const void *alpha;       /* [nr*LANES] slopes of ACT_PRELU */
-    Activation act;
+    Epilogue end;            /* [nr*LANES] */
     int accumulate, finish;
     void *const *total;      /* NULL, or what is added: bases like those of `out`, for whole pixels of [nr*LANES] */
 } Tile;
@@ -106,9 +111,7 @@ typedef struct {
     int64_t weights_step;    /* elements from one m to the next: all taps * channels */
     void *const *out;        /* [mr] */
     int64_t taps, channels, multiplier;
-    const void *bias;        /* [channels*multiplier], or NULL */
-    const void *alpha;
-    Activation act;
+    Epilogue end;            /* [channels*multiplier] */
     int accumulate, finish;
     void *const *total;      /* [mr], or NULL */
 } DepthwiseTile;
@@ -130,25 +133,24 @@ typedef struct {
 
 typedef void (*PixelKernel)(PixelPass *);
 
-/* A finished line of outputs: phase c, channel l, pixel p are in acc[(c*cout + l)*acc_step + p], and go to out[(p*phases + c)*cout + l]. */
+/* A finished line of outputs: phase c, channel l, pixel p are in acc[(c*cout + l)*acc_step + p], and go to out[(p*phases + c)*pixel + l]. */
 typedef struct {
     void *acc;
-    int64_t acc_step, phases, cout;
+    int64_t acc_step, phases, cout, pixel; /* pixel: elements from one to the next */
     const int64_t *counts; /* [phases]: pixels of each phase; a later phase has as many as an earlier one, or one less */
     void *out;
-    const void *bias, *alpha; /* [cout], or NULL */
-    Activation act;
+    Epilogue end; /* [cout]; no residual */
 } PixelLine;
 
 /* Few sums for each pixel (skinny.h): a pixel of the input gives `rows` output lines of sums/rows numbers each. */
 typedef struct {
     const void *x, *weights; /* [pixels][cin], [cin][sums] */
-    void *out;               /* [pixels / width][rows][width][sums / rows] */
+    void *out;               /* [pixels / width][rows][width * kw][cout], kw*cout = sums / rows */
+    int64_t x_step, out_step, out_row; /* elements: from pixel to pixel, from line to line */
     int64_t first, last;     /* pixels that this call computes: a vector of them, or more */
     int64_t width, rows, sums, cin, cout;
     int64_t piece; /* of so many products each: sums.py */
-    const void *bias, *alpha; /* [cout], or NULL: sum i is of output channel i % cout */
-    Activation act;
+    Epilogue end;  /* [cout]: sum i is of output channel i % cout; no residual */
 } Skinny;
 
 /* An input row of depthwise lines: its weights [kw][weights_step] for either output row, NULL where it does not reach it. */
@@ -168,8 +170,7 @@ typedef struct {
     int64_t lines, out_step;    /* rows of outputs; bytes */
     int64_t channels, pixels;
     int64_t head;               /* the first vector's channels where it is not whole: the others are aligned then */
-    const void *bias, *alpha;   /* [channels] or NULL */
-    Activation act;
+    Epilogue end;               /* [channels] */
 } DepthwiseLine;
 
 typedef void (*DepthwiseLineKernel)(const DepthwiseLine *);
@@ -187,8 +188,7 @@ typedef struct {
     int64_t inside, behind; /* of a row: where pixels begin and end; all else is zeros */
     void *out;
     int64_t out_step, lanes, last;
-    const void *bias;     /* [patterns][LANES] */
-    double low, high;     /* infinite where nothing is cut off */
+    Epilogue end;         /* [patterns][LANES]; act: ACT_CLIP or none; no residual */
 } LanewiseLine;
 
 typedef struct {
@@ -209,8 +209,7 @@ typedef struct {
     int64_t rows, columns, kc;
     int64_t piece, section; /* of so many products each: sums.py */
     void *sums;             /* [3][rows][columns] where there is more than a piece: the piece, the section, its low */
-    const void *bias, *alpha; /* [columns] or NULL */
-    Activation act;
+    Epilogue end;           /* [columns]; no residual */
 } Rows;
 
 enum {
@@ -224,7 +223,7 @@ typedef struct {
     const void *x; /* the first tap inside the image */
     void *out;
     int64_t rows, columns; /* taps inside the image */
-    int64_t row_step, column_step, channels;
+    int64_t row_step, column_step, channels, ahead;
     double divisor;
     int largest, wide; /* wide: a mean is summed in double */
 } Window;

@@ -182,12 +182,10 @@ INLINE void NAME(winograd_sums)(const int m, const REAL *s, const int64_t s_step
 
 /* One row of A^T s times A, with bias and clipping: `columns` pixels of `some` channels are stored. */
 INLINE void NAME(winograd_pixels)(const int m, const V *half, const WinogradOutput *w, const V bias, char *out, const int64_t some) {
-    const V low = VSPLAT((REAL)w->act.a), high = VSPLAT((REAL)w->act.b);
     V y[WINOGRAD_MOST];
     NAME(winograd_at)(m, half, y, 1);
+    NAME(end_sums)(y, m, 1, bias, &w->end);
     UNROLL for (int j = 0; j < m; j++) {
-        if (w->bias) y[j] = VADD(y[j], bias);
-        if (w->act.code == ACT_CLIP) y[j] = VMIN(high, VMAX(low, y[j]));
         if (j < w->columns) {
             REAL *o = (REAL *)(out + j * w->column_step);
             if (some >= LANES) VSTORE(o, y[j]);
@@ -203,17 +201,15 @@ INLINE void NAME(winograd_output)(const WinogradOutput *w, const int m) {
     for (int64_t c = 0; c < w->lanes; c += LANES) {
         const int64_t some = w->lanes - c;
         const REAL *s = (const REAL *)w->s + c;
-        const V bias = w->bias ? VLOAD((const REAL *)w->bias + c) : VZERO();
+        const V bias = NAME(bias_at)(&w->end, c, LANES);
         V half[WINOGRAD_MOST * WINOGRAD_WIDE];
         char *out = (char *)w->out + c * (int64_t)sizeof(REAL);
         WINOGRAD_EACH(j, n, NAME(winograd_sums)(m, s + j * w->s_step, w->s_step, half + j));
         WINOGRAD_EACH(i, m, if (i < w->rows) NAME(winograd_pixels)(m, half + i * n, w, bias, out + i * w->row_step, some));
     }
-    if (w->act.code > ACT_CLIP)
-        for (int i = 0; i < w->rows; i++) for (int j = 0; j < w->columns; j++) {
-            REAL *o = (REAL *)((char *)w->out + i * w->row_step + j * w->column_step);
-            NAME(activate)(o, o, 1, w->lanes, w->alpha, w->act);
-        }
+    if (NAME(ends_later)(&w->end))
+        for (int i = 0; i < w->rows; i++)
+            NAME(end_rows)(&w->end, (char *)w->out + i * w->row_step, w->column_step, w->columns, w->lanes);
 }
 
 /* Panels [n*n][cin][nr*LANES] of output channels, the last one narrower but whole vectors wide: what the micro-kernel reads.

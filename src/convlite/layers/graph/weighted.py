@@ -9,10 +9,10 @@ from ..convolution import (
     Conv1DTranspose,
     Conv2D,
     Conv2DTranspose,
-    Dense,
     DepthwiseConv2D,
-    _frame,
 )
+from ..framing import frame
+from ..kernels import Dense
 from ..sequence import DepthwiseConv1D
 from .numbers import activated
 from .rules import Applied, rule
@@ -40,8 +40,8 @@ def _framed(call: Applied) -> tuple[str, Any]:
         if depends
         else [64] * axes
     )
-    frame = _frame(layer._framing, sizes)
-    return call.padded(call.x, frame, layer.padding_mode), ((0, 0),) * axes
+    pads = frame(layer._framing, sizes)
+    return call.padded(call.x, pads, layer.padding_mode), ((0, 0),) * axes
 
 
 def _convolved(call: Applied, kernel: str, groups: int) -> str:

@@ -169,5 +169,5 @@ def _pillow() -> tuple[Any, Any]:
     try:
         from PIL import Image, ImageOps
     except ImportError:
-        raise ImportError('pictures need the package Pillow: pip install "convlite[run]"') from None
+        raise ImportError("pictures need the package Pillow: pip install pillow") from None
     return Image, ImageOps

@@ -31,7 +31,7 @@ sizes it keeps its own. Without INPUT the network runs on random numbers, to tim
 vector is shown as the classes with the largest values, other outputs by their shapes; nothing is written
 without --out or a FILE for --profile. A run over a folder with --out DIR may be stopped and called again:
 what has its file there is not computed twice. An input that cannot be read is reported, and the others go on.
-Pictures need: pip install "convlite[run]"."""
+Pictures need the package Pillow: pip install pillow."""
 
 Outputs = dict[str, Array]
 _ENDINGS = (*ARRAYS, ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # taken from folders
@@ -102,7 +102,7 @@ def _run(options: argparse.Namespace) -> int:
     files = _Folder(out, options.format or "npz", paths) if folder else None
     skipped = 0 if files is None else len(paths) - len(files.waiting)
     paths = paths if files is None else files.waiting
-    bar = several and sys.stderr.isatty()
+    bar = several and out is not None and sys.stderr.isatty()  # what is shown says itself how far it is
     scale = how.scale_for(net.inputs[0].dtype) if net.inputs else 1.0
     writer = _writer(out, several, scale) if files is None else files.writing(scale)
     with writer as write, reporting(bar, len(paths), net.name) as report:
@@ -119,7 +119,8 @@ def _run(options: argparse.Namespace) -> int:
                     show(path, outputs)
             except (ValueError, TypeError, OSError, MemoryError, zipfile.BadZipFile) as error:
                 failures += 1
-                print(f"convlite run: {path}: {one_line(error)}", file=sys.stderr)
+                clear = "\r\x1b[K" if bar else ""  # the bar has a line of its own
+                print(f"{clear}convlite run: {path}: {one_line(error)}", file=sys.stderr)
             report(number + 1)
     if files is not None:
         seconds = time.perf_counter() - begin

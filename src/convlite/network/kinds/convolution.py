@@ -10,7 +10,7 @@ from ..facts import Fact, Size, broadcast, difference, sum_of, times
 from ..graph import Array, Node
 from .elementwise import activated, fused_activation
 from .record import Arrays, Facts, Kind, dtype_of, exact, given, must_fit, optional, registered, shape_of
-from .windows import axes_of, count_of, links, padding_of
+from .windows import axes_of, check_name, count_of, links, padding_of
 
 __all__ = ["KINDS", "activated", "convolved", "infer_conv"]
 
@@ -60,8 +60,14 @@ def infer_conv(node: Node, x: Fact, kernel: Fact, bias: Fact | None) -> tuple[Si
 
 def _conv_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     x, kernel, bias = given(facts, 0), given(facts, 1), optional(facts, 2)
-    shape = infer_conv(node, x, kernel, bias)
+    shape, residual = infer_conv(node, x, kernel, bias), optional(facts, 3)
     fused_activation(node.attributes.get("activation"), shape[-1] if shape else None)
+    if residual is not None:
+        fused_activation(node.attributes["last"])
+        for wanted, size in zip(
+            shape or (), shape_of(residual, len(shape or ()), "residual") or (), strict=False
+        ):
+            must_fit(size, wanted, "the residual")
     return (Fact(dtype_of((x, kernel, bias)), shape),)
 
 
@@ -90,9 +96,12 @@ def convolved(node: Node, x: Array, kernel: Array) -> Array:
 
 @registered(KINDS, "conv", infer=_conv_facts)
 def _conv(node: Node, arrays: Arrays) -> tuple[Array, ...]:
-    x, kernel, bias = given(arrays, 0), given(arrays, 1), optional(arrays, 2)
+    x, kernel, bias, residual = given(arrays, 0), given(arrays, 1), optional(arrays, 2), optional(arrays, 3)
     total = convolved(node, x, kernel)
-    return (_finished(node, total if bias is None else total + bias, x.dtype),)
+    y = _finished(node, total if bias is None else total + bias, x.dtype)
+    if residual is not None:
+        y = activated(node.attributes["last"], exact(y) + exact(residual)).astype(x.dtype)
+    return (y,)
 
 
 def _finished(node: Node, total: Array, dtype: Any) -> Array:
@@ -113,6 +122,7 @@ def _transpose_axis(node: Node, axis: int, size: Size, kernel: Size) -> tuple[Si
     padding, wanted = attributes["padding"], attributes["output_shape"]
     window = sum_of(times(difference(kernel, 1), dilation), 1)
     full = sum_of(sum_of(times(difference(size, 1), stride), window), extra)
+    check_name(padding)
     if wanted is None and not isinstance(padding, str):
         before, after = padding[axis]
         return difference(full, before + after), before

@@ -9,7 +9,7 @@ from typing import Any
 from ..facts import Size, ceil_of, difference, floor_of, smallest, sum_of, times
 from ..graph import Node
 
-__all__ = ["Links", "axes_of", "count_of", "links", "padding_of"]
+__all__ = ["Links", "axes_of", "check_name", "count_of", "links", "padding_of"]
 
 Pads = tuple[tuple[int, int], ...]
 Links = Iterator[tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]]
@@ -46,6 +46,16 @@ def padding_of(
     return tuple((int(before), int(after)) for before, after in padding)
 
 
+def check_name(padding: object) -> None:
+    """ValueError for a padding that is a string, and neither of the two that have a meaning.
+
+    >>> check_name("same"), check_name((0, 1))
+    (None, None)
+    """
+    if isinstance(padding, str) and padding not in ("same", "same_lower"):
+        raise ValueError(f'padding must be "same", "same_lower" or pairs of ints, not {padding!r}')
+
+
 def count_of(
     size: Size,
     kernel: Size,
@@ -59,6 +69,7 @@ def count_of(
     padding: "same", "same_lower" or (before, after). ceil_mode: rounded up, without a last window that would
     begin in the padding behind (ONNX's rule).
     """
+    check_name(padding)
     if isinstance(padding, str):
         return ceil_of(size, stride)
     before, after = padding

@@ -24,11 +24,27 @@ READERS = {
 }
 
 
+_TORCH = (
+    ": a file of PyTorch's holds Python objects, so load it in PyTorch, then write "
+    "convlite.Network.from_torch(module, example_inputs)"
+)
+_SAVED_MODEL = (
+    ": a TensorFlow model; convert it by tf.lite.TFLiteConverter to .tflite, or by tf2onnx to .onnx"
+)
+# What to do with files that `load` does not read.
+_OTHER_FILES = {
+    **dict.fromkeys((".pt", ".pth", ".pt2", ".ckpt", ".bin"), _TORCH),
+    **dict.fromkeys((".pb", ".savedmodel"), _SAVED_MODEL),
+    ".hdf5": ": rename it to .h5 if Keras wrote it",
+    "": ": the ending says what a file is; TensorFlow's folders must be converted to .tflite or .onnx",
+}
+
+
 def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     """Read a network from a file.
 
     Args:
-        path: A file whose name ends in .onnx (needs the package onnx: `pip install "convlite[onnx]"`),
+        path: A file whose name ends in .onnx (needs the package onnx: `pip install onnx`),
             .tflite (the package tflite), .keras or .h5 (your own Keras), or in .npz or .safetensors: what
             `Network.save` wrote; .npz needs NumPy alone.
         layout: None: inputs and outputs as the file has them. "NHWC": images channels last, where the file
@@ -62,10 +78,16 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     from ..passes import channels_last_ends
 
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be a string or a path; got {shown(path)}")
+        hint = ""
+        if hasattr(path, "state_dict"):
+            hint = "; a PyTorch module is read by Network.from_torch(module, example_inputs)"
+        elif hasattr(path, "get_config"):
+            hint = "; a Keras model is read by Network.from_keras(model)"
+        raise TypeError(f"path must be a string or a path; got {shown(path)}{hint}")
     ending = pathlib.Path(path).suffix.lower()
     if ending not in READERS:
-        raise ValueError(f"path must end in one of {', '.join(READERS)}; got {shown(os.fspath(path))}")
+        known = f"path must end in one of {', '.join(READERS)}"
+        raise ValueError(f"{known}; got {shown(os.fspath(path))}{_OTHER_FILES.get(ending, '')}")
     if layout not in (None, "NHWC"):
         raise ValueError(f'layout must be None or "NHWC"; got {shown(layout)}')
     module, function = READERS[ending].split(":")

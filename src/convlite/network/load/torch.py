@@ -43,8 +43,7 @@ def from_torch(
         import torch
     except ImportError as problem:
         raise ImportError(
-            f"PyTorch modules are read with the packages torch and onnx ({problem}): "
-            "pip install torch convlite[onnx]"
+            f"PyTorch modules are read with the packages torch and onnx ({problem}): pip install torch onnx"
         ) from None
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"module must be a torch.nn.Module; got a {type(module).__name__}")

@@ -14,7 +14,7 @@ from ...ops import dense
 from ...pack import PackedKernel
 from ..graph import Array, Node
 from ..program import Frame, Lowered, Lowering, Run, Script
-from .elementwise import fused_of, keep
+from .elementwise import fused_of, keep, threads_of
 from .table import activation_of, rule
 
 _KERNEL_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -39,29 +39,60 @@ def step_of(
     shape: tuple[int, ...],
     options: tuple[Any, Any, Any] = ((1, 1), "valid", (1, 1)),
     sizes: tuple[Any, Any] = (None, None),
-) -> tuple[Run, tuple[bool, bool], str]:
-    """A step; whether x and the output may be some channels of larger arrays; and what runs it: the
-    operation, and the form that computes it.
+    residual: tuple[int, Any] | None = None,
+) -> tuple[Run, str]:
+    """A step, and what runs it: the operation, and the form that computes it.
 
-    The operation of a packed kernel on the slots of x, (N,H,W,C) of this shape, and of the output.
+    The operation of a packed kernel on the slots of x, (N,H,W,C) of this shape, and of the output. Both may
+    be some channels of larger arrays.
 
     options: strides, padding, dilations. sizes: output_shape and output_padding of a transposed convolution.
+    residual: the slot of what is added at the end, of the output's shape, and the activation behind that.
     """
     plan, panels = made_ready(packed, shape, *options, *sizes)
     geometry, (source, target) = plan.geometry, slots
     if panels is None:
-        return _nothing, (False, False), f"{packed.operation}: empty"
-    (data, finite), runner, work = panels, plan.runner, plan.nanoseconds
+        return _nothing, f"{packed.operation}: empty"
+    (data, finite), work = panels, plan.nanoseconds
     code, a, b, alpha = fused_of(activation, geometry.cout, packed.dtype)
     offsets = None if bias is None else check_bias(bias, geometry.cout, packed.dtype)
 
     def run(frame: Frame, into: Script | None = None) -> None:
-        keep(into, runner, data, offsets, alpha)
         x, out, threads = frame[source], frame[target], _threads.threads_for(work)
         x = x if into is not None else np.ascontiguousarray(x)
+        runner = plan.runner if x.flags.c_contiguous else plan.apart
+        keep(into, runner, data, offsets, alpha)
         runner.run(x, data, offsets, alpha, out, code, a, b, finite, threads, into)
 
-    return run, (runner.x_gaps, runner.out_gaps), f"{packed.operation}: {plan}"
+    how = f"{packed.operation}: {plan}"
+    if residual is None:
+        return run, how
+    slot, (last, low, high, _) = residual[0], fused_of(residual[1], geometry.cout, packed.dtype)
+    isa = _dispatch.active_isa()
+
+    def run_and_add(frame: Frame, into: Script | None = None) -> None:
+        x, out, more = frame[source], frame[target], frame[slot]
+        x = x if into is not None else np.ascontiguousarray(x)
+        runner = plan.runner if x.flags.c_contiguous else plan.apart
+        if not (runner.adds and _lie_alike(out, more)):
+            run(frame, into)
+            _kernels.elementwise(isa, _ADD, out, more, out, last, low, high, None, threads_of(out.size), into)
+            return
+        keep(into, runner, data, offsets, alpha)
+        threads = _threads.threads_for(work)
+        runner.run(x, data, offsets, alpha, out, code, a, b, finite, threads, into, more, last, low, high)
+
+    return run_and_add, how if plan.runner.adds else f"{how}, pass"
+
+
+_ADD = _kernels.pass_codes()["add"]
+
+
+def _lie_alike(out: Array, residual: Array) -> bool:
+    """Whether all numbers of two arrays of one shape lie equally far from the first one."""
+    if out.flags.c_contiguous and residual.flags.c_contiguous:
+        return True
+    return out.strides == residual.strides
 
 
 def _nothing(frame: Frame, into: Script | None = None) -> None:
@@ -75,8 +106,8 @@ def _floats(low: Lowering, *names: str) -> bool:
 
 @rule("conv")
 def conv(node: Node, low: Lowering) -> Lowered | None:
-    """conv2d or depthwise_conv2d; one spatial axis is an image of one row."""
-    x, kernel, bias = (*node.inputs, "")[:3]
+    """conv2d or depthwise_conv2d, and what is added to it; one spatial axis is an image of one row."""
+    x, kernel, bias, more = (*node.inputs, "", "")[:4]
     weights, offsets = low.constants.get(kernel), low.constants.get(bias) if bias else None
     if weights is None or (bias and offsets is None) or not _floats(low, x, kernel, bias):
         return None
@@ -91,13 +122,19 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
     groups = attributes["groups"]
     activation = attributes["activation"]
     weights = weights if weights.ndim == 4 else weights[None]
-    source, target = low.slot(x), low.slot(node.outputs[0])
+    source, target, added = low.slot(x), low.slot(node.outputs[0]), low.slot(more) if more else -1
+    inner, outer, other = source, target, added
     if len(sizes) == 1:
-        flat = (images, 1, sizes[0], cin)
-        inner = low.view(source, flat)
+        inner = low.view(source, (images, 1, sizes[0], cin))
         outer = low.view(target, (images, 1, *out_shape[1:]))
-    else:
-        inner, outer = source, target
+        other = low.view(added, (images, 1, *out_shape[1:])) if more else -1
+    elif _is_column(sizes, out_shape, weights, padding):
+        inner = low.view(source, (images, 1, sizes[0], cin))
+        outer = low.view(target, (images, 1, out_shape[1], out_shape[3]))
+        other = low.view(added, (images, 1, out_shape[1], out_shape[3])) if more else -1
+        weights = np.ascontiguousarray(weights.swapaxes(0, 1))
+        strides, dilations = strides[::-1], dilations[::-1]
+        padding = padding if isinstance(padding, str) else padding[::-1]
     if groups == cin and groups > 1:
         weights = weights.reshape(*weights.shape[:2], cin, weights.shape[3] // cin)
         packed = _packed(low, kernel, weights, "depthwise_conv2d")
@@ -106,12 +143,18 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
     image = low.shapes[inner]
     assert image is not None
     options = (strides, padding, dilations)
-    run, ways, how = step_of(packed, offsets, activation, (inner, outer), image, options)
-    return Lowered(run, (inner,), (target,), how=how, core=True, gaps=_gaps(ways, inner, target))
+    residual = (other, attributes.get("last")) if more else None
+    run, how = step_of(packed, offsets, activation, (inner, outer), image, options, residual=residual)
+    reads = (inner, other) if more else (inner,)
+    return Lowered(run, reads, (target,), how=how, core=True, gaps=(*reads, target))
 
 
-def _gaps(ways: tuple[bool, bool], source: int, target: int) -> tuple[int, ...]:
-    return tuple(slot for slot, may in zip((source, target), ways, strict=True) if may)
+def _is_column(sizes: list[int], out_shape: tuple[int, ...], weights: Array, padding: Any) -> bool:
+    """Whether images are one pixel wide, as where a format of two axes holds one: turned into a row they fill
+    the tiles, which go along rows.
+    """
+    plain = isinstance(padding, str) or padding[1] == (0, 0)
+    return sizes[1] == out_shape[2] == weights.shape[1] == 1 < sizes[0] and plain
 
 
 def _two(value: Any) -> Any:
@@ -154,8 +197,8 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
     image = low.shapes[inner]
     assert image is not None
     options, ends = (strides, padding, dilations), (size, extra)
-    run, ways, how = step_of(packed, offsets, activation, (inner, outer), image, options, ends)
-    return Lowered(run, (inner,), (target,), how=how, core=True, gaps=_gaps(ways, inner, target))
+    run, how = step_of(packed, offsets, activation, (inner, outer), image, options, ends)
+    return Lowered(run, (inner,), (target,), how=how, core=True, gaps=(inner, target))
 
 
 def _extra(
@@ -207,8 +250,8 @@ def _product(
     shape = low.shape(x)
     source, target = low.slot(x), low.slot(output)
     row = (1, 1, math.prod(shape[:-1]), shape[-1])
-    run, ways, how = step_of(packed, bias, activation, (source, target), row)
-    return Lowered(run, (source,), (target,), how=how, core=True, gaps=_gaps(ways, source, target))
+    run, how = step_of(packed, bias, activation, (source, target), row)
+    return Lowered(run, (source,), (target,), how=how, core=True, gaps=(source, target))
 
 
 @rule("matmul")

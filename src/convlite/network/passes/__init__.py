@@ -12,15 +12,19 @@ from .affine import fold_affine
 from .constants import fold_constants
 from .ends import channels_last_ends
 from .layout import sink_transposes
+from .lookup import fold_one_hot
 from .padding import fold_padding
+from .residuals import fuse_residuals
 
 __all__ = [
     "PASSES",
     "channels_last_ends",
     "fold_affine",
     "fold_constants",
+    "fold_one_hot",
     "fold_padding",
     "fuse_activations",
+    "fuse_residuals",
     "optimised",
     "recognise_activations",
     "sink_transposes",
@@ -35,6 +39,7 @@ PASSES: tuple[Pass, ...] = (
     fold_constants,
     recognise_activations,
     fold_affine,
+    fold_one_hot,
     fold_padding,
     fuse_activations,
 )

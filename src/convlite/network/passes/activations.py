@@ -187,12 +187,16 @@ def _is_cubic(editor: Editor, name: str, x: str) -> bool:
     for first, second in (node.inputs, node.inputs[::-1]):
         inner, factor = _scaled(editor, second)
         cube = _inner(editor, inner, "pow", "mul")
-        if first != x or cube is None or abs(factor - 0.044715) > 1e-6:
+        if first != x or cube is None:
             continue
         if cube.kind == "pow":
-            return cube.inputs[0] == x and editor.scalar(cube.inputs[1]) == 3
-        found: list[str] = []
-        return _flat(editor, inner, x, found) == [x, x, x]
+            cubed = cube.inputs[0] == x and editor.scalar(cube.inputs[1]) == 3
+        else:  # the constant may stand at any place: x*(x*(c*x))
+            operands = _flat(editor, inner, x, [])
+            held = [editor.scalar(name) for name in operands]
+            factor *= math.prod(value for value in held if value is not None)
+            cubed = [name for name, value in zip(operands, held, strict=True) if value is None] == [x, x, x]
+        return cubed and abs(factor - 0.044715) <= 1e-6
     return False
 
 

@@ -18,7 +18,7 @@ _MOST_BYTES = 1 << 22
 
 
 def fold_constants(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
-    """Values that `facts` knows become constants; identity and dead nodes go."""
+    """Values that `facts` knows become constants; identity, what changes nothing, and dead nodes go."""
     editor = Editor(graph, facts)
     for number in editor.order():
         node = editor.nodes.get(number)
@@ -27,7 +27,7 @@ def fold_constants(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
         if node.kind == "if_":
             _inline(editor, number, node)
             continue
-        if node.kind == "identity":
+        if node.kind == "identity" or _changes_nothing(editor, node):
             editor.replace(node.outputs[0], node.inputs[0])
             continue
         given = sum(held.nbytes for name in node.inputs if (held := editor.constants.get(name)) is not None)
@@ -38,6 +38,23 @@ def fold_constants(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
             if name not in editor.outputs:
                 editor.replace(name, editor.add_constant(f"{name}.value", np.asarray(known)))
     return editor.graph()
+
+
+# Those that give back their first input where they give back its shape; slice too, if it does not step back.
+_SHAPING = frozenset(("expand", "flatten", "reshape", "slice", "squeeze", "tile", "unsqueeze"))
+
+
+def _changes_nothing(editor: Editor, node: Node) -> bool:
+    """Whether the output is the first input, by what is known of shapes: exporters write whole slices."""
+    if node.kind not in _SHAPING:
+        return False
+    before, after = editor.shape(node.inputs[0]), editor.shape(node.outputs[0])
+    if before is None or before != after or None in before:
+        return False
+    if node.kind != "slice" or len(node.inputs) < 5 or not node.inputs[4]:
+        return True
+    steps = editor.constant(node.inputs[4])
+    return steps is not None and bool((steps > 0).all())
 
 
 def _inline(editor: Editor, number: int, node: Node) -> None:

@@ -30,7 +30,7 @@ def mapped(network: Any, executor: Executor, x: Any, threads: int) -> Any:
         dask: Any = import_module("dask")
         da: Any = import_module("dask.array")
     except ImportError:
-        raise ImportError('map_overlap needs the package dask: pip install "convlite[dask]"') from None
+        raise ImportError('map_overlap needs the package dask: pip install "dask[array]"') from None
     value = only_input(executor)
     if not isinstance(x, da.Array):
         raise TypeError(

@@ -53,7 +53,7 @@ def _model(source: Any) -> tuple[Any, Path | None, str]:
         import onnx
     except ImportError:
         raise ImportError(
-            "ONNX files are read with the package onnx, which is not installed: pip install convlite[onnx]"
+            "ONNX files are read with the package onnx, which is not installed: pip install onnx"
         ) from None
     from google.protobuf.message import DecodeError
 

@@ -53,8 +53,7 @@ def read_tflite(source: Any) -> Graph:
         import tflite  # noqa: F401
     except ImportError:
         raise ImportError(
-            "TFLite files are read with the package tflite, which is not installed: "
-            "pip install convlite[tflite]"
+            "TFLite files are read with the package tflite, which is not installed: pip install tflite"
         ) from None
     try:
         return _Reader(opened(data, title)).graph()

@@ -1,4 +1,4 @@
-# The one loop nest: convolution, its transpose, depthwise and dense alike, as phases.
+# The direct form: convolution, its transpose, depthwise and dense alike, as phases.
 #
 # What it computes, for every pair of phases (one of the rows, one of the columns), image n, group g and output channel l:
 #
@@ -15,13 +15,12 @@
 # stay small; between sections the sums rest in the output, and what their additions rounded off in `low`. Each piece of a section
 # is a call of the micro-kernel (pieces.pxi).
 #
-# There are two ways to write down where the input is. Strided (segments.pxi): a tile is one or two runs of neighbouring
-# pixels, and two addresses and a step say it all. Gathered (here): a tile is any `mr` pixels of the phase pair's flat list,
-# rows[tap][pixel] holds a pointer for each, and padding points at a row of zeros; for maps too narrow for runs, and for the
-# exact mode. Depthwise operations are gathered here, or go along lines (depthwise.pxi).
+# There are two ways to write down where the input is. Strided (strided.pxi): a tile is one or two runs of neighbouring pixels,
+# and two addresses and a step say it all. Gathered (gathered.pxi): a tile is any `mr` pixels, with an address for each. Depthwise
+# operations are gathered, or go along lines (depthwise_lines.pxi).
 #
-# Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels
-# (the packing looks for them) `exact_task` visits the taps inside the image one by one: slow, and right.
+# Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels (the
+# packing looks for them) gathered.pxi has a task that visits the taps inside the image one by one.
 
 
 cdef inline int64_t ceil_div(int64_t a, int64_t b) noexcept nogil:
@@ -58,12 +57,13 @@ cdef struct Job:
     int64_t groups, kc, width                   # channels read and written by one group
     int64_t padded                              # width, rounded up to whole vectors
     int64_t kernel_w, kernel_taps
-    int64_t line               # numbers of an output line
-    int64_t x_pixel, pixel     # numbers from an input pixel, an output pixel to the next: cin, cout, or more
+    int64_t phases             # merged phases: output pixels that one of the loops' pixels is; else 1
+    int64_t phase_width        # channels of each
+    int64_t line               # output pixels of a line
+    int64_t lead               # merged phases: so many output pixels of the first pixel lie before its line
     int clips                  # merged phases: the first or the last pixel of a line reaches over its end
-    int64_t lead               # merged phases: so many numbers of the first pixel lie before its line
     int64_t group_step         # input channels from one group to the next
-    int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see segments.pxi
+    int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see strided.pxi
     int64_t mr
     int depthwise, strided
     int fetch                  # weights are larger than L2: prefetch the next panel
@@ -74,12 +74,12 @@ cdef struct Job:
     Block *blocks
     const char *zeros
     # of one call
-    const char *x
+    Image x, out
+    int64_t out_pixel          # bytes from one of the loops' pixels to the next: `phases` of the output's
+    bint apart                 # merged phases: a panel holds channels of pixels between which there are gaps
     const char *weights
-    char *out
-    const char *bias           # padded to `padded` for each group; depthwise: as given
-    const char *alpha
-    Activation act
+    const char *residual
+    Epilogue end               # bias and alpha padded to `padded` for each group; depthwise: as given
     int64_t spans, panels
 
 cdef struct Span:              # a section of a sum
@@ -108,60 +108,6 @@ cdef inline int64_t cut(int64_t i, int64_t pieces, int64_t total) noexcept nogil
     return i * (total // pieces) + smaller(i, total % pieces)
 
 
-@cython.cdivision(True)
-cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0, int64_t taps, int64_t k0,
-                 const char **rows, char **out) noexcept nogil:
-    """Write down where the pixels of a block find their channels at taps tap0 .. tap0+taps, and where they are stored."""
-    cdef const AxisPhase *rp = &job.row[block.row_phase]
-    cdef const AxisPhase *cp = &job.column[block.column_phase]
-    cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
-    cdef int64_t tile, first, mr, i, t, a, b, flat, n, q, p, ih, iw, r, c
-    cdef int64_t pixel_step = job.x_pixel * size, row_step = job.w * job.x_pixel * size
-    cdef const char *here
-    cdef bint inside
-    flat = cut(block.first_tile, block.all_tiles, pixels)
-    p = flat % cp.count
-    q = flat // cp.count % rp.count
-    n = flat // cp.count // rp.count
-    for tile in range(block.first_tile, block.first_tile + block.tiles):
-        first = cut(tile, block.all_tiles, pixels)
-        mr = cut(tile + 1, block.all_tiles, pixels) - first
-        for i in range(mr):
-            ih = q * rp.in_step
-            iw = p * cp.in_step
-            out[i] = job.out + ((n * job.ho + rp.start + q * rp.step) * job.line + (cp.start + p * cp.step) * job.pixel
-                                + group * job.width) * size
-            here = job.x + n * job.h * row_step + ih * row_step + iw * pixel_step + (group * job.group_step + k0) * size
-            a = tap0 // cp.taps if cp.taps else 0
-            b = tap0 - a * cp.taps
-            if rp.low <= ih < rp.high and cp.low <= iw < cp.high:
-                for t in range(taps):
-                    rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step
-                    b += 1
-                    if b == cp.taps:
-                        b = 0
-                        a += 1
-            else:
-                for t in range(taps):
-                    r = ih + rp.offsets[a]
-                    c = iw + cp.offsets[b]
-                    inside = 0 <= r < job.h and 0 <= c < job.w
-                    rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step if inside else job.zeros
-                    b += 1
-                    if b == cp.taps:
-                        b = 0
-                        a += 1
-            p += 1
-            if p == cp.count:
-                p = 0
-                q += 1
-                if q == rp.count:
-                    q = 0
-                    n += 1
-        out += mr
-        rows += mr * taps
-
-
 cdef inline int64_t pixel_bytes_of(const Job *job) noexcept nogil:
     """Bytes of a pixel's sums in whole vectors, of all panels; depthwise: of all channels."""
     cdef int64_t lanes = job.table.lanes
@@ -180,66 +126,8 @@ cdef inline int64_t low_bytes(const Job *job, const Block *block) noexcept nogil
     return block.tiles * job.mr * pixel_bytes_of(job) if several else 0
 
 
-@cython.cdivision(True)
-cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t span, const Span *part, const char **rows,
-                    char **out) noexcept nogil:
-    """LOOP panels, LOOP tiles over a part of the sum."""
-    cdef const AxisPhase *rp = &job.row[block.row_phase]
-    cdef const AxisPhase *cp = &job.column[block.column_phase]
-    cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
-    cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
-    cdef int64_t wide = job.table.nr * job.table.lanes
-    cdef int64_t panel, tile, first, mr, lanes, nr, taps = part.taps, at = part.tap0 * job.kc + part.k0
-    cdef char *low = part.low
-    cdef const char *weights
-    cdef const char **tile_rows
-    cdef char **tile_out
-    cdef Tile call
-    cdef DepthwiseTile depthwise
-    if job.depthwise:
-        depthwise.weights = job.weights + (before + part.tap0) * job.kc * size
-        depthwise.weights_step = job.kernel_taps * job.kc
-        depthwise.taps, depthwise.channels, depthwise.multiplier = taps, job.kc, job.cout // job.kc
-        depthwise.bias, depthwise.alpha, depthwise.act = job.bias, job.alpha, job.act
-        depthwise.accumulate, depthwise.finish = part.accumulate, part.finish
-        depthwise.total = NULL
-        for tile in range(block.first_tile, block.first_tile + block.tiles):
-            first = cut(tile, block.all_tiles, pixels)
-            mr = cut(tile + 1, block.all_tiles, pixels) - first
-            depthwise.rows = <const void **> rows
-            depthwise.out = <void **> out
-            if part.cuts == NULL:
-                job.table.depthwise(&depthwise, <int> mr)
-            else:
-                depthwise_in_pieces(job.table, &depthwise, part.cuts, part.tap0, <int> mr, part.sums, low)
-            low += part.tile_step
-            rows += mr * taps
-            out += mr
-        return
-    call.taps, call.kc, call.act = taps, part.kc, job.act
-    call.accumulate, call.finish, call.total = part.accumulate, part.finish, NULL
-    weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
-    for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
-        lanes = smaller(wide, job.width - panel * wide)
-        nr = ceil_div(lanes, job.table.lanes)
-        call.panel = weights + (panel * wide * all_taps * job.kc + at * nr * job.table.lanes) * size
-        call.lanes = lanes
-        call.out_offset = panel * wide
-        call.bias = job.bias + (group * job.padded + panel * wide) * size if job.bias else NULL
-        call.alpha = job.alpha + (group * job.padded + panel * wide) * size if job.alpha else NULL
-        tile_rows, tile_out = rows, out
-        for tile in range(block.first_tile, block.first_tile + block.tiles):
-            first = cut(tile, block.all_tiles, pixels)
-            mr = cut(tile + 1, block.all_tiles, pixels) - first
-            call.rows = <const void **> tile_rows
-            call.out = <void **> tile_out
-            run_tile(job.table, job.table.gathered[nr][mr], &call, part.cuts, at, mr, nr, False, low)
-            tile_rows += mr * taps
-            tile_out += mr
-            low += part.tile_step
-
-
-include "segments.pxi"
+include "gathered.pxi"
+include "strided.pxi"
 
 
 @cython.cdivision(True)
@@ -268,7 +156,7 @@ cdef void run_task(const void *of, int64_t task, char *scratch) noexcept nogil:
             part.kc = smaller(cuts.channels, job.kc - part.k0)
             part.finish = part.tap0 + part.taps >= all_taps and part.k0 + part.kc >= job.kc
             if job.strided:
-                run_segments(job, block, group, span, &part, <char *> out)
+                run_strided(job, block, group, span, &part, <char *> out)
             else:
                 locate(job, block, group, part.tap0, part.taps, part.k0, rows, out)
                 run_tiles(job, block, group, span, &part, rows, out)
@@ -279,61 +167,6 @@ cdef void run_task(const void *of, int64_t task, char *scratch) noexcept nogil:
         part.tap0 += part.taps
         if part.tap0 >= all_taps:
             break
-
-
-@cython.cdivision(True)
-cdef void exact_task(const void *of, int64_t task, char *scratch) noexcept nogil:
-    """The same task without zeros for padding: pixel by pixel, tap by tap; for kernels that hold Inf or NaN."""
-    cdef const Job *job = <const Job *> of
-    cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
-    cdef const Block *block = &job.blocks[task // job.spans // job.groups]
-    cdef const AxisPhase *rp = &job.row[block.row_phase]
-    cdef const AxisPhase *cp = &job.column[block.column_phase]
-    cdef const Cuts *cuts = &cp.cuts
-    cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count, all_taps = rp.taps * cp.taps, flat, left
-    cdef int64_t wide = job.table.nr * job.table.lanes, first = span * job.panels // job.spans * wide, bytes = pixel_bytes_of(job)
-    cdef int64_t last = smaller((span + 1) * job.panels // job.spans * wide, job.width), products = job.kc
-    cdef char *piece = scratch  # unfinished
-    cdef char *section = piece + bytes  # the pieces before
-    cdef char *low = section + bytes
-    cdef char *to
-    cdef char *ignored
-    cdef const char *row
-    cdef bint sectioned
-    cdef Block one
-    cdef Span part
-    if job.depthwise:
-        first, last, products = 0, job.cout, 1
-    memset(piece, 0, 2 * bytes)
-    one.row_phase, one.column_phase, one.tiles, one.all_tiles = block.row_phase, block.column_phase, 1, pixels
-    part.cuts, part.low, part.sums, part.tile_step, part.accumulate = NULL, NULL, NULL, 0, True
-    for flat in range(cut(block.first_tile, block.all_tiles, pixels),
-                      cut(block.first_tile + block.tiles, block.all_tiles, pixels)):
-        one.first_tile, sectioned = flat, False
-        locate(job, &one, group, 0, 0, 0, &row, &to)
-        part.taps, part.finish, part.tap0 = 1, False, 0
-        while part.tap0 < all_taps:
-            part.k0 = 0
-            while part.k0 < job.kc:  # LOOP pieces: of a tap or less
-                left = piece_left(cuts, part.tap0 * products + part.k0)
-                part.kc = job.kc if job.depthwise else smaller(left, job.kc - part.k0)
-                locate(job, &one, group, part.tap0, 1, part.k0, &row, &ignored)
-                if row != job.zeros:
-                    run_tiles(job, &one, group, span, &part, &row, &piece)
-                part.k0 += part.kc
-                if left > (1 if job.depthwise else part.kc):
-                    continue
-                job.table.move_sums(piece, section, bytes // size)
-                if ends_section(cuts, part.tap0, part.k0, job.kc):
-                    job.table.add_low(to + first * size, low, section + first * size, last - first, not sectioned, False)
-                    memset(section, 0, bytes)
-                    sectioned = True
-            part.tap0 += 1
-        job.table.move_sums(piece, section, bytes // size)
-        job.table.add_low(to + first * size, low, section + first * size, last - first, not sectioned, True)
-        memset(section, 0, bytes)
-        part.tap0, part.taps, part.k0, part.kc, part.finish = 0, 0, 0, job.kc, True
-        run_tiles(job, &one, group, span, &part, &row, &to)
 
 
 @cython.final
@@ -353,11 +186,11 @@ cdef class Direct(Runner):
         size = self.table.itemsize
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
-        self.job.line = self.job.wo * self.job.cout
-        self.job.x_pixel, self.job.pixel = self.job.cin, self.job.cout
+        self.job.line, self.job.phase_width = plan.geometry.columns.out_size, plan.geometry.cout
+        self.job.phases = 1
         if plan.form == "merged_phases":
-            self.job.line, self.job.lead = plan.geometry.columns.out_size * plan.geometry.cout, plan.lead
-            self.job.clips = plan.lead > 0 or self.job.line < self.job.wo * self.job.cout
+            self.job.phases, self.job.lead = geometry.cout // plan.geometry.cout, plan.lead // plan.geometry.cout
+            self.job.clips = plan.lead > 0 or self.job.line < self.job.wo * self.job.phases
         self.job.depthwise = plan.form == "depthwise_tiles"
         self.job.strided = not self.job.depthwise and plan.form != "gathered"
         self.job.fused = 1
@@ -407,18 +240,19 @@ cdef class Direct(Runner):
                     self.scratch_bytes = max(self.scratch_bytes, self._scratch(&self.job.blocks[k]))
                     done += self.job.blocks[k].tiles
                     k += 1
-        self.job.zeros = <const char *> calloc(self._zeros() + 1, size)
+        self.job.zeros = <const char *> calloc(self._zeros(self.job.cin + 16) + 1, size)
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")
-        self.x_bytes = self.job.images * self.job.h * self.job.w * self.job.cin * size
-        self.out_bytes = self.job.images * self.job.ho * self.job.line * size
+        self.x_bytes = self.bytes_of(&self.x, self.job.images, self.job.h, self.job.w, self.job.cin)
+        self.out_bytes = self.bytes_of(&self.out, self.job.images, self.job.ho, self.job.wo, self.job.cout)
+        if self.job.phases > 1:
+            self.out_bytes = self.bytes_of(&self.out, self.job.images, self.job.ho, self.job.line, self.job.phase_width)
         self.bias_bytes = plan.geometry.cout * size
         self.packed_bias_bytes = self.job.groups * self.job.padded * size
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
-        self.out_gaps = plan.form != "merged_phases"
-        self.x_gaps = self.out_gaps and self.job.fused == 1 and not self.padding
+        self.adds = plan.form != "merged_phases"
         self.describe_work(plan.nanoseconds)
 
     cdef int _fill_cuts(self, object cuts, AxisPhase *ap) except -1:
@@ -464,14 +298,14 @@ cdef class Direct(Runner):
         cdef int64_t taps = smaller(all_taps, self.job.column[block.column_phase].cuts.taps)
         cdef int64_t sums = low_bytes(&self.job, block) + sums_bytes(&self.job, block)
         if self.job.strided:
-            return sums + segment_scratch(&self.job, block, taps)
+            return sums + strided_scratch(&self.job, block, taps)
         sums += block.tiles * self.job.mr * (1 + taps) * sizeof(void *)
         return max(sums, 3 * pixel_bytes_of(&self.job) if self.padding else 0)
 
-    cdef int64_t _zeros(self) noexcept:
-        """Numbers in the row of zeros; a strided tile of two lines walks over it."""
+    cdef int64_t _zeros(self, int64_t pixel) noexcept:
+        """Numbers in the row of zeros, if pixels are so many apart; a strided tile of two lines walks over it."""
         cdef bint walks = self.job.strided and self.padding
-        return (self.job.mr * self.job.column[0].in_step * (self.job.cin + 16) if walks else 0) + self.job.kc
+        return (self.job.mr * self.job.column[0].in_step * pixel if walks else 0) + self.job.kc
 
     def __dealloc__(self):
         free(self.offsets)
@@ -480,13 +314,11 @@ cdef class Direct(Runner):
         free(self.job.blocks)
         free(<void *> self.job.zeros)
 
-    cdef char *_pad(self, const char *values, char *into) noexcept:
+    cdef const char *_pad(self, const char *values, char *into) noexcept:
         """[groups][width] -> [groups][padded], so that the micro-kernel loads whole vectors."""
         cdef int64_t g, i, size = self.job.table.itemsize, width = self.job.width * size, padded = self.job.padded * size
-        if values == NULL:
-            return NULL
-        if self.job.depthwise:
-            return <char *> values
+        if values == NULL or self.job.depthwise or self.bias_bytes == self.packed_bias_bytes:
+            return values
         for g in range(self.job.groups):
             if self.bias_bytes < width:  # merged phases: the same for each
                 for i in range(width // self.bias_bytes):
@@ -500,16 +332,19 @@ cdef class Direct(Runner):
         cdef Job job = self.job
         cdef char *memory
         cdef void *small[256]
-        cdef int64_t tasks, lane_bytes, bytes
+        cdef int64_t tasks, lane_bytes, bytes, held = 2 * self.packed_bias_bytes, size = self.table.itemsize
         cdef int threads = on.threads
-        cdef bint exact = self.padding and not on.finite and not job.strided
+        cdef bint taps_inside = self.padding and not on.finite and not job.strided
         if self.out_bytes == 0:
             return 0
-        job.x, job.weights, job.out, job.act = on.x, on.weights, on.out, on.act
-        if on.x_pixel:
-            job.x_pixel = on.x_pixel
-        if on.out_pixel:
-            job.pixel, job.line = on.out_pixel, job.wo * on.out_pixel
+        job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
+        if job.fused > 1 and job.x.pixel != job.cin * size:
+            raise ValueError("internal error: the taps of a kernel row are not one run of numbers")
+        job.out_pixel = job.phases * job.out.pixel
+        job.apart = job.phases > 1 and job.out.pixel != job.phase_width * size
+        job.apart = job.apart and job.phase_width % (job.table.nr * job.table.lanes) > 0
+        if job.strided and job.x.pixel > (job.cin + 16) * size:
+            held += self._zeros(job.x.pixel // size) * size
         # enough tasks for the threads: split by panels where there are few blocks
         job.spans = 1
         if threads > 1 and not job.depthwise and self.block_count * job.groups < <int64_t> 4 * threads:
@@ -518,17 +353,20 @@ cdef class Direct(Runner):
         if tasks < threads:
             threads = <int> tasks
         lane_bytes = ceil_div(self.scratch_bytes, 64) * 64 + 64  # + a line, so that threads share none
-        bytes = 2 * self.packed_bias_bytes + threads * lane_bytes
+        bytes = held + threads * lane_bytes
         if into is not None:
-            memory = into.hold(2 * self.packed_bias_bytes)
+            memory = into.hold(held)
         else:
             memory = <char *> small if bytes <= <int64_t> sizeof(small) else <char *> malloc(bytes)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        job.bias = self._pad(on.bias, memory)
-        job.alpha = self._pad(on.alpha, memory + self.packed_bias_bytes)
-        self.deal(into, exact_task if exact else run_task, &job, sizeof(job), tasks, threads, memory + 2 * self.packed_bias_bytes,
-                  lane_bytes, &job.x, &job.out)
+        job.end.bias = self._pad(<const char *> on.end.bias, memory)
+        job.end.alpha = self._pad(<const char *> on.end.alpha, memory + self.packed_bias_bytes)
+        if held > 2 * self.packed_bias_bytes:
+            job.zeros = memory + 2 * self.packed_bias_bytes
+            memset(<void *> job.zeros, 0, held - 2 * self.packed_bias_bytes)
+        self.deal(into, inside_task if taps_inside else run_task, &job, sizeof(job), tasks, threads, memory + held, lane_bytes,
+                  &job.x.at, &job.out.at, &job.residual)
         if memory != <char *> small and into is None:
             free(memory)
         return 0

@@ -1,0 +1,165 @@
+"""Write the README's lines about whole networks between its markers, and the charts beside the result.
+
+`pages` is what docs/speed.md includes.
+
+python bench/networks_table.py [RESULT.json] [README.md]
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from readme_table import rewrite
+
+from convlite.bench import standings
+from convlite.bench.report import OURS, geomean
+from convlite.bench.rivals import RACERS
+from convlite.bench.standings import Standing, names
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "bench" / "results" / "convlite-networks.json"
+BEGIN, END = "<!-- networks: bench/networks_table.py -->", "<!-- end of networks -->"
+ALT = "A bar for each network: how many times faster than the fastest other runtime, which is named."
+
+
+def ratios(found: list[Standing], ours: str) -> dict[str, float]:
+    """The ratios of the networks that convlite and a peer ran, by name."""
+    return {row.name: row.ratio(ours) for row in found if row.best and ours in row.ms}
+
+
+def _won(quotients: dict[str, float]) -> str:
+    return f"{sum(quotient >= 1 for quotient in quotients.values())} of {len(quotients)}"
+
+
+def sentences(data: dict[str, Any]) -> list[str]:
+    """A line for each number of threads: means and counts; ValueError for a busy machine's result."""
+    if warning := standings.busy(data):
+        raise ValueError(warning)
+    found, lines = standings.standings(data), []
+    for threads in sorted({row.threads for row in found}):
+        mine = [row for row in found if row.threads == threads]
+        exact, fast = (ratios(mine, ours) for ours in OURS)
+        lines.append(
+            f"- {threads} thread{'s' if threads > 1 else ''}: **{geomean(fast.values()):.2f}** times the "
+            f'fastest other runtime of each network with `precision("fast")` (geometric mean), ahead on '
+            f'{_won(fast)}; **{geomean(exact.values()):.2f}** with "exact", ahead on {_won(exact)}.'
+        )
+    return lines
+
+
+def measured(data: dict[str, Any]) -> str:
+    """Where, when, against what."""
+    context = data["context"]
+    return (
+        f"`convlite bench --networks`, {context['date'][:10]}, {context['cpu'].partition(' (family')[0]}, "
+        f"{context['cores']} cores, {context['isa']}, float32. {standings.versions(data)}."
+    )
+
+
+def front(data: dict[str, Any], folder: str = "bench/results") -> str:
+    """The README's lines."""
+    name = f"{folder}/convlite-networks"
+    picture = [
+        "<picture>",
+        f'<source media="(prefers-color-scheme: dark)" srcset="{name}-dark.svg">',
+        f'<img alt="{ALT}" src="{name}.svg">',
+        "</picture>",
+    ]
+    return "\n".join([*picture, "", *sentences(data), "", f"Measured by {measured(data)}"])
+
+
+def table(data: dict[str, Any], threads: int) -> str:
+    """Milliseconds by runtime, and the ratios, a row for each network."""
+    mine = [row for row in standings.standings(data) if row.threads == threads]
+    columns = [peer for peer in RACERS if any(peer in row.ms for row in mine)]
+    heads = [{"convlite": '"exact"', "convlite_fast": '"fast"'}.get(peer, names(peer)) for peer in columns]
+    lines = ["| network | " + " | ".join(heads) + ' | best runtime | "exact" | "fast" |']
+    lines.append("| --- |" + " ---: |" * len(columns) + " --- | ---: | ---: |")
+    for row in mine:
+        cells = [f"{row.ms[peer]:.3g}" if peer in row.ms else "-" for peer in columns]
+        quotients = [f"**{row.ratio(ours):.2f}**" if row.best and ours in row.ms else "-" for ours in OURS]
+        best = names(row.best) if row.best else "-"
+        lines.append(f"| {row.name} | " + " | ".join([*cells, best, *quotients]) + " |")
+    return "\n".join(lines)
+
+
+def costs(data: dict[str, Any]) -> str:
+    """Load, first call and memory on one thread, against ONNX Runtime's; two threads over one."""
+    found = {(row.name, row.threads): row for row in standings.standings(data)}
+    first = min(threads for _, threads in found)
+    lines = [
+        "| network | load, ms | session, ms | first call | memory, MB | ONNX Runtime, MB | 2 threads over 1 |"
+    ]
+    lines.append("| --- |" + " ---: |" * 6)
+    for (name, threads), row in found.items():
+        own, ort, two = row.peers.get("convlite"), row.peers.get("ort"), found.get((name, 2))
+        if threads != first or own is None:
+            continue
+        gain = f"{row.ms['convlite_fast'] / two.ms['convlite_fast']:.2f}" if two and first == 1 else "-"
+        cells = [f"{own['load_ms']:.0f}", f"{ort['load_ms']:.0f}" if ort else "-", f"{row.first:.1f}"]
+        cells += [f"{own['resident'] / 1e6:.0f}", f"{ort['resident'] / 1e6:.0f}" if ort else "-", gain]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def left_out(data: dict[str, Any]) -> str:
+    """What could not race, once for each network and runtime."""
+    told: dict[tuple[str, str], str] = {}
+    for row in standings.standings(data):
+        for peer, why in row.refused.items():
+            told.setdefault((row.name, names(peer)), why)
+    lines = [f"- {name}, {peer}: {why.strip().rstrip('.')}." for (name, peer), why in told.items()]
+    return "\n".join(["Left out:", "", *lines]) if lines else ""
+
+
+def block(data: dict[str, Any]) -> str:
+    """docs/speed.md's part."""
+    lines = [measured(data), "", *sentences(data), ""]
+    for kind, alt in (("light", ALT), ("dark", "The same bars for dark pages.")):
+        file = "networks.svg" if kind == "light" else "networks-dark.svg"
+        lines += [f"```{{image}} _generated/{file}", f":alt: {alt}", f":class: only-{kind}", "```", ""]
+    for threads in sorted({row.threads for row in standings.standings(data)}):
+        title = f"{threads} thread{'s' if threads > 1 else ''}"
+        lines += [
+            f"Milliseconds of the fastest call, {title}, and the best runtime's time over convlite's:",
+            "",
+        ]
+        lines += [table(data, threads), ""]
+    lines += [
+        "What `convlite.load` takes beside what ONNX Runtime takes to make a session of the same file,",
+        'the first call in calls, and the memory of the whole process; one thread, "exact".',
+        "",
+        costs(data),
+        "",
+        left_out(data),
+    ]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def pages() -> dict[str, str]:
+    """The files that docs/speed.md includes."""
+    if not RESULT.exists():
+        return {"networks.md": "The race of whole networks has no committed result yet.\n"}
+    data = json.loads(RESULT.read_text(encoding="utf-8"))
+    return {
+        "networks.md": block(data),
+        "networks.svg": standings.draw(data),
+        "networks-dark.svg": standings.draw(data, dark=True),
+    }
+
+
+def main() -> None:
+    """Rewrite the README, and draw the charts anew."""
+    arguments = [Path(argument) for argument in sys.argv[1:]]
+    result = arguments[0] if arguments else RESULT
+    readme = arguments[1] if len(arguments) > 1 else ROOT / "README.md"
+    data = json.loads(result.read_text(encoding="utf-8"))
+    text = rewrite(readme.read_text(encoding="utf-8"), front(data), BEGIN, END)
+    result.with_suffix(".svg").write_text(standings.draw(data), encoding="utf-8")
+    result.with_name(f"{result.stem}-dark.svg").write_text(standings.draw(data, dark=True), encoding="utf-8")
+    readme.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""What to write instead, for common mistakes: imported where an error is raised, good calls pay nothing."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from typing import Any, NoReturn
+
+# What other frameworks call an argument.
+_OTHER_NAMES = {
+    "stride": ("strides",),
+    "dilation": ("dilations",),
+    "dilation_rate": ("dilations",),
+    "rate": ("dilations",),
+    "pad": ("padding",),
+    "pads": ("padding",),
+    "padding_mode": ("mode",),
+    "group": ("groups",),
+    "num_groups": ("groups",),
+    "feature_group_count": ("groups",),
+    "act": ("activation",),
+    "weight": ("kernel", "gamma"),
+    "weights": ("kernel",),
+    "filter": ("kernel",),
+    "filters": ("kernel",),
+    "input": ("x",),
+    "inputs": ("x",),
+    "kernel_size": ("pool_size", "size"),
+    "ksize": ("pool_size", "size"),
+    "window": ("pool_size",),
+    "output_size": ("output_shape", "size"),
+    "scale_factor": ("scales", "factors"),
+    "interpolation": ("method",),
+    "mode": ("method",),
+    "align_corners": ("coordinates",),
+    "dim": ("axis",),
+    "eps": ("epsilon",),
+    "scale": ("gamma",),
+    "offset": ("beta",),
+    "negative_slope": ("alpha",),
+    "approximate": ("activation",),
+}
+
+
+def refuse_arguments(
+    function: Callable[..., Any], more: tuple[object, ...], others: Iterable[str]
+) -> NoReturn:
+    """TypeError for arguments that a function does not have, with the ones that were meant."""
+    code, name = function.__code__, function.__name__
+    by_name = list(function.__kwdefaults__ or ())
+    by_position = list(code.co_varnames[: code.co_argcount])
+    for other in others:
+        known = by_position + by_name
+        near = [meant for meant in _OTHER_NAMES.get(other, ()) if meant in known]
+        near = near or difflib.get_close_matches(other, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+        raise TypeError(f"{name}() has no argument {other!r}; {hint}")
+    first = next(iter(by_name), "")
+    hint = f": {first} is a keyword, write {first}={_short(more[0])}" if first else ""
+    raise TypeError(
+        f"{name}() takes at most {len(by_position)} arguments without a name, {', '.join(by_position)}; got "
+        f"{len(by_position) + len(more)}{hint}"
+    )
+
+
+def explain_arguments(
+    function: Callable[..., Any], arguments: tuple[object, ...], keywords: Iterable[str]
+) -> None:
+    """The same for a call that Python refused; nothing where an argument is missing or given twice."""
+    code = function.__code__
+    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    others = [name for name in keywords if name not in known]
+    more = arguments[code.co_argcount :]
+    if others or more:
+        refuse_arguments(function, more, others)
+
+
+def _short(value: object) -> str:
+    text = repr(value) if isinstance(value, (int, str, tuple, list)) else "..."
+    return text if len(text) < 40 else "..."
+
+
+def other_kind(value: Any, name: str) -> str:
+    """What a value without numbers is, and what to write for it.
+
+    >>> other_kind("cat.png", "x")
+    "got the text 'cat.png': read the file first, as in np.load(path) or np.asarray(PIL.Image.open(path))"
+    """
+    kind = type(value).__name__
+    if isinstance(value, (str, bytes, os.PathLike)):
+        what = "text" if isinstance(value, (str, bytes)) else "path"
+        read = "np.asarray(PIL.Image.open(path))" if name == "x" else "convlite.layers.read_weights(path)"
+        return f"got the {what} {str(value)[:60]!r}: read the file first, as in np.load(path) or {read}"
+    if isinstance(value, Mapping):
+        keys = list(value)
+        first = f"[{keys[0]!r}]" if keys and isinstance(keys[0], (str, int)) else "[...]"
+        return f"got a {kind} of {len(keys)} entries: give one of them, as in {name}{first[:60]}"
+    if isinstance(value, Set):
+        return f"got a {kind}, which has no order: write np.array(list({name}), np.float32)"
+    if isinstance(value, Iterator):
+        return f"got a {kind}: collect its arrays first, as in np.stack(list({name}))"
+    if hasattr(value, "state_dict") and hasattr(value, "named_parameters"):
+        return (
+            f"got the PyTorch module {kind}: give its weight, convlite.convert.from_torch({name}.weight), or "
+            f"run the whole module by convlite.Network.from_torch({name}, example_inputs)"
+        )
+    if hasattr(value, "get_weights"):
+        if name == "x":
+            return f"got the layer {kind}: call the layer on an array, layer(x)"
+        return f"got the layer {kind}: give its array, {name}.get_weights()[0], or call the layer on x"
+    if callable(value):
+        return f"got the function or class {getattr(value, '__name__', kind)}: give the array that it returns"
+    return f"got an object of type {kind}: convert it first, as in np.asarray({name}, np.float32)"
+
+
+def not_an_array(value: Any, name: str, error: Exception) -> str:
+    """Why NumPy makes no array of a value, and what to do."""
+    if getattr(value, "requires_grad", False):
+        return f"it is a PyTorch tensor that requires grad: write {name}.detach()"
+    if isinstance(error, ValueError) and "inhomogeneous" in str(error):
+        return "its parts differ in shape: pad or cut them to one shape, or pass them one by one"
+    return str(error)
+
+
+def missing_axes(shape: tuple[int | None, ...], ndim: int) -> str:
+    """What to write for an x without a batch axis, without channels, or without both.
+
+    >>> missing_axes((32, 32, 3), 4)
+    '; write x[None] if it is one sample without a batch axis'
+    """
+    batch = "x[None] if it is one sample without a batch axis"
+    if len(shape) == ndim - 1:
+        grey = f"x[..., None] if the channel axis is missing, as in grey images, or {batch}"
+        return f"; write {batch if shape[-1] in (1, 3, 4) else grey}"
+    if len(shape) == ndim - 2 > 0:
+        return "; write x[None, ..., None]: the axes of batch and channels are missing"
+    return ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'; did you mean ...?' for a name that a module does not have, or nothing.
+
+    >>> nearest("Conv2d", ["Conv1D", "Conv2D"])
+    "; did you mean 'Conv2D'?"
+    """
+    names = list(known)
+    same = [other for other in names if other.lower() == name.lower()]
+    near = same or difflib.get_close_matches(name, names, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def swapped(
+    received: int, expected: int, kernel: tuple[int, ...], operation: str, groups: int, cout: int
+) -> str:
+    """What fits, where a kernel's input channels are not x's (of a group)."""
+    channels = expected * groups
+    if operation == "depthwise_conv2d":
+        if kernel[-2] == 1 and channels and kernel[-1] % channels == 0:
+            shape = (*kernel[:-2], channels, kernel[-1] // channels)
+            return f"; its last axes look like those of a grouped kernel: write kernel.reshape{shape}"
+        return ""
+    other = kernel[-1] if operation == "conv2d" else kernel[-2]
+    if other * (groups if operation == "conv2d_transpose" else 1) == expected:
+        return "; its last two axes look swapped: write kernel.swapaxes(-1, -2)"
+    if operation == "conv2d" and received and channels and channels % received == 0:
+        count = channels // received
+        if count != groups and cout % count == 0:
+            also = ", or use depthwise_conv2d" if received == 1 and len(kernel) == 4 else ""
+            return f"; it fits groups={count}{also}"
+    return ""

@@ -1,0 +1,25 @@
+"""What public functions take, for type checkers: names are literals, so that misspelt ones are found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ActivationName", "Mode", "Pads", "Pads1D", "Sizes"]
+
+_Integers = NDArray[np.integer[Any]]
+Sizes = SupportsIndex | Sequence[SupportsIndex] | _Integers
+PadName = Literal["valid", "same", "same_lower", "VALID", "SAME", "SAME_LOWER"]
+Pads = PadName | SupportsIndex | Sequence[SupportsIndex] | Sequence[Sequence[SupportsIndex]] | _Integers
+Pads1D = Pads | Literal["causal"]
+Mode = Literal["zeros", "constant", "reflect", "symmetric", "replicate", "edge", "circular", "wrap"]
+ActivationName = Literal[
+    "linear", "relu", "relu6", "leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh",
+    "hard_swish", "hard_sigmoid", "softplus", "log_sigmoid", "selu", "celu", "mish", "softsign",
+    "exponential", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink", "softmax", "log_softmax",
+    "swish", "identity", "relu_6", "exp", "hard_silu", "hardswish", "hardsigmoid", "hardtanh", "logsigmoid",
+    "logsoftmax", "tanhshrink", "softshrink", "hardshrink",
+]  # fmt: skip

@@ -1,0 +1,280 @@
+# Tiles at the edges of lines: which touch one, what is copied there, and the two ways to compute what reaches over it.
+#
+# Where the columns reach outside the image, the piece of the input row is copied between its zeros (strided.pxi). Where that
+# multiplies more zeros than a few more calls cost, the tile is cut instead: tap by tap, a smaller tile of the pixels that the tap
+# reads inside (run_cut). On maps of 4x4 to 14x14 these zeros are 31 to 9% of the products.
+#
+# Merged phases: the first and the last pixel of a line may reach over its ends, and between pixels of the output may be gaps.
+# Tiles that hold such pixels are computed in a buffer, and what lies inside is copied (run_clipped).
+
+
+cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:
+    """Decide how the lines of a column phase become tiles, which pieces reach outside the image, and what is copied."""
+    cdef int64_t j
+    cp.pieces = ceil_div(cp.count, job.mr) if cp.count > (job.mr + 1) // 2 else 0
+    cp.left = cp.right = 0
+    if cp.pieces == 0:
+        cp.left = 0 if cp.least >= 0 and (cp.count - 1) * cp.in_step + cp.least + cp.reach <= job.w else 1
+    else:
+        while cp.left < cp.pieces and tile_start(cp, cp.left) * cp.in_step + cp.least < 0:
+            cp.left += 1
+        while cp.left + cp.right < cp.pieces:
+            j = cp.pieces - cp.right
+            if (tile_start(cp, j) - 1) * cp.in_step + cp.least + cp.reach <= job.w:
+                break
+            cp.right += 1
+    cp.cut = job.strided and pays_to_cut(job, cp)
+    cp.copied = 0 if cp.cut else cp.left + cp.right
+    if job.spread:
+        cp.copied = max(cp.pieces, 1)
+
+
+@cython.cdivision(True)
+cdef inline int64_t column_offset(const Job *job, const AxisPhase *cp, int64_t b) noexcept nogil:
+    """Of column tap b, fused or not."""
+    return cp.offsets[b // job.fused] + b % job.fused
+
+
+@cython.cdivision(True)
+cdef inline void outside(const Job *job, const AxisPhase *cp, int64_t p0, int64_t count, int64_t offset, int64_t *low,
+                         int64_t *high) noexcept nogil:
+    """How many of a run's first and last pixels a tap reads outside the image."""
+    cdef int64_t first = p0 * cp.in_step + offset, last = first + (count - 1) * cp.in_step - job.w
+    low[0] = smaller(ceil_div(-first, cp.in_step), count) if first < 0 else 0
+    high[0] = smaller(last // cp.in_step + 1, count - low[0]) if last >= 0 else 0
+
+
+cdef inline int64_t tile_work(const Job *job, int64_t pixels) noexcept nogil:
+    """What a step of the sum costs a tile, in multiply-adds of vectors: fewer than eight sums wait for each other."""
+    return max(pixels * job.table.nr, 8) if pixels else 0
+
+
+cdef bint pays_to_cut(const Job *job, const AxisPhase *cp) noexcept nogil:
+    """Whether the multiplications by zeros that the edge tiles of a line save cost more than the calls they add."""
+    cdef int64_t piece, p0, count, b, low, high, last_low, last_high, saved = 0, calls = 0, lines = 1 if cp.pieces else 2
+    if job.call_work < 0:
+        return True
+    if job.clips or cp.cuts.channels < job.kc:
+        return False
+    for piece in range(max(cp.pieces, 1)):
+        if cp.left <= piece < cp.pieces - cp.right:
+            continue
+        p0 = tile_start(cp, piece) if cp.pieces else 0
+        count = tile_start(cp, piece + 1) - p0 if cp.pieces else cp.count
+        last_low, last_high = -1, -1
+        for b in range(cp.taps * job.fused):
+            outside(job, cp, p0, count, column_offset(job, cp, b), &low, &high)
+            saved += tile_work(job, count * lines) - tile_work(job, (count - low - high) * lines)
+            calls += low != last_low or high != last_high
+            last_low, last_high = low, high
+    return saved * (job.kc // job.fused) > calls * job.call_work
+
+
+cdef inline bint is_clipped(const Job *job, int64_t p0, int64_t count) noexcept nogil:
+    """Whether a line's pixels from p0 on are computed in the buffer."""
+    return job.apart or (job.clips and (p0 == 0 or (p0 + count) * job.phases - job.lead > job.line))
+
+
+@cython.cdivision(True)
+cdef inline int64_t panel_offset(const Job *job, int64_t first) noexcept nogil:
+    """Elements from a pixel of the loops to its channel `first` in the output."""
+    if job.phases == 1:
+        return first
+    return first // job.phase_width * (job.out.pixel // job.table.itemsize) + first % job.phase_width
+
+
+cdef inline int64_t tile_bytes(const Job *job, const AxisPhase *cp) noexcept nogil:
+    """Bytes of the buffer for a clipped tile, or for a piece and those before of a tile that is cut."""
+    return (2 if cp.cut else 1 if job.phases > 1 else 0) * (job.mr * job.table.nr * job.table.lanes * job.table.itemsize + 32)
+
+
+@cython.cdivision(True)
+cdef void move_channels(const Job *job, char *pixel, int64_t first, int64_t last, char *to, bint load) noexcept nogil:
+    """Channels of one of the loops' pixels between the output and a row of the buffer: from there with `load`, or back."""
+    cdef int64_t size = job.table.itemsize, count = last - first
+    cdef char *at
+    while first < last:
+        at = pixel + panel_offset(job, first) * size
+        if job.apart:
+            count = smaller(job.phase_width - first % job.phase_width, last - first)
+        if load:
+            memcpy(to, at, count * size)
+        else:
+            memcpy(at, to, count * size)
+        first += count
+        to += count * size
+
+
+cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *tile, const Spot *spot, int64_t nr, const Cuts *cuts,
+                      int64_t product, int64_t channel, char *low_sums, char *buffer) noexcept nogil:
+    """A tile of a panel, from `channel` on, through the buffer: only what lies inside its line is read and written."""
+    cdef int64_t size = job.table.itemsize, half = (spot.mr + 1) // 2, row_bytes = nr * job.table.lanes * size
+    cdef int64_t i, p, low, high
+    cdef int turn
+    cdef void *out[2]
+    cdef Tile call = tile[0]
+    out[0], out[1] = buffer, buffer + half * row_bytes
+    call.out, call.out_step, call.out_offset = out, row_bytes, 0
+    for turn in range(2):
+        if turn == 0 and not tile.accumulate:
+            continue
+        if turn == 1:
+            run_tile(job.table, kernels[spot.mr], &call, cuts, product, spot.mr, nr, True, low_sums)
+        for i in range(spot.mr):
+            p = spot.p0 + i - (half if spot.two_lines and i >= half else 0)
+            low = max(channel, (job.lead - p * job.phases) * job.phase_width)
+            high = smaller(channel + tile.lanes, (job.line + job.lead - p * job.phases) * job.phase_width)
+            move_channels(job, pixel_out(tile, spot.mr, True, i), low, high, buffer + i * row_bytes + (low - channel) * size,
+                          turn == 0)
+
+
+cdef struct CutTile:           # a tile of a panel, tap by tap
+    const Job *job
+    const AxisPhase *cp
+    const TileKernel *kernels  # by pixels
+    const Tile *whole          # what would compute it, were all of its taps inside
+    const Spot *spot
+    int64_t nr, row_bytes, middle
+    char *buffer               # of two tiles
+    char *piece[2]             # where the sums of this piece of the sum rest,
+    char *total[2]             # and where those of the pieces before
+    bint begun, summed, last   # whether this piece has sums, whether there are pieces before, and whether it is the last one
+    # the next call: taps that read the same pixels inside the image
+    Tile call
+    const char *rows[16]
+    void *out[2]
+    int64_t low, pixels        # of each line: the first, and how many
+    int lines                  # 1: the first line, 2: the second, 3: both
+    bint full                  # all pixels of the tile
+
+
+cdef void begin_cut_piece(CutTile *cut, bint last) noexcept nogil:
+    """The last piece rests in the output, the others in that half of the buffer which does not hold those before."""
+    cut.begun, cut.last = False, last
+    cut.piece[0], cut.piece[1] = <char *> cut.whole.out[0], <char *> cut.whole.out[1]
+    cut.call.out_step, cut.call.out_offset, cut.call.lanes = cut.whole.out_step, cut.whole.out_offset, cut.whole.lanes
+    if not last:
+        cut.piece[0] = cut.buffer + (cut.spot.mr * cut.row_bytes if cut.total[0] == cut.buffer else 0)
+        cut.piece[1] = cut.piece[0] + cut.middle * cut.row_bytes
+        cut.call.out_step, cut.call.out_offset, cut.call.lanes = cut.row_bytes, 0, cut.nr * cut.job.table.lanes
+
+
+@cython.cdivision(True)
+cdef int64_t next_cut_taps(CutTile *cut, int64_t s, int64_t k, int64_t kc, int64_t left) noexcept nogil:
+    """From tap s on, its channel k: how many taps read the same pixels inside the image, of the products that are left."""
+    cdef const Job *job = cut.job
+    cdef const Spot *spot = cut.spot
+    cdef const char *const *bases = <const char *const *> cut.whole.rows
+    cdef int64_t fused = job.fused, subs = cut.cp.taps * fused, taps = spot.taps * fused
+    cdef int64_t g = 0, t, b, low, high, shift, half = 0
+    cdef int64_t first_high = 0
+    cdef int lines
+    while s + g < taps and g < 8 and (g == 0 or (g + 1) * kc <= left):
+        t = (s + g) // fused
+        b = (spot.tap * fused + s + g) % subs
+        outside(job, cut.cp, spot.p0, spot.count, column_offset(job, cut.cp, b), &low, &high)
+        lines = (1 if bases[2 * t] else 0) + (2 if spot.two_lines and bases[2 * t + 1] else 0)
+        if g == 0:
+            cut.low, first_high, cut.lines = low, high, lines
+            cut.pixels = spot.count - low - high
+            half = (cut.pixels + 1) // 2
+        elif cut.low != low or first_high != high or cut.lines != lines:
+            break
+        shift = (s + g) % fused * spot.pixel + low * spot.step + k * job.table.itemsize
+        cut.rows[2 * g] = bases[2 * t + (1 if lines == 2 else 0)] + shift
+        cut.rows[2 * g + 1] = bases[2 * t + 1] + shift if lines == 3 else cut.rows[2 * g] + half * spot.step
+        g += 1
+    cut.full = cut.pixels == spot.count and cut.lines == (3 if spot.two_lines else 1)
+    cut.call.rows, cut.call.taps, cut.call.kc = <const void **> cut.rows, g, smaller(kc - k, left)
+    return g
+
+
+cdef void clear_cut_piece(CutTile *cut) noexcept nogil:
+    """Zeros in all of its sums: the first taps do not reach all pixels."""
+    cdef int64_t size = cut.job.table.itemsize, middle = cut.middle, i
+    for i in range(cut.spot.mr):
+        memset(cut.piece[i >= middle] + (i - middle if i >= middle else i) * cut.call.out_step + cut.call.out_offset * size, 0,
+               cut.call.lanes * size)
+    cut.begun = True
+
+
+cdef bint add_cut_taps(CutTile *cut, int64_t at, bint ends) noexcept nogil:
+    """The next call, from product `at` on; `ends`: with it the piece ends. Whether the tile is finished."""
+    cdef bint alone = cut.summed and ends and not cut.begun and not cut.full, added = cut.summed and ends and (cut.full or alone)
+    cdef bint both = cut.lines == 3
+    if cut.pixels > 0 and cut.lines:
+        if alone:              # a piece by itself
+            cut.piece[0], cut.piece[1] = cut.total[0], cut.total[1]
+            cut.call.out_step, cut.call.out_offset, cut.call.lanes = cut.row_bytes, 0, cut.nr * cut.job.table.lanes
+        elif not cut.begun and not cut.full:
+            clear_cut_piece(cut)
+        cut.out[0] = cut.piece[1 if cut.lines == 2 else 0] + cut.low * cut.call.out_step
+        cut.out[1] = (cut.piece[1] + cut.low * cut.call.out_step if both
+                      else <char *> cut.out[0] + (cut.pixels + 1) // 2 * cut.call.out_step)
+        cut.call.out, cut.call.total = <void *const *> cut.out, NULL
+        if alone:
+            cut.call.total = cut.call.out
+        elif added:
+            cut.call.total = <void *const *> cut.total
+        cut.call.panel = <const char *> cut.whole.panel + at * cut.row_bytes
+        cut.call.ahead = <const char *> cut.whole.ahead + at * 32
+        cut.call.accumulate, cut.call.finish = cut.begun, cut.last and ends and cut.full and cut.whole.finish
+        cut.kernels[2 * cut.pixels if both else cut.pixels](&cut.call)
+        if cut.call.finish:
+            return True
+        cut.begun = not alone
+    else:
+        added = False
+    if ends and cut.begun and not cut.last:
+        if cut.summed and not added:
+            cut.call.out, cut.call.total = <void *const *> cut.piece, <void *const *> cut.total
+            cut.call.taps, cut.call.accumulate = 0, True
+            cut.kernels[cut.spot.mr](&cut.call)
+        cut.total[0], cut.total[1], cut.summed = cut.piece[0], cut.piece[1], True
+    return False
+
+
+cdef void end_cut_tile(CutTile *cut, char *low_sums) noexcept nogil:
+    """From the sums to outputs, or to the end of a section."""
+    cdef Tile call = cut.whole[0]
+    call.taps = 0
+    if low_sums != NULL:
+        if not cut.summed:
+            memset(cut.total[0], 0, cut.spot.mr * cut.row_bytes)
+        end_section(cut.job.table, cut.kernels[cut.spot.mr], &call, cut.total[0], low_sums, cut.spot.mr, cut.nr, True)
+        return
+    call.accumulate = cut.last and cut.begun
+    if cut.summed:
+        call.total = <void *const *> cut.total
+    cut.kernels[cut.spot.mr](&call)
+
+
+@cython.cdivision(True)
+cdef void run_cut(const Job *job, const AxisPhase *cp, const TileKernel *kernels, const Tile *tile, const Spot *spot, int64_t nr,
+                  const Cuts *cuts, char *low_sums, char *buffer) noexcept nogil:
+    """A tile of a panel, tap by tap: the pixels that a tap reads inside the image make a smaller tile.
+
+    Between the calls of a piece the sums rest in one half of the buffer, those of the last piece in the output; the other half
+    is the total of the pieces before. Leaving out what would be multiplied by zeros changes no bit.
+    """
+    cdef int64_t taps = spot.taps * job.fused, kc = tile.kc // job.fused, s = 0, k = 0, left = 0, products = taps * kc, g, at
+    cdef CutTile cut
+    cut.job, cut.cp, cut.kernels, cut.whole, cut.spot, cut.nr, cut.call = job, cp, kernels, tile, spot, nr, tile[0]
+    cut.row_bytes, cut.middle = nr * job.table.lanes * job.table.itemsize, (spot.mr + 1) // 2
+    cut.buffer = buffer + (64 - <uintptr_t> buffer % 64 if cuts != NULL else 0)
+    cut.total[0], cut.total[1] = cut.buffer, cut.buffer + cut.middle * cut.row_bytes
+    cut.begun = cut.summed = cut.last = False
+    while s < taps:
+        if left == 0:          # a piece begins
+            left = products if cuts == NULL else piece_left(cuts, (spot.tap * job.fused + s) * kc + k)
+            begin_cut_piece(&cut, left >= products and low_sums == NULL)
+        g, at = next_cut_taps(&cut, s, k, kc, left), s * kc + k
+        k += cut.call.kc
+        left -= g * cut.call.kc
+        products -= g * cut.call.kc
+        if add_cut_taps(&cut, at, left == 0 or products == 0):
+            return
+        if k == kc:
+            k = 0
+            s += g
+    end_cut_tile(&cut, low_sums)

@@ -1,0 +1,170 @@
+# Gathered tiles: any `mr` pixels of a phase pair's flat list. rows[tap][pixel] holds a pointer for each, and padding points at a row
+# of zeros; for maps too narrow for runs, for depthwise operations that have no lines, and, tap by tap, for weights that are not
+# finite.
+
+
+@cython.cdivision(True)
+cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0, int64_t taps, int64_t k0,
+                 const char **rows, char **out) noexcept nogil:
+    """Write down where the pixels of a block find their channels at taps tap0 .. tap0+taps, and where they are stored."""
+    cdef const AxisPhase *rp = &job.row[block.row_phase]
+    cdef const AxisPhase *cp = &job.column[block.column_phase]
+    cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
+    cdef int64_t tile, first, mr, i, t, a, b, flat, n, q, p, ih, iw, r, c
+    cdef int64_t pixel_step = job.x.pixel, row_step = job.x.row
+    cdef const char *here
+    cdef bint inside
+    flat = cut(block.first_tile, block.all_tiles, pixels)
+    p = flat % cp.count
+    q = flat // cp.count % rp.count
+    n = flat // cp.count // rp.count
+    for tile in range(block.first_tile, block.first_tile + block.tiles):
+        first = cut(tile, block.all_tiles, pixels)
+        mr = cut(tile + 1, block.all_tiles, pixels) - first
+        for i in range(mr):
+            ih = q * rp.in_step
+            iw = p * cp.in_step
+            out[i] = (job.out.at + n * job.out.image + (rp.start + q * rp.step) * job.out.row
+                      + (cp.start + p * cp.step) * job.out_pixel + group * job.width * size)
+            here = job.x.at + n * job.x.image + ih * row_step + iw * pixel_step + (group * job.group_step + k0) * size
+            a = tap0 // cp.taps if cp.taps else 0
+            b = tap0 - a * cp.taps
+            if rp.low <= ih < rp.high and cp.low <= iw < cp.high:
+                for t in range(taps):
+                    rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step
+                    b += 1
+                    if b == cp.taps:
+                        b = 0
+                        a += 1
+            else:
+                for t in range(taps):
+                    r = ih + rp.offsets[a]
+                    c = iw + cp.offsets[b]
+                    inside = 0 <= r < job.h and 0 <= c < job.w
+                    rows[t * mr + i] = here + rp.offsets[a] * row_step + cp.offsets[b] * pixel_step if inside else job.zeros
+                    b += 1
+                    if b == cp.taps:
+                        b = 0
+                        a += 1
+            p += 1
+            if p == cp.count:
+                p = 0
+                q += 1
+                if q == rp.count:
+                    q = 0
+                    n += 1
+        out += mr
+        rows += mr * taps
+
+
+@cython.cdivision(True)
+cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t span, const Span *part, const char **rows,
+                    char **out) noexcept nogil:
+    """LOOP panels, LOOP tiles over a part of the sum."""
+    cdef const AxisPhase *rp = &job.row[block.row_phase]
+    cdef const AxisPhase *cp = &job.column[block.column_phase]
+    cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
+    cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
+    cdef int64_t wide = job.table.nr * job.table.lanes
+    cdef int64_t panel, tile, first, mr, lanes, nr, taps = part.taps, at = part.tap0 * job.kc + part.k0
+    cdef char *low = part.low
+    cdef const char *weights
+    cdef const char **tile_rows
+    cdef char **tile_out
+    cdef Tile call
+    cdef DepthwiseTile depthwise
+    if job.depthwise:
+        depthwise.weights = job.weights + (before + part.tap0) * job.kc * size
+        depthwise.weights_step = job.kernel_taps * job.kc
+        depthwise.taps, depthwise.channels, depthwise.multiplier = taps, job.kc, job.cout // job.kc
+        depthwise.end = end_at(&job.end, job.residual, job.out.at, 0)
+        depthwise.accumulate, depthwise.finish = part.accumulate, part.finish
+        depthwise.total = NULL
+        for tile in range(block.first_tile, block.first_tile + block.tiles):
+            first = cut(tile, block.all_tiles, pixels)
+            mr = cut(tile + 1, block.all_tiles, pixels) - first
+            depthwise.rows = <const void **> rows
+            depthwise.out = <void **> out
+            if part.cuts == NULL:
+                job.table.depthwise(&depthwise, <int> mr)
+            else:
+                depthwise_in_pieces(job.table, &depthwise, part.cuts, part.tap0, <int> mr, part.sums, low)
+            low += part.tile_step
+            rows += mr * taps
+            out += mr
+        return
+    call.taps, call.kc = taps, part.kc
+    call.accumulate, call.finish, call.total = part.accumulate, part.finish, NULL
+    weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
+    for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
+        lanes = smaller(wide, job.width - panel * wide)
+        nr = ceil_div(lanes, job.table.lanes)
+        call.panel = weights + (panel * wide * all_taps * job.kc + at * nr * job.table.lanes) * size
+        call.lanes = lanes
+        call.out_offset = panel * wide
+        call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * wide) * size)
+        tile_rows, tile_out = rows, out
+        for tile in range(block.first_tile, block.first_tile + block.tiles):
+            first = cut(tile, block.all_tiles, pixels)
+            mr = cut(tile + 1, block.all_tiles, pixels) - first
+            call.rows = <const void **> tile_rows
+            call.out = <void **> tile_out
+            run_tile(job.table, job.table.gathered[nr][mr], &call, part.cuts, at, mr, nr, False, low)
+            tile_rows += mr * taps
+            tile_out += mr
+            low += part.tile_step
+
+
+@cython.cdivision(True)
+cdef void inside_task(const void *of, int64_t task, char *scratch) noexcept nogil:
+    """The same task without zeros for padding: pixel by pixel, tap by tap; for kernels that hold Inf or NaN."""
+    cdef const Job *job = <const Job *> of
+    cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
+    cdef const Block *block = &job.blocks[task // job.spans // job.groups]
+    cdef const AxisPhase *rp = &job.row[block.row_phase]
+    cdef const AxisPhase *cp = &job.column[block.column_phase]
+    cdef const Cuts *cuts = &cp.cuts
+    cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count, all_taps = rp.taps * cp.taps, flat, left
+    cdef int64_t wide = job.table.nr * job.table.lanes, first = span * job.panels // job.spans * wide, bytes = pixel_bytes_of(job)
+    cdef int64_t last = smaller((span + 1) * job.panels // job.spans * wide, job.width), products = job.kc
+    cdef char *piece = scratch  # unfinished
+    cdef char *section = piece + bytes  # the pieces before
+    cdef char *low = section + bytes
+    cdef char *to
+    cdef char *ignored
+    cdef const char *row
+    cdef bint sectioned
+    cdef Block one
+    cdef Span part
+    if job.depthwise:
+        first, last, products = 0, job.cout, 1
+    memset(piece, 0, 2 * bytes)
+    one.row_phase, one.column_phase, one.tiles, one.all_tiles = block.row_phase, block.column_phase, 1, pixels
+    part.cuts, part.low, part.sums, part.tile_step, part.accumulate = NULL, NULL, NULL, 0, True
+    for flat in range(cut(block.first_tile, block.all_tiles, pixels),
+                      cut(block.first_tile + block.tiles, block.all_tiles, pixels)):
+        one.first_tile, sectioned = flat, False
+        locate(job, &one, group, 0, 0, 0, &row, &to)
+        part.taps, part.finish, part.tap0 = 1, False, 0
+        while part.tap0 < all_taps:
+            part.k0 = 0
+            while part.k0 < job.kc:  # LOOP pieces: of a tap or less
+                left = piece_left(cuts, part.tap0 * products + part.k0)
+                part.kc = job.kc if job.depthwise else smaller(left, job.kc - part.k0)
+                locate(job, &one, group, part.tap0, 1, part.k0, &row, &ignored)
+                if row != job.zeros:
+                    run_tiles(job, &one, group, span, &part, &row, &piece)
+                part.k0 += part.kc
+                if left > (1 if job.depthwise else part.kc):
+                    continue
+                job.table.move_sums(piece, section, bytes // size)
+                if ends_section(cuts, part.tap0, part.k0, job.kc):
+                    job.table.add_low(to + first * size, low, section + first * size, last - first, not sectioned, False)
+                    memset(section, 0, bytes)
+                    sectioned = True
+            part.tap0 += 1
+        job.table.move_sums(piece, section, bytes // size)
+        job.table.add_low(to + first * size, low, section + first * size, last - first, not sectioned, True)
+        memset(section, 0, bytes)
+        part.tap0, part.taps, part.k0, part.kc, part.finish = 0, 0, 0, job.kc, True
+        run_tiles(job, &one, group, span, &part, &row, &to)

@@ -1,0 +1,63 @@
+"""Errors say which layer they come from: its class, its name, and the size that it was built for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .base import Layer
+
+__all__ = ["tell", "telling"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def tell(error: TypeError | ValueError, layer: Layer, x: Any = None) -> None:
+    """Put the layer's class and name in front of an error's text, once: those of the innermost layer.
+
+    The shape that the outermost layer was built for is added behind, where x has another one.
+    """
+    text = error.args[0] if len(error.args) == 1 else None
+    if type(error) not in (TypeError, ValueError) or not isinstance(text, str):
+        return  # an error of the caller's own
+    name = getattr(layer, "name", None)
+    told = error.__dict__.get("_told")
+    if told is None and name is not None:
+        kind = type(layer).__name__
+        if text.startswith((f"{name} ", f"{name}:")):
+            text = f"{kind} {name!r}{text[len(name) :]}"
+        elif not text.startswith(f"the layer {name!r} ({kind})"):
+            text = f"{kind} {name!r}: {text}"
+        told = text
+    if told is None:
+        return
+    error.__dict__["_told"] = told
+    built = getattr(layer, "input_shape", None)
+    if built is not None and isinstance(x, np.ndarray) and not _fits(x.shape, built):
+        text = f"{told}; {type(layer).__name__} {name!r} was built for the shape {built}, x has {x.shape}"
+    error.args = (text,)
+
+
+def _fits(given: tuple[int, ...], built: tuple[int | None, ...]) -> bool:
+    """Whether only the batch differs; another number of axes is told by the error itself."""
+    if len(given) != len(built):
+        return True
+    return all(b in (None, a) for a, b in zip(given[1:], built[1:], strict=True))
+
+
+def telling(method: Method) -> Method:
+    """A method of a layer, whose errors name the layer."""
+
+    @functools.wraps(method)
+    def wrapper(self: Layer, *arguments: Any, **keywords: Any) -> Any:
+        try:
+            return method(self, *arguments, **keywords)
+        except (TypeError, ValueError) as error:
+            tell(error, self)
+            raise
+
+    return cast(Method, wrapper)
