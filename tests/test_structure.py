@@ -34,8 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reference": {"_definitions", "_layouts", "_options", "arguments"}
     | {"_reference_blocks", "_reference_images"},
     "geometry": {"arguments"},
-    "_reductions": set(),
-    "normalization": {"_options", "_reductions", "arguments"},
+    "_reductions": {"_dispatch", "_threads", "_kernels"},
+    "normalization": {"_options", "_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
     "shuffles": {"_types", "_options", "arguments", "geometry"},
     "activations": {"_types", "_options", "_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
     "_precision": {"arguments"},

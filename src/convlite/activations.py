@@ -41,7 +41,7 @@ from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _threads
 from ._options import documented
-from ._reductions import BLOCK, sum_rows
+from ._reductions import BLOCK, log_softmax_rows
 from ._types import ActivationName
 from .arguments import Array, as_operand, as_real, cast_of, check_out, new_output, shown
 
@@ -88,7 +88,7 @@ class Fused(NamedTuple):
 
 
 NONE = Fused(CODES["none"])
-_PASS, _REDUCE = _kernels.pass_codes(), _kernels.reduce_codes()
+_PRELU = _kernels.pass_codes()["prelu"]
 
 
 class Activation(abc.ABC):
@@ -373,26 +373,6 @@ def softmax(x: Array) -> Array:
     return softmax_rows(rows)
 
 
-def _log_softmax(x: Array, out: Array) -> None:
-    """Of rows. Sums and logarithms are float64; long rows have their exponentials in x's dtype."""
-    if x.shape[1] < 64:  # too short to be worth a sum of their own in the core
-        with np.errstate(all="ignore"):
-            values = x.astype(np.float64)
-            values -= values.max(axis=-1, keepdims=True)
-            values -= np.log(sum_rows(activate(values, "exponential")))
-            out[...] = values
-        return
-    isa, threads = _dispatch.active_isa(), _threads.threads_for(0.3 * x.size)
-    largest, total = np.empty((len(x), 1), x.dtype), np.empty((len(x), 1))
-    _kernels.reduce(isa, _REDUCE["max"], x[..., None], largest, threads)
-    _kernels.elementwise(isa, _PASS["sub"], x, largest, out, threads=threads)
-    powers = activate(out, "exponential").astype(np.float64, copy=False)
-    _kernels.reduce(isa, _REDUCE["sum"], powers[..., None], total, threads)
-    with np.errstate(all="ignore"):
-        logarithm = np.log(total).astype(x.dtype)
-    _kernels.elementwise(isa, _PASS["sub"], out, logarithm, out, threads=threads)
-
-
 def log_softmax(x: Array) -> Array:
     """x - max - log(sum(exp(x - max))) over the last axis, summed in float64; NaN where the row holds one.
 
@@ -409,7 +389,7 @@ def log_softmax(x: Array) -> Array:
     source, target = np.ascontiguousarray(rows).reshape(-1, columns), result.reshape(-1, columns)
     some = max(1, 2 * BLOCK // columns)
     for first in range(0, len(source), some):
-        _log_softmax(source[first : first + some], target[first : first + some])
+        log_softmax_rows(source[first : first + some], target[first : first + some], CODES["exponential"])
     return result
 
 
@@ -604,7 +584,7 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     isa = _dispatch.active_isa()
     if alpha is not None and rows > 1:  # few slopes are repeated there
         pixels = array.reshape(rows, columns), alpha, result.reshape(rows, columns)
-        _kernels.elementwise(isa, _PASS["prelu"], *pixels, threads=threads)
+        _kernels.elementwise(isa, _PRELU, *pixels, threads=threads)
         return result
     _kernels.activate(isa, array.itemsize, array, result, rows, columns, alpha, code, a, b, threads)
     return result
