@@ -250,7 +250,8 @@ TRANSPOSE = PackedKernel(numbered(3, 3, 4, 4), "conv2d_transpose")
         (lambda: PackedKernel(np.ones((3, 3, 4, 4), int)), TypeError,
          "kernel must be float32 or float64; got int64; write kernel.astype(np.float32)"),
         (lambda: PackedKernel(OBJECTS["conv2d"]()), TypeError,
-         "kernel must be float32 or float64; got object"),
+         "kernel must be an array of float32 or float64; got an object of type PackedKernel: convert it first, as in "
+         "np.asarray(kernel, np.float32)"),
         (lambda: PackedKernel(numbered(3, 3, 4, 4), groups=3), ValueError,
          "groups must divide the kernel's last axis; got groups=3 and 4 channels"),
         (lambda: PackedKernel(numbered(3, 3, 4, 4), groups=0), ValueError,
@@ -281,7 +282,8 @@ TRANSPOSE = PackedKernel(numbered(3, 3, 4, 4), "conv2d_transpose")
          "kernel was packed for strides=(1, 1), dilations=(1, 1), groups=1; "
          "this call has strides=(1, 1), dilations=(2, 2), groups=1"),
         (lambda: cl.conv2d(X, PackedKernel(numbered(3, 3, 5, 4))), ValueError,
-         "kernel has 5 input channels but x has 4 (kernel is (kh, kw, Cin//groups, Cout), got (3, 3, 5, 4))"),
+         "kernel has 5 input channels but x has 4 (kernel is (kh, kw, Cin//groups, Cout), got (3, 3, 5, 4)); "
+         "its last two axes look swapped: write kernel.swapaxes(-1, -2)"),
     ],
 )  # fmt: skip
 def test_refusals(call: Any, error: Any, message: str) -> None:
