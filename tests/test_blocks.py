@@ -304,7 +304,7 @@ def test_patches_make_a_convolution_a_product(options: Any) -> None:
         (lambda x: cl.depth_to_space(x, 2, mode="NHWC"), "mode must be 'DCR' .* or 'CRD'"),
         (lambda x: cl.space_to_depth(x, 2), "block_size 2 must divide the height of x; got 3"),
         (lambda x: cl.channel_shuffle(x, 3), "groups 3 must divide the channels of x; got 4"),
-        (lambda x: cl.extract_patches(x, 4), "size's effective height 4 exceeds x's height 3: there is no output"),
+        (lambda x: cl.extract_patches(x, 4), "size's effective height 4 exceeds x's height 3"),
     ],
 )
 def test_errors(call: Any, message: str) -> None:

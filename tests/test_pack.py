@@ -250,8 +250,8 @@ TRANSPOSE = PackedKernel(numbered(3, 3, 4, 4), "conv2d_transpose")
         (lambda: PackedKernel(np.ones((3, 3, 4, 4), int)), TypeError,
          "kernel must be float32 or float64; got int64; write kernel.astype(np.float32)"),
         (lambda: PackedKernel(OBJECTS["conv2d"]()), TypeError,
-         "kernel must be an array of float32 or float64; got an object of type PackedKernel: convert it first, as in "
-         "np.asarray(kernel, np.float32)"),
+         "kernel must be an array of float32 or float64; got an object of type PackedKernel: "
+         "convert it first, as in np.asarray(kernel, np.float32)"),
         (lambda: PackedKernel(numbered(3, 3, 4, 4), groups=3), ValueError,
          "groups must divide the kernel's last axis; got groups=3 and 4 channels"),
         (lambda: PackedKernel(numbered(3, 3, 4, 4), groups=0), ValueError,
