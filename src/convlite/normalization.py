@@ -4,8 +4,8 @@ x is float32 or float64, channels last; results have its shape and dtype, and th
 size. NaN propagates. `layer_norm`, `group_norm` and `instance_norm` run in the compiled core: means and
 variances are summed in float64, and what they do to each number is computed in x's dtype, with subnormal
 numbers as zeros; so float32 numbers that deviate by more than 8e37 come out of `group_norm` and
-`instance_norm` as zeros. The others are computed in float64 by NumPy and rounded once. `gamma` and `beta` are Keras's names: PyTorch's and
-ONNX's are weight and bias, scale and bias.
+`instance_norm` as zeros. The others are computed in float64 by NumPy and rounded once. `gamma` and `beta` are
+Keras's names: PyTorch's and ONNX's are weight and bias, scale and bias.
 """
 
 from __future__ import annotations
