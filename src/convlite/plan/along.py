@@ -22,6 +22,7 @@ binary fractions, so that G's entries are rounded once.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from ..geometry import Axis
@@ -123,7 +124,7 @@ def along(axis: Axis, tile: int) -> Along:
     """An axis in tiles, one of tiles_of.
 
     >>> from convlite.geometry import transpose_axis
-    >>> found = along(transpose_axis(14, 4, 2, 1, 1, ""), 3)
+    >>> found = along(transpose_axis(14, 4, 2, 1, (1, 1), ""), 3)
     >>> found.n, found.positions, found.start, found.out
     (4, 8, -1, -1)
     """
@@ -170,4 +171,14 @@ def _powers(p: float, points: tuple[float, ...], taps: int) -> list[float]:
             distance *= p - other
     if p == 0 and abs(distance).as_integer_ratio()[0] == 1:
         distance = 1.0
-    return [p**k / distance for k in range(taps)]
+    return [_ratio(math.prod([p] * k), distance) for k in range(taps)]  # products are exact, ** need not be
+
+
+def _ratio(a: float, b: float) -> float:
+    """a / b, rounded to nearest whatever the caller's rounding mode is: large integers are divided as such.
+
+    >>> _ratio(1, -3)
+    -0.3333333333333333
+    """
+    (a, over), (b, under) = a.as_integer_ratio(), b.as_integer_ratio()
+    return (int(a) * under << 256) / (int(b) * over << 256)
