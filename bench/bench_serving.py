@@ -7,7 +7,7 @@ On loopback, one thread a worker. Each server gets the same load: so many client
 and one request at a time. Memory is what Linux says of each worker after the load: resident, Pss (pages that
 several share count in parts) and what is the worker's own. Processor: what the workers took for a request,
 which a busy machine changes least. Rounds of all servers are interleaved: those that do not have their turn
-sleep. --page: write the table into docs/large-images.md.
+sleep. --page: write the table into docs/serving.md.
 """
 
 from __future__ import annotations

@@ -8,12 +8,11 @@ what was measured
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 
 from common import ROOT, machine
 
-PAGE = ROOT / "docs" / "large-images.md"
+PAGES = [ROOT / "docs" / name for name in ("large-images.md", "serving.md")]
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -33,10 +32,11 @@ def show(name: str, lines: Sequence[str], page: bool) -> None:
     print("\n".join(lines), flush=True)
     if not page:
         return
-    text = PAGE.read_text(encoding="utf-8")
-    pattern = rf"(<!-- figures: {name} -->\n).*?(<!-- end of figures -->)"
+    begin, end = f"<!-- figures: {name} -->\n", "<!-- end of figures -->"
+    texts = {path: path.read_text(encoding="utf-8") for path in PAGES}
+    places = [path for path, text in texts.items() for _ in range(text.count(begin))]
+    if len(places) != 1:
+        raise RuntimeError(f"there are {len(places)} places for the figures {name!r}; there must be one")
+    before, _, rest = texts[places[0]].partition(begin)
     body = "\n".join(lines)
-    new, count = re.subn(pattern, lambda found: f"{found[1]}{body}\n{found[2]}", text, flags=re.DOTALL)
-    if count != 1:
-        raise RuntimeError(f"{PAGE} has {count} places for the figures {name!r}; it must have one")
-    PAGE.write_text(new, encoding="utf-8")
+    places[0].write_text(f"{before}{begin}{body}\n{end}{rest.partition(end)[2]}", encoding="utf-8")

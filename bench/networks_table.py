@@ -60,13 +60,11 @@ def measured(data: dict[str, Any]) -> str:
 def front(data: dict[str, Any], folder: str = "bench/results") -> str:
     """The README's lines."""
     name = f"{folder}/convlite-networks"
-    picture = [
-        "<picture>",
-        f'<source media="(prefers-color-scheme: dark)" srcset="{name}-dark.svg">',
-        f'<img alt="{ALT}" src="{name}.svg">',
-        "</picture>",
-    ]
-    return "\n".join([*picture, "", *sentences(data), "", f"Measured by {measured(data)}"])
+    picture = (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{name}-dark.svg">'
+        f'<img alt="{ALT}" src="{name}.svg"></picture>'
+    )
+    return "\n".join([picture, "", *sentences(data), f"- Measured by {measured(data)}"])
 
 
 def table(data: dict[str, Any], threads: int) -> str:

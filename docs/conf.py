@@ -71,6 +71,9 @@ html_show_copyright = False
 html_show_sphinx = False
 pygments_style, pygments_dark_style = "friendly", "github-dark"
 
+# Types in docstrings are prose, such as "int, (h, w) or [1, h, w, 1], default 1": shown, not looked up.
+napoleon_use_param, napoleon_use_rtype = False, False
+
 myst_enable_extensions = ["substitution", "colon_fence"]
 myst_heading_anchors = 3
 myst_substitutions = tables.figures()
@@ -94,7 +97,7 @@ nitpick_ignore_regex = [
     (
         "py:class",
         "Array|ArrayLike|Coordinates|DTypeLike|Dim|Interpolation|Kernel|Method|(shuffles\\.)?Mode|NearestMode|"
-        "Operation|Order|Pair|PathLike|Policy|Precision|Profile|Progress|Rename|Shape|Sizes|Spec|Self",
+        "Operation|Order|Pads|Pads1D|Pair|PathLike|Policy|Precision|Profile|Progress|Rename|Shape|Sizes|Spec|Self",
     ),
     ("py:class", "Any|Callable|Iterable|Iterator|Literal|Mapping|Sequence"),
 ]

@@ -47,6 +47,7 @@ def test_shipped_shapes_have_unique_names_and_all_families() -> None:
         "fcn",
         "seeds",
         "complaints",
+        "kernels",
         "dense",
         "tiny",
     }
@@ -97,7 +98,7 @@ def test_parse(line: str, out: tuple[int, ...], multiply_adds: int, family: str)
         ("a conv 1,8,8,3 3 1 some 4", "invalid literal"),
         ("a conv 1,8,8,3 3 1 1 4 group=2", "unknown option 'group=2'"),
         ("a conv 1,8,8,3 3 1 1 4 groups", "unknown option 'groups'"),
-        ("a conv 1,2,2,3 3 1 valid 4", "empty"),
+        ("a conv 1,2,2,3 3 1 valid 4", "there is no output"),
         ("a depthwise 1,8,8,3 3 1 1 4", "multiple of Cin"),
     ],
 )
@@ -416,3 +417,30 @@ def test_the_readme_has_the_table_of_the_committed_result() -> None:
 def test_shapes_are_values() -> None:
     assert parse(SMALL[0]) == parse(SMALL[0])
     assert isinstance(parse(SMALL[0]), Shape)
+
+
+def test_a_busy_machine_shows_no_ratios() -> None:
+    data = json.loads((ROOT / "bench" / "results" / "convlite-bench.json").read_text())
+    assert report.busy(data) is None
+    quiet = report.table(data)
+    assert "best peer" in quiet
+    assert "ratio" in quiet
+    data["busy"] = {"all": 0.25}
+    text = report.table(data)
+    assert text.startswith("The machine was busy: other processes took 25% of the processors")
+    assert not re.search(r"best peer|convlite / peer|times the best|behind:", text)
+    assert not re.search(r" ratio +limit", text)
+    data["context"]["anyway"] = True
+    assert report.table(data) == quiet
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the workers are stopped by POSIX signals")
+def test_nothing_is_written_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "few.txt").write_text("vector dense 1,64 - - - 10")
+    arguments = ["--against", "numpy", "--shapes", "few.txt", "--threads", "1", "--rounds", "1"]
+    assert run.main(arguments) == 0
+    assert "wrote" not in capfd.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["few.txt"]

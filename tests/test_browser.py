@@ -104,7 +104,7 @@ class Visit:
         self.links = 0
         self.tab.on("console", self._said)
         self.tab.on("pageerror", lambda error: self._fault(f"error in a script: {error}"))
-        self.tab.on("requestfailed", lambda one: self._fault(f"not loaded: {one.url}"))
+        self.tab.on("requestfailed", self._failed)
         self.tab.on("request", self._asked)
 
     def _fault(self, text: str) -> None:
@@ -113,6 +113,10 @@ class Visit:
     def _said(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self._fault(f"console: {message.text}")
+
+    def _failed(self, request: Any) -> None:
+        if request.failure != "net::ERR_ABORTED":  # what was still loading when the next page was opened
+            self._fault(f"not loaded: {request.url}")
 
     def _asked(self, request: Any) -> None:
         if not request.url.startswith((self.home, "data:", "blob:")):

@@ -49,7 +49,7 @@ def calls(dtype: Any) -> dict[str, Call]:
         x = np.resize(x, (1, size, size, 16))  # the same numbers again
         shape = (3, 3, 16, 40)
         axis = conv_axis(size, 3, 1, 1, "same", "")
-        assert tile_for(Geometry(1, axis, axis, *shape[2:], 1)) == {8: 4, 10: 5, 12: 6}[size]
+        assert tile_for(Geometry(1, axis, axis, *shape[2:], 1)) == {8: (4, 4), 10: (5, 5), 12: (6, 6)}[size]
         return cl.conv2d(x, kernel_of(shape, dtype), padding="same", precision="fast")
 
     return {

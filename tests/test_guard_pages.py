@@ -75,6 +75,14 @@ def _cases() -> Iterator[Case]:
         name = f"fast-{width}-{cin}-{cout}-{padding}"
         yield Case(name, "conv2d", (2, 14, width, cin), (3, 3, cin, cout), options)
         yield Case(f"{name}-turned", "conv2d_transpose", (1, 14, width, cin), (3, 3, cout, cin), options)
+    for cin, cout in ((33, 47), (48, 32)):
+        options = {"padding": "same", "precision": "fast"}
+        for kernel in ((1, 3), (3, 1), (1, 7), (7, 1), (5, 5)):
+            yield Case(f"fast-{kernel}-{cin}", "conv2d", (1, 21, 23, cin), (*kernel, cin, cout), options)
+        dilated = options | {"dilations": (2, 3)}
+        yield Case(f"fast-dilated-{cin}", "conv2d", (1, 21, 23, cin), (3, 3, cin, cout), dilated)
+        by_two = options | {"strides": 2}
+        yield Case(f"fast-by-2-{cin}", "conv2d_transpose", (1, 15, 14, cin), (4, 4, cout, cin), by_two)
 
 
 # ---- what the interpreter runs -----------------------------------------------------------------------------
@@ -263,7 +271,7 @@ def test_no_byte_beside_an_array_is_touched(isa: str) -> None:
     # Nothing has been left out; which of the first two forms a shape takes depends on the instruction set.
     chosen = set(lines[-1].split(", "))
     assert chosen >= {"strided", "gathered", "depthwise tiles", "depthwise lines", "few rows"}
-    assert chosen >= {"winograd 4x4", "winograd 5x5", "winograd 6x6"}
+    assert chosen >= {"winograd 3x3", "winograd 4x4", "winograd 5x5", "winograd 6x6", "winograd 1x4"}
     assert chosen >= {"pixel vectors", "merged phases"}
     assert "lanewise" in chosen or not _kernels.describe(isa, 32)["lanewise"]
     assert "tall skinny" in chosen or not _kernels.describe(isa, 32)["skinny_sums"]

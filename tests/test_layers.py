@@ -428,8 +428,8 @@ def conv2d(**options: Any) -> layers.Conv2D:
         (lambda: conv2d().build((None, -1, 28, 3)), ValueError, "input_shape must not be negative"),
         (lambda: conv2d().build(28), TypeError, "input_shape must be a sequence"),
         (lambda: conv2d().build((None, 1, 28, 3)), ValueError, "effective height 3 exceeds x's height 1"),
-        (lambda: conv2d().get_weights(), ValueError, "conv2d has no weights yet"),
-        (lambda: conv2d().count_params(), ValueError, "conv2d has no weights yet"),
+        (lambda: conv2d().get_weights(), ValueError, "Conv2D 'conv2d' has no weights yet"),
+        (lambda: conv2d().count_params(), ValueError, "Conv2D 'conv2d' has no weights yet"),
         (
             lambda: conv2d().set_weights([np.zeros((3, 3, 1, 8))]),
             ValueError,

@@ -125,7 +125,7 @@ def test_weights_survive_a_file(tmp_path: pathlib.Path, ending: str, built: bool
 
 def test_an_unbuilt_layer_inside_is_not_saved_in_part(tmp_path: pathlib.Path) -> None:
     model = layers.Sequential([Residual(6)])
-    with pytest.raises(ValueError, match="conv2d has no weights yet"):
+    with pytest.raises(ValueError, match="Conv2D 'conv2d' has no weights yet"):
         model.save_weights(tmp_path / "w.npz")
     assert list(tmp_path.iterdir()) == []
 

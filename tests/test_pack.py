@@ -334,7 +334,7 @@ def test_what_a_kernel_keeps_packed_is_bounded(isa: str) -> None:
 
 def test_small_kernels_keep_all_their_panels() -> None:
     packed = PackedKernel(numbered(3, 3, 8, 8))
-    panels = [packed.panels(layout) for layout in ("direct", "winograd2", "winograd4", "winograd6")]
+    panels = [packed.panels(layout) for layout in ("direct", "winograd 2x2", "winograd 4x4", "winograd 6x6")]
     assert all(packed.panels(layout) is one for layout, one in zip(
-        ("direct", "winograd2", "winograd4", "winograd6"), panels, strict=True
+        ("direct", "winograd 2x2", "winograd 4x4", "winograd 6x6"), panels, strict=True
     ))  # fmt: skip

@@ -414,7 +414,7 @@ def test_weights_that_do_not_fit_are_named(
             r"in sequential already: give copy\.copy",
         ),
         (lambda: network().get_layer("third"), ValueError, "small has no layer 'third'; its layers are"),
-        (lambda: network().save_weights("w.npz"), ValueError, "conv2d has no weights yet"),
+        (lambda: network().save_weights("w.npz"), ValueError, "Conv2D 'conv2d' has no weights yet"),
         (
             lambda: filled().save_weights("w.h5"),
             ValueError,

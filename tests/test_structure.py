@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import convlite as cl
+from convlite import _kernels
 from convlite.plan import FORMS
 
 ROOT = Path(__file__).parents[1]
@@ -28,28 +29,40 @@ MAY_IMPORT: dict[str, set[str]] = {
     "arguments": {"_hints", "_memory"},
     "_definitions": {"_options", "arguments"},
     "_image_arguments": {"arguments"},
+    "_reference_blocks": {"_definitions", "_options", "arguments"},
     "_reference_images": {"_image_arguments", "_options", "arguments"},
-    "reference": {"_definitions", "_layouts", "_options", "_reference_images", "arguments"},
+    "reference": {"_definitions", "_layouts", "_options", "arguments"}
+    | {"_reference_blocks", "_reference_images"},
     "geometry": {"arguments"},
     "_reductions": {"_dispatch", "_threads", "_kernels"},
     "normalization": {"_options", "_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
-    "shuffles": {"_options", "arguments", "geometry"},
-    "activations": {"_options", "_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
+    "shuffles": {"_types", "_options", "arguments", "geometry"},
+    "activations": {"_types", "_options", "_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
     "_precision": {"arguments"},
     "sums": set(),
     "plan": {"arguments", "geometry", "sums", "_kernels"},
     "_waiting": {"_kernels"},
     "_threads": {"_kernels", "arguments"},
     "_dispatch": {"_kernels", "_threads"},
-    "pack": {"_locks", "_options", "_memory", "arguments", "geometry", "plan", "_dispatch", "_kernels"},
+    "pack": {
+        "_types",
+        "_locks",
+        "_options",
+        "_memory",
+        "arguments",
+        "geometry",
+        "plan",
+        "_dispatch",
+        "_kernels",
+    },
     "_plans": {"_dispatch", "_layouts", "_precision", "arguments", "geometry", "pack", "plan"},
-    "ops": {"_plans", "arguments", "geometry", "pack", "activations", "_dispatch", "_precision"}
+    "ops": {"_types", "_plans", "arguments", "geometry", "pack", "activations", "_dispatch", "_precision"}
     | {"_threads", "_kernels", "_calls", "_options", "_hints"},
     "_equivalents": {"arguments", "geometry"},
-    "explain": {"_dispatch", "_equivalents", "_plans", "geometry", "plan", "arguments", "_options"},
+    "explain": {"_types", "_dispatch", "_equivalents", "_plans", "geometry", "plan", "arguments", "_options"},
     "_calls": {"plan", "pack", "activations", "arguments", "_precision", "_threads", "_kernels"}
     | {"_memory"},
-    "pooling": {"_options", "arguments", "geometry", "_dispatch", "_threads", "_kernels"},
+    "pooling": {"_types", "_options", "arguments", "geometry", "_dispatch", "_threads", "_kernels"},
     "resampling": {"_image_arguments", "_dispatch", "_threads", "_kernels", "arguments"},
     "images": {"_options", "_image_arguments", "arguments", "resampling"},
     "pointwise": {"_options", "arguments", "activations", "_dispatch", "_threads", "_kernels"},
@@ -57,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_weight_files": {"arguments"},
     "_libm": set(),
     "_philox": {"_libm"},
-    "initializers": {"_philox", "arguments"},
+    "initializers": {"_options", "_philox", "arguments"},
     "layers": {
         "_hints",
         "_options",
@@ -83,14 +96,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "_options": {"_hints"},
     "_layouts": {"_hints", "arguments"},
-    "_weights": {"arguments"},
+    "_weights": {"_options", "arguments"},
     "_convolutionalize": {"layers", "activations", "_weights", "arguments"},
     "_flax": {"_weights", "arguments"},
-    "_onnx": {"arguments", "geometry"},
+    "_onnx": {"_options", "arguments", "geometry"},
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
     "network": {"_locks", "_memory", "_kernels", "_plans", "_precision", "_threads", "_dispatch"}
     | {"activations", "arguments", "geometry", "reference", "ops", "pack", "plan", "pooling", "images"}
-    | {"pointwise", "_progress", "_weight_files"},
+    | {"pointwise", "_progress", "_weight_files", "_types"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 
@@ -225,14 +238,17 @@ def test_no_file_outgrows_one_sitting(folder: str) -> None:
 MAX_FUNCTION = 80
 
 
-def functions(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and lines of each function, in Python or Cython; Cython's by their indentation."""
+def functions(path: Path, docstrings: bool = True) -> Iterator[tuple[str, int]]:
+    """Name and lines of each function, in Python or Cython, with their docstrings or without; Cython's by
+    their indentation."""
     text = path.read_text()
     if path.suffix == ".py":
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno is not None
-                yield node.name, node.end_lineno - node.lineno + 1
+                words = None if docstrings else ast.get_docstring(node, clean=False)
+                told = 0 if words is None else len(words.split("\n"))
+                yield node.name, node.end_lineno - node.lineno + 1 - told
         return
     lines = [line.split("#")[0].rstrip() for line in text.splitlines()]
     for i, line in enumerate(lines):
@@ -250,7 +266,14 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
             end += 1
         while not lines[end - 1]:
             end -= 1
-        yield start[2], end - i
+        told = 0
+        if not docstrings and lines[header + 1].lstrip().startswith('"""'):
+            opened = lines[header + 1].count('"""')
+            told = 1
+            while opened < 2:
+                told += 1
+                opened += lines[header + told].count('"""')
+        yield start[2], end - i - told
 
 
 def test_no_function_outgrows_a_screen() -> None:
@@ -259,13 +282,13 @@ def test_no_function_outgrows_a_screen() -> None:
         if path.suffix in {".py", ".pxi", ".pyx"}:
             for name, lines in functions(path):
                 found[name] = max(found.get(name, 0), lines)
-    assert {"plan_for", "run_task", "run_strided", "execute", "pack_words"} <= set(found)
+    assert {"plan_for", "direct_task", "run_strided", "execute", "pack_words"} <= set(found)
     long = {name: lines for name, lines in found.items() if lines > MAX_FUNCTION}
     assert not long
 
 
 def test_the_walk_in_the_docs_is_there() -> None:
-    """docs/fast.md: every function that it names, and as many lines as it says, a fifth more or less."""
+    """docs/fast.md: every function that it names, and as many lines as it says, a tenth more or less."""
     text = (ROOT / "docs" / "fast.md").read_text()
     rows = re.findall(r"(?m)^\| `(\S+)` \| (.*) \| (\d+) \|$", text)
     assert 8 < len(rows) <= 12
@@ -274,10 +297,10 @@ def test_the_walk_in_the_docs_is_there() -> None:
         if file.endswith(".h"):
             continue
         known: dict[str, int] = {}
-        for name, length in functions(SOURCE / file):
+        for name, length in functions(SOURCE / file, docstrings=False):
             known.setdefault(name, length)
         found = sum(known[name] for name in re.findall(r"`(\w+)`", named))
-        assert abs(found - int(lines)) <= 2 + int(lines) // 5, (file, found)
+        assert abs(found - int(lines)) <= 2 + int(lines) // 10, (file, found)
 
 
 # ---- how many places a new thing touches: CONTRIBUTING.md --------------------------------------------------
@@ -304,3 +327,16 @@ def test_imports_of_forms() -> None:
         if path.parent != SOURCE / "plan":
             found = {name for name, _ in imported(path)} & inside
             assert not found or module_of(path) == "_calls", f"{path}: {found}"
+
+
+def test_an_activation_is_known_to_two_headers() -> None:
+    """The kernels' list, and its case. No loop nest and no kernel names one, but those that are cheap enough
+    for registers or that recurrent layers have.
+    """
+    kernels = SOURCE / "kernels"
+    files = [path for path in kernels.rglob("*") if path.suffix in (".h", ".pxi", ".pyx", ".pxd")]
+    known = {"none", "clip", "elu", "sigmoid", "tanh"}  # elu: where the dear ones begin
+    for name in set(_kernels.activation_codes()) - known:
+        code = re.compile(rf"\b(ACT_{name.upper()}|X\({name.upper()}, {name}\))")
+        found = {path.name for path in files if code.search(path.read_text())}
+        assert found == {"table.h", "epilogue.h"}, name

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import subprocess
+import sys
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+import convlite as cl
 
 MODULES = (
     "convlite",
@@ -42,3 +48,55 @@ def test_types_resolve(name: str, thing: Any) -> None:
     hints = typing.get_type_hints(thing)
     if inspect.isfunction(thing) and not name.endswith("__"):
         assert "return" in hints, f"{name} does not say what it returns"
+
+
+# Lines that a type checker must refuse, and what must be in its message.
+REFUSED = {
+    'cl.conv2d(x, x, padding="sme")': "padding",
+    'cl.conv2d(x, x, activation="rellu")': "activation",
+    'cl.conv2d(x, x, strides="two")': "strides",
+    "cl.conv2d(x, x, strides=2.5)": "strides",
+    "cl.conv2d(x, x, stride=2)": "stride",
+    "cl.conv2d(x, x, None, 2)": "conv2d",
+    'cl.conv2d(x, x, precision="fats")': "precision",
+    'cl.conv1d_transpose(x, x, padding="sme")': "padding",
+    'cl.max_pool2d(x, padding="sme")': "padding",
+    'cl.resize2d(x, 4, method="bilinaer")': "method",
+    'cl.pad2d(x, 1, mode="reflct")': "mode",
+    "cl.softmax(x, dim=1)": "dim",
+    'L.Conv2D(4, 3, padding="sme")': "padding",
+    'L.Conv2D(4, 3, activation="rellu")': "activation",
+    'L.Conv2D(4, 3, "two")': "Conv2D",
+    "L.Conv2D(4, 3, stride=2)": "stride",
+    'L.Conv2D(4, 3, padding_mode="refl")': "padding_mode",
+    'L.SeparableConv2D(4, 3, activation="rellu")': "activation",
+    'L.Dense(4, "rellu")': "Dense",
+    'L.MaxPooling2D(2, padding="sme")': "padding",
+    'cl.PackedKernel(x, "conv2")': "PackedKernel",
+}
+ACCEPTED = (
+    'cl.conv2d(x, x, strides=(1, 2), padding="SAME", dilations=[1, 2, 2, 1], activation="relu")',
+    "cl.conv2d(x, x, padding=((1, 1), (0, 1)), strides=np.int64(2), activation=cl.activations.ELU())",
+    "cl.conv2d(x, x, padding=[[0, 0], [1, 1], [1, 1], [0, 0]], activation=np.tanh)",
+    'L.Conv1D(4, 3, padding="causal", activation="hardswish", name="first")',
+    'L.Dense(4, "softmax", use_bias=False)',
+)
+
+
+def test_misspelt_names_are_found_by_a_type_checker(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    head = ["import numpy as np", "import convlite as cl", "from convlite import layers as L"]
+    head.append("x = np.ones((1, 8, 8, 4))")
+    program = tmp_path / "program.py"
+    program.write_text("\n".join([*head, *ACCEPTED, *REFUSED]) + "\n")
+    options = ["--no-error-summary", "--cache-dir", str(tmp_path / "cache"), "--follow-imports=silent"]
+    found = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, str(program)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(Path(cl.__file__).parents[1])},
+    ).stdout  # fmt: skip
+    errors = {int(line.split(":")[1]): line for line in found.splitlines() if ": error: " in line}
+    first = len(head) + len(ACCEPTED) + 1
+    assert set(errors) == set(range(first, first + len(REFUSED))), found
+    for number, word in enumerate(REFUSED.values(), first):
+        assert word in errors[number], errors[number]

@@ -155,7 +155,7 @@ def test_refusals_change_nothing(
 
 def test_a_part_needs_a_built_model(file: pathlib.Path) -> None:
     model = layers.Sequential([layers.Conv2D(4, 3, name="conv")])
-    with pytest.raises(ValueError, match=r"sequential must be built for strict=False: call build"):
+    with pytest.raises(ValueError, match=r"Sequential 'sequential' must be built for strict=False: call"):
         model.load_weights(file, strict=False)
     assert not model.built
 
@@ -340,6 +340,12 @@ def test_progress_without_a_total(
     monkeypatch.setattr("convlite._progress._tqdm", lambda: None)
     x = np.ones((3, 6, 6, 1), np.float32)
     network().predict(iter([x, x]), progress=True)
+    assert capsys.readouterr().err == "net: 6\n"  # redirected: whole lines
+    monkeypatch.setattr("convlite._progress._SECONDS", 0.0)
+    network().predict(iter([x, x]), progress=True)
+    assert capsys.readouterr().err == "net: 3\nnet: 6\nnet: 6\n"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    network().predict(iter([x, x]), progress=True)
     assert capsys.readouterr().err == "\rnet: 3\rnet: 6\n"
 
 
@@ -355,9 +361,9 @@ def test_progress_without_a_total(
         (iter(()), ValueError, "x must give at least one batch; it gave none"),
         (iter([(1, 2)]), TypeError, r"its batch 0 is a tuple: give what the model takes alone"),
         (iter([{"x": 1}]), TypeError, "its batch 0 is a dict"),
-        (iter([np.ones((1, 6, 6, 1), "f4"), "a"]), TypeError, "batch 1 of x must be float32"),
+        (iter([np.ones((1, 6, 6, 1), "f4"), "a"]), TypeError, "batch 1 of x must be an array of float32"),
         (iter([np.float32(1)]), ValueError, "must have a batch axis"),
-        ("text", TypeError, "x must be float32 or float64"),
+        ("text", TypeError, "x must be an array of float32 or float64"),
         (3.5, ValueError, "x must have a batch axis"),
     ],
     ids=str,

@@ -30,7 +30,7 @@ _MOST_AXES = 6  # of calls.pxi
 
 
 def constant(value: object) -> bool:
-    """Whether an argument cannot change, so that a call may be known again by it.
+    """Whether an argument is immutable, so that it is safe in a cache key.
 
     >>> constant(((1, 1), "same", None)), constant([1, 1])
     (True, False)

@@ -36,8 +36,23 @@ def convolutionalize(model: layers.Sequential) -> layers.Sequential:
     neighbouring pixels, and a cut-out one sees zeros. Where strides leave the last rows of a window unread,
     a window that lacks only those has its place too.
 
-    ValueError for a model that is not built, and for a layer that has no such form, which the message names.
+    Parameters
+    ----------
+    model : Sequential
+        The classifier, built.
 
+    Returns
+    -------
+    Sequential
+        The new network.
+
+    Raises
+    ------
+    ValueError
+        For a model that is not built, and for a layer that has no such form, which the message names.
+
+    Examples
+    --------
     >>> model = layers.Sequential([layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(10)])
     >>> model.build((None, 12, 12, 1))
     >>> convolutionalize(model)(np.zeros((1, 20, 30, 1), np.float32)).shape
@@ -70,9 +85,26 @@ def _check_model(model: object) -> None:
 def fold_batch_norms(model: layers.Sequential) -> layers.Sequential:
     """Merge every BatchNormalization into the convolution or Dense in front of it, if that has no activation.
 
-    The result computes the same up to rounding. A BatchNormalization behind anything else stays where it is.
-    ValueError for a model without weights.
+    The result computes the same up to rounding. A BatchNormalization behind anything else stays where it
+    is.
 
+    Parameters
+    ----------
+    model : Sequential
+        The model, with its weights.
+
+    Returns
+    -------
+    Sequential
+        The new model.
+
+    Raises
+    ------
+    ValueError
+        For a model without weights.
+
+    Examples
+    --------
     >>> model = layers.Sequential([layers.Conv2D(4, 3, use_bias=False), layers.BatchNormalization()])
     >>> model.build((None, 12, 12, 1))
     >>> fold_batch_norms(model).layers

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._options import documented_module
 from .arguments import (
     FLOAT64,
     Pair,
@@ -27,7 +28,6 @@ from .arguments import (
     as_single,
     as_size,
     check_taps,
-    is_one_of,
     new_output,
     shown,
 )
@@ -35,7 +35,6 @@ from .arguments import (
 __all__ = [
     "max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d", "max_pool1d", "avg_pool1d",
     "layer_norm", "rms_norm", "group_norm", "instance_norm", "unit_norm", "lrn",
-    "depth_to_space", "space_to_depth", "channel_shuffle", "extract_patches",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -56,6 +55,10 @@ def max_pool2d(
 ) -> Array:
     """Define convlite.max_pool2d: the largest of the taps of each window that lie inside of x (N,H,W,C).
 
+    x, pool_size, strides, padding, dilations, ceil_mode -> (N, Ho, Wo, C) : shared, pool
+
+    Examples
+    --------
     >>> max_pool2d(np.arange(9.0).reshape(1, 3, 3, 1), 2, strides=1)[0, :, :, 0]
     array([[4., 5.],
            [7., 8.]])
@@ -77,6 +80,10 @@ def avg_pool2d(
 
     With count_include_pad over the number of taps inside of x or its padding.
 
+    x, pool_size, strides, padding, count_include_pad, dilations, ceil_mode -> (N, Ho, Wo, C) : shared, pool
+
+    Examples
+    --------
     >>> avg_pool2d(np.ones((1, 1, 1, 1)), 3, strides=1, padding=1, count_include_pad=True).item() * 9
     1.0
     """
@@ -95,6 +102,10 @@ def max_pool1d(
 ) -> Array:
     """Define convlite.max_pool1d: max_pool2d on images of one row.
 
+    x, pool_size, strides, padding, dilations, ceil_mode -> (N, Wo, C) : shared, pool1d
+
+    Examples
+    --------
     >>> max_pool1d(np.arange(4.0).reshape(1, 4, 1)).ravel()
     array([1., 3.])
     """
@@ -113,6 +124,10 @@ def avg_pool1d(
 ) -> Array:
     """Define convlite.avg_pool1d: avg_pool2d on images of one row.
 
+    x, pool_size, strides, padding, count_include_pad, dilations, ceil_mode -> (N, Wo, C) : shared, pool1d
+
+    Examples
+    --------
     >>> avg_pool1d(np.arange(4.0).reshape(1, 4, 1)).ravel()
     array([0.5, 2.5])
     """
@@ -123,6 +138,10 @@ def avg_pool1d(
 def adaptive_max_pool2d(x: ArrayLike, output_size: Any) -> Array:
     """Define convlite.adaptive_max_pool2d: window i goes from floor(i * n / m) to ceil((i + 1) * n / m).
 
+    x, output_size -> (N, Ho, Wo, C) : shared, pool
+
+    Examples
+    --------
     >>> adaptive_max_pool2d(np.arange(5.0).reshape(1, 1, 5, 1), (1, 2)).ravel()
     array([2., 4.])
     """
@@ -132,6 +151,10 @@ def adaptive_max_pool2d(x: ArrayLike, output_size: Any) -> Array:
 def adaptive_avg_pool2d(x: ArrayLike, output_size: Any) -> Array:
     """Define convlite.adaptive_avg_pool2d: the means of the same windows.
 
+    x, output_size -> (N, Ho, Wo, C) : shared, pool
+
+    Examples
+    --------
     >>> adaptive_avg_pool2d(np.arange(5.0).reshape(1, 1, 5, 1), (1, 2)).ravel()
     array([1., 3.])
     """
@@ -237,7 +260,7 @@ def _adaptive(x: ArrayLike, output_size: Any, rule: Callable[..., Array]) -> Arr
         raise ValueError(f"output_size must be an int or (h, w); got {shown(output_size)}")
     wanted = [None if size is None else as_size(size, "output_size") for size in given]
     if 0 in image.shape[1:3]:
-        raise ValueError(f"x of shape {image.shape} has nothing to pool")
+        raise ValueError(f"x of shape {image.shape} has images without pixels: there is nothing to pool")
     sizes = [m or n for n, m in zip(image.shape[1:3], wanted, strict=True)]
     result = _zeros((len(image), *sizes, image.shape[3]), FLOAT64)
     if result.size == 0:
@@ -261,6 +284,10 @@ def layer_norm(
 ) -> Array:
     """Define convlite.layer_norm: (x - mean) / sqrt(variance + epsilon) * gamma + beta over axis.
 
+    x, gamma, beta, axis, epsilon -> of x's shape : shared, norm
+
+    Examples
+    --------
     >>> layer_norm(np.array([[1.0, 3.0]]), epsilon=0.0)
     array([[-1.,  1.]])
     """
@@ -277,6 +304,10 @@ def layer_norm(
 def rms_norm(x: ArrayLike, *, gamma: Any = None, axis: Any = -1, epsilon: float = 1e-6) -> Array:
     """Define convlite.rms_norm: x / sqrt(mean(x * x) + epsilon) * gamma over axis.
 
+    x, gamma, axis, epsilon -> of x's shape : shared, rms
+
+    Examples
+    --------
     >>> rms_norm(np.array([[1.0, 7.0]]), epsilon=0.0)
     array([[0.2, 1.4]])
     """
@@ -294,6 +325,10 @@ def group_norm(
 ) -> Array:
     """Define convlite.group_norm: every group of channels of every sample; -1 for as many as channels.
 
+    x, groups, gamma, beta, epsilon -> of x's shape : shared, norm
+
+    Examples
+    --------
     >>> group_norm(np.array([[[1.0, 3.0, 0.0, 8.0]]]), 2, epsilon=0.0)
     array([[[-1.,  1., -1.,  1.]]])
     """
@@ -315,6 +350,10 @@ def group_norm(
 def instance_norm(x: ArrayLike, *, gamma: Any = None, beta: Any = None, epsilon: float = 1e-3) -> Array:
     """Define convlite.instance_norm: group_norm with a group for each channel.
 
+    x, gamma, beta, epsilon -> of x's shape : shared, norm
+
+    Examples
+    --------
     >>> instance_norm(np.array([[[1.0], [3.0]]]), epsilon=0.0).ravel()
     array([-1.,  1.])
     """
@@ -325,6 +364,10 @@ def instance_norm(x: ArrayLike, *, gamma: Any = None, beta: Any = None, epsilon:
 def unit_norm(x: ArrayLike, *, axis: Any = -1, epsilon: float = 1e-12) -> Array:
     """Define convlite.unit_norm: x / max(sqrt(sum(x * x)), epsilon) over axis.
 
+    x, axis, epsilon -> of x's shape : shared, unit
+
+    Examples
+    --------
     >>> unit_norm(np.array([[3.0, 4.0]]))
     array([[0.6, 0.8]])
     """
@@ -339,6 +382,10 @@ def unit_norm(x: ArrayLike, *, axis: Any = -1, epsilon: float = 1e-12) -> Array:
 def lrn(x: ArrayLike, size: Any, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
     """Define convlite.lrn: x[c] / (k + alpha/size * sum of x[c']**2 over the channels c' around c)**beta.
 
+    x, size, alpha, beta, k -> of x's shape : shared, lrn
+
+    Examples
+    --------
     >>> lrn(np.array([[1.0, 2.0]]), 3, alpha=3.0, beta=1.0, k=0.0)
     array([[0.2, 0.4]])
     """
@@ -389,115 +436,6 @@ def _affine(values: Array, gamma: Any, beta: Any, axes: tuple[int, ...], dtype: 
     return values.astype(dtype)
 
 
-# ---- shuffles ----------------------------------------------------------------------------------------------
-
-
-def depth_to_space(x: ArrayLike, block_size: int, *, mode: str = "DCR") -> Array:
-    """Define convlite.depth_to_space: pixel (y, x) comes from channel (y % b, x % b, c) or (c, ...).
-
-    >>> depth_to_space(np.arange(4.0).reshape(1, 1, 1, 4), 2)[0, :, :, 0]
-    array([[0., 1.],
-           [2., 3.]])
-    """
-    image, b = as_operand(x, "x", ndim=4), _block(block_size, mode)
-    n, height, width, channels = image.shape
-    c = channels // (b * b)
-    if c * b * b != channels:
-        raise ValueError(f"block_size {b} squared must divide the {channels} channels of x")
-    result = _zeros((n, height * b, width * b, c), image.dtype)
-    for y, z, k in np.ndindex(*result.shape[1:] if result.size else (0, 0, 0)):
-        result[:, y, z, k] = image[:, y // b, z // b, _channel(y % b, z % b, k, b, c, mode)]
-    return result
-
-
-def space_to_depth(x: ArrayLike, block_size: int, *, mode: str = "DCR") -> Array:
-    """Define convlite.space_to_depth: the other way.
-
-    >>> space_to_depth(np.arange(4.0).reshape(1, 2, 2, 1), 2).ravel()
-    array([0., 1., 2., 3.])
-    """
-    image, b = as_operand(x, "x", ndim=4), _block(block_size, mode)
-    n, height, width, c = image.shape
-    if height % b or width % b:
-        raise ValueError(f"block_size {b} must divide the height and width of x; got {height} by {width}")
-    result = _zeros((n, height // b, width // b, c * b * b), image.dtype)
-    for y, z, k in np.ndindex(*image.shape[1:] if image.size else (0, 0, 0)):
-        result[:, y // b, z // b, _channel(y % b, z % b, k, b, c, mode)] = image[:, y, z, k]
-    return result
-
-
-def _block(size: Any, mode: Any) -> int:
-    if not is_one_of(mode, ("DCR", "CRD")):
-        raise ValueError(f"mode must be 'DCR' or 'CRD'; got {shown(mode)}")
-    return as_size(size, "block_size")
-
-
-def _channel(row: int, column: int, k: int, b: int, channels: int, mode: str) -> int:
-    return (row * b + column) * channels + k if mode == "DCR" else (k * b + row) * b + column
-
-
-def channel_shuffle(x: ArrayLike, groups: int) -> Array:
-    """Define convlite.channel_shuffle: channel g * (C // groups) + i goes to i * groups + g.
-
-    >>> channel_shuffle(np.arange(4.0), 2)
-    array([0., 2., 1., 3.])
-    """
-    values, count = as_operand(x, "x"), as_size(groups, "groups")
-    if values.ndim == 0 or values.shape[-1] % count:
-        raise ValueError(f"groups {count} must divide the channels of x; got shape {values.shape}")
-    result, width = _zeros(values.shape, values.dtype), values.shape[-1] // count
-    for g, i in np.ndindex(*(count, width) if values.size else (0, 0)):
-        result[..., i * count + g] = values[..., g * width + i]
-    return result
-
-
-def extract_patches(
-    x: ArrayLike,
-    size: Any,
-    *,
-    strides: Any = None,
-    padding: Any = "valid",
-    dilations: Any = 1,
-    order: str = "HWC",
-) -> Array:
-    """Define convlite.extract_patches: each tap of each window, zero in the padding.
-
-    >>> extract_patches(np.arange(4.0).reshape(1, 1, 4, 1), (1, 2))[0, 0]
-    array([[0., 1.],
-           [2., 3.]])
-    """
-    image, window = as_operand(x, "x", ndim=4), as_pair(size, "size")
-    step = window if strides is None else as_pair(strides, "strides")
-    spread, pads = as_pair(dilations, "dilations"), as_padding(padding)
-    check_taps(*window, "size")
-    if not is_one_of(order, ("HWC", "CHW")):
-        raise ValueError(f"order must be 'HWC' or 'CHW'; got {shown(order)}")
-    starts = []
-    for a in (0, 1):
-        n, extent = image.shape[1 + a], (window[a] - 1) * spread[a] + 1
-        if pads in ("same", "same_lower"):
-            outputs = -(-n // step[a])
-            total = max((outputs - 1) * step[a] + extent - n, 0)
-            before = total - total // 2 if pads == "same_lower" else total // 2
-        else:
-            before, after = (0, 0) if isinstance(pads, str) else pads[a]
-            outputs = (n + before + after - extent) // step[a] + 1
-            if outputs < 1 and n:
-                raise ValueError(f"size {window} leaves no patch of x, which has {n} elements")
-        if outputs > _MOST:
-            raise MemoryError(f"padding {shown(padding)} and size {window} make an output that is too large")
-        starts.append([i * step[a] - before for i in range(outputs)])
-    shape = (len(image), len(starts[0]), len(starts[1]), *window, image.shape[3])
-    result = _zeros(shape, image.dtype)
-    for i, j, t, u in np.ndindex(*shape[1:5] if result.size else (0, 0, 0, 0)):
-        y, z = starts[0][i] + t * spread[0], starts[1][j] + u * spread[1]
-        if 0 <= y < image.shape[1] and 0 <= z < image.shape[2]:
-            result[:, i, j, t, u] = image[:, y, z]
-    if order == "CHW":
-        result = result.transpose(0, 1, 2, 5, 3, 4)
-    return result.reshape(*result.shape[:3], window[0] * window[1] * image.shape[3])
-
-
 # ---- activations -------------------------------------------------------------------------------------------
 
 
@@ -545,3 +483,6 @@ def celu(v: Array, alpha: float) -> Array:
     array([-2.,  1.])
     """
     return np.where(v < 0, alpha * np.expm1(np.minimum(v, 0) / alpha), v)
+
+
+documented_module(globals())

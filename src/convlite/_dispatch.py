@@ -87,9 +87,10 @@ def config() -> dict[str, Any]:
 def show_config() -> None:
     """Print what was chosen and why: version, instruction set, OpenMP, threads.
 
-    Examples:
-        >>> show_config()  # doctest: +ELLIPSIS
-        convlite ...
+    Examples
+    --------
+    >>> show_config()  # doctest: +ELLIPSIS
+    convlite ...
     """
     c = config()
     openmp = f"OpenMP {c['openmp']}" if c["openmp"] else "none: built without OpenMP, one thread"

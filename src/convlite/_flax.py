@@ -20,15 +20,38 @@ def from_flax(
 ) -> Array:
     """Turn a Flax kernel into a new convlite kernel of the same dtype.
 
-    operation is a name from the table above or Flax's: "Conv" and "ConvTranspose" (of 1 or 2 dimensions, by
-    the weight's rank), "Dense". Conv and Dense have convlite's layout. ConvTranspose, and lax.conv_transpose,
-    do not mirror the kernel and have it as (kh, kw, in, out): it is mirrored here, and the channels change
-    places; with Flax's transpose_kernel=True it has convlite's layout.
-    A depthwise Conv, where feature_group_count is the number of channels, has (kh, kw, 1, C*multiplier):
-    "depthwise_conv2d" here, with groups=C where the multiplier is not 1. The paddings "SAME" and "VALID" give
-    convlite's sizes and places.
-    Raises TypeError for what is not float32 or float64, ValueError for the wrong rank.
+    Conv and Dense have convlite's layout. ConvTranspose, and lax.conv_transpose, do not mirror the kernel
+    and have it as (kh, kw, in, out): it is mirrored here, and the channels change places. A depthwise Conv,
+    where feature_group_count is the number of channels, has (kh, kw, 1, C*multiplier): "depthwise_conv2d"
+    here, with groups=C where the multiplier is not 1. The paddings "SAME" and "VALID" give convlite's sizes
+    and places.
 
+    Parameters
+    ----------
+    weight : array_like or tensor
+        The weight, float32 or float64.
+    operation : str, default "Conv"
+        A name of the table above, or Flax's: "Conv" and "ConvTranspose" (of 1 or 2 dimensions, by the
+        weight's rank), "Dense".
+    groups : int or None, default None
+        The groups: needed for a depthwise kernel with a multiplier, elsewhere only checked.
+    transpose_kernel : bool, default False
+        Flax's option of ConvTranspose, with which its layout is convlite's.
+
+    Returns
+    -------
+    ndarray
+        A new kernel in convlite's layout, of the same dtype.
+
+    Raises
+    ------
+    TypeError
+        For what is not float32 or float64.
+    ValueError
+        For a wrong rank, a name that is not known, or groups that do not fit.
+
+    Examples
+    --------
     >>> from_flax(np.arange(6.0).reshape(3, 1, 2), "ConvTranspose")[:, 0, 0]
     array([4., 2., 0.])
     >>> from_flax(np.zeros((3, 3, 1, 6)), "depthwise_conv2d", groups=3).shape
@@ -48,6 +71,29 @@ def from_flax(
 def to_flax(kernel: ArrayLike, operation: str = "Conv", *, transpose_kernel: bool = False) -> Array:
     """Turn a convlite kernel into a new array in Flax's layout: the inverse of `from_flax`.
 
+    Parameters
+    ----------
+    kernel : array_like
+        The kernel, in convlite's layout, float32 or float64.
+    operation : str, default "Conv"
+        A name of the table above, or Flax's.
+    transpose_kernel : bool, default False
+        Flax's option of ConvTranspose, with which its layout is convlite's.
+
+    Returns
+    -------
+    ndarray
+        A new array in Flax's layout.
+
+    Raises
+    ------
+    TypeError
+        For what is not float32 or float64.
+    ValueError
+        For a wrong rank, a name that is not known, or groups that do not fit.
+
+    Examples
+    --------
     >>> to_flax(np.zeros((3, 5, 2, 4)), "ConvTranspose").shape
     (3, 5, 4, 2)
     """

@@ -90,7 +90,9 @@ def other_kind(value: Any, name: str) -> str:
     kind = type(value).__name__
     if isinstance(value, (str, bytes, os.PathLike)):
         what = "text" if isinstance(value, (str, bytes)) else "path"
-        read = "np.asarray(PIL.Image.open(path))" if name == "x" else "convlite.layers.read_weights(path)"
+        read = (
+            "np.asarray(PIL.Image.open(path))" if name.endswith("x") else "convlite.layers.read_weights(path)"
+        )
         return f"got the {what} {str(value)[:60]!r}: read the file first, as in np.load(path) or {read}"
     if isinstance(value, Mapping):
         keys = list(value)

@@ -10,14 +10,16 @@ import numpy as np
 
 from .arguments import Pair, as_flag, as_real, is_one_of, shown
 
-Method = Literal["nearest", "bilinear", "bicubic", "area", "adaptive_average", "lanczos3", "lanczos5"]
+Method = Literal[
+    "nearest", "bilinear", "linear", "bicubic", "cubic", "area", "adaptive_average", "lanczos3", "lanczos5",
+]  # fmt: skip
 Coordinates = Literal[
     "half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel", "half_pixel_symmetric",
     "tf_half_pixel_for_nn", "tf_crop_and_resize",
 ]  # fmt: skip
 NearestMode = Literal["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
 Policy = Literal["stretch", "not_larger", "not_smaller"]
-Mode = Literal["constant", "reflect", "symmetric", "edge", "wrap"]
+Mode = Literal["constant", "zeros", "reflect", "symmetric", "edge", "replicate", "wrap", "circular"]
 
 METHODS = ("nearest", "bilinear", "bicubic", "area", "adaptive_average", "lanczos3", "lanczos5")
 COORDINATES = (

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ._options import documented
 from .arguments import as_int, as_numbers, is_one_of, shown
 from .geometry import effective_kernel
 
@@ -15,6 +16,7 @@ __all__ = ["onnx_transpose_padding"]
 _MODES = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
+@documented
 def onnx_transpose_padding(
     x_shape: Sequence[int],
     kernel_shape: Sequence[int],
@@ -28,18 +30,18 @@ def onnx_transpose_padding(
 ) -> dict[str, Any]:
     """Work out ConvTranspose's attributes: the keywords `padding` and `output_padding` of conv2d_transpose.
 
-    x_shape is (N, H, W, C) and kernel_shape (kh, kw, O/g, I), convlite's; with three sizes each, those of
-    conv1d_transpose. strides, dilations, auto_pad, pads (all beginnings, then all ends), output_padding and
-    output_shape (without batch and channels) are the node's attributes. With in sizes and k = (kernel - 1) *
-    dilation + 1 the full output has (in - 1) * stride + k + output_padding places. auto_pad SAME_UPPER and
-    SAME_LOWER take off what makes it in * stride, output_shape what makes it that shape; of an odd number
-    SAME_UPPER takes the greater part from the end, all others from the beginning. So output_padding moves
-    the result, and where nothing is to be taken off, the size is the full one: these are ONNX Runtime's
-    rules (1.32), and the specification's where it says any; for kernels below the stride onnx's reference
-    puts zeros in front instead.
-    Raises ValueError for attributes that do not fit each other or the shapes.
+    With in sizes and k = (kernel - 1) * dilation + 1 the full output has (in - 1) * stride + k +
+    output_padding places. auto_pad SAME_UPPER and SAME_LOWER take off what makes it in * stride,
+    output_shape what makes it that shape; of an odd number SAME_UPPER takes the greater part from the end,
+    all others from the beginning. So output_padding moves the result, and where nothing is to be taken off,
+    the size is the full one: the rules of ONNX Runtime (1.32), and the specification's where it has any.
     Source: ConvTranspose-11 in onnx/docs/Operators.md; conv_transpose_attributes.h of ONNX Runtime.
 
+    x_shape, kernel_shape, strides, dilations, auto_pad, pads, output_padding,
+    output_shape -> dict : The keywords `padding` and `output_padding`. : shared, onnx-transpose
+
+    Examples
+    --------
     >>> import numpy as np, convlite as cl
     >>> onnx_transpose_padding((1, 7, 7, 8), (3, 3, 4, 8), strides=2, auto_pad="SAME_UPPER")
     {'padding': ((0, 1), (0, 1)), 'output_padding': (0, 0)}

@@ -80,6 +80,9 @@ _NORM = {
     "gamma": "array_like or None, default None\n"
     "The scale, of the size of the axes that it scales and of x's dtype; None: 1.",
     "beta": "array_like or None, default None\nThe offset, of the axes' size and of x's dtype; None: 0.",
+    "groups": "int, default 32\nThe number of groups, which divides C; -1 stands for C groups, as in Keras.",
+    "epsilon": "float, default 0.001\n"
+    "Added to the variance: 1e-3 in Keras, 1e-5 in PyTorch and ONNX, 1e-6 in Flax.",
     "axis": "int or sequence of ints, default -1\nThe axes that are normalized together, not the batch.",
 }
 _RESIZE = {
@@ -108,6 +111,18 @@ _RESIZE = {
     "method": 'str, default "bilinear"\n'
     '"nearest", "bilinear" ("linear"), "bicubic" ("cubic"), "lanczos3", "lanczos5", "area" or\n'
     '"adaptive_average".',
+}
+_CONVERT = {
+    "weight": "array_like or tensor\nThe weight, float32 or float64.",
+    "kernel": "array_like\nThe kernel, in convlite's layout, float32 or float64.",
+    "operation": 'str, default "conv2d"\n'
+    'A name of the table above, or the framework\'s: "Linear", "ConvTranspose2d", "Dense", "Gemm" ...',
+    "groups": "int or None, default None\n"
+    "The groups: needed for a depthwise kernel with a multiplier, elsewhere only checked.",
+    "trans_b": "bool, default False\n"
+    "Gemm's attribute transB, 0 in ONNX by default but 1 in what PyTorch exports.",
+    "errors": "TypeError\nFor what is not float32 or float64.\n"
+    "ValueError\nFor a wrong rank, a name that is not known, or groups that do not fit.",
 }
 TEXTS: dict[str, dict[str, str]] = {
     "": {},
@@ -189,7 +204,100 @@ TEXTS: dict[str, dict[str, str]] = {
         "operation": "str\n"
         '"conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d" or "conv1d_transpose".',
     },
+    "seeds": {
+        "seed": "int or None, default None\nThe seed of the operation; None: as the module says.",
+        "graph_seed": "int or None, default None\nTensorFlow's graph seed; None: that of a scope of `Graph`.",
+        "minval": "float, default -0.05\nThe lower end.",
+        "maxval": "float, default 0.05\nThe upper end, which is left out.",
+        "mean": "float, default 0.0\nThe mean.",
+        "stddev": "float, default 0.05\nThe standard deviation.",
+        "scale": "float, default 1.0\nThe factor of the variance.",
+        "mode": 'str, default "fan_in"\nWhat n is: "fan_in", "fan_out" or "fan_avg".',
+        "distribution": 'str, default "truncated_normal"\n'
+        '"truncated_normal" ("normal" is the same), "untruncated_normal" or "uniform".',
+        "gain": "float, default 1.0\nThe factor of the matrix.",
+        "errors": "TypeError\nFor a seed that is no integer, or a parameter that is no number.\n"
+        "ValueError\nFor a parameter outside of its range.",
+    },
+    "spec": {
+        "spec": "str, Activation, callable or None\n"
+        "A name of `NAMES` or `ALIASES`, an object, or a function of an array.",
+        "errors": "ValueError\nFor an unknown name; the message has the nearest one.\n"
+        "TypeError\nFor what is no activation, such as a class.",
+    },
+    "convert": _CONVERT,
+    "onnx": {
+        **_CONVERT,
+        "operation": 'str, default "Conv"\n'
+        'A name of the table above, or an ONNX operator: "Conv" and "ConvTranspose" (of\n'
+        '1 or 2 dimensions, by the weight\'s rank), "Gemm", "MatMul".',
+    },
+    "onnx-transpose": {
+        "x_shape": "sequence of ints\nThe shape of x in convlite's layout: (N, H, W, C) or (N, W, C).",
+        "kernel_shape": "sequence of ints\nThe kernel's: (kh, kw, O/g, I) or (kw, O/g, I).",
+        "strides": "int or sequence of ints, default 1\nThe node's attribute.",
+        "dilations": "int or sequence of ints, default 1\nThe node's attribute.",
+        "auto_pad": 'str, default "NOTSET"\n"NOTSET", "VALID", "SAME_UPPER" or "SAME_LOWER".',
+        "pads": "sequence of ints or None, default None\nAll beginnings, then all ends.",
+        "output_padding": "int, sequence of ints or None, default None\nPlaces in addition.",
+        "output_shape": "sequence of ints or None, default None\nThe size of the output alone.",
+        "errors": "ValueError\nFor attributes that do not fit each other or the shapes.",
+    },
+    "draw": {
+        "shape": "int or sequence of ints\nThe shape of the array.",
+        "minval": "float, default 0.0\nThe lower end.",
+        "maxval": "float, default 1.0\nThe upper end, which is left out.",
+        "mean": "float, default 0.0\nThe mean.",
+        "stddev": "float, default 1.0\nThe standard deviation.",
+        "seed": "int or None, default None\nThe seed of the operation.",
+        "dtype": "dtype_like, default float32\nThe dtype, float32 or float64.",
+        "graph_seed": "int or None, default None\nThat of tf.set_random_seed; None: of a scope of `Graph`.",
+        "errors": "TypeError\nFor a seed that is no integer, or another dtype.\n"
+        "ValueError\nFor a negative size.",
+    },
     "norm": _NORM,
+    "rms": {
+        **_NORM,
+        "epsilon": "float, default 1e-06\n"
+        "Added to the mean of squares: 1e-6 in Keras and Flax, 1e-5 in ONNX, the dtype's eps in PyTorch.",
+    },
+    "unit": {**_NORM, "epsilon": "float, default 1e-12\nThe smallest length that is divided by."},
+    "lrn": {
+        "x": _NORM["x"],
+        "size": "int or (before, behind)\n"
+        "The number of channels in a sum, odd; or how many before and behind: for an even n PyTorch's\n"
+        "LocalResponseNorm(n) is (n//2, n//2 - 1), ONNX's LRN (n//2 - 1, n//2).",
+        "alpha": "float, default 0.0001\nThe factor of the sum of squares.",
+        "beta": "float, default 0.75\nThe exponent.",
+        "k": "float, default 1.0\nWhat is added to the sum; TensorFlow calls it bias.",
+    },
+    "blocks": {
+        "x": _IMAGES,
+        "block_size": "int\nThe side b of a block of pixels.",
+        "mode": 'str, default "DCR"\n'
+        "The order of the channels: \"DCR\" is (row, column, c), TensorFlow's, Keras's and ONNX's default;\n"
+        '"CRD" is (c, row, column), PyTorch\'s.',
+    },
+    "patches": {
+        "x": _IMAGES,
+        "size": "int or (kh, kw)\nThe size of the window.",
+        "strides": "int, (h, w) or None, default None\nThe step between windows; None: size, as in Keras.",
+        "order": 'str, default "HWC"\n'
+        "The order of an output's channels: \"HWC\" is (row, column, c), TensorFlow's and Keras's, so that\n"
+        'conv2d is a product with kernel.reshape(-1, Cout); "CHW" is (c, row, column), that of PyTorch\'s\n'
+        "unfold, whose result here is transposed and keeps Ho and Wo apart.",
+    },
+    "frames": {
+        "x": _IMAGES,
+        "padding": "int or sequence of ints\n"
+        "What is added: an int for every side, (ph, pw), ((top, bottom), (left, right)) or TensorFlow's\n"
+        "[[0,0], [t,b], [l,r], [0,0]].",
+        "mode": 'str, default "constant"\nHow the frame is filled.',
+        "value": 'float, default 0.0\nWhat "constant" writes.',
+        "errors": "TypeError\nFor a dtype other than float32 and float64.\n"
+        "ValueError\nFor a wrong shape, padding or mode, for a value in another mode, for a frame\n"
+        "deeper than the image (reflect: as deep as), and for an image without pixels to repeat.",
+    },
     "resize": _RESIZE,
     "resize1d": {
         **_RESIZE,
@@ -207,7 +315,11 @@ _SHARED = re.compile(
 
 def _entries(found: re.Match[str]) -> str:
     """What a line stands for."""
-    margin, listed, result, variant = found.groups()
+    return _expanded(*found.groups())
+
+
+@functools.cache
+def _expanded(margin: str, listed: str, result: str | None, variant: str | None) -> str:
     texts = TEXTS[variant or ""]
     lines, names = [], [name.strip() for name in listed.split(",") if listed != "()"]
     if result is not None and names:
@@ -240,8 +352,12 @@ def _entry(text: str) -> list[str]:
 
 def documented(thing: Documented) -> Documented:
     """Put the shared entries into the docstring of a function or a class."""
-    if thing.__doc__ is not None:  # None: python -OO
-        thing.__doc__ = _SHARED.sub(_entries, thing.__doc__)
+    text = thing.__doc__
+    if text is not None and " : shared" in text:  # None: python -OO
+        parts = text.split("\n\n")  # the expression is slow where nothing matches, and this runs at import
+        thing.__doc__ = "\n\n".join(
+            _SHARED.sub(_entries, part) if " : shared" in part else part for part in parts
+        )
     return thing
 
 
@@ -252,6 +368,13 @@ def catching(function: Function) -> Function:
     kept = [one for one in whole.parameters.values() if one.kind not in caught]
     cast(Any, function).__signature__ = whole.replace(parameters=kept)
     return function
+
+
+def documented_module(names: dict[str, Any]) -> None:
+    """The same for everything that a module, whose globals these are, has defined so far."""
+    for value in list(names.values()):
+        if getattr(value, "__module__", None) == names["__name__"] and getattr(value, "__doc__", None):
+            documented(value)
 
 
 def public(function: Function) -> Function:

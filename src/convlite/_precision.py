@@ -1,9 +1,10 @@
 """How exact an operation must be, "exact" or "fast": a scope of the context, and a default of the process.
 
-"exact": each output is one ordered sum over (kh, kw, cin), cut where the shape says (sums.py). "fast": 3x3
-convolutions with stride 1 may use Winograd's form, where that is faster (plan/winograd.py has the rule, the
-error bound, and what becomes of NaN and Inf). Both are deterministic: a result depends on the shape and the
-values, never on the batch around an image, the number of threads, or which FMA instruction set computes it.
+"exact": each output is one ordered sum over (kh, kw, cin), cut where the shape says (sums.py). "fast":
+convolutions with stride 1 and transposed ones with stride 2 may use Winograd's form, where that is faster
+(plan/winograd.py has the rule, the error bound, and what becomes of NaN and Inf). Both are deterministic: a
+result depends on the shape and the values, never on the batch around an image, the number of threads, or
+which FMA instruction set computes it.
 """
 
 from __future__ import annotations
@@ -38,22 +39,39 @@ def is_fast() -> bool:
 
 
 def get_precision() -> Precision:
-    """The precision of a call from here.
+    """Return the precision of a call from here.
 
-    Examples:
-        >>> import convlite as cl
-        >>> cl.get_precision()
-        'exact'
+    Returns
+    -------
+    str
+        "exact" or "fast".
+
+    Examples
+    --------
+    >>> import convlite as cl
+    >>> cl.get_precision()
+    'exact'
     """
     return resolve()
 
 
 def set_precision(mode: Precision) -> None:
-    """Set the precision for the whole process (a scope of `precision` comes first).
+    """Set the precision for the whole process; a block of `precision` has precedence.
 
-    Examples:
-        >>> import convlite as cl
-        >>> cl.set_precision("exact")
+    Parameters
+    ----------
+    mode : str
+        "exact" or "fast".
+
+    Raises
+    ------
+    ValueError
+        For another mode.
+
+    Examples
+    --------
+    >>> import convlite as cl
+    >>> cl.set_precision("exact")
     """
     global _process
     _process = _check(mode)
@@ -63,15 +81,27 @@ def set_precision(mode: Precision) -> None:
 def precision(mode: Precision) -> Iterator[None]:
     """Compute "exact" or "fast" inside this block, in this Python thread (or asyncio task) only.
 
-    "fast" allows Winograd's form to 3x3 convolutions with stride 1: up to 4 times faster, with errors of
-    typically 2e-6 to 3e-5 of the largest output in float32, instead of a few times 1e-7 (the bound:
-    convlite.plan.winograd). A NaN or Inf in x spreads over blocks of up to 6x6 outputs.
+    "fast" allows Winograd's form to convolutions with stride 1 (3x3, 5x5, dilated, along one axis) and
+    transposed ones with stride 2: up to 4 times faster, with errors of typically 1e-6 to 3e-5 of the largest
+    output in float32, instead of a few times 1e-7 (the bound: convlite.plan.winograd). A NaN or Inf in x
+    spreads over blocks of up to 8x8 outputs, which lie a dilation apart.
 
-    Examples:
-        >>> import convlite as cl
-        >>> with cl.precision("fast"):
-        ...     cl.get_precision()
-        'fast'
+    Parameters
+    ----------
+    mode : str
+        "exact" or "fast".
+
+    Raises
+    ------
+    ValueError
+        For another mode.
+
+    Examples
+    --------
+    >>> import convlite as cl
+    >>> with cl.precision("fast"):
+    ...     cl.get_precision()
+    'fast'
     """
     token = _scope.set(_check(mode))
     try:

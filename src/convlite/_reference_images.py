@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._image_arguments import as_mode, as_roi, as_scales, check_depth, resize_options, target_sizes
+from ._options import documented_module
 from .arguments import as_operand, as_padding, as_pair, as_real, new_output, shown
 
 __all__ = ["pad2d", "resize2d"]
@@ -35,13 +36,15 @@ def resize2d(
     extrapolation_value: float = 0.0,
     keep_aspect_ratio: str = "stretch",
 ) -> Array:
-    """Define convlite.resize2d: x (N,H,W,C), size (h, w) or scales -> (N,h,w,C), float32 or float64.
+    """Define convlite.resize2d, whose page describes the methods and coordinates.
 
-    Arguments are convlite.resize2d's. Raises TypeError and ValueError where convlite.resize2d does.
+    x, size, method, coordinates, scales, nearest_mode, cubic_a, antialias, exclude_outside, roi,
+    extrapolation_value, keep_aspect_ratio -> (N, h, w, C) : shared, resize
 
-    Examples:
-        >>> resize2d(np.array([[[[0.0], [4.0]]]]), (1, 4)).ravel()
-        array([0., 1., 3., 4.])
+    Examples
+    --------
+    >>> resize2d(np.array([[[[0.0], [4.0]]]]), (1, 4)).ravel()
+    array([0., 1., 3., 4.])
     """
     image = as_operand(x, "x", ndim=4)
     options = resize_options(
@@ -236,13 +239,14 @@ def _area(i: int, n: int, m: int, in_part: bool) -> dict[int, float]:
 
 
 def pad2d(x: ArrayLike, padding: Any, *, mode: str = "constant", value: float = 0.0) -> Array:
-    """Define convlite.pad2d: x (N,H,W,C) -> (N,H+top+bottom,W+left+right,C), float32 or float64.
+    """Define convlite.pad2d, whose page describes the modes.
 
-    Arguments are convlite.pad2d's. Raises TypeError and ValueError where convlite.pad2d does.
+    x, padding, mode, value -> (N, H+top+bottom, W+left+right, C) : shared, frames
 
-    Examples:
-        >>> pad2d(np.array([[[[1.0], [2.0], [3.0]]]]), (0, 2), mode="symmetric").ravel()
-        array([2., 1., 1., 2., 3., 3., 2.])
+    Examples
+    --------
+    >>> pad2d(np.array([[[[1.0], [2.0], [3.0]]]]), (0, 2), mode="symmetric").ravel()
+    array([2., 1., 1., 2., 3., 3., 2.])
     """
     image = as_operand(x, "x", ndim=4)
     pads, known, fill = as_padding(padding), as_mode(mode), as_real(value, "value")
@@ -277,3 +281,6 @@ def _source(position: int, size: int, mode: str) -> int | None:
     if mode == "reflect":
         return -position if position < 0 else 2 * (size - 1) - position
     return -1 - position if position < 0 else 2 * size - 1 - position
+
+
+documented_module(globals())

@@ -147,11 +147,17 @@ def default() -> tuple[int, str]:
 
 
 def get_num_threads() -> int:
-    """The number of threads that a call from here may use.
+    """Return the number of threads that a call from here may use.
 
-    Examples:
-        >>> get_num_threads() >= 1
-        True
+    Returns
+    -------
+    int
+        The number of threads.
+
+    Examples
+    --------
+    >>> get_num_threads() >= 1
+    True
     """
     if _forked_serial:
         return 1
@@ -159,13 +165,24 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Set the number of threads for the whole process (a scope of num_threads comes first).
+    """Set the number of threads for the whole process; a block of `num_threads` has precedence.
 
-    n is an int from 1 to 4096, or ValueError is raised. A call uses at most 64 or twice as many as there are
-    CPUs, whichever is more, whatever n says.
+    Parameters
+    ----------
+    n : int
+        The number of threads, from 1 to 4096. A call uses at most 64 or twice as many as there are CPUs,
+        whichever is more.
 
-    Examples:
-        >>> set_num_threads(get_num_threads())
+    Raises
+    ------
+    TypeError
+        For what is no integer.
+    ValueError
+        For a number outside of 1 to 4096.
+
+    Examples
+    --------
+    >>> set_num_threads(get_num_threads())
     """
     global _process
     _process = _as_count(n)
@@ -173,14 +190,26 @@ def set_num_threads(n: int) -> None:
 
 @contextmanager
 def num_threads(n: int) -> Iterator[None]:
-    """Use n threads, 1 to 4096, inside this block, in this Python thread (or asyncio task) only.
+    """Use n threads inside this block, in this Python thread (or asyncio task) only.
 
-    A call uses at most 64 or twice as many as there are CPUs, whichever is more, whatever n says.
+    Parameters
+    ----------
+    n : int
+        The number of threads, from 1 to 4096. A call uses at most 64 or twice as many as there are CPUs,
+        whichever is more.
 
-    Examples:
-        >>> with num_threads(1):
-        ...     get_num_threads()
-        1
+    Raises
+    ------
+    TypeError
+        For what is no integer.
+    ValueError
+        For a number outside of 1 to 4096.
+
+    Examples
+    --------
+    >>> with num_threads(1):
+    ...     get_num_threads()
+    1
     """
     token = _scope.set(_as_count(n))
     try:

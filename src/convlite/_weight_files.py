@@ -54,12 +54,32 @@ def _halved(name: str, array: Array) -> Array:
 
 
 def read_weights(path: StrPath) -> dict[str, Array]:
-    """The named arrays of a .safetensors or .npz file, such as `Sequential.save_weights` writes.
+    """Read the named arrays of a .safetensors or .npz file, such as `Sequential.save_weights` writes.
 
-    float16 and bfloat16 come as float32, which holds each of their numbers exactly; all else as it is stored.
-    ValueError where the file is malformed or has another ending, OSError where it cannot be opened,
-    ImportError where .safetensors needs a package that is missing.
+    float16 and bfloat16 come as float32, which holds each of their numbers exactly; all else as it is
+    stored.
 
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The arrays by name.
+
+    Raises
+    ------
+    ValueError
+        Where the file is malformed or has another ending.
+    OSError
+        Where it cannot be opened.
+    ImportError
+        Where .safetensors needs a package that is missing.
+
+    Examples
+    --------
     >>> import tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "w.npz")
     >>> np.savez(path, half=np.array([0.5, 1.5], np.float16))

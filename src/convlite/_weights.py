@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._options import documented_module
 from .arguments import (
     as_epsilon,
     as_flag,
@@ -50,12 +51,12 @@ _NAMES = {name.replace("_", ""): name for name in _RANKS} | {
 
 
 def from_torch(weight: ArrayLike, operation: str = "conv2d", *, groups: int | None = None) -> Array:
-    """Turn a PyTorch weight (array or tensor; layouts above) into a new convlite kernel of the same dtype.
+    """Turn a PyTorch weight into a new convlite kernel of the same dtype.
 
-    operation is a name from the table or PyTorch's ("Linear", "ConvTranspose2d" ...). groups is needed for
-    a depthwise kernel with a multiplier; elsewhere it is only checked. TypeError for what is not float32 or
-    float64, ValueError for the wrong rank.
+    weight, operation, groups -> ndarray : A new kernel, in convlite's layout. : shared, convert
 
+    Examples
+    --------
     >>> from_torch(np.zeros((64, 3, 7, 5))).shape
     (7, 5, 3, 64)
     >>> from_torch(np.zeros((64, 3, 7, 5)), "conv2d_transpose").shape  # 64 channels in, 3 out
@@ -78,6 +79,10 @@ def from_torch(weight: ArrayLike, operation: str = "conv2d", *, groups: int | No
 def to_torch(kernel: ArrayLike, operation: str = "conv2d") -> Array:
     """Turn a convlite kernel into a new array in PyTorch's layout: the inverse of `from_torch`.
 
+    kernel, operation -> ndarray : A new array in PyTorch's layout. : shared, convert
+
+    Examples
+    --------
     >>> to_torch(np.zeros((7, 5, 3, 64))).shape
     (64, 3, 7, 5)
     """
@@ -93,11 +98,12 @@ def from_onnx(
 ) -> Array:
     """Turn an ONNX weight into a new convlite kernel of the same dtype.
 
-    operation is a name from the table above or an ONNX operator: "Conv" and "ConvTranspose" (of 1 or 2
-    dimensions, by the weight's rank), "Gemm", "MatMul". trans_b is Gemm's attribute transB, 0 by default in
-    ONNX but 1 in what PyTorch exports. groups as in `from_torch`; a depthwise Conv is "depthwise_conv2d"
-    here.
+    A depthwise Conv is "depthwise_conv2d" here.
 
+    weight, operation, groups, trans_b -> ndarray : A new kernel, in convlite's layout. : shared, onnx
+
+    Examples
+    --------
     >>> from_onnx(np.zeros((64, 3, 7, 5))).shape, from_onnx(np.zeros((10, 512)), "Gemm", trans_b=True).shape
     ((7, 5, 3, 64), (512, 10))
     """
@@ -111,6 +117,10 @@ def from_onnx(
 def to_onnx(kernel: ArrayLike, operation: str = "conv2d", *, trans_b: bool = False) -> Array:
     """Turn a convlite kernel into a new array in ONNX's layout: the inverse of `from_onnx`.
 
+    kernel, operation, trans_b -> ndarray : A new array in ONNX's layout. : shared, convert
+
+    Examples
+    --------
     >>> to_onnx(np.zeros((7, 5, 3, 64))).shape, to_onnx(np.zeros((512, 10)), "Gemm").shape
     ((64, 3, 7, 5), (512, 10))
     """
@@ -124,8 +134,10 @@ def to_onnx(kernel: ArrayLike, operation: str = "conv2d", *, trans_b: bool = Fal
 def from_keras(weight: ArrayLike, operation: str = "conv2d") -> Array:
     """Return a new array with a Keras kernel, whose layout is convlite's own: dtype and rank are checked.
 
-    operation is a name from the table above or Keras's ("Conv2DTranspose", "Dense" ...).
+    weight, operation -> ndarray : A new kernel, in convlite's layout. : shared, convert
 
+    Examples
+    --------
     >>> from_keras(np.zeros((7, 5, 3, 64)), "Conv2D").shape
     (7, 5, 3, 64)
     """
@@ -135,6 +147,10 @@ def from_keras(weight: ArrayLike, operation: str = "conv2d") -> Array:
 def to_keras(kernel: ArrayLike, operation: str = "conv2d") -> Array:
     """Return a new array with a convlite kernel in Keras's layout, which is the same.
 
+    kernel, operation -> ndarray : A new array in Keras's layout. : shared, convert
+
+    Examples
+    --------
     >>> to_keras(np.zeros((7, 5, 3, 64))).shape
     (7, 5, 3, 64)
     """
@@ -142,8 +158,25 @@ def to_keras(kernel: ArrayLike, operation: str = "conv2d") -> Array:
 
 
 def nchw_to_nhwc(x: ArrayLike) -> Array:
-    """Move channels last: (N, C, H, W) -> (N, H, W, C), or (N, C, W) -> (N, W, C); any dtype.
+    """Move channels last.
 
+    Parameters
+    ----------
+    x : array_like, (N, C, H, W) or (N, C, W)
+        An array of any dtype.
+
+    Returns
+    -------
+    ndarray, (N, H, W, C) or (N, W, C)
+        A new array.
+
+    Raises
+    ------
+    ValueError
+        For another rank.
+
+    Examples
+    --------
     >>> nchw_to_nhwc(np.zeros((8, 3, 32, 48))).shape
     (8, 32, 48, 3)
     """
@@ -151,8 +184,25 @@ def nchw_to_nhwc(x: ArrayLike) -> Array:
 
 
 def nhwc_to_nchw(x: ArrayLike) -> Array:
-    """Move channels first: (N, H, W, C) -> (N, C, H, W), or (N, W, C) -> (N, C, W); any dtype.
+    """Move channels first.
 
+    Parameters
+    ----------
+    x : array_like, (N, H, W, C) or (N, W, C)
+        An array of any dtype.
+
+    Returns
+    -------
+    ndarray, (N, C, H, W) or (N, C, W)
+        A new array.
+
+    Raises
+    ------
+    ValueError
+        For another rank.
+
+    Examples
+    --------
     >>> nhwc_to_nchw(np.zeros((8, 32, 48, 3))).shape
     (8, 3, 32, 48)
     """
@@ -165,13 +215,37 @@ def dense_to_conv2d(
     input_shape: Sequence[int] | None = None,
     order: Order = "HWC",
 ) -> tuple[Array, Array | None]:
-    """Write a dense layer, kernel (K, M), as a convolution with the same bias: returns its (kernel, bias).
+    """Write a dense layer as a convolution with the same bias.
 
-    With input_shape (H, W, C), H*W*C = K, the kernel is (H, W, C, M): one output on the image that used to
-    be flattened, and on a larger image the dense layer at every place. Without it, or with (1, 1, K), the
-    kernel is (1, 1, K, M), for an image of K channels. input_shape is always (H, W, C); order says how the
-    image was flattened: "HWC" by TensorFlow and Keras, "CHW" by PyTorch and ONNX.
+    With input_shape (H, W, C) the kernel is (H, W, C, M): one output on the image that used to be
+    flattened, and on a larger image the dense layer at every place. Without it, or with (1, 1, K), it is
+    (1, 1, K, M), for an image of K channels.
 
+    Parameters
+    ----------
+    kernel : array_like, (K, M)
+        The dense kernel.
+    bias : array_like, (M,), or None, default None
+        The bias.
+    input_shape : (H, W, C) or None, default None
+        The shape of the image that was flattened, H*W*C = K.
+    order : str, default "HWC"
+        How the image was flattened: "HWC" by TensorFlow and Keras, "CHW" by PyTorch and ONNX.
+
+    Returns
+    -------
+    tuple
+        The (kernel, bias) of the convolution.
+
+    Raises
+    ------
+    TypeError
+        For what is not float32 or float64.
+    ValueError
+        For a wrong rank, a name that is not known, or groups that do not fit.
+
+    Examples
+    --------
     >>> kernel, bias = dense_to_conv2d(np.arange(8.0).reshape(4, 2), np.zeros(2), (2, 2, 1))
     >>> kernel.shape, kernel[1, 0, 0]
     ((2, 2, 1, 2), array([4., 5.]))
@@ -195,10 +269,31 @@ def dense_to_conv2d(
 def conv2d_to_dense(
     kernel: ArrayLike, bias: ArrayLike | None = None, order: Order = "HWC"
 ) -> tuple[Array, Array | None]:
-    """Write a convolution whose kernel (H, W, C, M) covers its image as a dense layer: its (kernel, bias).
+    """Write a convolution whose kernel covers its image as a dense layer: the inverse of `dense_to_conv2d`.
 
-    The kernel is (H*W*C, M), for images flattened in this order: the inverse of `dense_to_conv2d`.
+    Parameters
+    ----------
+    kernel : array_like, (H, W, C, M)
+        The kernel.
+    bias : array_like, (M,), or None, default None
+        The bias.
+    order : str, default "HWC"
+        How the image was flattened: "HWC" by TensorFlow and Keras, "CHW" by PyTorch and ONNX.
 
+    Returns
+    -------
+    tuple
+        The (kernel, bias) of the dense layer; the kernel is (H*W*C, M).
+
+    Raises
+    ------
+    TypeError
+        For what is not float32 or float64.
+    ValueError
+        For a wrong rank, a name that is not known, or groups that do not fit.
+
+    Examples
+    --------
     >>> conv2d_to_dense(np.zeros((2, 2, 3, 5)))[0].shape
     (12, 5)
     """
@@ -224,15 +319,50 @@ def fold_batch_norm(
     gamma: ArrayLike | None = None,
     beta: ArrayLike | None = None,
 ) -> tuple[Array, Array]:
-    """Fold the batch normalisation behind an operation into it: returns the (kernel, bias) that do both.
+    """Fold the batch normalisation behind an operation into it.
 
-    mean, variance, scale and offset have the kernel's dtype and one value per output channel. scale is
-    Keras's gamma and PyTorch's weight, offset is beta and bias there; since frameworks differ in their order,
-    they are given by name: scale= or gamma=, offset= or beta=. An output y becomes (y - mean) * s + offset
-    with s = scale / sqrt(variance + epsilon); so the kernel is multiplied by s along its output channels, and
-    the bias is (bias - mean) * s + offset.
-    Computed in float64, returned in the kernel's dtype. The default epsilon is Keras's; PyTorch's is 1e-5.
+    An output y becomes (y - mean) * s + offset with s = scale / sqrt(variance + epsilon); so the kernel is
+    multiplied by s along its output channels, and the bias is (bias - mean) * s + offset. Computed in
+    float64, returned in the kernel's dtype. scale and offset are given by name, since frameworks differ in
+    their order.
 
+    Parameters
+    ----------
+    kernel : array_like
+        The kernel, in convlite's layout.
+    bias : array_like, (Cout,), or None
+        The bias.
+    mean : array_like, (Cout,)
+        The moving mean, of the kernel's dtype, as the others.
+    variance : array_like, (Cout,)
+        The moving variance.
+    scale : array_like, (Cout,), or None, default None
+        The factor, Keras's gamma and PyTorch's weight; None: 1.
+    offset : array_like, (Cout,), or None, default None
+        What is added, Keras's beta and PyTorch's bias; None: 0.
+    epsilon : float, default 0.001
+        Added to the variance; the default is Keras's, PyTorch's is 1e-5.
+    operation : str, default "conv2d"
+        A name of the table above, the operation before.
+    gamma : array_like, (Cout,), or None, default None
+        Keras's name for scale.
+    beta : array_like, (Cout,), or None, default None
+        Keras's name for offset.
+
+    Returns
+    -------
+    tuple
+        The (kernel, bias) that do both.
+
+    Raises
+    ------
+    TypeError
+        For what is not float32 or float64.
+    ValueError
+        For a wrong rank, a name that is not known, or groups that do not fit.
+
+    Examples
+    --------
     >>> kernel, bias = fold_batch_norm(np.ones((1, 1, 1, 2)), None, [1.0, 2.0], [4.0, 9.0], epsilon=0.0)
     >>> kernel.ravel(), bias
     (array([0.5       , 0.33333333]), array([-0.5       , -0.66666667]))
@@ -370,3 +500,6 @@ def _order(order: str) -> str:
 def _copied_bias(bias: ArrayLike | None, outputs: int, dtype: np.dtype[Any]) -> Array | None:
     array = check_bias(_detached(bias, "bias"), outputs, dtype, against="kernel")
     return None if array is None else array.copy()
+
+
+documented_module(globals())

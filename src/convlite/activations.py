@@ -42,6 +42,7 @@ from numpy.typing import ArrayLike
 from . import _dispatch, _kernels, _threads
 from ._options import documented
 from ._reductions import BLOCK, log_softmax_rows
+from ._types import ActivationName
 from .arguments import Array, as_operand, as_real, cast_of, check_out, new_output, shown
 
 __all__ = [
@@ -101,7 +102,18 @@ class Activation(abc.ABC):
 
     @abc.abstractmethod
     def fused(self) -> Fused:
-        """The form that kernels apply."""
+        """Return the form that kernels apply.
+
+        Returns
+        -------
+        Fused
+            Its code, two numbers, and the slopes of PReLU.
+
+        Examples
+        --------
+        >>> ReLU(6.0).fused()
+        Fused(code=1, a=0.0, b=6.0, alpha=None)
+        """
 
     def __call__(self, x: Any) -> Array:
         """The activation of an array of any shape, as a new array."""
@@ -161,7 +173,6 @@ class ReLU(_OneNumber):
             raise ValueError(f"max_value must be at least 0; got {max_value}")
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["clip"], 0.0, math.inf if self.max_value is None else float(self.max_value))
 
 
@@ -184,7 +195,6 @@ class LeakyReLU(_OneNumber):
         self._keep(alpha)
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["leaky"], float(self.alpha))
 
 
@@ -207,7 +217,6 @@ class ELU(_OneNumber):
         self._keep(alpha)
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["elu"], float(self.alpha))
 
 
@@ -231,7 +240,6 @@ class CELU(_OneNumber):
             raise ValueError(f"alpha must be above 0; got {shown(alpha)}")
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["celu"], float(self.alpha))
 
 
@@ -255,7 +263,6 @@ class SoftShrink(_OneNumber):
             raise ValueError(f"threshold must not be negative; got {self.threshold}")
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["soft_shrink"], -float(self.threshold), float(self.threshold))
 
 
@@ -279,7 +286,6 @@ class HardShrink(_OneNumber):
             raise ValueError(f"threshold must not be negative; got {self.threshold}")
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["hard_shrink"], float(self.threshold))
 
 
@@ -326,7 +332,6 @@ class PReLU(Activation):
         return PReLU, (self.alpha,)
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return Fused(CODES["prelu"], alpha=self.alpha)
 
 
@@ -343,7 +348,6 @@ class Named(Activation):
         return get, (self.name,)
 
     def fused(self) -> Fused:
-        """The form that kernels apply."""
         return self._fused
 
 
@@ -440,28 +444,14 @@ ALIASES: dict[str, str] = {
     "softshrink": "soft_shrink",
     "hardshrink": "hard_shrink",
 }
-Spec = str | Activation | Callable[[Array], Any] | None
+Spec = ActivationName | Activation | Callable[[Array], Any] | None
 
 
-def get(spec: Spec) -> Activation | Callable[[Array], Any] | None:
+@documented
+def get(spec: Spec | str) -> Activation | Callable[[Array], Any] | None:
     """Return the activation that a name, an object or a callable stands for; None stays None.
 
-    Parameters
-    ----------
-    spec : str, Activation, callable or None
-        A name of `NAMES` or `ALIASES`, an object, or a function of an array.
-
-    Returns
-    -------
-    Activation, callable or None
-        What computes it.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; the message has the nearest one.
-    TypeError
-        For what is no activation, such as a class.
+    spec -> Activation, callable or None : What computes it. : shared, spec
 
     Examples
     --------
@@ -504,7 +494,9 @@ _OBJECTS = {
 }
 
 
-def resolve(spec: Spec, channels: int, dtype: np.dtype[Any]) -> tuple[Fused, Callable[[Array], Any] | None]:
+def resolve(
+    spec: Spec | str, channels: int, dtype: np.dtype[Any]
+) -> tuple[Fused, Callable[[Array], Any] | None]:
     """(what the kernel applies, what is applied to its output afterwards)."""
     if spec is None:
         return NONE, None
@@ -555,7 +547,9 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
 
     Parameters
     ----------
-    x, activation : shared
+    x : shared
+    activation : str, Activation, callable or None
+        What to apply, as in the operations.
     out : ndarray or None, default None
         Where to write the result, of x's shape and dtype; it may be x itself. None makes a new array.
 

@@ -15,6 +15,8 @@ import numpy as np
 from . import _dispatch
 from ._options import public
 from ._plans import _geometry
+from ._types import Pads
+from ._types import Sizes as Steps
 from .arguments import as_int, as_padding, as_padding_1d, as_pair, as_single, as_size, is_one_of, shown
 from .geometry import Geometry
 from .plan import Weights, plan_for
@@ -32,12 +34,12 @@ def explain(
     x_shape: Sequence[int],
     kernel_shape: Sequence[int],
     *,
-    strides: object = 1,
-    padding: object = "valid",
-    dilations: object = 1,
+    strides: Steps = 1,
+    padding: Pads = "valid",
+    dilations: Steps = 1,
     groups: int = 1,
-    output_shape: object = None,
-    output_padding: object = None,
+    output_shape: Steps | None = None,
+    output_padding: Steps | None = None,
 ) -> None:
     """Print a call's output shape, padding, cost, the form that computes it, and its equivalents.
 
@@ -133,12 +135,12 @@ def resolve(
     x_shape: Sequence[int],
     kernel_shape: Sequence[int],
     *,
-    strides: object = 1,
-    padding: object = "valid",
-    dilations: object = 1,
+    strides: Steps = 1,
+    padding: Pads = "valid",
+    dilations: Steps = 1,
     groups: int = 1,
-    output_shape: object = None,
-    output_padding: object = None,
+    output_shape: Steps | None = None,
+    output_padding: Steps | None = None,
 ) -> Call:
     """The call with its padding and sizes worked out; raises what the operation would raise.
 

@@ -207,30 +207,7 @@ def pad2d(x: ArrayLike, padding: Any, *, mode: Mode = "constant", value: float =
         edge ("replicate")   repeats the border pixel: PyTorch, ONNX
         wrap ("circular")    goes on at the other side: PyTorch, ONNX
 
-    Parameters
-    ----------
-    x : shared, images
-    padding : int or sequence of ints
-        What is added: an int for every side, (ph, pw), ((top, bottom), (left, right)) or TensorFlow's
-        [[0,0], [t,b], [l,r], [0,0]].
-    mode : str, default "constant"
-        How the frame is filled: see above.
-    value : float, default 0.0
-        What "constant" writes.
-
-    Returns
-    -------
-    ndarray, (N, H+top+bottom, W+left+right, C)
-        The framed images, in x's dtype.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        For a wrong shape, padding or mode, for a value in another mode than constant, for a frame deeper
-        than the image (reflect: as deep as), which TensorFlow and PyTorch refuse too, and for an image
-        without pixels to repeat.
+    x, padding, mode, value -> (N, H+top+bottom, W+left+right, C) : shared, frames
 
     Examples
     --------

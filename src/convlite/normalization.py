@@ -42,20 +42,7 @@ def layer_norm(
     LayerNorm takes normalized_shape, the sizes of the last axes. Source: Ba et al., "Layer normalization",
     2016, arXiv:1607.06450.
 
-    Parameters
-    ----------
-    x, gamma, beta, axis : shared, norm
-    epsilon : float, default 0.001
-        Added to the variance: 1e-3 in Keras, 1e-5 in PyTorch and ONNX, 1e-6 in Flax.
-
-    Returns
-    -------
-    ndarray, of x's shape
-        The normalized values, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, gamma, beta, axis, epsilon -> of x's shape : shared, norm
 
     Examples
     --------
@@ -86,21 +73,7 @@ def rms_norm(
     x / sqrt(mean(x * x) + epsilon) * gamma, with the mean over axis. Keras calls gamma scale, PyTorch
     weight. Source: Zhang and Sennrich, "Root mean square layer normalization", 2019, arXiv:1910.07467.
 
-    Parameters
-    ----------
-    x, gamma, axis : shared, norm
-    epsilon : float, default 1e-06
-        Added to the mean of squares: 1e-6 in Keras's layer and Flax, 1e-5 in ONNX, the dtype's eps in
-        PyTorch.
-
-    Returns
-    -------
-    ndarray, of x's shape
-        The normalized values, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, gamma, axis, epsilon -> of x's shape : shared, rms
 
     Examples
     --------
@@ -133,23 +106,7 @@ def group_norm(
     (x - mean) / sqrt(variance + epsilon) * gamma + beta; gamma and beta are (C,).
     Source: Wu and He, "Group normalization", 2018, arXiv:1803.08494.
 
-    Parameters
-    ----------
-    x : shared, norm
-    groups : int, default 32
-        The number of groups, which divides C; -1 stands for C groups, as in Keras.
-    gamma, beta : shared, norm
-    epsilon : float, default 0.001
-        Added to the variance: 1e-3 in Keras, 1e-5 in PyTorch and ONNX, 1e-6 in Flax.
-
-    Returns
-    -------
-    ndarray, of x's shape
-        The normalized values, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, groups, gamma, beta, epsilon -> of x's shape : shared, norm
 
     Examples
     --------
@@ -187,20 +144,7 @@ def instance_norm(
     (x - mean) / sqrt(variance + epsilon) * gamma + beta; gamma and beta are (C,).
     Source: Ulyanov et al., "Instance normalization", 2016, arXiv:1607.08022.
 
-    Parameters
-    ----------
-    x, gamma, beta : shared, norm
-    epsilon : float, default 0.001
-        Added to the variance: 1e-3 as in Keras's GroupNormalization(groups=-1), 1e-5 in PyTorch and ONNX.
-
-    Returns
-    -------
-    ndarray, of x's shape
-        The normalized values, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, gamma, beta, epsilon -> of x's shape : shared, norm
 
     Examples
     --------
@@ -219,20 +163,7 @@ def unit_norm(x: ArrayLike, *, axis: int | Sequence[int] = -1, epsilon: float = 
     The sum is over axis, by default the channels: Keras's UnitNormalization and PyTorch's normalize, with
     their epsilon.
 
-    Parameters
-    ----------
-    x, axis : shared, norm
-    epsilon : float, default 1e-12
-        The smallest norm that is divided by.
-
-    Returns
-    -------
-    ndarray, of x's shape
-        The vectors of length 1, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, axis, epsilon -> of x's shape : shared, unit
 
     Examples
     --------
@@ -261,27 +192,7 @@ def lrn(
     alpha by it. Source: Krizhevsky et al., "ImageNet classification with deep convolutional neural
     networks", 2012.
 
-    Parameters
-    ----------
-    x : shared, norm
-    size : int or (before, behind)
-        The number of channels in a sum, odd; or how many before and behind: PyTorch's LocalResponseNorm(n)
-        with an even n is (n//2, n//2 - 1), ONNX's LRN (n//2 - 1, n//2).
-    alpha : float, default 0.0001
-        The factor of the sum of squares.
-    beta : float, default 0.75
-        The exponent.
-    k : float, default 1.0
-        What is added to the sum; TensorFlow calls it bias.
-
-    Returns
-    -------
-    ndarray, of x's shape
-        The normalized values, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, size, alpha, beta, k -> of x's shape : shared, lrn
 
     Examples
     --------

@@ -19,7 +19,7 @@ Errors: TypeError for dtypes and kinds, ValueError for shapes and values, each n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Never, NoReturn
 
 import numpy as np
@@ -30,6 +30,7 @@ from ._calls import Given, Packing, remember
 from ._options import catching, documented, public
 from ._plans import _geometry, _plan, with_weights
 from ._precision import Precision
+from ._types import Pads, Sizes
 from .activations import NONE, Spec, checked, resolve
 from .arguments import (
     Array,
@@ -65,9 +66,9 @@ def conv2d(
     kernel: Kernel,
     bias: ArrayLike | None = None,
     *more: Never,
-    strides: object = 1,
-    padding: object = "valid",
-    dilations: object = 1,
+    strides: Sizes = 1,
+    padding: Pads = "valid",
+    dilations: Sizes = 1,
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
@@ -113,11 +114,11 @@ def conv2d_transpose(
     kernel: Kernel,
     bias: ArrayLike | None = None,
     *more: Never,
-    strides: object = 1,
-    padding: object = "valid",
-    output_shape: object = None,
-    output_padding: object = None,
-    dilations: object = 1,
+    strides: Sizes = 1,
+    padding: Pads = "valid",
+    output_shape: Sizes | None = None,
+    output_padding: Sizes | None = None,
+    dilations: Sizes = 1,
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
@@ -164,9 +165,9 @@ def depthwise_conv2d(
     kernel: Kernel,
     bias: ArrayLike | None = None,
     *more: Never,
-    strides: object = 1,
-    padding: object = "valid",
-    dilations: object = 1,
+    strides: Sizes = 1,
+    padding: Pads = "valid",
+    dilations: Sizes = 1,
     activation: Spec = None,
     out: Array | None = None,
     **others: Never,
@@ -250,9 +251,9 @@ def conv1d(
     kernel: Kernel,
     bias: ArrayLike | None = None,
     *more: Never,
-    strides: object = 1,
-    padding: object = "valid",
-    dilations: object = 1,
+    strides: Sizes = 1,
+    padding: Pads = "valid",
+    dilations: Sizes = 1,
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
@@ -283,11 +284,11 @@ def conv1d_transpose(
     kernel: Kernel,
     bias: ArrayLike | None = None,
     *more: Never,
-    strides: object = 1,
-    padding: object = "valid",
-    output_shape: object = None,
-    output_padding: object = None,
-    dilations: object = 1,
+    strides: Sizes = 1,
+    padding: Pads = "valid",
+    output_shape: Sizes | None = None,
+    output_padding: Sizes | None = None,
+    dilations: Sizes = 1,
     groups: int = 1,
     activation: Spec = None,
     out: Array | None = None,
@@ -334,12 +335,12 @@ def conv1d_transpose(
 
 @public
 def conv2d_output_shape(
-    x_shape: tuple[int, ...],
-    kernel_shape: tuple[int, ...],
+    x_shape: Sequence[int],
+    kernel_shape: Sequence[int],
     *,
-    strides: object = 1,
-    padding: object = "valid",
-    dilations: object = 1,
+    strides: Sizes = 1,
+    padding: Pads = "valid",
+    dilations: Sizes = 1,
     groups: int = 1,
 ) -> tuple[int, int, int, int]:
     """The shape of conv2d's result for these shapes, (N, Ho, Wo, Cout).
@@ -370,22 +371,22 @@ def conv2d_output_shape(
 
 @public
 def conv2d_transpose_output_shape(
-    x_shape: tuple[int, ...],
-    kernel_shape: tuple[int, ...],
+    x_shape: Sequence[int],
+    kernel_shape: Sequence[int],
     *,
-    strides: object = 1,
-    padding: object = "valid",
-    output_shape: object = None,
-    output_padding: object = None,
-    dilations: object = 1,
+    strides: Sizes = 1,
+    padding: Pads = "valid",
+    output_shape: Sizes | None = None,
+    output_padding: Sizes | None = None,
+    dilations: Sizes = 1,
     groups: int = 1,
 ) -> tuple[int, int, int, int]:
     """The shape of conv2d_transpose's result for these shapes, (N, Ho, Wo, Cout).
 
     Parameters
     ----------
-    x_shape, kernel_shape, strides, padding, output_shape, output_padding, dilations, groups : shared,
-    shapes
+    x_shape, kernel_shape, strides, padding, output_shape, output_padding,
+    dilations, groups : shared, shapes
 
     Returns
     -------
@@ -414,7 +415,7 @@ def conv2d_transpose_output_shape(
 
 @public
 def same_padding(
-    size: object, kernel_size: object, *, strides: object = 1, dilations: object = 1
+    size: Sizes, kernel_size: Sizes, *, strides: Sizes = 1, dilations: Sizes = 1
 ) -> tuple[Pair, Pair]:
     """What padding="same" adds to an image: TensorFlow's rule.
 

@@ -8,6 +8,7 @@ dilation only, so one packing serves every input size and padding.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -18,9 +19,10 @@ from . import _dispatch, _kernels
 from ._locks import fork_lock
 from ._memory import aligned_empty
 from ._options import documented
+from ._types import Sizes
 from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
 from .geometry import residue_classes
-from .plan import Weights, channels_of, usual_layout
+from .plan import Weights, channels_of, read_layout, usual_layout, weights_of
 
 # What one kernel keeps packed, as a multiple of its own size: the panels in use and others, where "fast" has
 # other ones for each size of map (up to 7 times the kernel's size). Small ones keep all.
@@ -29,6 +31,9 @@ SMALL_PANELS = 256 * 1024
 
 Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
 _RANK = {"conv2d": 4, "conv2d_transpose": 4, "depthwise_conv2d": 4, "dense": 2}
+
+
+_IN_ORDER = ("pixel_vectors", "tall_skinny", "merged_phases")
 
 
 class Panels(NamedTuple):
@@ -48,6 +53,7 @@ def _recipe(
     isa: str,
     bits: int,
     layout: str,
+    steps: tuple[int, ...],
 ) -> tuple[int, _kernels.Recipe]:
     """recipe_for the layouts "direct", "depthwise", "lanewise" and, of the merged kernel, "merged_phases"."""
     cin, cout, groups = channels_of(operation, shape, groups)
@@ -56,14 +62,14 @@ def _recipe(
     per_group, kc = cout // groups, cin // groups
 
     # where the kernel holds tap t, channel k of a group, output channel l of it, and group g:
-    # offset = tap*plane + k*k_step + l*l_step + g*group_step
-    plane = shape[-1] * shape[-2] if len(shape) == 4 else 0
+    # offset = the tap's + k*k_step + l*l_step + g*group_step
+    row_step, column_step, next_to_last, last = (0, 0, *steps)[-4:]
     if operation == "conv2d_transpose":
-        k_step, l_step, group_step = 1, cin, kc
+        k_step, l_step, group_step = last, next_to_last, kc * last
     elif operation == "depthwise_conv2d":
-        k_step, l_step, group_step = 0, 1, per_group
+        k_step, l_step, group_step = 0, last, next_to_last
     else:
-        k_step, l_step, group_step = cout, 1, per_group
+        k_step, l_step, group_step = next_to_last, last, per_group * last
 
     if operation == "conv2d_transpose":
         rows = residue_classes(height, strides[0], dilations[0])
@@ -71,13 +77,13 @@ def _recipe(
     else:
         rows, columns = [list(range(height))], [list(range(width))]
     rows, columns = [c for c in rows if c], [c for c in columns if c]
-    taps = [(a * width + b) * plane for row in rows for column in columns for a in row for b in column]
+    taps = [a * row_step + b * column_step for row in rows for column in columns for a in row for b in column]
     phase_taps = [len(row) * len(column) for row in rows for column in columns]
 
-    steps: tuple[int, int, int, int, int, int]
+    sizes: tuple[int, int, int, int, int, int]
     if layout == "lanewise":  # [phase][panel of one vector][taps][kc][lanes]: over the outputs of all groups
         padded = -(-cout // table["lanes"]) * table["lanes"]
-        l_step = group_step if operation == "conv2d_transpose" else 1
+        l_step = group_step if operation == "conv2d_transpose" else last
         recipe = _kernels.Recipe(
             bits // 8, taps, phase_taps, 1, kc, cout, k_step, l_step, 0, table["lanes"], 1, False
         )
@@ -85,13 +91,28 @@ def _recipe(
     if layout == "depthwise":
         # channels are the groups: kc counts them, width is the multiplier
         size = len(taps) * cout
-        steps = (1, groups, per_group, group_step, l_step, 0)
+        sizes = (1, groups, per_group, group_step, l_step, 0)
     else:
         padded = -(-per_group // table["lanes"]) * table["lanes"]
         size = len(taps) * groups * kc * padded
-        steps = (groups, kc, per_group, k_step, l_step, group_step)
+        sizes = (groups, kc, per_group, k_step, l_step, group_step)
     parameters = (table["lanes"], table["nr"], layout == "depthwise")
-    return size, _kernels.Recipe(bits // 8, taps, phase_taps, *steps, *parameters)
+    return size, _kernels.Recipe(bits // 8, taps, phase_taps, *sizes, *parameters)
+
+
+def _in_order(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The steps of an array in C order, in elements."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def _as_it_lies(kernel: Array) -> tuple[Array, tuple[int, ...] | None]:
+    """The kernel's memory as an array in C order, and the kernel's steps in it; a copy where it has gaps."""
+    if kernel.flags.c_contiguous:
+        return kernel, None
+    memory = kernel.transpose(sorted(range(kernel.ndim), key=lambda axis: -kernel.strides[axis]))
+    if not memory.flags.c_contiguous:
+        return np.ascontiguousarray(kernel), None
+    return memory, tuple(step // kernel.itemsize for step in kernel.strides)
 
 
 def pack_panels(
@@ -103,13 +124,16 @@ def pack_panels(
     isa: str,
     layout: str,
 ) -> Panels:
-    """Pack a C-contiguous kernel for one instruction set, in the layout of a plan."""
+    """Pack a kernel for one instruction set, in the layout of a plan."""
     if layout.startswith("winograd"):
-        return _pack_winograd(kernel, operation, int(layout[-1]), isa)
+        return _pack_winograd(np.ascontiguousarray(kernel), operation, strides, groups, isa, layout)
     bits = 8 * kernel.itemsize
-    size, recipe = recipe_for(operation, kernel.shape, strides, dilations, groups, isa, bits, layout)
+    memory, steps = _as_it_lies(kernel)
+    if steps is not None and layout in _IN_ORDER:
+        memory, steps = np.ascontiguousarray(kernel), None
+    size, recipe = recipe_for(operation, kernel.shape, strides, dilations, groups, isa, bits, layout, steps)
     data = aligned_empty(size, kernel.dtype)
-    return Panels(data, recipe.pack(kernel, data))
+    return Panels(data, recipe.pack(memory, data))
 
 
 def recipe_for(
@@ -121,8 +145,12 @@ def recipe_for(
     isa: str,
     bits: int,
     layout: str,
+    steps: tuple[int, ...] | None = None,
 ) -> tuple[int, _kernels.Recipe]:
-    """The size of the panels of a kernel of this shape in the layout of a plan, and how to fill them."""
+    """The size of the panels of a kernel of this shape in the layout of a plan, and how to fill them.
+
+    steps: of the kernel's axes in its memory, in elements; None for C order, which those of _IN_ORDER want.
+    """
     if layout == "pixel_vectors":
         return _pixel_recipe(operation, shape, bits)
     if layout == "tall_skinny":
@@ -130,7 +158,7 @@ def recipe_for(
     if layout == "merged_phases":  # stride taps of a kernel row are one of stride*Cout channels, as they lie
         height, width, cout, cin = shape
         shape, strides = (height, width // strides[1], strides[1] * cout, cin), (strides[0], 1)
-    return _recipe(operation, shape, strides, dilations, groups, isa, bits, layout)
+    return _recipe(operation, shape, strides, dilations, groups, isa, bits, layout, steps or _in_order(shape))
 
 
 @lru_cache(maxsize=512)
@@ -154,20 +182,32 @@ def _skinny_recipe(operation: str, shape: tuple[int, ...], bits: int) -> tuple[i
     return height * width * a * b, _kernels.Recipe(bits // 8, taps, [height * width], *steps, 1, cout, False)
 
 
-def _pack_winograd(kernel: Array, operation: str, tile: int, isa: str) -> Panels:
-    """Transform a C-contiguous 3x3 kernel for F(tile x tile, 3x3): panels [(tile+2)^2][cin][nr*lanes].
+def _pack_winograd(
+    kernel: Array, operation: str, strides: Pair, groups: int, isa: str, layout: str
+) -> Panels:
+    """Transform a C-contiguous kernel for Winograd's form: for each group, panels [slots][cin][nr*lanes].
 
-    The transpose with stride 1 is the convolution with the kernel turned round and its channels swapped:
-    its steps are negative.
+    The transpose reads the kernel turned round: its steps are negative.
     """
-    cin, cout, _ = channels_of(operation, kernel.shape, 1)
+    height, width = kernel.shape[:2]
+    cin, cout, groups = channels_of(operation, kernel.shape, groups)
+    kc, per_group = cin // groups, cout // groups
     lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
-    plane = cin * cout
-    steps = (0, 3 * plane, plane, cout, 1)
+    plane = kernel.shape[2] * kernel.shape[3]
     if operation == "conv2d_transpose":
-        steps = (8 * plane, -3 * plane, -plane, 1, cin)
-    data = aligned_empty((tile + 2) ** 2 * cin * -(-cout // lanes) * lanes, kernel.dtype)
-    _kernels.pack_winograd(kernel, data, isa, kernel.itemsize, tile, *steps, cin, cout)
+        first, group_step, steps = (height * width - 1) * plane, kc, (-width * plane, -plane, 1, cin)
+    else:
+        first, group_step, steps, strides = 0, per_group, (width * plane, plane, cout, 1), (1, 1)
+    factors = [weights_of(kernel.shape[a], strides[a], tile) for a, tile in enumerate(read_layout(layout))]
+    rows, columns = (np.array(each).ravel() for each in factors)
+    size = len(factors[0]) * len(factors[1]) * kc * -(-per_group // lanes) * lanes
+    data = aligned_empty(groups * size, kernel.dtype)
+    sizes = (height, width, kernel.size, data.size)
+    for group in range(groups):
+        places = (first + group * group_step, group * size, *steps)
+        _kernels.pack_winograd(
+            kernel, data, isa, kernel.itemsize, sizes, rows, columns, *places, kc, per_group
+        )
     return Panels(data, True)
 
 
@@ -227,8 +267,8 @@ class PackedKernel:
         kernel: ArrayLike,
         operation: Operation = "conv2d",
         *,
-        strides: object = 1,
-        dilations: object = 1,
+        strides: Sizes = 1,
+        dilations: Sizes = 1,
         groups: int = 1,
     ) -> None:
         if not is_one_of(operation, _RANK):
@@ -237,6 +277,21 @@ class PackedKernel:
         if not isinstance(kernel, np.ndarray) or np.may_share_memory(array, kernel):
             array = np.array(array)
         array.setflags(write=False)
+        self._fill(array, operation, strides, dilations, groups)
+        self.panels()
+
+    @classmethod
+    def deferred(cls, kernel: Array, operation: Operation, **options: Any) -> PackedKernel:
+        """A network's: of an array that nobody writes to, which is held as it is, in any order; nothing is
+        packed before a plan asks for its layout.
+        """
+        packed = cls.__new__(cls)
+        packed._fill(kernel, operation, **{"strides": 1, "dilations": 1, "groups": 1} | options)
+        return packed
+
+    def _fill(
+        self, array: Array, operation: Operation, strides: object, dilations: object, groups: int
+    ) -> None:
         check_taps(*(array.shape[:2] if array.ndim == 4 else (1, 1)))
         self.kernel: Array = array
         self.operation: str = operation
@@ -253,7 +308,6 @@ class PackedKernel:
         self._panels: dict[tuple[str, str], Panels] = {}
         self.calls = _kernels.Calls()  # that were made with it: _calls.py
         self._lock = fork_lock()  # from here on nothing can be assigned
-        self.panels()
 
     def __setattr__(self, name: str, value: object) -> None:
         if hasattr(self, "_lock"):

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads
 from ._options import public
+from ._types import Pads
 from .arguments import (
     Padding,
     Pair,
@@ -58,7 +59,7 @@ def max_pool2d(
     pool_size: int | tuple[int, int] = 2,
     *,
     strides: int | tuple[int, int] | None = None,
-    padding: Any = "valid",
+    padding: Pads = "valid",
     dilations: int | tuple[int, int] = 1,
     ceil_mode: bool = False,
     out: Array | None = None,
@@ -92,7 +93,7 @@ def avg_pool2d(
     pool_size: int | tuple[int, int] = 2,
     *,
     strides: int | tuple[int, int] | None = None,
-    padding: Any = "valid",
+    padding: Pads = "valid",
     count_include_pad: bool = False,
     dilations: int | tuple[int, int] = 1,
     ceil_mode: bool = False,
@@ -223,7 +224,7 @@ def max_pool1d(
     pool_size: int = 2,
     *,
     strides: int | None = None,
-    padding: Any = "valid",
+    padding: Pads = "valid",
     dilations: int = 1,
     ceil_mode: bool = False,
     out: Array | None = None,
@@ -251,7 +252,7 @@ def avg_pool1d(
     pool_size: int = 2,
     *,
     strides: int | None = None,
-    padding: Any = "valid",
+    padding: Pads = "valid",
     count_include_pad: bool = False,
     dilations: int = 1,
     ceil_mode: bool = False,

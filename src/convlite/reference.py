@@ -26,9 +26,6 @@ from ._definitions import (
     adaptive_max_pool2d,
     avg_pool1d,
     avg_pool2d,
-    channel_shuffle,
-    depth_to_space,
-    extract_patches,
     group_norm,
     instance_norm,
     layer_norm,
@@ -36,10 +33,11 @@ from ._definitions import (
     max_pool1d,
     max_pool2d,
     rms_norm,
-    space_to_depth,
     unit_norm,
 )
 from ._layouts import check_channels
+from ._options import documented_module
+from ._reference_blocks import channel_shuffle, depth_to_space, extract_patches, space_to_depth
 from ._reference_images import pad2d, resize2d
 from .arguments import (
     FLOAT64,
@@ -82,16 +80,16 @@ def conv2d(
     groups: int = 1,
     activation: Any = None,
 ) -> Array:
-    """Define convlite.conv2d: out[o] = sum over taps t of x[o * stride + t * dilation - before] @ kernel[t].
+    """Define convlite.conv2d, the sum over taps t of x[o * stride + t * dilation - before] @ kernel[t].
 
-    x (N,H,W,Cin), kernel (kh,kw,Cin//groups,Cout), bias (Cout,) -> (N,Ho,Wo,Cout), float32 or float64.
-    Raises TypeError and ValueError where convlite.conv2d does.
+    x, kernel, bias, strides, padding, dilations, groups, activation -> (N, Ho, Wo, Cout) : shared, conv2d
 
-    Examples:
-        >>> conv2d(np.ones((1, 3, 3, 1)), np.ones((2, 2, 1, 1)), padding="same")[0, :, :, 0]
-        array([[4., 4., 2.],
-               [4., 4., 2.],
-               [2., 2., 1.]])
+    Examples
+    --------
+    >>> conv2d(np.ones((1, 3, 3, 1)), np.ones((2, 2, 1, 1)), padding="same")[0, :, :, 0]
+    array([[4., 4., 2.],
+           [4., 4., 2.],
+           [2., 2., 1.]])
     """
     image, weights = _operands(x, kernel, 4)
     axes = as_pair(strides, "strides"), as_pair(dilations, "dilations"), as_padding(padding)
@@ -113,17 +111,19 @@ def conv2d_transpose(
 ) -> Array:
     """Define convlite.conv2d_transpose: out[i * stride + t * dilation - before] += x[i] @ kernel[t].T.
 
-    x (N,H,W,Cin), kernel (kh,kw,Cout//groups,Cin), bias (Cout,) -> (N,Ho,Wo,Cout), float32 or float64.
-    Raises TypeError and ValueError where convlite.conv2d_transpose does: above all for an output size whose
-    conv2d would not have x's size.
+    An output size whose conv2d would not have x's size is refused.
 
-    Examples:
-        >>> conv2d_transpose(np.ones((1, 2, 2, 1)), np.ones((3, 3, 1, 1)), strides=2)[0, :, :, 0]
-        array([[1., 1., 2., 1., 1.],
-               [1., 1., 2., 1., 1.],
-               [2., 2., 4., 2., 2.],
-               [1., 1., 2., 1., 1.],
-               [1., 1., 2., 1., 1.]])
+    x, kernel, bias, strides, padding, output_shape, output_padding, dilations, groups,
+    activation -> (N, Ho, Wo, Cout) : shared, conv2d_transpose
+
+    Examples
+    --------
+    >>> conv2d_transpose(np.ones((1, 2, 2, 1)), np.ones((3, 3, 1, 1)), strides=2)[0, :, :, 0]
+    array([[1., 1., 2., 1., 1.],
+           [1., 1., 2., 1., 1.],
+           [2., 2., 4., 2., 2.],
+           [1., 1., 2., 1., 1.],
+           [1., 1., 2., 1., 1.]])
     """
     image, weights = _operands(x, kernel, 4)
     axes = as_pair(strides, "strides"), as_pair(dilations, "dilations"), as_padding(padding)
@@ -144,13 +144,14 @@ def depthwise_conv2d(
 ) -> Array:
     """Define convlite.depthwise_conv2d: channel c of x makes channels c*m .. c*m + m-1, m the multiplier.
 
-    x (N,H,W,C), kernel (kh,kw,C,m), bias (C*m,) -> (N,Ho,Wo,C*m), float32 or float64.
-    Raises TypeError and ValueError where convlite.depthwise_conv2d does.
+    x, kernel, bias, strides, padding, dilations,
+    activation -> (N, Ho, Wo, C*multiplier) : shared, depthwise_conv2d
 
-    Examples:
-        >>> depthwise_conv2d(np.ones((1, 1, 2, 2)), np.array([[[[1.0, 2.0], [3.0, 4.0]]]]))
-        array([[[[1., 2., 3., 4.],
-                 [1., 2., 3., 4.]]]])
+    Examples
+    --------
+    >>> depthwise_conv2d(np.ones((1, 1, 2, 2)), np.array([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    array([[[[1., 2., 3., 4.],
+             [1., 2., 3., 4.]]]])
     """
     image, weights = _operands(x, kernel, 4)
     axes = as_pair(strides, "strides"), as_pair(dilations, "dilations"), as_padding(padding)
@@ -171,12 +172,12 @@ def depthwise_conv2d(
 def dense(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, *, activation: Any = None) -> Array:
     """Define convlite.dense: out[..., m] = sum over k of x[..., k] * kernel[k, m].
 
-    x (...,K), kernel (K,M), bias (M,) -> (...,M), float32 or float64.
-    Raises TypeError and ValueError where convlite.dense does.
+    x, kernel, bias, activation -> (..., M) : shared, dense
 
-    Examples:
-        >>> dense([1.0, 2.0], [[3.0, 0.0, 1.0], [4.0, 0.0, 1.0]])
-        array([11.,  0.,  3.])
+    Examples
+    --------
+    >>> dense([1.0, 2.0], [[3.0, 0.0, 1.0], [4.0, 0.0, 1.0]])
+    array([11.,  0.,  3.])
     """
     rows = as_operand(x, "x")
     weights = as_operand(kernel, "kernel", ndim=2, dtype=rows.dtype)
@@ -201,12 +202,12 @@ def conv1d(
 ) -> Array:
     """Define convlite.conv1d: conv2d on an image of one row.
 
-    x (N,W,Cin), kernel (kw,Cin//groups,Cout), bias (Cout,) -> (N,Wo,Cout), float32 or float64.
-    Raises TypeError and ValueError where convlite.conv1d does.
+    x, kernel, bias, strides, padding, dilations, groups, activation -> (N, Wo, Cout) : shared, conv1d
 
-    Examples:
-        >>> conv1d(np.arange(4.0).reshape(1, 4, 1), np.ones((2, 1, 1)), padding="same").ravel()
-        array([1., 3., 5., 3.])
+    Examples
+    --------
+    >>> conv1d(np.arange(4.0).reshape(1, 4, 1), np.ones((2, 1, 1)), padding="same").ravel()
+    array([1., 3., 5., 3.])
     """
     row, weights = _operands(x, kernel, 3)
     axes = (1, as_single(strides, "strides")), (1, as_single(dilations, "dilations")), as_padding_1d(padding)
@@ -228,13 +229,13 @@ def conv1d_transpose(
 ) -> Array:
     """Define convlite.conv1d_transpose: conv2d_transpose on an image of one row.
 
-    x (N,W,Cin), kernel (kw,Cout//groups,Cin), bias (Cout,) -> (N,Wo,Cout), float32 or float64;
-    output_shape is Wo, (Wo,) or (N, Wo, Cout).
-    Raises TypeError and ValueError where convlite.conv1d_transpose does.
+    x, kernel, bias, strides, padding, output_shape, output_padding, dilations, groups,
+    activation -> (N, Wo, Cout) : shared, conv1d_transpose
 
-    Examples:
-        >>> conv1d_transpose(np.ones((1, 2, 1)), np.ones((3, 1, 1)), strides=2).ravel()
-        array([1., 1., 2., 1., 1.])
+    Examples
+    --------
+    >>> conv1d_transpose(np.ones((1, 2, 1)), np.ones((3, 1, 1)), strides=2).ravel()
+    array([1., 1., 2., 1., 1.])
     """
     row, weights = _operands(x, kernel, 3)
     axes = (1, as_single(strides, "strides")), (1, as_single(dilations, "dilations")), as_padding_1d(padding)
@@ -580,3 +581,6 @@ def _formula(activation: Any) -> Callable[[Array], Array] | None:
     if activation is not None and (isinstance(activation, type) or not callable(activation)):
         raise TypeError(f"activation must be None, a name or a callable; got {shown(activation)}")
     return None
+
+
+documented_module(globals())

@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, NDArray
 
 from ._options import public
+from ._types import Pads
 from .arguments import as_operand, as_padding, as_pair, as_size, check_taps, is_one_of, new_output, shown
 from .geometry import conv_axis
 
@@ -29,23 +30,7 @@ Mode = Literal["DCR", "CRD"]
 def depth_to_space(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Array:
     """Spread the channels of each pixel over a block of pixels.
 
-    Parameters
-    ----------
-    x : shared, images
-    block_size : int
-        The side b of a block; b*b divides the channels.
-    mode : str, default "DCR"
-        The order of the channels: "DCR" is (row, column, c), TensorFlow's, Keras's and ONNX's default;
-        "CRD" is (c, row, column), PyTorch's.
-
-    Returns
-    -------
-    ndarray, (N, H*b, W*b, C/(b*b))
-        The rearranged images, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, block_size, mode -> (N, H*b, W*b, C/(b*b)) : shared, blocks
 
     Examples
     --------
@@ -75,23 +60,7 @@ def depth_to_space(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Arra
 def space_to_depth(x: ArrayLike, block_size: int, *, mode: Mode = "DCR") -> Array:
     """Gather blocks of pixels into channels: the inverse of depth_to_space.
 
-    Parameters
-    ----------
-    x : shared, images
-    block_size : int
-        The side b of a block, which divides height and width.
-    mode : str, default "DCR"
-        The order of the channels: "DCR" is (row, column, c), TensorFlow's, Keras's and ONNX's default;
-        "CRD" is (c, row, column), PyTorch's.
-
-    Returns
-    -------
-    ndarray, (N, H/b, W/b, C*b*b)
-        The rearranged images, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, block_size, mode -> (N, H/b, W/b, C*b*b) : shared, blocks
 
     Examples
     --------
@@ -182,21 +151,7 @@ def channel_shuffle(x: ArrayLike, groups: int) -> Array:
     Channel g * (C // groups) + i goes to i * groups + g, as in PyTorch's ChannelShuffle.
     Source: Zhang et al., "ShuffleNet", 2017, arXiv:1707.01083.
 
-    Parameters
-    ----------
-    x : array_like, (..., C)
-        The values, float32 or float64.
-    groups : int
-        The number of groups, which divides C.
-
-    Returns
-    -------
-    ndarray, of x's shape
-        The values with their channels in the new order.
-
-    Raises
-    ------
-    errors : shared
+    x, groups -> of x's shape : shared, channels
 
     Examples
     --------
@@ -221,34 +176,13 @@ def extract_patches(
     size: int | tuple[int, int],
     *,
     strides: int | tuple[int, int] | None = None,
-    padding: Any = "valid",
+    padding: Pads = "valid",
     dilations: int | tuple[int, int] = 1,
     order: Literal["HWC", "CHW"] = "HWC",
 ) -> Array:
     """Lay out the window of each place as channels (im2col).
 
-    Parameters
-    ----------
-    x : shared, images
-    size : int or (kh, kw)
-        The size of the window.
-    strides : int, (h, w) or None, default None
-        The step between windows; None: size, as in Keras.
-    padding : shared
-    dilations : shared, pool
-    order : str, default "HWC"
-        The order of an output's channels: "HWC" is (row, column, c), TensorFlow's and Keras's, so that
-        conv2d is a product with kernel.reshape(-1, Cout); "CHW" is (c, row, column), that of PyTorch's
-        unfold, whose result here is transposed and keeps Ho and Wo apart.
-
-    Returns
-    -------
-    ndarray, (N, Ho, Wo, kh*kw*C)
-        The patches, in x's dtype.
-
-    Raises
-    ------
-    errors : shared
+    x, size, strides, padding, dilations, order -> (N, Ho, Wo, kh*kw*C) : shared, patches
 
     Examples
     --------

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from .machine import BUSY
 from .rivals import PEERS, WINOGRAD
 from .shape import FAMILIES, parse
 
-__all__ = ["Row", "geomean", "rows", "summary", "table"]
+__all__ = ["Row", "geomean", "busy", "rows", "summary", "table"]
 
 OURS = ("convlite", "convlite_fast")
 _TITLES = {"convlite_fast": "fast"}  # the columns are narrow
@@ -176,24 +177,36 @@ def _title(family: str) -> str:
     return f"{family} (us a call)" if family == "tiny" else family
 
 
+def busy(data: dict[str, Any]) -> str | None:
+    """What others took of the processors, where that forbids ratios."""
+    most = max(data.get("busy", {}).values(), default=0.0)
+    if most < BUSY or data["context"].get("anyway"):
+        return None
+    return (
+        f"The machine was busy: other processes took {most:.0%} of the processors while layers were timed. "
+        "Speeds are shown, ratios are not:\nthey would compare the neighbours. "
+        "Run again when nothing else runs (--anyway shows ratios all the same)."
+    )
+
+
 def table(data: dict[str, Any]) -> str:
-    """The whole report of a run, as text."""
-    found = rows(data)
-    lines = []
+    """The whole report of a run, as text; without ratios where the machine was busy."""
+    found, warning = rows(data), busy(data)
+    lines = [] if warning is None else [warning]
     for threads in thread_counts(found):
         mine = [row for row in found if row.threads == threads]
         columns = [peer for peer in PEERS if any(peer in row.us for row in mine)]
         width = max(len(row.name) for row in mine)
         lines += ["", _heading(data, threads, mine)]
-        shown = [ours for ours in OURS if ours in columns]
+        shown = [ours for ours in OURS if ours in columns and warning is None]
         ratios = ["ratio" if ours == "convlite" else "(fast)" for ours in shown]
         head = [_TITLES.get(peer, peer) for peer in columns]
-        lines.append(_join("", width, head, ["us", *ratios, "limit"]) + "  best peer")
+        lines.append(_join("", width, head, ["us", *ratios, "limit"]) + ("  best peer" if shown else ""))
         for family, members in families(mine):
             lines.append(_title(family))
             lines += [_line(row, columns, shown, width) for row in members]
-            lines.append(_family_line(members, columns, shown, width))
-        lines += _overall(mine, columns, width)
+            lines += [_family_line(members, columns, shown, width)] if shown else []
+        lines += _overall(mine, columns, width) if shown else []
         lines += _resident(data, threads, columns)
     return "\n".join(lines).strip("\n") + "\n"
 
@@ -220,7 +233,8 @@ def _line(row: Row, columns: list[str], shown: list[str], width: int) -> str:
     mark = "m" if row.bound == "memory" else " "
     limit = "- " if row.family == "tiny" or math.isnan(ours) else f"{row.fraction('convlite'):.0%}{mark}"
     figures = [_number(ours), *(_ratio(row.ratio(name)) for name in shown), limit]
-    return f"{_join(row.name, width, _speeds(row, columns), figures)}  {', '.join(row.rivals()[:1])}".rstrip()
+    best = row.rivals()[:1] if shown else []
+    return f"{_join(row.name, width, _speeds(row, columns), figures)}  {', '.join(best)}".rstrip()
 
 
 def _family_line(members: list[Row], columns: list[str], shown: list[str], width: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shlex
 import sys
 import time
@@ -34,8 +35,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.models or options.networks:
             return _race(options, "convlite bench " + shlex.join(arguments))
         shapes = _shapes(options)
-        options.out = options.out or Path()
-        options.out.mkdir(parents=True, exist_ok=True)
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
         data = _measure(options, shapes, "convlite bench " + shlex.join(arguments))
     except (OSError, ValueError, RuntimeError) as error:
         print(f"convlite bench: {error}", file=sys.stderr)
@@ -44,8 +45,9 @@ def main(arguments: Sequence[str]) -> int:
         print("convlite bench: interrupted; nothing was written", file=sys.stderr)
         return 130
     sys.stdout.write(report.table(data))
-    print()
-    _store(data, options.out, "convlite-bench", picture.draw)
+    if options.out:
+        print()
+        _store(data, options.out, "convlite-bench", picture.draw)
     return 0
 
 
@@ -65,12 +67,10 @@ def _shown(data: dict[str, Any]) -> str:
 
 
 def _store(data: dict[str, Any], folder: Path, name: str, draw: Callable[..., str]) -> None:
-    """The JSON, and the chart for light and for dark pages."""
-    written = {
-        f"{name}.json": _json(data),
-        f"{name}.svg": draw(data),
-        f"{name}-dark.svg": draw(data, dark=True),
-    }
+    """The JSON, and the chart for light and for dark pages: none of layers on a busy machine."""
+    written = {f"{name}.json": _json(data)}
+    if data.get("kind") == "networks" or report.busy(data) is None:
+        written |= {f"{name}.svg": draw(data), f"{name}-dark.svg": draw(data, dark=True)}
     for file, text in written.items():
         (folder / file).write_text(text, encoding="utf-8")
         print(f"wrote {folder / file}")
@@ -81,11 +81,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="convlite bench",
         description="Measure convlite against other libraries on this machine, each at its best setting, in "
         "its own process, round robin; verify every result and print a table. With MODEL it races whole "
-        "networks, without it a set of layers, and writes convlite-bench.json and .svg.",
+        "networks, without it a set of layers. Files are written with --out only.",
         epilog="NAME.inputs.npz beside NAME.onnx holds the arrays that the network is fed, by name; without "
         "it they are numbers from a seed. PyTorch races where NAME.pt2 (torch.export.save) is beside it, "
         "ncnn where pnnx is installed. Peers that are not installed are skipped and named; "
-        "pip install 'convlite[bench]' installs them. Let nothing else run meanwhile.",
+        "pip install '.[bench]' installs them in a checkout. Let nothing else run meanwhile.",
     )
     parser.add_argument(
         "models", nargs="*", type=Path, metavar="MODEL", help="networks to race: files, or folders of them"
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", type=_size, metavar="HxW", help="of images, where a network leaves their size free"
     )
-    parser.add_argument("--anyway", action="store_true", help="networks: show ratios on a busy machine too")
+    parser.add_argument("--anyway", action="store_true", help="show ratios on a busy machine too")
     parser.add_argument("--quick", action="store_true", help="a few shapes of each kind, few rounds")
     parser.add_argument("--against", type=_peers, default=RIVALS, metavar="A,B", help=", ".join(RIVALS))
     parser.add_argument("--shapes", type=Path, metavar="FILE", help="lines as in convlite/bench/shapes/*.txt")
@@ -113,9 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         default="exact",
         help='layers: "fast" adds convlite under precision("fast"), for 3x3 convolutions with stride 1',
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where to write; default: here, and networks nowhere"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write results and charts")
     parser.add_argument("--show", type=Path, metavar="JSON", help="print the table of a stored run and end")
     return parser
 
@@ -163,8 +161,11 @@ def _measure(options: argparse.Namespace, shapes: list[Shape], command: str) -> 
     if rounds < 1:
         raise ValueError(f"--rounds must be at least 1; got {rounds}")
     ours = ["convlite", "convlite_fast"] if options.precision == "fast" else ["convlite"]
-    begin = time.monotonic()
-    with _progress(conduct.steps(len(shapes), rounds)) as (say, step):
+    begin, watch, own = time.monotonic(), machine.Neighbours(), sum(os.times()[:4])
+    with (
+        _progress(conduct.steps(len(shapes), rounds)) as (say, step),
+        watch.watched(max(options.threads)) as told,
+    ):
         found = conduct.measure(
             shapes,
             ours + options.against,
@@ -174,9 +175,12 @@ def _measure(options: argparse.Namespace, shapes: list[Shape], command: str) -> 
             say=say,
             step=step,
         )
+        told["cpu"] = sum(os.times()[:4]) - own  # of this process and of the workers, which have ended
     context = machine.describe(command)
     context |= {"precision": options.precision, "rounds": rounds, "seconds": round(time.monotonic() - begin)}
-    data = {"context": context, **found}
+    if options.anyway:
+        context["anyway"] = True
+    data = {"context": context, "busy": {"all": watch.share()}, **found}
     context["noise"] = {
         str(threads): round(report.noise([row for row in report.rows(data) if row.threads == threads]), 4)
         for threads in options.threads
@@ -210,14 +214,16 @@ def _json(data: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[tuple[conduct.Say, Callable[[str, int], object]]]:
-    """Where to tell what is skipped, and that steps are done: a bar on standard error."""
+    """Where to tell what is skipped, and that steps are done: a bar, if standard error is a terminal."""
     try:
         from tqdm import tqdm
     except ImportError:
         print("(pip install tqdm for a progress bar)", file=sys.stderr)
         yield (lambda text: print(text, file=sys.stderr, flush=True)), (lambda name, n: None)
         return
-    with tqdm(total=total, unit="slice", file=sys.stderr, dynamic_ncols=True) as bar:
+    with tqdm(
+        total=total, unit="slice", file=sys.stderr, dynamic_ncols=True, disable=None
+    ) as bar:  # no terminal: no bar
 
         def step(name: str, n: int) -> None:
             bar.set_postfix_str(name, refresh=False)

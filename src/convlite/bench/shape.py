@@ -133,7 +133,8 @@ class Shape:
             return "1x1"
         if self.cin <= 4 and self.cout >= 16:
             return "first layers"
-        return "3x3" if self.winograd and self.cin > 4 else "other convolution"
+        plain = self.kernel == (3, 3) and self.strides == (1, 1) and self.groups == self.dilation == 1
+        return "3x3" if plain and self.cin > 4 else "other convolution"
 
     @property
     def title(self) -> str:
@@ -156,10 +157,15 @@ class Shape:
 
     @property
     def winograd(self) -> bool:
-        """Whether Winograd's form may compute it: a dense 3x3 with stride 1."""
-        return (self.operation, self.kernel, self.strides) == ("conv", (3, 3), (1, 1)) and (
-            self.groups == self.dilation == 1
-        )
+        """Whether Winograd's form may compute it: stride 1 and 3, 5 or 7 taps, or transposed by 2.
+
+        >>> [parse(f"x {rest}").winograd for rest in ("conv 1,9,9,8 1x3 1 0x1 8", "conv 1,9,9,8 3 2 1 8")]
+        [True, False]
+        """
+        if self.operation == "transpose":
+            return self.strides == (2, 2) and set(self.kernel) <= {4, 5, 6}
+        taps = set(self.kernel)
+        return self.operation == "conv" and self.strides == (1, 1) and taps <= {1, 3, 5, 7} and taps != {1}
 
 
 @dataclass(frozen=True)

@@ -93,12 +93,30 @@ def spend_seed() -> None:
 
 
 def get(initializer: str | type[Initializer] | Callable[..., Array]) -> Callable[..., Array]:
-    """The initializer that a name ("glorot_uniform" or "GlorotUniform"), a class or any callable stands for.
+    """Return the initializer that a name, a class or any callable stands for.
 
-    Names and classes give an initializer with default parameters and no seed, which `Graph` can still supply.
-    After `keras3.set_random_seed`, and outside of a Graph, names mean the classes of `keras3`.
-    An unknown name raises ValueError, and what is no initializer TypeError.
+    Names and classes give an initializer with default parameters and no seed, which `Graph` can still
+    supply. After `keras3.set_random_seed`, and outside of a Graph, names mean the classes of `keras3`.
 
+    Parameters
+    ----------
+    initializer : str, type or callable
+        A name such as "glorot_uniform" or "GlorotUniform", a class, or a function of (shape, dtype=...).
+
+    Returns
+    -------
+    callable
+        The initializer.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    TypeError
+        For what is no initializer.
+
+    Examples
+    --------
     >>> get("he_normal")
     HeNormal(seed=None, graph_seed=None)
     """

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _philox
+from .._options import documented_module
 from ..arguments import FLOAT32, FLOAT64, as_int, as_real, new_output, shown
 
 Shape = int | Sequence[int]
@@ -25,10 +26,22 @@ class Graph:
     """The random state of one TensorFlow 1 graph: its seed, and how many operations without a seed it has.
 
     `with Graph(seed):` stands for `with tf.Graph().as_default(): tf.set_random_seed(seed)`. Inside, calls
-    without `graph_seed` take this seed, and those without `seed` as well take 0, 1, 2 ... in the order of the
-    calls, which is TensorFlow 2.21's rule. (TensorFlow 1 numbered them by the size of the graph.)
-    The scope holds for the current thread or task; Graph(None) undoes an outer one.
+    without `graph_seed` take this seed, and those without `seed` as well take 0, 1, 2 ... in the order of
+    the calls, which is TensorFlow 2.21's rule. (TensorFlow 1 numbered them by the size of the graph.) The
+    scope holds for the current thread or task.
 
+    Parameters
+    ----------
+    seed : int or None, default None
+        The seed of the graph; None undoes an outer scope.
+
+    Raises
+    ------
+    TypeError
+        For what is no integer.
+
+    Examples
+    --------
     >>> with Graph(seed=42):
     ...     first, second = random_normal(2), random_normal(2)
     >>> bool((first == random_normal(2, graph_seed=42, seed=0)).all())
@@ -54,15 +67,49 @@ class Graph:
 
     @staticmethod
     def is_open() -> bool:
-        """Whether a scope with a seed holds here."""
+        """Tell whether a scope with a seed holds here.
+
+        Returns
+        -------
+        bool
+            Whether it does.
+
+        Examples
+        --------
+        >>> with Graph(seed=1):
+        ...     Graph.is_open()
+        True
+        """
         graphs = Graph._open.get()
         return bool(graphs) and graphs[-1].seed is not None
 
     @staticmethod
     def stream(seed: int | None, graph_seed: int | None) -> _philox.Stream:
-        """The stream of an operation with these seeds in the innermost graph.
+        """Return the stream of an operation with these seeds in the innermost graph.
 
         Source: get_seed in tensorflow/python/framework/random_seed.py.
+
+        Parameters
+        ----------
+        seed : int or None
+            The seed of the operation.
+        graph_seed : int or None
+            The seed of the graph; None: that of the scope.
+
+        Returns
+        -------
+        Stream
+            The random numbers.
+
+        Raises
+        ------
+        TypeError
+            For what is no integer.
+
+        Examples
+        --------
+        >>> type(Graph.stream(1, 2)).__name__
+        'Stream'
         """
         seed, graph_seed = as_seed(seed, "seed"), as_seed(graph_seed, "graph_seed")
         if graph_seed is None and (graphs := Graph._open.get()) and graphs[-1].seed is not None:
@@ -91,6 +138,10 @@ def random_uniform(
     (87654321 if there is only a seed). With `graph_seed` alone the operation counts as the first of its
     graph; see `Graph` for more than one. With neither, every call gives other values.
 
+    shape, minval, maxval, seed, dtype, graph_seed -> ndarray : The values. : shared, draw
+
+    Examples
+    --------
     >>> random_uniform((2, 2), seed=0)
     array([[0.10086262, 0.9701668 ],
            [0.8487642 , 0.04828131]], dtype=float32)
@@ -110,6 +161,10 @@ def random_normal(
 ) -> Array:
     """Normal values, those of tf.compat.v1.random_normal; seeds as in `random_uniform`.
 
+    shape, mean, stddev, seed, dtype, graph_seed -> ndarray : The values. : shared, draw
+
+    Examples
+    --------
     >>> random_normal((1, 1, 1, 2), seed=0)
     array([[[[-0.3991576,  2.1044393]]]], dtype=float32)
     """
@@ -130,6 +185,10 @@ def truncated_normal(
 
     Seeds as in `random_uniform`.
 
+    shape, mean, stddev, seed, dtype, graph_seed -> ndarray : The values. : shared, draw
+
+    Examples
+    --------
     >>> truncated_normal(3, seed=0)
     array([-0.3991576 ,  0.17107224,  0.54651815], dtype=float32)
     """
@@ -199,3 +258,6 @@ def as_target(shape: Shape, dtype: npt.DTypeLike) -> tuple[tuple[int, ...], np.d
     sizes, kind = as_shape(shape), as_dtype(dtype)
     new_output(sizes, kind)
     return sizes, kind
+
+
+documented_module(globals())

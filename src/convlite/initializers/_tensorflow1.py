@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _philox
+from .._options import documented_module
 from ..arguments import as_real, is_one_of, shown
 from ._operations import (
     Array,
@@ -28,7 +29,15 @@ from ._operations import (
 
 
 class Initializer(ABC):
-    """Something that makes the first values of a weight: `initializer(shape, dtype=np.float32)`."""
+    """Something that makes the first values of a weight: `initializer(shape, dtype=np.float32)`.
+
+    The base class of the initializers.
+
+    Examples
+    --------
+    >>> isinstance(Zeros(), Initializer)
+    True
+    """
 
     def __post_init__(self) -> None:
         for name in ("value", "gain", "minval", "maxval", "mean", "stddev", "scale"):
@@ -45,7 +54,13 @@ class Initializer(ABC):
 
 @dataclass(frozen=True)
 class Zeros(Initializer):
-    """All 0."""
+    """All 0.
+
+    Examples
+    --------
+    >>> Zeros()((2,))
+    array([0., 0.], dtype=float32)
+    """
 
     def _make(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         return np.zeros(shape, dtype)
@@ -53,7 +68,13 @@ class Zeros(Initializer):
 
 @dataclass(frozen=True)
 class Ones(Initializer):
-    """All 1."""
+    """All 1.
+
+    Examples
+    --------
+    >>> Ones()((2,))
+    array([1., 1.], dtype=float32)
+    """
 
     def _make(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         return np.ones(shape, dtype)
@@ -61,7 +82,18 @@ class Ones(Initializer):
 
 @dataclass(frozen=True)
 class Constant(Initializer):
-    """All `value`."""
+    """All one value.
+
+    Parameters
+    ----------
+    value : float, default 0.0
+        The value.
+
+    Examples
+    --------
+    >>> Constant(2.0)((2,))
+    array([2., 2.], dtype=float32)
+    """
 
     value: float = 0.0
 
@@ -72,7 +104,18 @@ class Constant(Initializer):
 
 @dataclass(frozen=True)
 class Identity(Initializer):
-    """`gain` on the diagonal of a matrix, 0 elsewhere; other ranks raise ValueError."""
+    """`gain` on the diagonal of a matrix, 0 elsewhere; other ranks raise ValueError.
+
+    Parameters
+    ----------
+    gain : float, default 1.0
+        The value on the diagonal.
+
+    Examples
+    --------
+    >>> Identity(2.0)((1, 2))
+    array([[2., 0.]], dtype=float32)
+    """
 
     gain: float = 1.0
 
@@ -111,7 +154,15 @@ class RandomInitializer(Initializer):
 
 @dataclass(frozen=True)
 class RandomUniform(RandomInitializer):
-    """Uniform values in [minval, maxval)."""
+    """Uniform values in [minval, maxval).
+
+    minval, maxval, seed, graph_seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> RandomUniform(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
     minval: float = -0.05
     maxval: float = 0.05
@@ -126,6 +177,10 @@ class RandomUniform(RandomInitializer):
 class RandomNormal(RandomInitializer):
     """Normal values.
 
+    mean, stddev, seed, graph_seed -> : shared, seeds
+
+    Examples
+    --------
     >>> RandomNormal(stddev=1.0, seed=0)((1, 1, 1, 2))
     array([[[[-0.3991576,  2.1044393]]]], dtype=float32)
     """
@@ -141,7 +196,15 @@ class RandomNormal(RandomInitializer):
 
 @dataclass(frozen=True)
 class TruncatedNormal(RandomInitializer):
-    """Normal values less than two standard deviations from the mean."""
+    """Normal values less than two standard deviations from the mean.
+
+    mean, stddev, seed, graph_seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> TruncatedNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
     mean: float = 0.0
     stddev: float = 0.05
@@ -161,10 +224,13 @@ _TRUNCATED_STDDEV = 0.87962566103423978  # of a standard normal variable truncat
 class VarianceScaling(RandomInitializer):
     """Values of variance scale / n, where n is fan_in, fan_out or their mean, fan_avg, and at least 1.
 
-    The fans of a kernel are shape[-2] and shape[-1], each times the sizes of the axes before them; both fans
-    of a vector are its size.
-    distribution is "truncated_normal" ("normal" is the same), "untruncated_normal" or "uniform".
+    The fans of a kernel are shape[-2] and shape[-1], each times the sizes of the axes before them; both
+    fans of a vector are its size.
 
+    scale, mode, distribution, seed, graph_seed -> : shared, seeds
+
+    Examples
+    --------
     >>> kernel = VarianceScaling(scale=2.0, mode="fan_out", seed=1)((3, 3, 32, 64))
     >>> round(float(kernel.std()), 3), round(math.sqrt(2 / (3 * 3 * 64)), 3)
     (0.059, 0.059)
@@ -206,6 +272,10 @@ def _fixed(value: Any) -> Any:
 class GlorotUniform(VarianceScaling):
     """Uniform values of variance 1 / fan_avg (Glorot and Bengio, AISTATS 2010); also XavierUniform.
 
+    seed, graph_seed -> : shared, seeds
+
+    Examples
+    --------
     >>> GlorotUniform(graph_seed=42)((3, 3, 32, 32))[0, 0, 0, :3]
     array([ 0.06847531,  0.08497633, -0.00109216], dtype=float32)
     """
@@ -217,7 +287,15 @@ class GlorotUniform(VarianceScaling):
 
 @dataclass(frozen=True)
 class GlorotNormal(VarianceScaling):
-    """Truncated normal values of variance 1 / fan_avg (Glorot and Bengio, 2010); also XavierNormal."""
+    """Truncated normal values of variance 1 / fan_avg (Glorot and Bengio, 2010); also XavierNormal.
+
+    seed, graph_seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> GlorotNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
     scale: float = _fixed(1.0)
     mode: str = _fixed("fan_avg")
@@ -226,7 +304,15 @@ class GlorotNormal(VarianceScaling):
 
 @dataclass(frozen=True)
 class HeUniform(VarianceScaling):
-    """Uniform values of variance 2 / fan_in (He, Zhang, Ren, Sun, ICCV 2015)."""
+    """Uniform values of variance 2 / fan_in (He, Zhang, Ren, Sun, ICCV 2015).
+
+    seed, graph_seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> HeUniform(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
     scale: float = _fixed(2.0)
     mode: str = _fixed("fan_in")
@@ -235,7 +321,15 @@ class HeUniform(VarianceScaling):
 
 @dataclass(frozen=True)
 class HeNormal(VarianceScaling):
-    """Truncated normal values of variance 2 / fan_in (He, Zhang, Ren, Sun, ICCV 2015)."""
+    """Truncated normal values of variance 2 / fan_in (He, Zhang, Ren, Sun, ICCV 2015).
+
+    seed, graph_seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> HeNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
     scale: float = _fixed(2.0)
     mode: str = _fixed("fan_in")
@@ -244,7 +338,15 @@ class HeNormal(VarianceScaling):
 
 @dataclass(frozen=True)
 class LecunUniform(VarianceScaling):
-    """Uniform values of variance 1 / fan_in (LeCun and others, "Efficient BackProp", 1998)."""
+    """Uniform values of variance 1 / fan_in (LeCun and others, "Efficient BackProp", 1998).
+
+    seed, graph_seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> LecunUniform(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
     scale: float = _fixed(1.0)
     mode: str = _fixed("fan_in")
@@ -253,7 +355,15 @@ class LecunUniform(VarianceScaling):
 
 @dataclass(frozen=True)
 class LecunNormal(VarianceScaling):
-    """Truncated normal values of variance 1 / fan_in (LeCun and others, "Efficient BackProp", 1998)."""
+    """Truncated normal values of variance 1 / fan_in (LeCun and others, "Efficient BackProp", 1998).
+
+    seed, graph_seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> LecunNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
     scale: float = _fixed(1.0)
     mode: str = _fixed("fan_in")
@@ -268,6 +378,10 @@ class Orthogonal(RandomInitializer):
     McClelland, Ganguli, ICLR 2014). LAPACK decides the last bits: float32 values are within 2e-5 of
     TensorFlow's.
 
+    gain, seed, graph_seed -> : shared, seeds
+
+    Examples
+    --------
     >>> q = Orthogonal(seed=1)((2, 2, 3), dtype=np.float64).reshape(4, 3)
     >>> bool(np.allclose(q.T @ q, np.eye(3)))
     True
@@ -300,3 +414,6 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
         return (shape[0], shape[0]) if shape else (1, 1)
     receptive = math.prod(shape[:-2])
     return receptive * shape[-2], receptive * shape[-1]
+
+
+documented_module(globals())

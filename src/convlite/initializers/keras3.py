@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _philox
+from .._options import documented_module
 from ..arguments import shown
 from . import _tensorflow1 as tf1
 from ._operations import as_seed
@@ -37,15 +38,28 @@ _chosen = False  # whether set_random_seed made Keras 3's streams those of the n
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed Python's and NumPy's global generators, as keras.utils.set_random_seed does, and let the names of
-    initializers in layers, "glorot_uniform" by default, mean the classes of this module from now on.
+    """Seed Python's and NumPy's global generators, as keras.utils.set_random_seed does.
 
-    Layers made after it, in the order in which Keras makes them, have the weights of Keras 3 on TensorFlow:
-    each random initializer without a seed takes one number of `random` when its layer is made, and so does
-    a Dropout with a rate above 0. Within `with Graph(seed)` names mean TensorFlow 1's classes nevertheless.
-    Source: keras/src/utils/rng_utils.py and random/seed_generator.py of Keras 3.15.
-    Raises TypeError for a seed that is no integer, ValueError outside of 0 ... 2**32 - 1.
+    From now on the names of initializers in layers, "glorot_uniform" by default, mean the classes of this
+    module. Layers made after it, in the order in which Keras makes them, have the weights of Keras 3 on
+    TensorFlow: each random initializer without a seed takes one number of `random` when its layer is made,
+    and so does a Dropout with a rate above 0. Within `with Graph(seed)` names mean TensorFlow 1's classes
+    nevertheless. Source: keras/src/utils/rng_utils.py and random/seed_generator.py of Keras 3.15.
 
+    Parameters
+    ----------
+    seed : int
+        The seed, from 0 to 2**32 - 1.
+
+    Raises
+    ------
+    TypeError
+        For what is no integer.
+    ValueError
+        For a seed outside of the range.
+
+    Examples
+    --------
     >>> from convlite.layers import Dense
     >>> set_random_seed(42)
     >>> layer = Dense(4)
@@ -105,58 +119,152 @@ class _Stateless:
 
 @dataclass(frozen=True)
 class RandomUniform(_Stateless, tf1.RandomUniform):
-    """Uniform values in [minval, maxval)."""
+    """Uniform values in [minval, maxval).
+
+    minval, maxval, seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> RandomUniform(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
 
 @dataclass(frozen=True)
 class RandomNormal(_Stateless, tf1.RandomNormal):
-    """Normal values."""
+    """Normal values.
+
+    mean, stddev, seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> RandomNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
 
 @dataclass(frozen=True)
 class TruncatedNormal(_Stateless, tf1.TruncatedNormal):
-    """Normal values less than two standard deviations from the mean."""
+    """Normal values less than two standard deviations from the mean.
+
+    mean, stddev, seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> TruncatedNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
 
 @dataclass(frozen=True)
 class VarianceScaling(_Stateless, tf1.VarianceScaling):
-    """Values of variance scale / n, where n is fan_in, fan_out or their mean, fan_avg, and at least 1."""
+    """Values of variance scale / n, where n is fan_in, fan_out or their mean, fan_avg, and at least 1.
+
+    The fans of a kernel are shape[-2] and shape[-1], each times the sizes of the axes before them; both
+    fans of a vector are its size.
+
+    scale, mode, distribution, seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> VarianceScaling(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
 
 @dataclass(frozen=True)
 class GlorotUniform(_Stateless, tf1.GlorotUniform):
-    """Uniform values of variance 1 / fan_avg; XavierUniform is the same class."""
+    """Uniform values of variance 1 / fan_avg; XavierUniform is the same class.
+
+    seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> GlorotUniform(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
 
 @dataclass(frozen=True)
 class GlorotNormal(_Stateless, tf1.GlorotNormal):
-    """Truncated normal values of variance 1 / fan_avg; XavierNormal is the same class."""
+    """Truncated normal values of variance 1 / fan_avg; XavierNormal is the same class.
+
+    seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> GlorotNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
 
 @dataclass(frozen=True)
 class HeUniform(_Stateless, tf1.HeUniform):
-    """Uniform values of variance 2 / fan_in."""
+    """Uniform values of variance 2 / fan_in.
+
+    seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> HeUniform(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
 
 @dataclass(frozen=True)
 class HeNormal(_Stateless, tf1.HeNormal):
-    """Truncated normal values of variance 2 / fan_in."""
+    """Truncated normal values of variance 2 / fan_in.
+
+    seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> HeNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
 
 @dataclass(frozen=True)
 class LecunUniform(_Stateless, tf1.LecunUniform):
-    """Uniform values of variance 1 / fan_in."""
+    """Uniform values of variance 1 / fan_in.
+
+    seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> LecunUniform(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
 
 @dataclass(frozen=True)
 class LecunNormal(_Stateless, tf1.LecunNormal):
-    """Truncated normal values of variance 1 / fan_in."""
+    """Truncated normal values of variance 1 / fan_in.
+
+    seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> LecunNormal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
 
 @dataclass(frozen=True)
 class Orthogonal(_Stateless, tf1.Orthogonal):
-    """`gain` times a matrix with orthonormal columns, or rows if it is wide."""
+    """`gain` times a matrix with orthonormal columns, or rows if it is wide.
+
+    gain, seed -> : shared, seeds
+
+    Examples
+    --------
+    >>> Orthogonal(seed=1)((2, 3)).shape
+    (2, 3)
+    """
 
 
 XavierUniform = GlorotUniform
 XavierNormal = GlorotNormal
+
+
+documented_module(globals())

@@ -17,9 +17,7 @@ from libc.string cimport memcpy, memset
 cdef extern from "isa/table.h" nogil:
     enum:
         MAX_MR, MAX_NR, MAX_DEPTHWISE_MR, LINE_PIXELS
-        ACT_NONE, ACT_CLIP, ACT_LEAKY, ACT_PRELU, ACT_HARD_SIGMOID, ACT_HARD_SWISH, ACT_ELU, ACT_SIGMOID, ACT_TANH
-        ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_SOFTPLUS, ACT_LOG_SIGMOID, ACT_SELU, ACT_CELU, ACT_MISH, ACT_SOFTSIGN
-        ACT_EXPONENTIAL, ACT_TANH_SHRINK, ACT_SOFT_SHRINK, ACT_HARD_SHRINK
+        ACT_NONE, ACT_CLIP, ACT_ELU, ACT_SIGMOID, ACT_TANH, ACT_COUNT
     ctypedef struct Activation:
         int code
         double a, b
@@ -29,28 +27,32 @@ cdef extern from "isa/table.h" nogil:
         Activation act
         int64_t residual
         Activation last
+    ctypedef struct WinogradAxis:
+        int n, m, phases
     ctypedef struct WinogradInput:
+        const WinogradAxis *rows
+        const WinogradAxis *columns
         const void *x
         int64_t row_step, column_step
         int row_low, row_high, column_low, column_high
-        const void *zeros
         void *v
         int64_t v_step, channels
     ctypedef struct WinogradOutput:
+        const WinogradAxis *rows
+        const WinogradAxis *columns
         const void *s
         int64_t s_step
         void *out
         int64_t row_step, column_step, lanes
-        int rows, columns
+        int row_low, row_high, column_low, column_high
         Epilogue end
     ctypedef struct WinogradKernel:
         const void *kernel
         int64_t row_step, column_step, k_step, l_step, cin, cout
+        int rows, columns, row_slots, column_slots
+        const double *row_factors
+        const double *column_factors
         void *panels
-    ctypedef struct WinogradTransforms:
-        void (*input)(const WinogradInput *) noexcept nogil
-        void (*output)(const WinogradOutput *) noexcept nogil
-        void (*kernel)(const WinogradKernel *) noexcept nogil
     ctypedef struct Tile:
         const void *const *rows
         const void *panel
@@ -98,7 +100,7 @@ cdef extern from "isa/table.h" nogil:
         void *to
         int64_t to_step
         int in_order
-    ctypedef struct Rows:
+    ctypedef struct FewRowsCall:
         const void *x
         const void *w
         void *out
@@ -107,7 +109,7 @@ cdef extern from "isa/table.h" nogil:
         Epilogue end
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
-    ctypedef struct PixelPass:
+    ctypedef struct PixelVectorsPass:
         const void *x
         const int64_t *shifts
         const void *weights
@@ -116,14 +118,14 @@ cdef extern from "isa/table.h" nogil:
         void *acc[14]
         const void *ahead
         int64_t fetch
-    ctypedef struct PixelLine:
+    ctypedef struct PixelVectorsLine:
         void *acc
         int64_t acc_step, phases, cout, pixel
         const int64_t *counts
         void *out
         Epilogue end
-    ctypedef void (*PixelKernel)(PixelPass *) noexcept nogil
-    ctypedef struct Skinny:
+    ctypedef void (*PixelVectorsKernel)(PixelVectorsPass *) noexcept nogil
+    ctypedef struct TallSkinnyCall:
         const void *x
         const void *weights
         void *out
@@ -174,21 +176,23 @@ cdef extern from "isa/table.h" nogil:
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma
-        WinogradTransforms winograd[7]
+        void (*winograd_input)(const WinogradInput *) noexcept nogil
+        void (*winograd_output)(const WinogradOutput *) noexcept nogil
+        void (*winograd_kernel)(const WinogradKernel *) noexcept nogil
         TileKernel gathered[3][15]
         TileKernel strided[5][15]
         DepthwiseKernel depthwise
-        PixelKernel pixels[15]
+        PixelVectorsKernel pixels[15]
         void (*pixel_transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
-        void (*pixel_line)(const PixelLine *) noexcept nogil
+        void (*pixel_line)(const PixelVectorsLine *) noexcept nogil
         void (*move_sums)(void *, void *, int64_t) noexcept nogil
         void (*add_low)(void *, void *, const void *, int64_t, int, int) noexcept nogil
         DepthwiseLineKernel depthwise_line[3][8]
         void (*lanewise)(const LanewiseLine *) noexcept nogil
         void (*lanewise_copy)(const LanewiseCopy *) noexcept nogil
         void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *) noexcept nogil
-        void (*rows)(const Rows *) noexcept nogil
-        void (*skinny)(const Skinny *) noexcept nogil
+        void (*few_rows)(const FewRowsCall *) noexcept nogil
+        void (*tall_skinny)(const TallSkinnyCall *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         void (*softmax)(const void *, void *, int64_t, int64_t) noexcept nogil
         void (*pool)(const Window *) noexcept nogil
@@ -210,7 +214,10 @@ cdef extern from *:
     #else
     static const Table *convlite_avx512(int bits) { (void)bits; return 0; }
     #endif
+    #define ACT_NAME(code, name) #name,
+    static const char *const activation_names[] = {"none", ACTIVATIONS(ACT_NAME)};
     """
+    const char *const activation_names[]
     const Table *convlite_base(int bits) nogil
     const Table *convlite_avx2(int bits) nogil
     const Table *convlite_avx512(int bits) nogil
@@ -235,13 +242,13 @@ include "buffers.pxi"
 include "script.pxi"
 include "runner.pxi"
 include "direct.pxi"
-include "depthwise.pxi"
+include "depthwise_lines.pxi"
 include "lanewise.pxi"
-include "pixels.pxi"
-include "skinny.pxi"
+include "pixel_vectors.pxi"
+include "tall_skinny.pxi"
 include "winograd.pxi"
 include "packing.pxi"
-include "rows.pxi"
+include "few_rows.pxi"
 include "elementwise.pxi"
 include "pooling.pxi"
 include "steps.pxi"
@@ -294,13 +301,8 @@ def describe(str isa, int bits):
 
 def activation_codes():
     """The codes of isa/table.h by name, for the test that compares them with activations.py."""
-    return {
-        "none": ACT_NONE, "clip": ACT_CLIP, "leaky": ACT_LEAKY, "prelu": ACT_PRELU, "hard_sigmoid": ACT_HARD_SIGMOID,
-        "hard_swish": ACT_HARD_SWISH, "elu": ACT_ELU, "sigmoid": ACT_SIGMOID, "tanh": ACT_TANH, "silu": ACT_SILU,
-        "gelu": ACT_GELU, "gelu_tanh": ACT_GELU_TANH, "softplus": ACT_SOFTPLUS, "log_sigmoid": ACT_LOG_SIGMOID,
-        "selu": ACT_SELU, "celu": ACT_CELU, "mish": ACT_MISH, "softsign": ACT_SOFTSIGN, "exponential": ACT_EXPONENTIAL,
-        "tanh_shrink": ACT_TANH_SHRINK, "soft_shrink": ACT_SOFT_SHRINK, "hard_shrink": ACT_HARD_SHRINK,
-    }
+    cdef int code
+    return {activation_names[code].decode(): code for code in range(ACT_COUNT)}
 
 
 def peak_flops(str isa, int bits, int64_t rounds, int threads=1):

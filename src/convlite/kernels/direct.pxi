@@ -103,9 +103,9 @@ cdef inline bint has_sections(const Job *job, const AxisPhase *rp, const AxisPha
 
 
 @cython.cdivision(True)
-cdef inline int64_t cut(int64_t i, int64_t pieces, int64_t total) noexcept nogil:
-    """Where piece i starts when `total` is cut into nearly equal pieces; never overflows."""
-    return i * (total // pieces) + smaller(i, total % pieces)
+cdef inline int64_t share_start(int64_t i, int64_t shares, int64_t total) noexcept nogil:
+    """Where share i starts when `total` is cut into nearly equal ones; never overflows."""
+    return i * (total // shares) + smaller(i, total % shares)
 
 
 cdef inline int64_t pixel_bytes_of(const Job *job) noexcept nogil:
@@ -131,7 +131,7 @@ include "strided.pxi"
 
 
 @cython.cdivision(True)
-cdef void run_task(const void *of, int64_t task, char *scratch) noexcept nogil:
+cdef void direct_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """LOOP tasks: one block of one group, over a span of panels."""
     cdef const Job *job = <const Job *> of
     cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
@@ -365,8 +365,8 @@ cdef class Direct(Runner):
         if held > 2 * self.packed_bias_bytes:
             job.zeros = memory + 2 * self.packed_bias_bytes
             memset(<void *> job.zeros, 0, held - 2 * self.packed_bias_bytes)
-        self.deal(into, inside_task if taps_inside else run_task, &job, sizeof(job), tasks, threads, memory + held, lane_bytes,
-                  &job.x.at, &job.out.at, &job.residual)
+        self.deal(into, direct_inside_task if taps_inside else direct_task, &job, sizeof(job), tasks, threads, memory + held,
+                  lane_bytes, &job.x.at, &job.out.at, &job.residual)
         if memory != <char *> small and into is None:
             free(memory)
         return 0

@@ -1,6 +1,6 @@
-# Gathered tiles: any `mr` pixels of a phase pair's flat list. rows[tap][pixel] holds a pointer for each, and padding points at a row
-# of zeros; for maps too narrow for runs, for depthwise operations that have no lines, and, tap by tap, for weights that are not
-# finite.
+# Gathered tiles: any `mr` pixels of a phase pair's flat list. rows[tap][pixel] holds a pointer for each, and padding points at a
+# row of zeros; for maps too narrow for runs, for depthwise operations that have no lines, and, tap by tap, for weights that are
+# not finite.
 
 
 @cython.cdivision(True)
@@ -14,13 +14,13 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
     cdef int64_t pixel_step = job.x.pixel, row_step = job.x.row
     cdef const char *here
     cdef bint inside
-    flat = cut(block.first_tile, block.all_tiles, pixels)
+    flat = share_start(block.first_tile, block.all_tiles, pixels)
     p = flat % cp.count
     q = flat // cp.count % rp.count
     n = flat // cp.count // rp.count
     for tile in range(block.first_tile, block.first_tile + block.tiles):
-        first = cut(tile, block.all_tiles, pixels)
-        mr = cut(tile + 1, block.all_tiles, pixels) - first
+        first = share_start(tile, block.all_tiles, pixels)
+        mr = share_start(tile + 1, block.all_tiles, pixels) - first
         for i in range(mr):
             ih = q * rp.in_step
             iw = p * cp.in_step
@@ -65,7 +65,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
     cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
-    cdef int64_t wide = job.table.nr * job.table.lanes
+    cdef int64_t panel_lanes = job.table.nr * job.table.lanes
     cdef int64_t panel, tile, first, mr, lanes, nr, taps = part.taps, at = part.tap0 * job.kc + part.k0
     cdef char *low = part.low
     cdef const char *weights
@@ -81,8 +81,8 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         depthwise.accumulate, depthwise.finish = part.accumulate, part.finish
         depthwise.total = NULL
         for tile in range(block.first_tile, block.first_tile + block.tiles):
-            first = cut(tile, block.all_tiles, pixels)
-            mr = cut(tile + 1, block.all_tiles, pixels) - first
+            first = share_start(tile, block.all_tiles, pixels)
+            mr = share_start(tile + 1, block.all_tiles, pixels) - first
             depthwise.rows = <const void **> rows
             depthwise.out = <void **> out
             if part.cuts == NULL:
@@ -97,16 +97,16 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
     call.accumulate, call.finish, call.total = part.accumulate, part.finish, NULL
     weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
-        lanes = smaller(wide, job.width - panel * wide)
+        lanes = smaller(panel_lanes, job.width - panel * panel_lanes)
         nr = ceil_div(lanes, job.table.lanes)
-        call.panel = weights + (panel * wide * all_taps * job.kc + at * nr * job.table.lanes) * size
+        call.panel = weights + (panel * panel_lanes * all_taps * job.kc + at * nr * job.table.lanes) * size
         call.lanes = lanes
-        call.out_offset = panel * wide
-        call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * wide) * size)
+        call.out_offset = panel * panel_lanes
+        call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * panel_lanes) * size)
         tile_rows, tile_out = rows, out
         for tile in range(block.first_tile, block.first_tile + block.tiles):
-            first = cut(tile, block.all_tiles, pixels)
-            mr = cut(tile + 1, block.all_tiles, pixels) - first
+            first = share_start(tile, block.all_tiles, pixels)
+            mr = share_start(tile + 1, block.all_tiles, pixels) - first
             call.rows = <const void **> tile_rows
             call.out = <void **> tile_out
             run_tile(job.table, job.table.gathered[nr][mr], &call, part.cuts, at, mr, nr, False, low)
@@ -116,7 +116,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
 
 
 @cython.cdivision(True)
-cdef void inside_task(const void *of, int64_t task, char *scratch) noexcept nogil:
+cdef void direct_inside_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """The same task without zeros for padding: pixel by pixel, tap by tap; for kernels that hold Inf or NaN."""
     cdef const Job *job = <const Job *> of
     cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
@@ -125,8 +125,9 @@ cdef void inside_task(const void *of, int64_t task, char *scratch) noexcept nogi
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef const Cuts *cuts = &cp.cuts
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count, all_taps = rp.taps * cp.taps, flat, left
-    cdef int64_t wide = job.table.nr * job.table.lanes, first = span * job.panels // job.spans * wide, bytes = pixel_bytes_of(job)
-    cdef int64_t last = smaller((span + 1) * job.panels // job.spans * wide, job.width), products = job.kc
+    cdef int64_t panel_lanes = job.table.nr * job.table.lanes, first = span * job.panels // job.spans * panel_lanes
+    cdef int64_t last = smaller((span + 1) * job.panels // job.spans * panel_lanes, job.width), products = job.kc
+    cdef int64_t bytes = pixel_bytes_of(job)
     cdef char *piece = scratch  # unfinished
     cdef char *section = piece + bytes  # the pieces before
     cdef char *low = section + bytes
@@ -141,8 +142,8 @@ cdef void inside_task(const void *of, int64_t task, char *scratch) noexcept nogi
     memset(piece, 0, 2 * bytes)
     one.row_phase, one.column_phase, one.tiles, one.all_tiles = block.row_phase, block.column_phase, 1, pixels
     part.cuts, part.low, part.sums, part.tile_step, part.accumulate = NULL, NULL, NULL, 0, True
-    for flat in range(cut(block.first_tile, block.all_tiles, pixels),
-                      cut(block.first_tile + block.tiles, block.all_tiles, pixels)):
+    for flat in range(share_start(block.first_tile, block.all_tiles, pixels),
+                      share_start(block.first_tile + block.tiles, block.all_tiles, pixels)):
         one.first_tile, sectioned = flat, False
         locate(job, &one, group, 0, 0, 0, &row, &to)
         part.taps, part.finish, part.tap0 = 1, False, 0

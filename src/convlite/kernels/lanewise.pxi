@@ -169,7 +169,7 @@ cdef void lanewise_task(const void *of, int64_t index, char *scratch) noexcept n
     cdef const LanewiseRows *rp
     cdef LanewiseTask task
     task.block, task.image = index % job.blocks, index // job.blocks // job.stretches // job.bands
-    task.p0, task.p1 = cut(stretch, job.stretches, job.pixels), cut(stretch + 1, job.stretches, job.pixels)
+    task.p0, task.p1 = share_start(stretch, job.stretches, job.pixels), share_start(stretch + 1, job.stretches, job.pixels)
     task.first = task.block * lanes
     task.outputs = job.cout if job.blocks == 1 else smaller(lanes, job.cout - task.first)
     task.rows = scratch
@@ -179,7 +179,7 @@ cdef void lanewise_task(const void *of, int64_t index, char *scratch) noexcept n
     place_lanes(job, &task, <int32_t *> (task.found + job.most_taps))
     for i in range(job.slots):
         task.held[i] = -1
-    for i in range(cut(band, job.bands, job.lines), cut(band + 1, job.bands, job.lines)):
+    for i in range(share_start(band, job.bands, job.lines), share_start(band + 1, job.bands, job.lines)):
         for p in range(job.row_phases):
             rp = &job.row[p]
             if i >= rp.count:
@@ -263,7 +263,7 @@ cdef class Lanewise(Runner):
         free(self.job.row)
         free(self.job.column)
 
-    cdef void _spread(self, const char *values, char *into) noexcept:
+    cdef void _lay_out(self, const char *values, char *into) noexcept:
         """[cout] -> whole vectors, or [patterns][lanes]."""
         cdef int64_t size = self.job.table.itemsize, e, n = self.job.patterns * self.job.table.lanes
         if self.job.per == self.job.table.lanes:
@@ -276,7 +276,7 @@ cdef class Lanewise(Runner):
             if e % self.job.per < self.job.cout:
                 memcpy(into + e * size, values + e % self.job.per * size, size)
 
-    cdef void _spread_weights(self, const char *packed, char *into) noexcept nogil:
+    cdef void _lay_out_weights(self, const char *packed, char *into) noexcept nogil:
         """The panels of every phase pair, [panel][taps][kc][lanes] -> [taps][kc][patterns][lanes]."""
         cdef const LanewiseJob *job = &self.job
         cdef int64_t lanes = job.table.lanes, n = job.patterns * lanes, i, j, t, e, l, taps, before
@@ -324,14 +324,14 @@ cdef class Lanewise(Runner):
         vectors = max(ceil_div(job.cout, job.table.lanes), 3) * job.table.lanes * job.table.itemsize
         job.end.bias = shared
         if on.end.bias:
-            self._spread(<const char *> on.end.bias, shared)
+            self._lay_out(<const char *> on.end.bias, shared)
         else:
             memset(shared, 0, vectors)
         if on.end.alpha:
-            self._spread(<const char *> on.end.alpha, shared + vectors)
+            self._lay_out(<const char *> on.end.alpha, shared + vectors)
             job.end.alpha = shared + vectors
         if job.per != job.table.lanes:
-            self._spread_weights(on.weights, shared + 2 * vectors)
+            self._lay_out_weights(on.weights, shared + 2 * vectors)
             job.weights = shared + 2 * vectors
         self.deal(into, lanewise_task, &job, sizeof(job), tasks, threads, shared + self.shared_bytes, lane_bytes, &job.x.at,
                   &job.out.at)

@@ -2,9 +2,9 @@
 # A largest number is one of the inputs, subnormal or not; it is not computed.
 
 cdef struct PoolAxis:
-    # Output i reads first + i*step + t*spread, t < kernel, where inside. Places from `limit` on count as neither image nor
+    # Output i reads first + i*step + t*dilation, t < kernel, where inside. Places from `limit` on count as neither image nor
     # padding. A step of 0 is adaptive: output i reads from floor(i * in_size / out_size) to ceil((i + 1) * in_size / out_size).
-    int64_t first, step, spread, kernel, in_size, out_size, limit
+    int64_t first, step, dilation, kernel, in_size, out_size, limit
 
 cdef enum:
     MEAN = 64  # Means of more elements are summed in double: a third slower, and right to the last bit.
@@ -23,21 +23,21 @@ cdef struct Pool:
 @cython.cdivision(True)
 cdef int64_t inside(const PoolAxis *axis, int64_t i, int64_t *start) noexcept nogil:
     """How many taps of output i lie inside the image, and where the first of them is."""
-    cdef int64_t at = axis.first + i * axis.step, skipped = ceil_div(-at, axis.spread) if at < 0 else 0
+    cdef int64_t at = axis.first + i * axis.step, skipped = ceil_div(-at, axis.dilation) if at < 0 else 0
     if axis.step == 0:
         start[0] = i * axis.in_size // axis.out_size
         return ceil_div((i + 1) * axis.in_size, axis.out_size) - start[0]
-    start[0] = at + skipped * axis.spread
+    start[0] = at + skipped * axis.dilation
     if start[0] >= axis.in_size or skipped >= axis.kernel:
         start[0] = 0
         return 0
-    return smaller(axis.kernel - skipped, ceil_div(axis.in_size - start[0], axis.spread))
+    return smaller(axis.kernel - skipped, ceil_div(axis.in_size - start[0], axis.dilation))
 
 
 @cython.cdivision(True)
 cdef int64_t counted(const PoolAxis *axis, int64_t i) noexcept nogil:
     """How many taps of output i lie inside the image or its padding."""
-    return smaller(axis.kernel, ceil_div(axis.limit - axis.first - i * axis.step, axis.spread))
+    return smaller(axis.kernel, ceil_div(axis.limit - axis.first - i * axis.step, axis.dilation))
 
 
 @cython.cdivision(True)
@@ -51,8 +51,8 @@ cdef void pool_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     window.largest, window.channels = job.largest, job.channels
     window.wide = job.rows.kernel * job.columns.kernel > MEAN
     window.rows = inside(&job.rows, task % job.rows.out_size, &row)
-    window.row_step = job.rows.spread * job.x.row // size
-    window.column_step = job.columns.spread * job.x.pixel // size
+    window.row_step = job.rows.dilation * job.x.row // size
+    window.column_step = job.columns.dilation * job.x.pixel // size
     window.ahead = job.ahead * job.x.pixel // size
     image = job.x.at + task // job.rows.out_size * job.x.image + row * job.x.row
     out = job.out.at + task // job.rows.out_size * job.out.image + task % job.rows.out_size * job.out.row
@@ -67,7 +67,7 @@ cdef void pool_task(const void *of, int64_t task, char *scratch) noexcept nogil:
 
 
 cdef int fill_axis(PoolAxis *axis, numbers) except -1:
-    axis.first, axis.step, axis.spread, axis.kernel, axis.in_size, axis.out_size, axis.limit = numbers
+    axis.first, axis.step, axis.dilation, axis.kernel, axis.in_size, axis.out_size, axis.limit = numbers
     return 0
 
 
@@ -75,7 +75,7 @@ def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, 
          int threads, Script into=None):
     """Pool images; x and out may be some channels of larger ones.
 
-    An axis is (first, step, spread, kernel, in_size, out_size, limit).
+    An axis is (first, step, dilation, kernel, in_size, out_size, limit).
     """
     cdef Pool job
     cdef View views[2]

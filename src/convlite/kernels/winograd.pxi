@@ -1,12 +1,13 @@
-# Winograd's loop nest: 3x3 with stride 1 as n*n matrix products per tile of m x m outputs (the transforms: isa/winograd.h).
+# Winograd's loop nest: kernels as products in tiles of fewer multiplications (axes: plan/along.py; transforms: isa/winograd.h).
 #
-# The tiles of all images form one flat list; a block is some of them, and a task is (block, span of panels):
+# A tile has `positions` matrix products, those of its rows times those of its columns. The tiles of all images form one flat
+# list; a block is some of them, and a task is (block, group, span of panels):
 #
 #     for each tile of the block:     v[tile][q][k] = input transform                  LOOP tiles
 #     for each panel of the span:                                                      LOOP panels
 #         for each position q:                                                         LOOP positions
 #             for each mr tiles:      s[tile][q][l] = sum over k of v[tile][q][k] * u[panel][q][k][l]    (the micro-kernel)
-#         for each tile:              out[m x m pixels of the tile][panel] = act(output transform + bias)
+#         for each tile:              out[pixels of the tile][panel] = act(output transform + bias)
 #
 # v stays in L2 while the panels pass. A position's weights for a panel pass once per block, from wherever they are, prefetched
 # by the tiles before (gains 3% for 128 channels on 28x28 maps, 8% on 14x14, 20% for 512).
@@ -15,15 +16,25 @@
 # that the bits depend on neither. What is not finite spreads over its tile.
 
 
+cdef struct WinogradLine:                       # a tile along one axis
+    int64_t first, out                          # its first input and output; before the image: negative
+    int low, high                               # what of its pixels is inside the image
+    int out_low, out_high                       # which of its outputs exist
+
+cdef struct WinogradTiling:                     # an axis
+    WinogradAxis axis
+    WinogradLine *lines
+    int64_t count, pitch                        # tiles; pixels from an input, an output of a tile to the next
+    int64_t positions                           # products of a tile
+
 cdef struct WinogradJob:
     const Table *table
-    int64_t h, w, cin, ho, wo, cout, before_h, before_w
-    int64_t m, n, positions
-    int64_t tiles_w, image_tiles, tiles         # of a row, an image, all images
-    int64_t wide, padded, panels                # lanes of a panel; cout rounded up to whole vectors
+    int64_t h, w, ho, wo, groups, kc, width     # channels of a group
+    WinogradTiling rows, columns
+    int64_t positions, image_tiles, tiles       # of a tile; of an image, all images
+    int64_t wide, padded, panels                # lanes of a panel; width rounded up to whole vectors
     Cuts cuts                  # of a sum over the input channels
     int64_t v_step, v_tile, s_tile              # elements from one position, one tile to the next
-    const char *zeros
     # of one call
     Image x, out
     const char *weights
@@ -31,104 +42,132 @@ cdef struct WinogradJob:
     Epilogue end               # bias and alpha in whole vectors
     int64_t blocks, spans, most_tiles           # of a block
 
-cdef inline int64_t larger(int64_t a, int64_t b) noexcept nogil:
-    return a if a > b else b
-
 
 @cython.cdivision(True)
-cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t tiles, char *v) noexcept nogil:
+cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t tiles, int64_t group, char *v) noexcept nogil:
     """LOOP tiles: the input transform."""
-    cdef int64_t size = job.table.itemsize, t, flat = first, image, i, j, top, left
+    cdef int64_t size = job.table.itemsize, t, image, i, j
+    cdef const WinogradLine *row
+    cdef const WinogradLine *column
     cdef WinogradInput call
-    call.row_step, call.column_step = job.x.row, job.x.pixel
-    call.zeros, call.v_step, call.channels = job.zeros, job.v_step, job.cin
-    image = flat // job.image_tiles
-    i = flat % job.image_tiles // job.tiles_w
-    j = flat % job.tiles_w
+    call.rows, call.columns = &job.rows.axis, &job.columns.axis
+    call.row_step, call.column_step = job.rows.pitch * job.x.row, job.columns.pitch * job.x.pixel
+    call.v_step, call.channels = job.v_step, job.kc
+    image = first // job.image_tiles
+    i = first % job.image_tiles // job.columns.count
+    j = first % job.columns.count
     for t in range(tiles):
-        top, left = i * job.m - job.before_h, j * job.m - job.before_w
-        call.row_low, call.row_high = <int> larger(0, -top), <int> smaller(job.n, job.h - top)
-        call.column_low, call.column_high = <int> larger(0, -left), <int> smaller(job.n, job.w - left)
-        call.x = job.x.at + image * job.x.image + top * job.x.row + left * job.x.pixel
+        row, column = job.rows.lines + i, job.columns.lines + j
+        call.row_low, call.row_high, call.column_low, call.column_high = row.low, row.high, column.low, column.high
+        call.x = job.x.at + image * job.x.image + row.first * job.x.row + column.first * job.x.pixel + group * job.kc * size
         call.v = v + t * job.v_tile * size
-        job.table.winograd[job.m].input(&call)
+        job.table.winograd_input(&call)
         j += 1
-        if j == job.tiles_w:
+        if j == job.columns.count:
             j = 0
             i += 1
-            if i * job.tiles_w == job.image_tiles:
+            if i == job.rows.count:
                 i = 0
                 image += 1
 
 
 @cython.cdivision(True)
-cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t tiles, const char *s,
+cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t tiles, const char *s, int64_t group,
                                  int64_t panel) noexcept nogil:
     """LOOP tiles: the output transform of one panel."""
-    cdef int64_t size = job.table.itemsize, t, image, i, j
+    cdef int64_t size = job.table.itemsize, t, image, i, j, channel = group * job.width + panel * job.wide
+    cdef const WinogradLine *row
+    cdef const WinogradLine *column
     cdef WinogradOutput call
-    call.row_step, call.column_step = job.out.row, job.out.pixel
-    call.lanes = smaller(job.wide, job.cout - panel * job.wide)
+    call.rows, call.columns = &job.rows.axis, &job.columns.axis
+    call.row_step, call.column_step = job.rows.pitch * job.out.row, job.columns.pitch * job.out.pixel
+    call.lanes = smaller(job.wide, job.width - panel * job.wide)
     call.s_step = ceil_div(call.lanes, job.table.lanes) * job.table.lanes
-    call.end = end_at(&job.end, job.residual, job.out.at, panel * job.wide * size)
+    call.end = end_at(&job.end, job.residual, job.out.at, channel * size)
     image = first // job.image_tiles
-    i = first % job.image_tiles // job.tiles_w
-    j = first % job.tiles_w
+    i = first % job.image_tiles // job.columns.count
+    j = first % job.columns.count
     for t in range(tiles):
+        row, column = job.rows.lines + i, job.columns.lines + j
         call.s = s + t * job.s_tile * size
-        call.rows, call.columns = <int> smaller(job.m, job.ho - i * job.m), <int> smaller(job.m, job.wo - j * job.m)
-        call.out = (job.out.at + image * job.out.image + i * job.m * job.out.row + j * job.m * job.out.pixel
-                    + panel * job.wide * size)
-        job.table.winograd[job.m].output(&call)
+        call.row_low, call.row_high = row.out_low, row.out_high
+        call.column_low, call.column_high = column.out_low, column.out_high
+        call.out = job.out.at + image * job.out.image + row.out * job.out.row + column.out * job.out.pixel + channel * size
+        job.table.winograd_output(&call)
         j += 1
-        if j == job.tiles_w:
+        if j == job.columns.count:
             j = 0
             i += 1
-            if i * job.tiles_w == job.image_tiles:
+            if i == job.rows.count:
                 i = 0
                 image += 1
 
 
 @cython.cdivision(True)
-cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept nogil:
-    """LOOP tasks: one block of tiles over a span of panels."""
-    cdef const WinogradJob *job = <const WinogradJob *> of
-    cdef int64_t size = job.table.itemsize, span = task % job.spans, block = task // job.spans
-    cdef int64_t first = block * job.tiles // job.blocks, tiles = (block + 1) * job.tiles // job.blocks - first
-    cdef int64_t groups = ceil_div(tiles, job.table.mr), panel, q, g, low, high, half, width, halves, slice_bytes
-    cdef char *v = scratch
-    cdef char *s = v + job.most_tiles * job.v_tile * size
-    cdef const char *weights
+cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v, char *s, int64_t width, int64_t lanes,
+                            const char *weights) noexcept nogil:
+    """LOOP positions: the products of a block's tiles with one panel."""
+    cdef int64_t size = job.table.itemsize, groups = ceil_div(tiles, job.table.mr), slice_bytes = job.kc * width * size
+    cdef int64_t q, place, g, low, high, half, halves = ceil_div(2 * lanes, job.table.lanes)
     cdef const void *rows[2]
     cdef void *out[2]
     cdef Tile call
     cdef const Cuts *cuts = NULL
     memset(&call, 0, sizeof(call))
-    winograd_gather_tiles(job, first, tiles, v)
     call.rows, call.out, call.step, call.out_step = rows, out, job.v_tile * size, job.s_tile * size
-    call.taps, call.kc = 1, job.cin
-    if job.cuts.part < job.cin:
+    call.taps, call.kc = 1, job.kc
+    call.lanes = halves * job.table.lanes // 2  # the output transform reads whole vectors, but stores none of the rest
+    if job.cuts.part < job.kc:
         cuts = &job.cuts
+    for q in range(job.positions):
+        call.panel = weights + q * slice_bytes
+        place = (q // job.columns.positions % job.rows.axis.n * job.columns.axis.n
+                 + q % job.columns.positions % job.columns.axis.n)  # phases share inputs
+        for g in range(groups):
+            low, high = g * tiles // groups, (g + 1) * tiles // groups
+            half = (high - low + 1) // 2
+            rows[0] = v + low * call.step + place * job.v_step * size
+            rows[1] = <const char *> rows[0] + half * call.step
+            out[0] = s + low * call.out_step + q * width * size
+            out[1] = <char *> out[0] + half * call.out_step
+            # each tile fetches a quarter of the next position's weights, which lie behind these
+            call.ahead = <const char *> call.panel + slice_bytes + (g * slice_bytes // 4 if g < 4 else 0)
+            run_tile(job.table, job.table.strided[halves][high - low], &call, cuts, 0, high - low, width // job.table.lanes, True,
+                     NULL)
+
+
+@cython.cdivision(True)
+cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept nogil:
+    """LOOP tasks: one block of tiles of a group over a span of panels."""
+    cdef const WinogradJob *job = <const WinogradJob *> of
+    cdef int64_t size = job.table.itemsize, span = task % job.spans, group = task // job.spans % job.groups
+    cdef int64_t block = task // job.spans // job.groups
+    cdef int64_t first = block * job.tiles // job.blocks, tiles = (block + 1) * job.tiles // job.blocks - first
+    cdef int64_t panel, width
+    cdef char *v = scratch
+    cdef char *s = v + job.most_tiles * job.v_tile * size
+    winograd_gather_tiles(job, first, tiles, group, v)
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         width = smaller(job.wide, job.padded - panel * job.wide)
-        halves = ceil_div(2 * smaller(width, job.cout - panel * job.wide), job.table.lanes)
-        call.lanes = halves * job.table.lanes // 2  # the output transform reads whole vectors, but stores none of the rest
-        slice_bytes = job.cin * width * size
-        weights = job.weights + panel * job.wide * job.positions * job.cin * size
-        for q in range(job.positions):
-            call.panel = weights + q * slice_bytes
-            for g in range(groups):
-                low, high = g * tiles // groups, (g + 1) * tiles // groups
-                half = (high - low + 1) // 2
-                rows[0] = v + low * call.step + q * job.v_step * size
-                rows[1] = <const char *> rows[0] + half * call.step
-                out[0] = s + low * call.out_step + q * width * size
-                out[1] = <char *> out[0] + half * call.out_step
-                # each tile fetches a quarter of the next position's weights, which lie behind these
-                call.ahead = <const char *> call.panel + slice_bytes + (g * slice_bytes // 4 if g < 4 else 0)
-                run_tile(job.table, job.table.strided[halves][high - low], &call, cuts, 0, high - low, width // job.table.lanes,
-                         True, NULL)
-        winograd_scatter_tiles(job, first, tiles, s, panel)
+        winograd_products(job, tiles, v, s, width, smaller(width, job.width - panel * job.wide),
+                          job.weights + (group * job.padded + panel * job.wide) * job.positions * job.kc * size)
+        winograd_scatter_tiles(job, first, tiles, s, group, panel)
+
+
+cdef int winograd_tiling(WinogradTiling *to, axis, along) except -1:
+    """A plan.along.Along of an axis in C structures."""
+    cdef int i
+    to.axis.n, to.axis.m, to.axis.phases = along.n, along.tile, along.phases
+    to.positions, to.pitch = along.positions, along.grids
+    lines = along.lines(axis)
+    to.count = len(lines)
+    to.lines = <WinogradLine *> malloc(max(to.count, 1) * sizeof(WinogradLine))
+    if to.lines == NULL:
+        raise MemoryError("no memory for a plan")
+    for i, (first, low, high, out, out_low, out_high) in enumerate(lines):
+        to.lines[i].first, to.lines[i].low, to.lines[i].high = first, low, high
+        to.lines[i].out, to.lines[i].out_low, to.lines[i].out_high = out, out_low, out_high
+    return 0
 
 
 @cython.final
@@ -141,41 +180,40 @@ cdef class Winograd(Runner):
 
     def __cinit__(self, plan):
         cdef int64_t size
+        cdef int64_t cin, cout
         geometry = plan.geometry
-        rows, columns = geometry.rows, geometry.columns
         self.table = self.job.table = table_of(plan.isa, plan.bits)
         size = self.table.itemsize
-        self.job.h, self.job.w, self.job.cin = rows.in_size, columns.in_size, geometry.cin
-        self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout
-        self.job.before_h, self.job.before_w = -min(rows.phases[0].offsets), -min(columns.phases[0].offsets)
-        self.job.m, self.job.cuts.part, self.job.cuts.period = plan.tile, plan.piece, self.job.cin
-        self.job.n = self.job.m + 2
-        self.job.positions = self.job.n * self.job.n
-        self.job.tiles_w = ceil_div(self.job.wo, self.job.m)
-        self.job.image_tiles = ceil_div(self.job.ho, self.job.m) * self.job.tiles_w
+        cin, cout, self.job.groups = geometry.cin, geometry.cout, geometry.groups
+        self.job.h, self.job.w = geometry.rows.in_size, geometry.columns.in_size
+        self.job.ho, self.job.wo = geometry.rows.out_size, geometry.columns.out_size
+        self.job.kc, self.job.width = cin // self.job.groups, cout // self.job.groups
+        self.job.cuts.part, self.job.cuts.period = plan.piece, self.job.kc
+        winograd_tiling(&self.job.rows, geometry.rows, plan.along[0])
+        winograd_tiling(&self.job.columns, geometry.columns, plan.along[1])
+        self.job.positions = self.job.rows.positions * self.job.columns.positions
+        self.job.image_tiles = self.job.rows.count * self.job.columns.count
         self.job.tiles = geometry.images * self.job.image_tiles
         self.job.wide = self.job.table.nr * self.job.table.lanes
-        self.job.padded = ceil_div(self.job.cout, self.job.table.lanes) * self.job.table.lanes
+        self.job.padded = ceil_div(self.job.width, self.job.table.lanes) * self.job.table.lanes
         self.job.panels = ceil_div(self.job.padded, self.job.wide)
         # one line more than a tile needs: rows a power of two apart would share the lines of a few cache sets
-        self.job.v_step = ceil_div(self.job.cin, 64 // size) * (64 // size)
-        self.job.v_tile = self.job.positions * self.job.v_step + 64 // size
+        self.job.v_step = ceil_div(self.job.kc, 64 // size) * (64 // size)
+        self.job.v_tile = self.job.rows.axis.n * self.job.columns.axis.n * self.job.v_step + 64 // size
         self.job.s_tile = self.job.positions * self.job.wide + 64 // size
         self.block_tiles = plan.block_tiles
         self.scratch_bytes = self._scratch(smaller(self.block_tiles, self.job.tiles))
-        self.x_bytes = self.bytes_of(&self.x, geometry.images, self.job.h, self.job.w, self.job.cin)
-        self.out_bytes = self.bytes_of(&self.out, geometry.images, self.job.ho, self.job.wo, self.job.cout)
-        self.bias_bytes = self.job.cout * size
-        self.packed_bias_bytes = ceil_div(self.job.padded * size, 64) * 64
-        self.weight_bytes = self.job.positions * self.job.cin * self.job.padded * size
+        self.x_bytes = self.bytes_of(&self.x, geometry.images, self.job.h, self.job.w, cin)
+        self.out_bytes = self.bytes_of(&self.out, geometry.images, self.job.ho, self.job.wo, cout)
+        self.bias_bytes = cout * size
+        self.packed_bias_bytes = ceil_div((cout + self.job.wide) * size, 64) * 64
+        self.weight_bytes = self.job.groups * self.job.positions * self.job.kc * self.job.padded * size
         self.adds = True
         self.describe_work(plan.nanoseconds)
-        self.job.zeros = <const char *> calloc(self.job.cin, size)
-        if not self.job.zeros:
-            raise MemoryError("no memory for a plan")
 
     def __dealloc__(self):
-        free(<void *> self.job.zeros)
+        free(self.job.rows.lines)
+        free(self.job.columns.lines)
 
     cdef int64_t _scratch(self, int64_t tiles) noexcept:
         """Bytes of one thread: v, s, and a line, so that threads share none."""
@@ -183,7 +221,7 @@ cdef class Winograd(Runner):
 
     cdef const char *_pad(self, const char *values, char *into) noexcept:
         """In whole vectors."""
-        if values == NULL or self.job.padded == self.job.cout:
+        if values == NULL or self.job.padded == self.job.width:
             return values
         memcpy(into, values, self.bias_bytes)
         memset(into + self.bias_bytes, 0, self.packed_bias_bytes - self.bias_bytes)
@@ -205,9 +243,9 @@ cdef class Winograd(Runner):
             least = ceil_div(job.blocks, threads) * threads
             if job.tiles >= least * (job.table.mr // 2):
                 job.blocks = least
-            elif job.blocks < threads:
-                job.spans = smaller(job.panels, ceil_div(threads, job.blocks))
-        tasks = job.blocks * job.spans
+            elif job.blocks * job.groups < threads:
+                job.spans = smaller(job.panels, ceil_div(threads, job.blocks * job.groups))
+        tasks = job.blocks * job.groups * job.spans
         threads = <int> smaller(threads, tasks)
         job.most_tiles = ceil_div(job.tiles, job.blocks)
         lane_bytes = self._scratch(job.most_tiles)
@@ -227,25 +265,34 @@ cdef class Winograd(Runner):
         return 0
 
 
-def pack_winograd(kernel, packed, str isa, int itemsize, int m, int64_t first, int64_t row_step, int64_t column_step,
-                  int64_t k_step, int64_t l_step, int64_t cin, int64_t cout):
-    """Transform the contiguous 3x3 `kernel` into `packed`. In elements: steps, and `first`, the tap of a tile's first pixel."""
+def pack_winograd(kernel, packed, str isa, int itemsize, tuple sizes, row_factors, column_factors, int64_t first,
+                  int64_t first_to, int64_t row_step, int64_t column_step, int64_t k_step, int64_t l_step, int64_t cin,
+                  int64_t cout):
+    """Transform one group of the contiguous `kernel` into `packed`, from element first_to on.
+
+    sizes: rows and columns of the kernel, and the elements of it and of `packed`; row_factors, column_factors: G of each axis,
+    doubles [slots][taps]. In elements: steps, and `first`, the tap of a window's first pixel.
+    """
     cdef const Table *table = table_of(isa, 8 * itemsize)
-    cdef View views[2]
+    cdef View views[4]
     memset(views, 0, sizeof(views))
     cdef WinogradKernel call
-    cdef int64_t padded = ceil_div(cout, table.lanes) * table.lanes
     cdef uint64_t mode
     cdef int i
     try:
-        call.kernel = <const char *> borrow(kernel, &views[0], 9 * cin * cout * itemsize, False, "kernel") + first * itemsize
-        call.panels = borrow(packed, &views[1], (m + 2) * (m + 2) * cin * padded * itemsize, True, "packed")
+        call.rows, call.columns = sizes[0], sizes[1]
+        call.kernel = <const char *> borrow(kernel, &views[0], sizes[2] * itemsize, False, "kernel") + first * itemsize
+        call.panels = <char *> borrow(packed, &views[1], sizes[3] * itemsize, True, "packed") + first_to * itemsize
+        call.row_slots, call.column_slots = len(row_factors) // call.rows, len(column_factors) // call.columns
+        call.row_factors = <const double *> borrow(row_factors, &views[2], 8 * call.row_slots * call.rows, False, "factors")
+        call.column_factors = <const double *> borrow(column_factors, &views[3], 8 * call.column_slots * call.columns, False,
+                                                      "factors")
         call.row_step, call.column_step, call.k_step, call.l_step = row_step, column_step, k_step, l_step
         call.cin, call.cout = cin, cout
         with nogil:
             mode = float_mode_enter(FLUSH)
-            table.winograd[m].kernel(&call)
+            table.winograd_kernel(&call)
             float_mode_leave(mode)
     finally:
-        for i in range(2):
+        for i in range(4):
             PyBuffer_Release(&views[i])

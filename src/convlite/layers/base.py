@@ -310,8 +310,7 @@ class Layer(abc.ABC):
         return None if self.sublayers() else 0
 
     def weight_names(self) -> list[str]:
-        """Return the names of the weights in the order of `get_weights`, those of the layers inside
-        included.
+        """Return the names of the weights, also of the layers inside, in the order of `get_weights`.
 
         () -> list of str : The names, such as "conv/kernel". : shared, quiet
 
@@ -411,10 +410,14 @@ class Layer(abc.ABC):
         progress: Progress = False,
         journal: str | PathLike[str] | None = None,
     ) -> Any:
-        """The layer's network tile by tile, for images larger than memory: `Network.tiled` documents it.
+        """Compute the layer's network tile by tile, for images larger than memory: see `Network.tiled`.
 
         A single operation is a layer, too. The bits are those of the whole run of that network.
 
+        x, out, tile, memory, progress, journal -> ndarray, or what out is : The output. : shared, tiled
+
+        Examples
+        --------
         >>> from convlite.layers import Conv2D
         >>> layer = Conv2D.from_weights(np.ones((3, 3, 3, 4), np.float32), padding="same")
         >>> x = np.random.default_rng(0).random((1, 50, 60, 3), np.float32)
@@ -463,7 +466,8 @@ class Layer(abc.ABC):
             ) from None
         if self.rank is not None and len(shape) != self.rank:
             raise ValueError(
-                f"{self.name} takes {self.rank} axes ({self.axes}); got the shape {shown(shape)}"
+                f"{type(self).__name__} {self.name!r} takes {self.rank} axes ({self.axes}); got the shape "
+                f"{shown(shape)}"
                 + ("; is the batch axis missing? It comes first" if len(shape) == self.rank - 1 else "")
             )
         if any(size is not None and size < 0 for size in shape):

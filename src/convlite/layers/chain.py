@@ -30,7 +30,16 @@ class Chain(Layer):
         return result
 
     def shapes(self, input_shape: Sequence[int | None]) -> list[Shape]:
-        """The shapes that pass through: the input's, then the output's of every layer."""
+        """Return the shapes that pass through.
+
+        input_shape -> list of tuples : The input's shape, then the output's of every layer. : shared, shape
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense, Sequential
+        >>> Sequential([Dense(3), Dense(2)]).shapes((None, 4))
+        [(None, 4), (None, 3), (None, 2)]
+        """
         shapes = [self.as_input_shape(input_shape)]
         for name, layer in self.steps:
             try:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .. import ops
 from .._image_arguments import as_mode, check_depth
-from .._types import Mode, Pads, Sizes
+from .._types import Mode, Pads, Pads1D, Sizes
 from ..activations import Spec
 from ..arguments import as_padding, as_padding_1d, as_pair, as_single, as_size
 from .base import TOO_SMALL, Array, Shape, check_pixels, keep_unknown
@@ -128,7 +128,7 @@ class _Filters(_Convolution):
         filters: int,
         kernel_size: Sizes,
         strides: Sizes = 1,
-        padding: Pads = "valid",
+        padding: Pads1D = "valid",  # "causal" is for Conv1D
         *,
         dilation_rate: Sizes = 1,
         groups: int = 1,

@@ -30,7 +30,7 @@ def tell(error: TypeError | ValueError, layer: Layer, x: Any = None) -> None:
         kind = type(layer).__name__
         if text.startswith((f"{name} ", f"{name}:")):
             text = f"{kind} {name!r}{text[len(name) :]}"
-        elif not text.startswith(f"the layer {name!r} ({kind})"):
+        elif not text.startswith((f"{kind} {name!r}", f"the layer {name!r} ({kind})")):
             text = f"{kind} {name!r}: {text}"
         told = text
     if told is None:

@@ -17,9 +17,21 @@ Rename = Mapping[str, str | None] | Callable[[str], str | None] | None
 class LoadReport:
     """What `load_weights` did with a file; `str(report)` says it in words.
 
-    loaded, missing: names of the model's weights that the file had, and had not. unused: names of the file
-    that the model has not (after renaming). mismatched: name -> (the model's shape, the file's).
+    Parameters
+    ----------
+    path : str
+        The file.
+    loaded : tuple of str, default ()
+        The model's weights that the file had.
+    missing : tuple of str, default ()
+        The model's weights that the file had not.
+    unused : tuple of str, default ()
+        Names of the file that the model has not, after renaming.
+    mismatched : mapping, default {}
+        Of each weight of another shape: (the model's shape, the file's).
 
+    Examples
+    --------
     >>> print(LoadReport("w.npz", ("a/kernel",), ("b/kernel",), (), {"c/bias": ((7,), (3,))}))
     w.npz: 1 of 3 weights loaded
     missing in the file: b/kernel

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from .._options import documented_module
 from .._progress import Progress, reporting
 from ..arguments import as_operand, as_size, new_output, shown
 from .base import Array, Layer
@@ -31,13 +32,33 @@ def Input(
     name: str | None = None,
     batch_size: None = None,
 ) -> SymbolicTensor:
-    """The beginning of a Model: a symbolic tensor that stands for an array to come.
+    """Begin a Model: make a symbolic tensor that stands for an array to come.
 
-    shape: of one sample, without the batch axis; None where a size is free. dtype: float32 or float64, in
-    which the network computes then. name: of the input, for calls by name. batch_size: Keras's; the batch
-    is always free.
-    Raises TypeError for another dtype, ValueError for a negative size.
+    Parameters
+    ----------
+    shape : sequence of int or None
+        The shape of one sample, without the batch axis; None where a size is free.
+    dtype : dtype_like, default "float32"
+        The dtype of the input, float32 or float64, in which the network computes then.
+    name : str or None, default None
+        The name of the input, for calls by name.
+    batch_size : None, default None
+        Keras's; the batch is always free.
 
+    Returns
+    -------
+    SymbolicTensor
+        The tensor.
+
+    Raises
+    ------
+    TypeError
+        For another dtype, or a batch_size.
+    ValueError
+        For a negative size.
+
+    Examples
+    --------
     >>> Input((None, None, 3), name="image")
     <SymbolicTensor (None, None, None, 3) float32 of 'image'>
     """
@@ -51,17 +72,32 @@ def Input(
 class Model(Whole):
     """The layers between symbolic tensors, as one layer with weights, a table and files.
 
-    inputs: what `Input` gave, one or a list, tuple or dict of them. outputs: what layers made of them,
-    likewise. A call takes arrays in the structure of `inputs` (or a dict by the inputs' names) and gives them
-    in that of `outputs`. A layer that was called twice has its weights once; a Model, a Sequential and a
-    Layer of your own are layers too. `layers` and the weights are in Keras's order, those farthest from the
-    outputs first, and layers without a name of their own get one in this order: conv2d, conv2d_1, ...
+    A call takes arrays in the structure of `inputs` (or a dict by the inputs' names) and gives them in that
+    of `outputs`. A layer that was called twice has its weights once; a Model, a Sequential and a Layer of
+    your own are layers too. `layers` and the weights are in Keras's order, those farthest from the outputs
+    first, and layers without a name of their own get one in this order: conv2d, conv2d_1, ...
 
-    A call runs the model's network (`network()`), which folds batch normalization and fuses activations, and
-    has the same bits for any batch and number of threads. Many threads may call at once.
-    Raises ValueError for outputs that need something else than the inputs, for names that two layers share,
-    and for a layer that cannot be part of a network; TypeError for what is no symbolic tensor.
+    A call runs the model's network (`network()`), which folds batch normalization and fuses activations,
+    and has the same bits for any batch and number of threads. Many threads may call at once.
 
+    Parameters
+    ----------
+    inputs : SymbolicTensor, or list, tuple or dict of them
+        What `Input` gave.
+    outputs : SymbolicTensor, or list, tuple or dict of them
+        What layers made of the inputs.
+    name : shared, layer
+
+    Raises
+    ------
+    TypeError
+        For what is no symbolic tensor.
+    ValueError
+        For outputs that need something else than the inputs, for names that two layers share, and for a
+        layer that cannot be part of a network.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from convlite.layers import Add, Conv2D, GlobalAveragePooling2D
     >>> x = Input((None, None, 3))
@@ -142,7 +178,18 @@ class Model(Whole):
     # ---- shapes
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the output for a shape of the input; a list of shapes where there are several."""
+        """Return the shape of the output for a shape of the input.
+
+        input_shape -> tuple or list of tuples : The shape of each output. : shared, model
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> x = Input((3,))
+        >>> model = Model(x, Dense(2)(x))
+        >>> model.compute_output_shape((None, 3))
+        (None, 2)
+        """
         shapes = [input_shape] if len(self._entries) == 1 else list(input_shape)
         found = [tensor.shape for tensor in self._replayed(shapes)]
         return found[0] if len(found) == 1 else found
@@ -164,7 +211,17 @@ class Model(Whole):
         return replayed(self._plan, self.layers, tensors, symbolically)
 
     def build(self, input_shape: Any) -> None:
-        """See whether the inputs fit: a Model is built when it is made. ValueError where they do not."""
+        """Check whether the inputs fit: a Model is built when it is made.
+
+        input_shape -> : shared, model
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> x = Input((3,))
+        >>> model = Model(x, Dense(2)(x))
+        >>> model.build((None, 3))
+        """
         self.compute_output_shape(input_shape)
 
     @property
@@ -174,7 +231,18 @@ class Model(Whole):
         return shapes[0] if len(shapes) == 1 else shapes
 
     def multiply_adds(self, input_shape: Any) -> int | None:
-        """Multiplications (each with its addition) for one sample; None where they are not known."""
+        """Count the multiplications (each with its addition) for one sample.
+
+        input_shape -> int or None : The number; None where it is not known. : shared, model
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> x = Input((3,))
+        >>> model = Model(x, Dense(2)(x))
+        >>> model.multiply_adds((None, 3))
+        6
+        """
         counts = [row[3] for row in self._rows([input_shape] if len(self._entries) == 1 else input_shape)]
         known = [work for work in counts if work is not None]
         return sum(known) if len(known) == len(counts) else None
@@ -289,13 +357,35 @@ class Model(Whole):
         progress: Progress = False,
         **keras: Unpack[Predicting],
     ) -> Any:
-        """`self(x)`, computed `batch_size` samples at a time, which bounds the memory for what lies between.
+        """Compute the model some samples at a time, which bounds the memory for what lies between.
 
-        x: as for a call; a model of one input takes an iterable of batches too, such as a generator, whose
-        results are joined. progress: True shows a bar on stderr; a function is called with (samples done,
-        samples in all) after every batch, the latter None for an iterable. Keras's verbose=1 is
-        progress=True; batch_size=None is 32, as there. The bits are those of a single call.
-        ValueError for inputs with batches of other sizes, and for an iterable without a batch.
+        The bits are those of a single call.
+
+        Parameters
+        ----------
+        x : array_like, list, dict or iterable
+            As for a call; a model of one input takes an iterable of batches too, whose results are joined.
+        batch_size, progress : shared, predict
+        **keras : object
+            Keras's keywords: verbose=1 is progress=True; steps and callbacks are None.
+
+        Returns
+        -------
+        ndarray, or the structure of outputs
+            The outputs of all samples.
+
+        Raises
+        ------
+        ValueError
+            For inputs with batches of other sizes, and for an iterable without a batch.
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> x = Input((3,))
+        >>> model = Model(x, Dense(2)(x))
+        >>> model.predict(np.ones((5, 3), np.float32), batch_size=2).shape
+        (5, 2)
         """
         progress = progress_of(keras, progress)
         size = 32 if batch_size is None else as_size(batch_size, "batch_size")
@@ -332,10 +422,27 @@ class Model(Whole):
     # ---- the network
 
     def network(self) -> Network:
-        """The model as a `convlite.Network` with the weights that it has now, which can be saved.
+        """Return the model as a `convlite.Network` with the weights that it has now, which can be saved.
 
-        Later changes of the model's weights do not reach it. ValueError for a layer that cannot be part of a
-        network.
+        Later changes of the model's weights do not reach it.
+
+        Returns
+        -------
+        Network
+            The network.
+
+        Raises
+        ------
+        ValueError
+            For a layer that cannot be part of a network.
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense
+        >>> x = Input((3,))
+        >>> model = Model(x, Dense(2)(x))
+        >>> model.network().inputs[0].shape
+        ('batch', 3)
         """
         return as_network(self._graph())
 
@@ -459,3 +566,6 @@ def _joined(parts: tuple[Array, ...]) -> Array:
         )
     result = new_output((sum(len(part) for part in parts), *first.shape[1:]), first.dtype)
     return np.concatenate(parts, out=result)
+
+
+documented_module(globals())

@@ -28,12 +28,16 @@ COMMON = ("activation", "use_bias", "kernel_initializer", "bias_initializer", "d
 
 
 class KernelLayer(WeightedLayer):
-    """A layer that applies one operation with its kernel, bias and activation: the base of Conv2D, Dense and
-    others.
+    """A layer that applies one operation with its kernel, bias and activation: the base of Conv2D and others.
 
     A subclass names the operation and how kernels are shaped.
 
     options, activation, use_bias, kernel_initializer, bias_initializer, dtype, name -> : shared, layer
+
+    Examples
+    --------
+    >>> isinstance(Dense(3), KernelLayer)
+    True
     """
 
     operation: ClassVar[str]  # its name in convlite.ops
@@ -174,7 +178,7 @@ class KernelLayer(WeightedLayer):
         x, kind = np.zeros(known, self.dtype), type(self)
         own = kind.call is KernelLayer.call and kind.__call__ is KernelLayer.__call__  # no subclass's methods
         call: Callable[[Array], Array] = self if own else self._prepared
-        for _ in range(3):  # checked, then as all later calls are: each way has its code to load
+        for _ in range(3):  # first the checked path, then the replay, so that both are warm
             call(x)
 
     def multiply_adds(self, input_shape: Sequence[int | None]) -> int | None:

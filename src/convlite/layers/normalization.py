@@ -55,7 +55,28 @@ class _Normalized(_Own):
     def from_weights(
         cls, gamma: npt.ArrayLike | None, beta: npt.ArrayLike | None = None, **options: Any
     ) -> Self:
-        """A layer with these weights, None where there is none; further keywords as for the constructor."""
+        """Make a layer with these weights.
+
+        Parameters
+        ----------
+        gamma, beta : shared, weights
+        **options : object
+            Further keywords of the constructor.
+
+        Returns
+        -------
+        Layer
+            The layer, of this class.
+
+        Raises
+        ------
+        errors : shared, weights
+
+        Examples
+        --------
+        >>> LayerNormalization.from_weights([2.0, 2.0], epsilon=0.0)([[1.0, 3.0]]).tolist()
+        [[-2.0, 2.0]]
+        """
         arrays = [as_operand(w, n) for w, n in ((gamma, "gamma"), (beta, "beta")) if w is not None]
         kept = {"dtype": arrays[0].dtype} if arrays else {}
         layer = cls(scale=gamma is not None, center=beta is not None, **{**kept, **options})

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import pooling
+from .._types import Pads
 from ..arguments import as_flag, as_operand, as_padding, as_padding_1d, as_pair, as_single
 from .base import TOO_SMALL, Array, Layer, Shape, check_pixels, keep_unknown
 
@@ -27,7 +28,7 @@ class _Pooling(Layer):
         self,
         pool_size: int | Sequence[int] = 2,
         strides: int | Sequence[int] | None = None,
-        padding: Any = "valid",
+        padding: Pads = "valid",
         *,
         dilations: int | Sequence[int] = 1,
         ceil_mode: bool = False,
@@ -75,7 +76,7 @@ class _AveragePooling(_Pooling):
         self,
         pool_size: int | Sequence[int] = 2,
         strides: int | Sequence[int] | None = None,
-        padding: Any = "valid",
+        padding: Pads = "valid",
         *,
         count_include_pad: bool = False,
         dilations: int | Sequence[int] = 1,
@@ -257,9 +258,7 @@ class _AdaptivePooling(Layer):
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         batch, *sizes, channels = self.as_input_shape(input_shape)
         if 0 in sizes:
-            raise ValueError(
-                f"input_shape must have pixels, or {self.name} has nothing to pool; got {input_shape}"
-            )
+            raise ValueError(f"input_shape must have pixels to pool; got {input_shape}")
         return batch, *(m or n for n, m in zip(sizes, self.output_size, strict=True)), channels
 
 

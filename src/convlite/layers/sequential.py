@@ -12,6 +12,7 @@ from .._progress import Progress, reporting
 from ..arguments import as_operand, as_size, new_output
 from .base import Array, Layer
 from .chain import Chain
+from .errors import telling
 from .keywords import Predicting, progress_of
 from .parts import unchanged, visit
 from .shaping import InputLayer
@@ -30,6 +31,18 @@ class Sequential(Chain, Whole):
     layer is an InputLayer. Layers without a name of their own get one here: conv2d, conv2d_1, ... in order.
     Calls may come from many threads; `add` and `set_weights` may not come in between.
 
+    Parameters
+    ----------
+    layers : iterable of Layer, default ()
+        The layers, in order.
+    name : shared, layer
+
+    Raises
+    ------
+    errors : shared, layer
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from convlite.layers import Conv2D, Dense, Flatten
     >>> model = Sequential([Conv2D(4, 3, activation="relu"), Flatten(), Dense(10, "softmax")])
@@ -48,7 +61,28 @@ class Sequential(Chain, Whole):
                 self.add(layer)
 
     def add(self, layer: Layer) -> None:
-        """Append a layer; it is built at once where the model is. ValueError for a name that is taken."""
+        """Append a layer; it is built at once where the model is.
+
+        Parameters
+        ----------
+        layer : Layer
+            The layer.
+
+        Raises
+        ------
+        TypeError
+            For what is no layer.
+        ValueError
+            For a name that is taken, or a layer that does not fit.
+
+        Examples
+        --------
+        >>> from convlite.layers import ReLU
+        >>> model = Sequential()
+        >>> model.add(ReLU())
+        >>> len(model.layers)
+        1
+        """
         if not isinstance(layer, Layer):
             raise TypeError(f"layers must be convlite layers; got {_described(layer)}")
         if any(layer is present for present in self.layers):
@@ -89,16 +123,35 @@ class Sequential(Chain, Whole):
     def _table(self) -> list[str]:
         return table(self)
 
+    @telling
     def network(
         self, input_shape: Sequence[int | None] | None = None, *, dtype: npt.DTypeLike | None = None
     ) -> Network:
-        """The model as a `convlite.Network` with the weights that it has now, which can be saved.
+        """Return the model as a `convlite.Network` with the weights that it has now, which can be saved.
 
-        input_shape: with the batch axis; by default that which the model was built for. None is a free size;
-        the batch is always free. dtype: of the input; by default that of the weights, else float32. Images
-        may differ in the last bits from a call of the model: the network folds and fuses what it can.
-        ValueError where no input shape is known, and for a layer that cannot be part of a network.
+        Images may differ in the last bits from a call of the model: the network folds and fuses what it
+        can.
 
+        Parameters
+        ----------
+        input_shape : sequence of int or None, or None, default None
+            The shape with the batch axis; None is a free size, and the batch is always free. None: the
+            shape that the model was built for.
+        dtype : dtype_like or None, default None
+            The dtype of the input; None: that of the weights, else float32.
+
+        Returns
+        -------
+        Network
+            The network.
+
+        Raises
+        ------
+        ValueError
+            Where no input shape is known, and for a layer that cannot be part of a network.
+
+        Examples
+        --------
         >>> import numpy as np
         >>> from convlite.layers import Conv2D, ReLU
         >>> model = Sequential([InputLayer((8, 8, 3)), Conv2D(4, 3), ReLU()])
@@ -133,15 +186,32 @@ class Sequential(Chain, Whole):
         progress: Progress = False,
         **keras: Unpack[Predicting],
     ) -> Array:
-        """`self(x)`, computed `batch_size` samples at a time, which bounds the memory for what lies between.
+        """Compute the model some samples at a time, which bounds the memory for what lies between.
 
-        x: an array, or an iterable of batches, such as a generator, of any sizes; the results are joined.
-        progress: True shows a bar on stderr, tqdm's where it is installed, else a line of text; a function
-        is called with (samples done, samples in all) after every batch, the latter None for an iterable.
-        Keras's verbose=1 is progress=True; batch_size=None is 32, as there. The bits are those of a single
-        call. TypeError for what is neither; ValueError for an iterable without a
-        batch.
+        The bits are those of a single call.
 
+        Parameters
+        ----------
+        x : array_like or iterable of array_like
+            The samples, or batches of any sizes, such as a generator's; the results are joined.
+        batch_size, progress : shared, predict
+        **keras : object
+            Keras's keywords: verbose=1 is progress=True; steps and callbacks are None.
+
+        Returns
+        -------
+        ndarray
+            The outputs of all samples.
+
+        Raises
+        ------
+        TypeError
+            For what is neither an array nor an iterable.
+        ValueError
+            For an iterable without a batch.
+
+        Examples
+        --------
         >>> import numpy as np
         >>> model = Sequential([InputLayer((2,))])
         >>> y = model.predict(np.ones((3, 2)), batch_size=2, progress=print)

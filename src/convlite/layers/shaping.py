@@ -31,8 +31,9 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"
 
 
 class InputLayer(Layer):
-    """The shape of one sample, stated: first in a Sequential, it builds the model at once; it checks every
-    x.
+    """The shape of one sample, stated: first in a Sequential, it builds the model at once.
+
+    Every x is checked against it.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ class _ToSpace(_Blocks):
         return (
             None
             if size is None
-            else shuffles.divided(size, by, f"{by} must divide the {what} of input_shape for {self.name}")
+            else shuffles.divided(size, by, f"block_size gives {by}, which must divide the {what} of x")
         )
 
 
@@ -56,7 +56,7 @@ class _ToDepth(_Blocks):
         sizes = [
             None
             if size is None
-            else shuffles.divided(size, b, f"{b} must divide the {what} of input_shape for {self.name}")
+            else shuffles.divided(size, b, f"block_size {b} must divide the {what} of input_shape")
             for size, what in ((height, "height"), (width, "width"))
         ]
         return batch, sizes[0], sizes[1], product((channels, b * b))
@@ -170,7 +170,7 @@ class ChannelShuffle(Layer):
             raise ValueError(f"{self.name} takes at least 1 axis, the channels; got the shape ()")
         if shape[-1] is not None:
             shuffles.divided(
-                shape[-1], self.groups, f"groups {self.groups} must divide the channels of {self.name}"
+                shape[-1], self.groups, f"groups {self.groups} must divide the channels of input_shape"
             )
         return shape
 

@@ -69,9 +69,19 @@ class SymbolicTensor:
 
     It stands for what a network will hold at that place: give it to layers, combine it with `+ - * / **`,
     another tensor, a number or an array of one sample, take a part with slices, and make a `Model` of the
-    ends. shape: with the batch axis, None where a size is free. dtype: float32 or float64.
-    Raises TypeError where its numbers are asked for, as NumPy's functions do.
+    ends. NumPy's functions, which ask for its numbers, get a TypeError.
 
+    Parameters
+    ----------
+    shape : tuple of int or None
+        The shape with the batch axis, None where a size is free.
+    dtype : dtype
+        The dtype, float32 or float64.
+    call : object, default None
+        What made it; for the package itself.
+
+    Examples
+    --------
     >>> from convlite.layers import Conv2D, Input
     >>> x = Input((28, 28, 1))
     >>> y = Conv2D(8, 3)(x)

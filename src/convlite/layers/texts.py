@@ -112,6 +112,32 @@ TEXTS.update(
         "frame": {**_LAYER, "padding": _FRAME.format(1, "added"), "cropping": _FRAME.format(0, "cut off")},
         "ends": {**_LAYER, "padding": _PAIR.format("added"), "cropping": _PAIR.format("cut off")},
         "shape": _SHAPE,
+        "model": {
+            "input_shape": "sequence of int or None, or list of them\n"
+            "The shape of the input, batch axis included; a list where there are several.",
+            "errors": "ValueError\nFor shapes that do not fit.",
+        },
+        "predict": {
+            "batch_size": "int or None, default 32\n"
+            "The number of samples computed at a time; None is 32, as in Keras.",
+            "progress": "bool or callable, default False\n"
+            "True shows a bar on stderr, tqdm's where it is installed; a function is called with (samples\n"
+            "done, samples in all) after every batch, the latter None for an iterable.",
+        },
+        "tiled": {
+            "x": "array-like with shape, dtype and slicing\nThe images, of the network's dtype.",
+            "out": "array-like or None, default None\nWhere to write, not over x; None: a new array.",
+            "tile": "int, sequence of ints or None, default None\n"
+            "Rows and columns of x that a tile stands for, multiples of the strides; None: chosen by memory.",
+            "memory": "float or None, default None\n"
+            "The bytes that a tile may take beside the weights, x and out; None: 256 MiB.",
+            "progress": "bool or callable, default False\n"
+            "True shows a bar; a function is called with (tiles done, tiles in all).",
+            "journal": "str, path-like or None, default None\n"
+            "A file that notes which tiles are done, so that the same call goes on after an interruption.",
+            "errors": "TypeError\nFor another dtype.\n"
+            "ValueError\nFor a node that looks at the whole image, for shapes and tiles that do not fit.",
+        },
         "held": {"errors": "ValueError\nFor a layer that is held where it has no name."},
         "built": {"errors": "ValueError\nBefore the layer has weights."},
         "assign": {

@@ -61,7 +61,8 @@ class WeightedLayer(Layer):
     def _held(self) -> dict[str, Array]:
         if self._weights is None:
             raise ValueError(
-                f"{self.name} has no weights yet: call it, build((None, ...)) it, or set_weights"
+                f"{type(self).__name__} {self.name!r} has no weights yet: call it, build((None, ...)) it, or "
+                "set_weights"
             )
         return dict(self._weights)
 
@@ -81,7 +82,9 @@ class WeightedLayer(Layer):
         """The size of the last axis, which the weights depend on."""
         channels = shape[-1]
         if channels is None:
-            raise ValueError(f"{self.name} needs the number of channels, the last size of {shape}")
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r} needs the number of channels, the last size of {shape}"
+            )
         return channels
 
     def _ensure_weights(self, shape: Shape) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .._weight_files import write_weights
 from .base import Layer
+from .errors import telling
 from .files import LoadReport, Rename, load_into
 
 if TYPE_CHECKING:
@@ -39,7 +40,30 @@ class Whole(Layer):
         return iter(self.layers)
 
     def get_layer(self, name: str) -> Layer:
-        """The layer of this name. ValueError where there is none."""
+        """Return the layer of this name.
+
+        Parameters
+        ----------
+        name : str
+            The name.
+
+        Returns
+        -------
+        Layer
+            The layer.
+
+        Raises
+        ------
+        ValueError
+            Where there is none.
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense, InputLayer, Sequential
+        >>> model = Sequential([InputLayer((3,)), Dense(2)])
+        >>> model.get_layer("dense").units
+        2
+        """
         for known, layer in self._steps:
             if known == name:
                 return layer
@@ -62,55 +86,167 @@ class Whole(Layer):
         return "\n".join(self._table())
 
     def summary(self, print_fn: Callable[[str], object] | None = None) -> None:
-        """Print a table of the layers, output shapes, parameters and multiply-adds; `str(model)` is its text.
+        """Print a table of the layers, output shapes, parameters and multiply-adds.
 
-        print_fn: what is called with each line, instead of print.
+        `str(model)` is its text.
+
+        Parameters
+        ----------
+        print_fn : callable or None, default None
+            What is called with each line, instead of print.
+
+        Examples
+        --------
+        >>> from convlite.layers import Dense, InputLayer, Sequential
+        >>> model = Sequential([InputLayer((3,)), Dense(2)])
+        >>> lines = []
+        >>> model.summary(print_fn=lines.append)
         """
         for line in self._table():
             (print if print_fn is None else print_fn)(line)
 
     def save(self, path: str | PathLike[str], *, float16: bool = False) -> None:
-        """Write the model's network to a file: `network().save(path)`. `convlite.load` reads it as a Network.
+        """Write the model's network to a file that `convlite.load` reads: `network().save(path)`.
 
-        path ends in .npz or .safetensors. float16: store the weights in half the bytes, rounded to half
-        precision. ValueError for another ending, for weights too large for float16, and for a layer that
-        cannot be part of a network.
+        Parameters
+        ----------
+        path : str or path-like
+            It ends in .npz or .safetensors.
+        float16 : bool, default False
+            Whether the weights are stored in half the bytes, rounded to half precision.
+
+        Raises
+        ------
+        ValueError
+            For another ending, for weights too large for float16, and for a layer that cannot be part of a
+            network.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from convlite.layers import Dense, InputLayer, Sequential
+        >>> model = Sequential([InputLayer((3,)), Dense(2)])
+        >>> model.save(os.path.join(tempfile.mkdtemp(), "model.npz"))
         """
         self.network().save(path, float16=float16)
 
     def profile(self, /, *arrays: npt.ArrayLike, repeat: int = 10, **named: npt.ArrayLike) -> Profile:
-        """Time each node of the model's network on these inputs: `Network.profile`, which documents it."""
+        """Time each node of the model's network: `Network.profile`.
+
+        Parameters
+        ----------
+        *arrays : array_like
+            The inputs, as for a call.
+        repeat : int, default 10
+            The calls that are timed, after one that is not.
+        **named : array_like
+            The inputs by name, as for a call.
+
+        Returns
+        -------
+        Profile
+            Its rows are medians.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from convlite.layers import Dense, InputLayer, Sequential
+        >>> model = Sequential([InputLayer((3,)), Dense(2)])
+        >>> profile = model.profile(np.zeros((1, 3), np.float32), repeat=1)
+        """
         return self.network().profile(*arrays, repeat=repeat, **named)
 
     def plot(self, path: str | PathLike[str], *shapes: Sequence[int]) -> None:
-        """Draw the model's network: `Network.plot`, which documents it."""
+        """Draw the model's network into a file: `Network.plot`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            It ends in .dot, .gv, .svg, .png or .pdf.
+        *shapes : sequence of ints
+            The shape of each input, for the shapes in the picture.
+
+        Raises
+        ------
+        ValueError
+            For another ending.
+        RuntimeError
+            Where graphviz's program `dot` is not installed.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from convlite.layers import Dense, InputLayer, Sequential
+        >>> model = Sequential([InputLayer((3,)), Dense(2)])
+        >>> model.plot(os.path.join(tempfile.mkdtemp(), "model.dot"))
+        """
         self.network().plot(path, *shapes)
 
     def _for_tiles(self, x: Any) -> Network:
         return self.network()
 
+    @telling
     def save_weights(self, path: str | PathLike[str], *, float16: bool = False) -> None:
-        """Write the weights to a .safetensors or .npz file, under names such as "conv2d/kernel".
+        """Write the weights to a file, under names such as "conv2d/kernel".
 
-        float16: store half precision, rounded to 11 bits, in half the space; `load_weights` widens it again.
-        A file that is there is replaced at once or not at all. ValueError for another ending, for numbers
-        above 65504 with float16, or before the model is built; ImportError where .safetensors needs a package
-        that is missing.
+        Parameters
+        ----------
+        path : str or path-like
+            It ends in .safetensors or .npz; a file that is there is replaced at once or not at all.
+        float16 : bool, default False
+            Whether numbers are rounded to half precision, 11 bits, in half the space; `load_weights` widens
+            them again.
+
+        Raises
+        ------
+        ValueError
+            For another ending, for numbers above 65504 with float16, or before the model is built.
+        ImportError
+            Where .safetensors needs a package that is missing.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from convlite.layers import Dense, InputLayer, Sequential
+        >>> model = Sequential([InputLayer((3,)), Dense(2)])
+        >>> model.save_weights(os.path.join(tempfile.mkdtemp(), "weights.npz"))
         """
         write_weights(path, self.named_weights(), float16=float16)
 
+    @telling
     def load_weights(
         self, path: str | PathLike[str], *, strict: bool = True, rename: Rename = None
     ) -> LoadReport:
-        """Take the weights from a file of `save_weights`, or one with the same names; returns what was done.
+        """Take the weights from a file of `save_weights`, or one with the same names.
 
-        strict: by default all of them or none; False takes every weight whose name and shape fit into a built
-        model, leaves the others as they are, and reports them. rename: what names of the file mean here: a
-        mapping, of whole names or of what precedes a slash ("old": "new" renames "old/kernel" too), or a
-        function of a name; None leaves a weight out. float16 and bfloat16 are widened, which is exact.
-        ValueError for a malformed file, other names or another shape (where not strict: where nothing fits);
-        TypeError for another dtype. Nothing is replaced then.
+        float16 and bfloat16 are widened, which is exact.
 
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+        strict : bool, default True
+            Whether all weights must be there; False takes every weight whose name and shape fit into a
+            built model, leaves the others as they are, and reports them.
+        rename : mapping, callable or None, default None
+            What names of the file mean here: a mapping of whole names or of what precedes a slash ("old":
+            "new" renames "old/kernel" too), or a function of a name; None as the new name leaves a weight
+            out.
+
+        Returns
+        -------
+        LoadReport
+            What was done.
+
+        Raises
+        ------
+        TypeError
+            For another dtype; nothing is replaced then.
+        ValueError
+            For a malformed file, other names or another shape (where not strict: where nothing fits).
+
+        Examples
+        --------
         >>> import os, tempfile
         >>> from convlite.layers import Dense, InputLayer, Sequential
         >>> path = os.path.join(tempfile.mkdtemp(), "weights.npz")

@@ -24,12 +24,25 @@ class Network:
     """A network: graph and weights, callable with arrays.
 
     `convlite.load` makes one from a file. A network is immutable: many threads may call it at once, it
-    pickles (the graph travels, programs are made again), and it may be used after a fork. The first call with
-    inputs of new shapes plans for them; the plans for the last eight sets of shapes are kept.
+    pickles (the graph travels, programs are made again), and it may be used after a fork. The first call
+    with inputs of new shapes plans for them; the plans for the last eight sets of shapes are kept.
 
-    graph: what it computes. layout: None, or "NHWC" to take and give images channels last where the graph has
-    them channels first.
+    Parameters
+    ----------
+    graph : Graph
+        What the network computes.
+    layout : str or None, default None
+        "NHWC" to take and give images channels last where the model has them channels first.
 
+    Raises
+    ------
+    TypeError
+        For what is no graph.
+    ValueError
+        For a graph that is malformed.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from convlite.network.graph import Graph, Node, Value
     >>> f = np.dtype("float32")
@@ -51,18 +64,55 @@ class Network:
 
     @classmethod
     def of_optimised(cls, graph: Graph) -> Network:
-        """A network of a graph that went through the passes already, as saved files hold it."""
+        """Make a network of a graph that went through the passes already, as saved files hold it.
+
+        Parameters
+        ----------
+        graph : Graph
+            The graph.
+
+        Returns
+        -------
+        Network
+            The network.
+
+        Examples
+        --------
+        >>> from convlite.layers import Conv2D, InputLayer, Sequential
+        >>> net = Sequential([InputLayer((None, None, 1)), Conv2D(2, 3, padding="same")]).network()
+        >>> Network.of_optimised(net.graph).name == net.name
+        True
+        """
         network = cls.__new__(cls)
         network._executor = Executor(graph)
         return network
 
     @classmethod
     def from_keras(cls, model: Any, *, layout: str | None = None) -> Network:
-        """A network of a live Keras model, Keras 3 or tf_keras: functional, Sequential, nested.
+        """Make a network of a live Keras model, Keras 3 or tf_keras: functional, Sequential, nested.
 
-        model: the model; its weights are copied. layout: as for the class.
-        Returns a network that computes `model(x, training=False)` in float32.
-        Raises ValueError naming every layer that is not supported, TypeError where model is no Keras model.
+        Parameters
+        ----------
+        model : keras.Model
+            The model; its weights are copied.
+        layout : str or None, default None
+            "NHWC" to take and give images channels last where the model has them channels first.
+
+        Returns
+        -------
+        Network
+            It computes `model(x, training=False)` in float32.
+
+        Raises
+        ------
+        TypeError
+            Where model is no Keras model.
+        ValueError
+            For layers that are not supported; each is named.
+
+        Examples
+        --------
+        >>> Network.from_keras(keras_model)  # doctest: +SKIP
         """
         from .load.keras import from_keras
 
@@ -72,13 +122,34 @@ class Network:
     def from_torch(
         cls, module: Any, example_inputs: Any, *, layout: str | None = None, **options: Any
     ) -> Network:
-        """A network of a live PyTorch module, through PyTorch's own export to ONNX.
+        """Make a network of a live PyTorch module, through PyTorch's own export to ONNX.
 
-        module: a `torch.nn.Module`; it is exported in eval mode and left in its own. example_inputs: a
-        tensor, or a tuple of them, for one call; axis 0 of each is free. layout: as for the class. options:
-        `input_names`, `dynamic_axes` and `opset`, as torch.onnx.export takes them.
-        Raises ValueError where the module cannot be exported or what is exported is not supported,
-        ImportError without torch and onnx.
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The module; it is exported in eval mode and left in its own.
+        example_inputs : tensor or tuple of tensors
+            The inputs of one call; axis 0 of each is free.
+        layout : str or None, default None
+            "NHWC" to take and give images channels last where the model has them channels first.
+        **options : object
+            `input_names`, `dynamic_axes` and `opset`, as torch.onnx.export takes them.
+
+        Returns
+        -------
+        Network
+            It computes the module's outputs.
+
+        Raises
+        ------
+        ValueError
+            Where the module cannot be exported, or what is exported is not supported.
+        ImportError
+            Without torch and onnx.
+
+        Examples
+        --------
+        >>> Network.from_torch(module, torch.zeros(1, 3, 224, 224))  # doctest: +SKIP
         """
         from .load.torch import from_torch
 
@@ -118,12 +189,34 @@ class Network:
     def predict(
         self, x: npt.ArrayLike | Iterable[npt.ArrayLike], batch_size: int = 32, progress: Progress = False
     ) -> Any:
-        """`self(x)` for a network of one input, `batch_size` samples at a time.
+        """Compute the network, which has one input, some samples at a time.
 
-        x: an array, or an iterable of arrays (batches), whose results are joined. progress: True shows a bar
-        on stderr; a function is called with (samples done, samples in all; 0 where unknown) after each batch.
-        Returns an array, or a tuple of arrays where the network has several outputs.
-        Raises ValueError where there is nothing to compute or the network has several inputs.
+        Parameters
+        ----------
+        x : array_like or iterable of array_like
+            The samples, or batches of them, whose results are joined.
+        batch_size : int, default 32
+            The number of samples of a call.
+        progress : bool or callable, default False
+            True shows a bar on stderr; a function is called with (samples done, samples in all; 0 where
+            unknown) after each batch.
+
+        Returns
+        -------
+        ndarray or tuple of ndarray
+            The outputs, a tuple where the network has several.
+
+        Raises
+        ------
+        ValueError
+            Where there is nothing to compute, or the network has several inputs.
+
+        Examples
+        --------
+        >>> from convlite.layers import Conv2D, InputLayer, Sequential
+        >>> net = Sequential([InputLayer((None, None, 1)), Conv2D(2, 3, padding="same")]).network()
+        >>> net.predict(np.zeros((5, 4, 4, 1), np.float32), batch_size=2).shape
+        (5, 4, 4, 2)
         """
         size = as_size(batch_size, "batch_size")
         if len(self.inputs) != 1:
@@ -155,22 +248,35 @@ class Network:
     def tiling(
         self, shape: Sequence[int], tile: int | Sequence[int] | None = None, memory: float | None = None
     ) -> Tiling:
-        """How `tiled` would run on an input of this shape: tiles, halo, output shapes, bytes of memory.
+        """Tell how `tiled` would run on an input of this shape: tiles, halo, output shapes, memory.
 
-        shape: of x; without the axis of images where there is one. tile, memory: as for `tiled`.
-        Returns a `Tiling`; `print` shows it on one line. Raises ValueError naming the first node that looks
-        at the whole image, and for a tile that is no multiple of the network's strides.
+        Parameters
+        ----------
+        shape : sequence of ints
+            The shape of x, without the axis of images where there is one.
+        tile : int, sequence of ints or None, default None
+            As for `tiled`.
+        memory : float or None, default None
+            As for `tiled`.
 
-        >>> import numpy as np
-        >>> from convlite.network.graph import Graph, Node, Value
-        >>> options = {"strides": (1, 1), "padding": "same", "dilations": (1, 1), "groups": 1}
-        >>> f, shape = np.dtype("float32"), ("n", "h", "w", 1)
-        >>> node = Node("conv", ("x", "k"), ("y",), {**options, "activation": None})
-        >>> ends = [Value("x", f, shape)], [Value("y", f, shape)]
-        >>> net = Network(Graph.of(*ends, [node], {"k": np.ones((5, 3, 1, 1), f)}))
+        Returns
+        -------
+        Tiling
+            The record; `print` shows it on one line.
+
+        Raises
+        ------
+        ValueError
+            For a network with a node that looks at the whole image, by its name, and for a tile that is no
+            multiple of the strides.
+
+        Examples
+        --------
+        >>> from convlite.layers import Conv2D, InputLayer, Sequential
+        >>> net = Sequential([InputLayer((None, None, 1)), Conv2D(2, 3, padding="same")]).network()
         >>> found = net.tiling((1, 1000, 800, 1), tile=256)
         >>> found.tiles, found.halo
-        (16, ((2, 2), (1, 1)))
+        (16, ((1, 1), (1, 1)))
         """
         from .tiling.tiles import tiling_for
 
@@ -185,32 +291,50 @@ class Network:
         progress: Progress = False,
         journal: str | os.PathLike[str] | None = None,
     ) -> Any:
-        """`self(x)` tile by tile, for images that do not fit into memory: the same bits in "exact".
+        """Compute the network tile by tile, for images that do not fit into memory: the same bits in "exact".
 
-        Each tile reads what its outputs depend on, its halo included, and computes windows of the whole run's
-        values: the margins of an image are at its border only. In "fast" the bits are those of the whole run
-        where `net.tiling(...).same_bits` says so, elsewhere within the bound of that precision.
+        Each tile reads what its outputs depend on, its halo included, and computes windows of the whole
+        run's values: the margins of an image are at its border only. In "fast" the bits are those of the
+        whole run where `net.tiling(...).same_bits` says so, elsewhere within the bound of that precision.
 
-        x: images (N, H, W, C), or as the network declares them; the axis of images may be missing. Anything
-        with `shape`, `dtype` and slicing will do: an array, `np.load(..., mmap_mode="r")`, h5py, zarr, a
-        class of one's own. Its dtype must be the network's. out: where to write, of the outputs' shape and
-        dtype, not over x; a tuple for several outputs; by default new arrays. tile: rows and columns of x
-        that a tile stands for, multiples of the network's strides. memory: bytes that a tile may take beside
-        the weights, x and out, instead of tile; 256 MiB by default. progress: True shows a bar, a function is
-        called with (tiles done, tiles in all). journal: a file that notes which tiles are done; after an
-        interruption the same call goes on where it was, and at the end it is deleted. It needs out to be a
-        file.
+        Parameters
+        ----------
+        x : array-like with shape, dtype and slicing
+            Images (N, H, W, C), or as the network declares them; the axis of images may be missing. An array,
+            `np.load(..., mmap_mode="r")`, h5py, zarr, a class of one's own; of the network's dtype.
+        out : array-like, tuple or None, default None
+            Where to write, of the outputs' shape and dtype, not over x; a tuple for several outputs; None:
+            new arrays.
+        tile : int, sequence of ints or None, default None
+            Rows and columns of x that a tile stands for, multiples of the network's strides; None: chosen
+            by memory.
+        memory : float or None, default None
+            The bytes that a tile may take beside the weights, x and out, instead of tile; None: 256 MiB.
+        progress : bool or callable, default False
+            True shows a bar; a function is called with (tiles done, tiles in all).
+        journal : str, path-like or None, default None
+            A file that notes which tiles are done; after an interruption the same call goes on where it
+            was, and at the end it is deleted. It needs out to be a file.
 
-        Returns out. Raises ValueError for a network with a node that looks at the whole image, by its name,
-        for shapes and tiles that do not fit, and for a journal of another run; TypeError for dtypes. What x
-        raises goes on to the caller with a note: tiles that are written stay valid.
+        Returns
+        -------
+        ndarray, or what out is
+            The outputs.
 
-        >>> import numpy as np
-        >>> from convlite.network.graph import Graph, Node, Value
-        >>> f, shape = np.dtype("float32"), ("n", "h", "w", 1)
-        >>> node = Node("relu", ("x",), ("y",))
-        >>> net = Network(Graph.of([Value("x", f, shape)], [Value("y", f, shape)], [node]))
-        >>> x = np.linspace(-1, 1, 1200, dtype=f).reshape(1, 40, 30, 1)
+        Raises
+        ------
+        TypeError
+            For another dtype. What x raises goes on to the caller with a note: tiles that are written stay
+            valid.
+        ValueError
+            For a network with a node that looks at the whole image, by its name, for shapes and tiles that
+            do not fit, and for a journal of another run.
+
+        Examples
+        --------
+        >>> from convlite.layers import Conv2D, InputLayer, Sequential
+        >>> net = Sequential([InputLayer((None, None, 1)), Conv2D(2, 3, padding="same")]).network()
+        >>> x = np.linspace(-1, 1, 1200, dtype=np.float32).reshape(1, 40, 30, 1)
         >>> np.array_equal(net.tiled(x, tile=16), net(x))
         True
         """
@@ -219,17 +343,36 @@ class Network:
         return run_tiled(self._executor, x, out, tile, memory, progress, journal)
 
     def map_overlap(self, x: Any, threads: int = 1) -> Any:
-        """`self(x)` for a Dask array, lazily: chunk by chunk with the halos that the network needs.
+        """Compute the network for a Dask array, lazily: chunk by chunk with the halos that it needs.
 
-        x: a `dask.array`, images (N, H, W, C) or as the network declares them, the axis of images may be
-        missing; in one piece along channels. Chunks stay as they are, scaled as the network scales images;
-        they must be at least as large as the halo. threads: of each chunk's call, since Dask computes chunks
-        side by side. The precision is that of this call, wherever chunks are computed.
+        The precision is that of this call, wherever chunks are computed. On a cluster the network is sent
+        to each worker once.
 
-        Returns a `dask.array` whose values have the bits of `self(x)` in "exact"; a tuple of them for a
-        network of several outputs, which `dask.compute` computes together, each chunk once. On a cluster the
-        network is sent to each worker once. Raises as `tiled`; ValueError also for chunks that are too
-        small or split channels, ImportError without dask.
+        Parameters
+        ----------
+        x : dask.array.Array
+            Images (N, H, W, C) or as the network declares them, the axis of images may be missing; in one
+            piece along channels. Chunks stay as they are, scaled as the network scales images; they must be
+            at least as large as the halo.
+        threads : int, default 1
+            The threads of each chunk's call, since Dask computes chunks side by side.
+
+        Returns
+        -------
+        dask.array.Array or tuple of them
+            Its values have the bits of `self(x)` in "exact"; several outputs are computed together by
+            `dask.compute`.
+
+        Raises
+        ------
+        ValueError
+            As `tiled`, and for chunks that are too small or split channels.
+        ImportError
+            Without dask.
+
+        Examples
+        --------
+        >>> net.map_overlap(dask_array).compute()  # doctest: +SKIP
         """
         from .tiling.overlap import mapped
 
@@ -241,12 +384,32 @@ class Network:
         return fingerprint(self.graph)
 
     def save(self, path: str | os.PathLike[str], float16: bool = False) -> None:
-        """Write graph and weights to a file that `convlite.load` reads; .npz takes NumPy alone for that.
+        """Write graph and weights to a file that `convlite.load` reads.
 
-        path: ends in .npz or .safetensors; a file that is there is replaced at once or not at all. float16:
-        store the weights in half the bytes, rounded to half precision.
-        Raises ValueError for another ending and for weights too large for float16, ImportError where the
-        package safetensors is missing.
+        Parameters
+        ----------
+        path : str or path-like
+            It ends in .npz, which NumPy alone reads, or in .safetensors. A file that is there is replaced
+            at once or not at all.
+        float16 : bool, default False
+            Whether the weights are stored in half the bytes, rounded to half precision.
+
+        Raises
+        ------
+        ValueError
+            For another ending, and for weights too large for float16.
+        ImportError
+            Where the package safetensors is missing.
+
+        Examples
+        --------
+        >>> import os, tempfile, convlite
+        >>> from convlite.layers import Conv2D, InputLayer, Sequential
+        >>> net = Sequential([InputLayer((None, None, 1)), Conv2D(2, 3, padding="same")]).network()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.save(os.path.join(folder, "net.npz"))
+        ...     print(convlite.load(os.path.join(folder, "net.npz")).inputs[0].dtype)
+        float32
         """
         from .file import write_network
 
@@ -255,8 +418,20 @@ class Network:
     def summary(self, *shapes: Sequence[int], print_fn: Callable[[str], object] | None = None) -> None:
         """Print a table of the nodes: output shape, parameters, multiply-adds, and what runs each.
 
-        shapes: one for each input; by default the declared ones, or those of the last new call where sizes
-        are free; "?" stands for what is not known. print_fn: called with each line, instead of print.
+        Parameters
+        ----------
+        *shapes : sequence of ints
+            The shape of each input; by default the declared ones, or those of the last new call where sizes
+            are free. "?" stands for what is not known.
+        print_fn : callable or None, default None
+            What is called with each line, instead of print.
+
+        Examples
+        --------
+        >>> from convlite.layers import Conv2D, InputLayer, Sequential
+        >>> net = Sequential([InputLayer((None, None, 1)), Conv2D(2, 3, padding="same")]).network()
+        >>> lines = []
+        >>> net.summary((1, 8, 8, 1), print_fn=lines.append)
         """
         from .summary import described, given_shapes
 
@@ -269,19 +444,64 @@ class Network:
         return "\n".join(lines)
 
     def profile(self, /, *arrays: npt.ArrayLike, repeat: int = 10, **named: npt.ArrayLike) -> Profile:
-        """Time each node on these inputs: print the result, or see its rows, `chart(path)`, `trace(path)`.
+        """Time each node on these inputs.
 
-        arrays, named: as for a call. repeat: calls that are timed, after one that is not; rows are medians.
+        Parameters
+        ----------
+        *arrays : array_like
+            The inputs, as for a call.
+        repeat : int, default 10
+            The calls that are timed, after one that is not.
+        **named : array_like
+            The inputs by name, as for a call.
+
+        Returns
+        -------
+        Profile
+            Its rows are medians; `print` shows them, `chart(path)` draws them, `trace(path)` writes them
+            for a browser.
+
+        Raises
+        ------
+        TypeError
+            For inputs of another dtype.
+        ValueError
+            For inputs of another shape.
+
+        Examples
+        --------
+        >>> from convlite.layers import Conv2D, InputLayer, Sequential
+        >>> net = Sequential([InputLayer((None, None, 1)), Conv2D(2, 3, padding="same")]).network()
+        >>> profile = net.profile(np.zeros((1, 4, 4, 1), np.float32), repeat=1)
         """
         from .profile import profiled
 
         return profiled(self._executor, self._checked(arrays, named), as_size(repeat, "repeat"))
 
     def plot(self, path: str | os.PathLike[str], *shapes: Sequence[int]) -> None:
-        """Draw the graph: .dot or .gv is graphviz's language; its program `dot` draws .svg, .png and .pdf.
+        """Draw the graph into a file.
 
-        shapes: one for each input, for the shapes in the picture; as for `summary`.
-        Raises ValueError for another ending, RuntimeError where `dot` is not installed.
+        Parameters
+        ----------
+        path : str or path-like
+            It ends in .dot or .gv (graphviz's language), or in .svg, .png or .pdf, which graphviz's program
+            `dot` draws.
+        *shapes : sequence of ints
+            The shape of each input, for the shapes in the picture; as for `summary`.
+
+        Raises
+        ------
+        ValueError
+            For another ending.
+        RuntimeError
+            Where `dot` is not installed.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from convlite.layers import Conv2D, InputLayer, Sequential
+        >>> net = Sequential([InputLayer((None, None, 1)), Conv2D(2, 3, padding="same")]).network()
+        >>> net.plot(os.path.join(tempfile.mkdtemp(), "net.dot"))
         """
         from .plot import plotted
         from .summary import given_shapes
@@ -289,7 +509,14 @@ class Network:
         plotted(self.graph, path, given_shapes(self._executor, shapes))
 
     def release(self) -> None:
-        """Give back the memory that is kept for the next call."""
+        """Give back the memory that is kept for the next call.
+
+        Examples
+        --------
+        >>> from convlite.layers import Conv2D, InputLayer, Sequential
+        >>> net = Sequential([InputLayer((None, None, 1)), Conv2D(2, 3, padding="same")]).network()
+        >>> net.release()
+        """
         self._executor.release()
 
     def _checked(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> list[Array]:

@@ -14,12 +14,16 @@ A file for each form, with its record, the rule where it serves, and its own con
     pixel_vectors.py  vectors along the pixels of a row: few output channels
     tall_skinny.py    the same where each output reads one pixel
     few_rows.py       a matrix product with a kernel that is used once
-    winograd.py       fewer products for 3x3 kernels, where precision="fast" allows it
+    winograd.py       fewer products, where precision="fast" allows it; along.py: what it does along an axis
 """
 
+from .along import weights_of
 from .form import FORMS, plan_as, plan_for, usual_layout
 from .problem import Weights, channels_of
 from .record import Plan
-from .winograd import tile_for
+from .winograd import periods_for, read_layout, tile_for
 
-__all__ = ["FORMS", "Plan", "Weights", "channels_of", "plan_as", "plan_for", "tile_for", "usual_layout"]
+__all__ = [
+    "FORMS", "Plan", "Weights", "channels_of", "periods_for", "plan_as", "plan_for", "read_layout",
+    "tile_for", "usual_layout", "weights_of",
+]  # fmt: skip

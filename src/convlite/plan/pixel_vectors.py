@@ -20,7 +20,7 @@ MOST_INSIDE = 0.8
 
 
 class PixelVectors(Plan):
-    """What kernels/pixels.pxi needs to know beyond the geometry."""
+    """What kernels/pixel_vectors.pxi needs to know beyond the geometry."""
 
     padding: bool  # whether some pixel reads outside the input
     cuts: tuple[sums.Cuts, ...]  # of each column phase: where sums are cut
@@ -80,7 +80,7 @@ def _inside(axis: Axis) -> float:
 
 
 def _rows_and_columns(geometry: Geometry, lanes: int, size: int) -> dict[str, Any]:
-    """The rows and columns as kernels/pixels.pxi wants them."""
+    """The rows and columns as kernels/pixel_vectors.pxi wants them."""
     rows, columns = geometry.rows, geometry.columns
     row, column = rows.phases[0], columns.phases[0]
     transposed = len(rows.phases) + len(columns.phases) > 2 or max(row.step, column.step) > 1

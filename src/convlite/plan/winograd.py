@@ -1,25 +1,40 @@
-"""Winograd's form of 3x3 convolutions with stride 1: which shapes it serves, in which tiles and blocks.
+"""Winograd's form of convolutions: which shapes it serves, in which tiles and blocks.
 
 F(m x m, 3x3) computes m x m outputs from (m + 2)^2 products per pair of channels instead of 9 * m * m:
-2.25, 4, 4.59 and 5.06 times fewer for m = 2, 4, 5 and 6. kernels/isa/winograd.h has the matrices,
-kernels/winograd.pxi the loops.
+2.25, 4, 4.59 and 5.06 times fewer for m = 2, 4, 5 and 6. along.py says which axes are such filters, of 2, 3,
+5 and 7 taps, and how: a tile is m x n outputs of (products along rows) x (products along columns), 1 along an
+axis of one tap. kernels/isa/winograd.h has the matrices, kernels/winograd.pxi the loops.
 
-Error. With u the unit roundoff, B, G and A the matrices, and `|.|` element by element:
+Error. With u the unit roundoff, B, G and A the matrices of either axis, and `|.|` element by element:
 
     |y - exact| <= (Cin + 20) * u * |A^T| (sum over k of (|G| |g| |G^T|) * (|B^T| |d| |B|)) |A|  + O(u^2)
 
 1 rounding of each transformed weight, at most 8 in the input transform (4 for each axis), Cin in the sum,
-8 in the output transform, 1 for the bias; the rest is spare (float64 weights take 10 more). With `|x|` and
-`|w|` constant the expression is 7, 97, 474 or 509 times the direct form's (m = 2, 4, 5, 6), which is
-`sum |x| |w|`; far less on average. Measured in float32 with normally distributed operands and 64 to 512
-channels, the largest error over the largest output: 3e-7 to 9e-7 with m = 2, 2e-6 to 6e-6 with m = 4, 1e-5
-to 3e-5 with m = 5 and 6, 8e-7 to 3e-6 in the direct form, whose chains are nine times as long.
+8 in the output transform (5 for one axis of 10 products), 1 for the bias; the rest is spare (float64 weights
+take 10 more). Cin is that of a group. With `|x|` and `|w|` constant the expression is so many times the
+direct form's, which is `sum |x| |w|`; far less on average. Measured in float32 with normally distributed
+operands and 64 to 512 channels, the largest error over the largest output; and with 64, the root of the mean
+square over that of the outputs:
+
+    3x3, dilated or not, m = 2      7 times    3e-7 to 9e-7    3e-7
+                         m = 4     97          2e-6 to 6e-6    1e-6
+                         m = 5, 6  474, 509    1e-5 to 3e-5    3e-6
+    5x5,                 m = 2, 4  71, 301     2e-6, 7e-6      1e-6, 3e-6
+    2x2, and 4x4/2 transposed,
+                         m = 3, 4  9, 100      3e-7, 3e-6      3e-7, 9e-7
+    5x5/2 transposed,    m = 2, 4  as 3x3
+    3 taps along one axis,
+                         m = 4, 6  10, 23      7e-7, 2e-6      4e-7, 7e-7
+    5 taps,              m = 2, 4  8, 17       7e-7, 1e-6      4e-7, 7e-7
+    7 taps,              m = 4     99          4e-6            3e-6
+
+The direct form errs by 8e-7 to 3e-6 where its chains are nine times as long.
 
 NaN and Inf. An output that reads one in the direct form is NaN or Inf here too, but so may be the others
-of its tile, up to m x m outputs computed together. A NaN or Inf in the weights makes its whole output
-channel so. Transformed inputs exceed inputs up to 225-fold, and what is added up at the end exceeds the sum
-of `|x| |w|` up to 509-fold: where one of these is beyond 5e35, float32 may overflow though the direct form
-does not.
+of its tile, up to 8 x 8 outputs computed together, which lie a dilation apart. A NaN or Inf in the weights
+makes its whole output channel so. Transformed inputs exceed inputs up to 225-fold, and what is added up at
+the end exceeds the sum of `|x| |w|` up to 509-fold: where one of these is beyond 5e35, float32 may overflow
+though the direct form does not.
 """
 
 from __future__ import annotations
@@ -28,8 +43,10 @@ from functools import cached_property
 from typing import ClassVar
 
 from .. import _kernels, sums
+from ..arguments import Pair
 from ..geometry import Axis, Geometry
 from . import costs
+from .along import Along, along, tiles_of
 from .problem import Problem
 from .record import Plan
 
@@ -39,13 +56,15 @@ from .record import Plan
 # 128 -> 128 channels it predicts 2.06, 3.23 and 3.55 times the direct form's speed for m = 4; measured were
 # 2.26, 3.19 and 3.16. For m = 5 on 14x14: 1.92, 3.02, 2.95; 1.93, 3.10, 3.04. For m = 6 on 36x36: 2.50,
 # 3.99, 4.28; 2.83, 4.00, 3.69.
-TILES = (2, 4, 5, 6)
 INPUT_COST = {2: 50, 4: 200, 5: 350, 6: 410}
 OUTPUT_COST = {2: 50, 4: 160, 5: 250, 6: 320}
+# Other tiles, for each position: along two axes, along one
+INPUT_EACH, OUTPUT_EACH = (6.5, 4.0), (5.0, 4.0)
 TRANSFORMED = 16
 SUM_COST = 5
 FEWEST_TILES = 4  # a product of fewer rows takes as long
 FEWEST_CHANNELS = 8
+GROUP_CHANNELS, GROUP_PIXELS = 32, 28 * 28
 # Weights beyond a core's cache must be fetched for each call, however small the map: as if it had more
 # rows, one for each so many pairs of channels, at most so many; and few tiles do not hide it, so that it
 # takes as long as so many times these rows. Fitted on an EPYC with 40 GB/s from L3 to 256 and 512 channels:
@@ -53,11 +72,12 @@ FEWEST_CHANNELS = 8
 PAIRS_PER_ROW = 8192
 MOST_WEIGHT_ROWS = 4
 UNHIDDEN = 2.5
-# What must be won at least: over the direct form; and by m = 5 or 6 over m = 4, since they err three to five
-# times as much and have up to 1.8 times the weights. (On 28x28 and 56x56 maps with 64 and more channels
-# m = 6 is from 4% slower to 9% faster.)
+# What must be won at least: over the direct form; and by tiles of more than SMALL products along an axis over
+# smaller ones, since they err three to five times as much and have up to 1.8 times the weights. (On 28x28 and
+# 56x56 maps with 64 and more channels m = 6 is from 4% slower to 9% faster.)
 GAIN = 1.25
 GAIN_LARGE = 1.1
+SMALL, MOST = 6, 8
 
 # What a block holds in L2: its transformed inputs and sums, and all weights, or if those are too many the
 # panel in use. No block is smaller than two rows of the largest micro-kernel, so that weights are not
@@ -69,9 +89,9 @@ LEAST_TILES, MOST_TILES = 28, 56
 
 
 class Winograd(Plan):
-    """Tiles of `tile` x `tile` outputs. The results do not depend on `block_tiles`."""
+    """Tiles of `tile` outputs along each axis, of each part. The results do not depend on `block_tiles`."""
 
-    tile: int
+    tile: Pair
     block_tiles: int
     piece: int  # input channels of a piece of a sum
     form: ClassVar[str] = "winograd"
@@ -79,7 +99,12 @@ class Winograd(Plan):
     @property
     def layout(self) -> str:
         """Transformed weights, others for each tile."""
-        return f"winograd{self.tile}"
+        return str(self)
+
+    @property
+    def along(self) -> tuple[Along, Along]:
+        """The two axes in tiles."""
+        return along(self.geometry.rows, self.tile[0]), along(self.geometry.columns, self.tile[1])
 
     @cached_property
     def runner(self) -> _kernels.Runner:
@@ -88,35 +113,70 @@ class Winograd(Plan):
 
     def __str__(self) -> str:
         """The form, with its tile."""
-        return f"winograd {self.tile}x{self.tile}"
+        return f"winograd {self.tile[0]}x{self.tile[1]}"
 
 
-def _serves(axis: Axis) -> bool:
-    if len(axis.phases) != 1:
-        return False
-    phase = axis.phases[0]
-    if len(phase.offsets) != 3 or not phase.in_step == phase.step == 1:
-        return False
-    first, middle, last = phase.offsets
-    return abs(middle - first) == 1 and last - middle == middle - first
+def read_layout(layout: str) -> Pair:
+    """The tile of Winograd.layout.
+
+    >>> read_layout("winograd 1x4")
+    (1, 4)
+    """
+    rows, _, columns = layout.partition(" ")[2].partition("x")
+    return int(rows), int(columns)
 
 
-def products(geometry: Geometry) -> dict[int, float]:
-    """What one image costs with each tile, in products per pair of channels; tile 0 is the direct form."""
-    height, width, cin, cout = geometry.rows.out_size, geometry.columns.out_size, geometry.cin, geometry.cout
-    fetched = min(cin * cout / PAIRS_PER_ROW, MOST_WEIGHT_ROWS)
+def products(geometry: Geometry) -> dict[Pair, float]:
+    """What one image costs with each tile that serves, in products per pair of channels; (0, 0) is the direct
+    form."""
+    axes = geometry.rows, geometry.columns
+    cin, cout = geometry.cin // geometry.groups, geometry.cout // geometry.groups
     read, written = (-(-channels // TRANSFORMED) * TRANSFORMED for channels in (cin, cout))
-    found: dict[int, float] = {0: 9 * height * width}
-    for tile in TILES:
-        tiles = max(-(-height // tile) * -(-width // tile), FEWEST_TILES)
-        rows = max(tiles * (1 + SUM_COST / cin) + fetched, UNHIDDEN * fetched)
-        transforms = (INPUT_COST[tile] * read + OUTPUT_COST[tile] * written) / (cin * cout)
-        found[tile] = (tile + 2) ** 2 * rows + tiles * transforms
+    found: dict[Pair, float] = {(0, 0): _direct(axes[0]) * _direct(axes[1])}
+    for tile in _tiles(*axes):
+        rows, columns = (along(axis, m) for axis, m in zip(axes, tile, strict=True))
+        positions = rows.positions * columns.positions
+        fetched = min(cin * cout / PAIRS_PER_ROW, MOST_WEIGHT_ROWS)
+        tiles = max(rows.count(axes[0].out_size) * columns.count(axes[1].out_size), FEWEST_TILES)
+        rows_of = max(tiles * (1 + SUM_COST / cin) + fetched, UNHIDDEN * fetched)
+        transforms = (_input(rows, columns) * read + _output(rows, columns) * written) / (cin * cout)
+        found[tile] = positions * rows_of + tiles * transforms
     return found
 
 
-def tile_for(geometry: Geometry) -> int:
-    """The tile of the cheapest form: 6, 5, 4 or 2, or 0 for the direct one.
+def _direct(axis: Axis) -> int:
+    """Pairs of an output and a tap along an axis; of taps that lie apart, those inside the image."""
+    phase = axis.phases[0]
+    if len(axis.phases) > 1 or axis.kernel == 1 or abs(phase.offsets[1] - phase.offsets[0]) == 1:
+        return axis.products
+    return sum([max(min(axis.in_size - at, phase.count) - max(-at, 0), 0) for at in phase.offsets])
+
+
+def _tiles(rows: Axis, columns: Axis) -> list[Pair]:
+    """Where both axes have tiles, the same along both; those that err most along one axis only."""
+    high, wide = tiles_of(rows), tiles_of(columns)
+    if high == (1,) or wide == (1,):
+        return [(m, n) for m in high for n in wide if (m, n) != (1, 1)]
+    both = [m for m in high if m in wide]
+    return [(m, m) for m in both if max(along(axis, m).n for axis in (rows, columns)) <= MOST]
+
+
+def _input(rows: Along, columns: Along) -> float:
+    return _transform(rows, columns, INPUT_COST, INPUT_EACH)
+
+
+def _output(rows: Along, columns: Along) -> float:
+    return _transform(rows, columns, OUTPUT_COST, OUTPUT_EACH)
+
+
+def _transform(rows: Along, columns: Along, known: dict[int, int], each: tuple[float, float]) -> float:
+    if rows.taps == columns.taps == 3 and rows.phases == columns.phases == 1:
+        return known[rows.tile]
+    return rows.positions * columns.positions * each[1 in (rows.n, columns.n)]
+
+
+def tile_for(geometry: Geometry) -> Pair:
+    """The outputs along rows and columns of the cheapest tile, or (0, 0) for the direct form.
 
     By the shape of one image only: the batch and the machine have no say, so they do not show in the result.
 
@@ -125,31 +185,61 @@ def tile_for(geometry: Geometry) -> int:
     ...     axis = conv_axis(size, 3, 1, 1, "same", "height")
     ...     return Geometry(1, axis, axis, channels, channels, 1)
     >>> [tile_for(same(*shape)) for shape in ((112, 64), (56, 64), (14, 256), (7, 512), (56, 3))]
-    [6, 4, 5, 2, 0]
+    [(6, 6), (4, 4), (5, 5), (2, 2), (0, 0)]
     """
-    if geometry.groups != 1 or not (_serves(geometry.rows) and _serves(geometry.columns)):
-        return 0
-    if min(geometry.cin, geometry.cout) < FEWEST_CHANNELS or geometry.cin > sums.SECTION:
-        return 0
+    if 0 in geometry.out_shape or not geometry.cin:
+        return (0, 0)
+    cin, cout = geometry.cin // geometry.groups, geometry.cout // geometry.groups
+    if min(cin, cout) < FEWEST_CHANNELS or cin > sums.SECTION or not fits_groups(geometry):
+        return (0, 0)
     found = products(geometry)
-    best = 2 if found[2] < found[4] else 4
-    large = 5 if found[5] < found[6] else 6
-    if found[large] * GAIN_LARGE < found[best]:
-        best = large
-    return best if found[best] * GAIN < found[0] else 0
+    direct = found.pop((0, 0))
+    large = [tile for tile in found if _is_large(geometry, tile)]
+    small = [tile for tile in found if tile not in large]
+    best = min(small or large, key=found.__getitem__, default=None)
+    if best is None:
+        return (0, 0)
+    if small and large:
+        other = min(large, key=found.__getitem__)
+        if found[other] * GAIN_LARGE < found[best]:
+            best = other
+    return best if found[best] * GAIN < direct else (0, 0)
 
 
-def block_tiles(geometry: Geometry, tile: int, itemsize: int, mr: int, wide: int) -> int:
+def fits_groups(geometry: Geometry) -> bool:
+    """Whether groups have channels and pixels enough: what a task costs beside its products is per group."""
+    if geometry.groups == 1:
+        return True
+    channels = min(geometry.cin, geometry.cout) // geometry.groups
+    return channels >= GROUP_CHANNELS and geometry.rows.out_size * geometry.columns.out_size >= GROUP_PIXELS
+
+
+def _is_large(geometry: Geometry, tile: Pair) -> bool:
+    """Whether tiles have more than SMALL products of one part along both axes."""
+    axes = zip((geometry.rows, geometry.columns), tile, strict=True)
+    return min([along(axis, m).n for axis, m in axes]) > SMALL
+
+
+def periods_for(geometry: Geometry) -> Pair:
+    """After how many outputs along rows and columns tiles repeat; (0, 0) for the direct form."""
+    tile = tile_for(geometry)
+    if tile == (0, 0):
+        return tile
+    rows, columns = (along(axis, m) for axis, m in zip((geometry.rows, geometry.columns), tile, strict=True))
+    return rows.period, columns.period
+
+
+def block_tiles(read: int, positions: int, cin: int, cout: int, itemsize: int, mr: int, wide: int) -> int:
     """How many tiles go through the three steps at a time; the micro-kernel computes mr x wide sums.
 
-    A thread's scratch is so many times (tile + 2)^2 * (Cin + wide) elements: in float32 0.4 to 1.2 MB for up
-    to 256 channels with tiles of 2 and 4, up to 2.1 MB with 5 and 6, and in proportion to Cin beyond.
+    A thread's scratch is so many times read * cin + positions * wide elements: in float32 0.4 to 1.2 MB for
+    up to 256 channels with 3x3 kernels in tiles of 2 and 4, up to 2.1 MB with 5 and 6, and in proportion to
+    cin beyond.
     """
-    positions = (tile + 2) ** 2 * itemsize
-    weights = positions * geometry.cin * geometry.cout
+    weights = positions * itemsize * cin * cout
     if weights > BLOCK_BYTES:
-        weights = positions * geometry.cin * min(wide, geometry.cout)
-    tiles = (BLOCK_BYTES - weights) // (positions * (geometry.cin + wide))
+        weights = positions * itemsize * cin * min(wide, cout)
+    tiles = (BLOCK_BYTES - weights) // (itemsize * (read * cin + positions * wide))
     return max(LEAST_TILES, min(tiles, MOST_TILES)) // mr * mr
 
 
@@ -157,9 +247,13 @@ def winograd(problem: Problem) -> Winograd | None:
     """The plan; None where the direct form is as good or the only one."""
     geometry, table = problem.geometry, problem.table
     tile = tile_for(geometry)
-    if not tile:
+    if tile == (0, 0):
         return None
-    tiles = block_tiles(geometry, tile, problem.bytes, table["mr"], problem.panel_lanes)
-    work = products(geometry)[tile] * geometry.images * geometry.cin * geometry.cout
-    piece, shared = sums.cuts(1, geometry.cin).part, problem.shared(costs.winograd(problem, work))
+    rows, columns = along(geometry.rows, tile[0]), along(geometry.columns, tile[1])
+    cin, cout = geometry.cin // geometry.groups, geometry.cout // geometry.groups
+    sizes = rows.n * columns.n, rows.positions * columns.positions
+    tiles = block_tiles(*sizes, cin, cout, problem.bytes, table["mr"], problem.panel_lanes)
+    work = products(geometry)[tile] * geometry.images * geometry.cin * cout
+    shared = problem.shared(costs.winograd(problem, work))
+    piece = sums.cuts(1, cin).part
     return Winograd(**shared, tile=tile, block_tiles=tiles, piece=piece)

@@ -37,6 +37,7 @@ static inline void NAME(store_apart)(REAL *p, V v, int64_t step, int64_t n) {
 
 INLINE void NAME(depthwise_tile)(const DepthwiseTile *d, const int mr) {
     const int64_t channels = d->channels, step = d->multiplier;
+    const NAME(Clip) clip = NAME(clip_of)(&d->end);
     for (int64_t m = 0; m < step; m++) {
         for (int64_t c = 0; c < channels; c += LANES) {
             const int64_t n = channels - c < LANES ? channels - c : LANES;
@@ -60,7 +61,7 @@ INLINE void NAME(depthwise_tile)(const DepthwiseTile *d, const int mr) {
             for (int i = 0; d->total && i < mr; i++) acc[i] = VADD(NAME(load_apart)((const REAL *)d->total[i] + c * step + m, step, n), acc[i]);
             if (d->finish) {
                 const REAL *bias = (const REAL *)d->end.bias + (d->end.bias ? c * step + m : 0);
-                NAME(end_sums)(acc, mr, 1, d->end.bias ? VADD(NAME(load_apart)(bias, step, n), VZERO()) : VZERO(), &d->end);
+                NAME(end_sums)(acc, mr, 1, d->end.bias ? VADD(NAME(load_apart)(bias, step, n), VZERO()) : VZERO(), &clip);
             }
             UNROLL for (int i = 0; i < mr; i++) NAME(store_apart)((REAL *)d->out[i] + c * step + m, acc[i], step, n);
         }
@@ -134,10 +135,11 @@ INLINE void NAME(line_vector)(const DepthwiseLine *d, int64_t c, int64_t n, cons
         else NAME(line_row)(acc, d, row, c, n, stride, kw, pixels, 1, LINE_ROWS - 1, edge, some);
     }
     const V bias = NAME(bias_at)(&d->end, c, some ? n : LANES);
+    const NAME(Clip) clip = NAME(clip_of)(&d->end);
     UNROLL for (int o = 0; o < LINE_ROWS; o++) {
         char *out = (char *)d->out[o] + c * (int64_t)sizeof(REAL);
         if (o < d->lines) {
-            NAME(end_sums)(acc[o], pixels, 1, bias, &d->end);
+            NAME(end_sums)(acc[o], pixels, 1, bias, &clip);
             UNROLL for (int i = 0; i < pixels; i++) {
                 if (!edge || i < d->pixels) {
                     if (some) NAME(store_some)((REAL *)(out + i * d->out_step), acc[o][i], n);

@@ -29,6 +29,7 @@
 #define KEEP_BASES(a, b) __asm__("" : "+r"(a), "+r"(b))
 #define PREFETCH_L1(p) __builtin_prefetch(p, 0, 3)
 #define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
+#define PREFETCH(p) __builtin_prefetch(p)
 #else
 #define INLINE static __forceinline
 #define NOINLINE static __declspec(noinline)
@@ -36,6 +37,7 @@
 #define KEEP_BASES(a, b) ((void)0)
 #define PREFETCH_L1(p) ((void)(p))
 #define PREFETCH_L2(p) ((void)(p))
+#define PREFETCH(p) ((void)(p))
 #endif
 
 #include "simd.h"
@@ -50,13 +52,13 @@
 #if LANES > 1 && SPECIAL
 #include "lanewise.h"
 #endif
-#include "pixels.h"
-#include "skinny.h"
+#include "pixel_vectors.h"
+#include "tall_skinny.h"
 #include "wide.h"
 #include "pooling.h"
 #include "softmax.h"
 #include "winograd.h"
-#include "rows.h"
+#include "few_rows.h"
 #include "pass.h"
 #include "reduce.h"
 #include "norm.h"
@@ -102,10 +104,9 @@ static const Table NAME(table) = {
     .depthwise_mr = MAX_DEPTHWISE_MR,
     .line_rows = LINE_ROWS,
     .fma = HAS_FMA,
-    .winograd = {[2] = {NAME(winograd2_input), NAME(winograd2_output), NAME(winograd2_kernel)},
-                 [4] = {NAME(winograd4_input), NAME(winograd4_output), NAME(winograd4_kernel)},
-                 [5] = {NAME(winograd5_input), NAME(winograd5_output), NAME(winograd5_kernel)},
-                 [6] = {NAME(winograd6_input), NAME(winograd6_output), NAME(winograd6_kernel)}},
+    .winograd_input = NAME(winograd_input),
+    .winograd_output = NAME(winograd_output),
+    .winograd_kernel = NAME(winograd_kernel),
     .gathered = {[1] = {ROW(gathered_1)}, [2] = {ROW(gathered_2)}},
 #if HAS_HALF
     .strided = {[1] = {ROW(narrow_1)}, [2] = {ROW(strided_1)}, [3] = {ROW(narrow_2)}, [4] = {ROW(strided_2)}},
@@ -128,10 +129,10 @@ static const Table NAME(table) = {
     .lanewise_point = NAME(lanewise_point),
 #endif
 #endif
-    .rows = NAME(rows),
+    .few_rows = NAME(few_rows),
     .skinny_sums = SKINNY_SUMS,
 #if SKINNY_SUMS
-    .skinny = NAME(skinny),
+    .tall_skinny = NAME(tall_skinny),
 #endif
     .activate = NAME(activate),
     .softmax = NAME(softmax),

@@ -57,8 +57,9 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
         NAME(add_low)(totals, rests, sums, n * LANES, 0, 1);
         UNROLL for (int i = 0; i < n; i++) acc[i] = VLOAD(totals + i * LANES);
     }
+    const NAME(Clip) clip = NAME(clip_of)(&d->end);
     UNROLL for (int j = 0; j < patterns; j++)
-        NAME(end_sums)(acc + j, n / patterns, patterns, NAME(bias_at)(&d->end, j * LANES, LANES), &d->end);
+        NAME(end_sums)(acc + j, n / patterns, patterns, NAME(bias_at)(&d->end, j * LANES, LANES), &clip);
     REAL *out = (REAL *)d->out + first * d->out_step;
     if (d->lanes == LANES && (first + n < d->vectors || (first + n == d->vectors && d->last == LANES))) {
         UNROLL for (int i = 0; i < n; i++) {
@@ -148,11 +149,12 @@ static void NAME(lanewise_point)(const LanewiseLine *d, const LanewiseCopy *c) {
     const REAL *from = (const REAL *)c->from, *w = (const REAL *)d->weights;
     REAL *out = (REAL *)d->out;
     const V bias = NAME(bias_at)(&d->end, 0, LANES);
+    const NAME(Clip) clip = NAME(clip_of)(&d->end);
     for (int64_t i = 0; i < c->pixels; i++, from += c->from_step, out += d->out_step) {
         const V v = c->span == LANES ? VLOAD(from) : NAME(load_some)(from, c->span);
         V s = VZERO();
         for (int64_t k = 0; k < c->kc; k++) s = VFMA(VPERMUTE(v, c->places + k * c->places_step), VLOAD(w + k * LANES), s);
-        NAME(end_sums)(&s, 1, 1, bias, &d->end);
+        NAME(end_sums)(&s, 1, 1, bias, &clip);
         if (d->lanes == LANES) VSTORE(out, s);
         else NAME(store_some)(out, s, d->lanes);
     }

@@ -56,6 +56,12 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
 
     if (narrow) UNROLL for (int i = 0; i < mr; i++) last[i] = FIRST_HALF(acc[i][nr - 1]);
 
+    if (strided && t->finish && t->end.residual) for (int i = 0; i < mr; i++) { /* it may be far away */
+        const char *more = NAME(tile_out)(t, i, half, 1) + t->end.residual;
+        PREFETCH(more);
+        PREFETCH(more + 64);
+    }
+
     const REAL *b = (const REAL *)t->panel;
     const void *const *rows = t->rows;
     const char *ahead = (const char *)t->ahead;
@@ -118,7 +124,8 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
         const REAL *before = (const REAL *)t->total[strided ? i >= half : i] + (strided ? (i < half ? i : i - half) * nr * LANES : 0);
         UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(VLOAD(before + j * LANES), acc[i][j]);
     }
-    if (t->finish) UNROLL for (int j = 0; j < nr; j++) NAME(end_sums)(&acc[0][j], mr, MAX_NR, NAME(bias_at)(&t->end, j * LANES, LANES), &t->end);
+    const NAME(Clip) clip = NAME(clip_of)(&t->end);
+    if (t->finish) UNROLL for (int j = 0; j < nr; j++) NAME(end_sums)(&acc[0][j], mr, MAX_NR, NAME(bias_at)(&t->end, j * LANES, LANES), &clip);
     char *out = 0;
     UNROLL for (int i = 0; i < mr; i++) {
         if (strided && i && i != half) out += t->out_step;

@@ -9,31 +9,32 @@
 #define CONVLITE_TABLE_H
 #include <stdint.h>
 
-/* Codes of the activations: the order of convlite/activations.py, which a test compares. */
-enum {
-    ACT_NONE = 0,
-    ACT_CLIP = 1,         /* min(max(x, a), b); relu is a = 0, b = inf */
-    ACT_LEAKY = 2,        /* x < 0 ? a*x : x */
-    ACT_PRELU = 3,        /* x < 0 ? alpha[c]*x : x */
-    ACT_HARD_SIGMOID = 4, /* min(max(x + 3, 0), 6) / 6 */
-    ACT_HARD_SWISH = 5,   /* x * min(max(x + 3, 0), 6) / 6 */
-    ACT_ELU = 6,          /* x > 0 ? x : a*expm1(x) */
-    ACT_SIGMOID = 7,      /* 1 / (1 + exp(-x)) */
-    ACT_TANH = 8,
-    ACT_SILU = 9,         /* x / (1 + exp(-x)) */
-    ACT_GELU = 10,        /* x/2 * (1 + erf(x / sqrt 2)) */
-    ACT_GELU_TANH = 11,   /* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */
-    ACT_SOFTPLUS = 12,    /* log(1 + exp(x)) */
-    ACT_LOG_SIGMOID = 13, /* -log(1 + exp(-x)) */
-    ACT_SELU = 14,        /* x > 0 ? a*x : b*expm1(x) */
-    ACT_CELU = 15,        /* x > 0 ? x : a*expm1(x / a) */
-    ACT_MISH = 16,        /* x * tanh(log(1 + exp(x))) */
-    ACT_SOFTSIGN = 17,    /* x / (1 + |x|) */
-    ACT_EXPONENTIAL = 18, /* exp(x) */
-    ACT_TANH_SHRINK = 19, /* x - tanh(x) */
-    ACT_SOFT_SHRINK = 20, /* x - min(max(x, a), b) */
-    ACT_HARD_SHRINK = 21, /* |x| > a ? x : 0 */
-};
+/* The activations in the order of their codes, from 1 on: that of convlite/activations.py, which a test compares. */
+#define ACTIVATIONS(X) \
+    X(CLIP, clip)                 /* min(max(x, a), b); relu is a = 0, b = inf */ \
+    X(LEAKY, leaky)               /* x < 0 ? a*x : x */ \
+    X(PRELU, prelu)               /* x < 0 ? alpha[c]*x : x */ \
+    X(HARD_SIGMOID, hard_sigmoid) /* min(max(x + 3, 0), 6) / 6 */ \
+    X(HARD_SWISH, hard_swish)     /* x * min(max(x + 3, 0), 6) / 6 */ \
+    X(ELU, elu)                   /* x > 0 ? x : a*expm1(x) */ \
+    X(SIGMOID, sigmoid)           /* 1 / (1 + exp(-x)) */ \
+    X(TANH, tanh) \
+    X(SILU, silu)                 /* x / (1 + exp(-x)) */ \
+    X(GELU, gelu)                 /* x/2 * (1 + erf(x / sqrt 2)) */ \
+    X(GELU_TANH, gelu_tanh)       /* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */ \
+    X(SOFTPLUS, softplus)         /* log(1 + exp(x)) */ \
+    X(LOG_SIGMOID, log_sigmoid)   /* -log(1 + exp(-x)) */ \
+    X(SELU, selu)                 /* x > 0 ? a*x : b*expm1(x) */ \
+    X(CELU, celu)                 /* x > 0 ? x : a*expm1(x / a) */ \
+    X(MISH, mish)                 /* x * tanh(log(1 + exp(x))) */ \
+    X(SOFTSIGN, softsign)         /* x / (1 + |x|) */ \
+    X(EXPONENTIAL, exponential)   /* exp(x) */ \
+    X(TANH_SHRINK, tanh_shrink)   /* x - tanh(x) */ \
+    X(SOFT_SHRINK, soft_shrink)   /* x - min(max(x, a), b) */ \
+    X(HARD_SHRINK, hard_shrink)   /* |x| > a ? x : 0 */
+#define ACT_CODE(code, name) ACT_##code,
+enum { ACT_NONE, ACTIVATIONS(ACT_CODE) ACT_COUNT };
+#undef ACT_CODE
 
 typedef struct {
     int code;
@@ -50,36 +51,40 @@ typedef struct {
 } Epilogue;
 
 /* Winograd's transforms of one tile: see winograd.h. Steps of pixels are in bytes, the others in elements. */
+#define WINOGRAD_MOST 12 /* products or outputs of a tile along an axis */
+
 typedef struct {
-    const void *x;                    /* where the tile's first pixel is, or would be; only what is inside is read */
+    int n, m;   /* F(m, r): pixels that are read, and of each phase as many products, and m outputs; n = 1: the axis is as it is */
+    int phases; /* output i of phase p is output i * phases + p of the tile */
+} WinogradAxis;
+
+typedef struct {
+    const WinogradAxis *rows, *columns;
+    const void *x;                    /* where the window's first pixel is, or would be; only what is inside is read */
     int64_t row_step, column_step;
-    int row_low, row_high;            /* the tile's rows and columns that are inside the image: low <= i < high */
+    int row_low, row_high;            /* the window's rows and columns that are inside the image: low <= i < high */
     int column_low, column_high;
-    const void *zeros;                /* [channels]: any other pixel */
-    void *v;                          /* [n*n][v_step] */
+    void *v;                          /* [n of rows][n of columns][v_step] */
     int64_t v_step, channels;
 } WinogradInput;
 
 typedef struct {
-    const void *s; /* [n*n][s_step] */
+    const WinogradAxis *rows, *columns;
+    const void *s; /* [phases and n of rows][phases and n of columns][s_step] */
     int64_t s_step;
-    void *out; /* the first output, lanes channels each */
+    void *out; /* where the first output is, or would be, lanes channels each */
     int64_t row_step, column_step, lanes;
-    int rows, columns; /* how many of the m x m outputs exist */
-    Epilogue end;      /* whole vectors */
+    int row_low, row_high, column_low, column_high; /* the outputs that exist: low <= i < high */
+    Epilogue end;                                   /* whole vectors */
 } WinogradOutput;
 
 typedef struct {
-    const void *kernel; /* the element that meets a tile's first pixel, for input and output channel 0; steps may be negative */
+    const void *kernel; /* the element that meets a window's first pixel, for input and output channel 0; steps may be negative */
     int64_t row_step, column_step, k_step, l_step, cin, cout; /* steps in elements */
-    void *panels; /* [panel][n*n][cin][nr*LANES] */
+    int rows, columns, row_slots, column_slots;               /* taps, and transformed weights */
+    const double *row_factors, *column_factors;               /* G: [slots][taps] */
+    void *panels;                                             /* [panel][row_slots][column_slots][cin][nr*LANES] */
 } WinogradKernel;
-
-typedef struct {
-    void (*input)(const WinogradInput *);
-    void (*output)(const WinogradOutput *);
-    void (*kernel)(const WinogradKernel *);
-} WinogradTransforms;
 
 /* One tile: out[i][0:lanes] = act(bias + sum over taps t, channels k of rows[t][i][k] * panel[t][k][0:lanes]).
 
@@ -118,7 +123,7 @@ typedef struct {
 
 typedef void (*DepthwiseKernel)(const DepthwiseTile *, int mr);
 
-/* Pixel vectors (pixels.h): n sums over a stretch of pixels meet one input row. Offsets and steps are in elements. */
+/* Pixel vectors (pixel_vectors.h): n sums over a stretch of pixels meet one input row. Offsets and steps are in elements. */
 typedef struct {
     const void *x;              /* a transposed input row: pixel p of channel k and tap t is x[shifts[t] + k*x_step + p] */
     const int64_t *shifts;      /* [taps] */
@@ -129,9 +134,9 @@ typedef struct {
     void *acc[14];              /* [n] */
     const void *ahead;          /* prefetched, `fetch` bytes further at each step of the sum; where it got to is left here */
     int64_t fetch;
-} PixelPass;
+} PixelVectorsPass;
 
-typedef void (*PixelKernel)(PixelPass *);
+typedef void (*PixelVectorsKernel)(PixelVectorsPass *);
 
 /* A finished line of outputs: phase c, channel l, pixel p are in acc[(c*cout + l)*acc_step + p], and go to out[(p*phases + c)*pixel + l]. */
 typedef struct {
@@ -140,9 +145,9 @@ typedef struct {
     const int64_t *counts; /* [phases]: pixels of each phase; a later phase has as many as an earlier one, or one less */
     void *out;
     Epilogue end; /* [cout]; no residual */
-} PixelLine;
+} PixelVectorsLine;
 
-/* Few sums for each pixel (skinny.h): a pixel of the input gives `rows` output lines of sums/rows numbers each. */
+/* Few sums for each pixel (tall_skinny.h): a pixel of the input gives `rows` output lines of sums/rows numbers each. */
 typedef struct {
     const void *x, *weights; /* [pixels][cin], [cin][sums] */
     void *out;               /* [pixels / width][rows][width * kw][cout], kw*cout = sums / rows */
@@ -151,7 +156,7 @@ typedef struct {
     int64_t width, rows, sums, cin, cout;
     int64_t piece; /* of so many products each: sums.py */
     Epilogue end;  /* [cout]: sum i is of output channel i % cout; no residual */
-} Skinny;
+} TallSkinnyCall;
 
 /* An input row of depthwise lines: its weights [kw][weights_step] for either output row, NULL where it does not reach it. */
 typedef struct {
@@ -210,7 +215,7 @@ typedef struct {
     int64_t piece, section; /* of so many products each: sums.py */
     void *sums;             /* [3][rows][columns] where there is more than a piece: the piece, the section, its low */
     Epilogue end;           /* [columns]; no residual */
-} Rows;
+} FewRowsCall;
 
 enum {
     MAX_MR = 14,
@@ -233,21 +238,23 @@ typedef struct {
 typedef struct {
     const char *isa;
     int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
-    WinogradTransforms winograd[7]; /* of F(m x m, 3x3) by m: 2, 4, 5, 6 */
+    void (*winograd_input)(const WinogradInput *);
+    void (*winograd_output)(const WinogradOutput *);
+    void (*winograd_kernel)(const WinogradKernel *);
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1];    /* [nr][mr]; index 0 is unused */
     TileKernel strided[2 * MAX_NR + 1][MAX_MR + 1]; /* [half vectors in use][mr] */
     DepthwiseKernel depthwise;
-    PixelKernel pixels[MAX_MR + 1]; /* [n] */
+    PixelVectorsKernel pixels[MAX_MR + 1]; /* [n] */
     void (*pixel_transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
-    void (*pixel_line)(const PixelLine *);
+    void (*pixel_line)(const PixelVectorsLine *);
     void (*move_sums)(void *from, void *to, int64_t n); /* to += from, from = 0: whole vectors */
     void (*add_low)(void *high, void *low, const void *sum, int64_t n, int first, int last); /* see sections.h */
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
     void (*lanewise)(const LanewiseLine *); /* NULL where there is no such form, as is lanewise_copy */
     void (*lanewise_copy)(const LanewiseCopy *);
     void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *); /* NULL where lanes are not moved by an instruction */
-    void (*rows)(const Rows *);
-    void (*skinny)(const Skinny *); /* up to skinny_sums sums; NULL where that is 0 */
+    void (*few_rows)(const FewRowsCall *);
+    void (*tall_skinny)(const TallSkinnyCall *); /* up to skinny_sums sums; NULL where that is 0 */
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
     void (*softmax)(const void *x, void *out, int64_t rows, int64_t columns);

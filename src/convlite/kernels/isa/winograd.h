@@ -41,39 +41,38 @@
 
    Every lane is one channel and every value one fixed sequence of roundings, so the bits depend on no vector length. */
 
-#define WINOGRAD_MOST 6 /* m */
-#define WINOGRAD_WIDE 8 /* n = m + 2 */
+#include "winograd_points.h"
 
-/* y[0], y[step], ... = B^T x; at most 4 roundings deep, and no coefficient is a difference of larger ones */
-INLINE void NAME(winograd_bt)(const int m, const V *x, V *y, const int step) {
-    if (m == 2) {
+/* y = B^T x; at most 4 roundings deep, and no coefficient is a difference of larger ones */
+INLINE void NAME(winograd_bt)(const int n, const V *x, V *y) {
+    if (n == 4) {
         y[0] = VSUB(x[0], x[2]);
-        y[step] = VADD(x[1], x[2]);
-        y[2 * step] = VSUB(x[2], x[1]);
-        y[3 * step] = VSUB(x[3], x[1]);
-    } else if (m == 4) {
+        y[1] = VADD(x[1], x[2]);
+        y[2] = VSUB(x[2], x[1]);
+        y[3] = VSUB(x[3], x[1]);
+    } else if (n == 6) {
         const V three_halves = VSPLAT((REAL)1.5);
         const V even = VSUB(x[4], x[2]), odd = VSUB(x[3], x[1]);
         y[0] = VFMA(three_halves, odd, VADD(x[0], VSUB(even, x[2])));
-        y[step] = VFMA(VSPLAT((REAL)2.5), x[3], VFMA(VSPLAT((REAL)0.5), x[2], VSUB(x[4], x[1])));
-        y[2 * step] = VFMA(VSPLAT((REAL)-2.5), x[2], VFMA(VSPLAT((REAL)0.5), x[3], VADD(x[4], x[1])));
-        y[3 * step] = VFMA(VSPLAT((REAL)2), odd, even);
-        y[4 * step] = VFMA(VSPLAT((REAL)-0.5), odd, even);
-        y[5 * step] = VFMA(three_halves, even, VSUB(x[5], VADD(x[3], odd)));
-    } else if (m == 5) {
+        y[1] = VFMA(VSPLAT((REAL)2.5), x[3], VFMA(VSPLAT((REAL)0.5), x[2], VSUB(x[4], x[1])));
+        y[2] = VFMA(VSPLAT((REAL)-2.5), x[2], VFMA(VSPLAT((REAL)0.5), x[3], VADD(x[4], x[1])));
+        y[3] = VFMA(VSPLAT((REAL)2), odd, even);
+        y[4] = VFMA(VSPLAT((REAL)-0.5), odd, even);
+        y[5] = VFMA(three_halves, even, VSUB(x[5], VADD(x[3], odd)));
+    } else if (n == 7) {
         const V quarter = VSPLAT((REAL)0.25), half = VSPLAT((REAL)0.5), minus_half = VSPLAT((REAL)-0.5), far = VSPLAT((REAL)-1.25);
         const V first = VFMA(quarter, x[0], VFMA(far, x[2], x[4])); /* the row of 2, and the same of the inputs on either side */
         const V row2 = VFMA(quarter, x[1], VFMA(far, x[3], x[5]));
         const V last = VFMA(quarter, x[2], VFMA(far, x[4], x[6]));
         const V back = VMUL(VSPLAT((REAL)-2), row2);
         y[0] = VFMA(VSPLAT((REAL)4), first, back);
-        y[step] = VFMA(VSPLAT((REAL)-2.25), x[3], VFMA(half, x[1], VFMA(quarter, x[2], VSUB(x[5], x[4]))));
-        y[2 * step] = VFMA(VSPLAT((REAL)-3), x[4],
+        y[1] = VFMA(VSPLAT((REAL)-2.25), x[3], VFMA(half, x[1], VFMA(quarter, x[2], VSUB(x[5], x[4]))));
+        y[2] = VFMA(VSPLAT((REAL)-3), x[4],
                            VFMA(VSPLAT((REAL)1.75), x[3], VFMA(VSPLAT((REAL)0.75), x[2], VFMA(minus_half, x[1], x[5]))));
-        y[3 * step] = VFMA(VSPLAT((REAL)1.5), VSUB(x[2], x[4]), VFMA(VSPLAT((REAL)-2), x[3], VADD(x[1], x[5])));
-        y[4 * step] = VFMA(VSPLAT((REAL)2.5), VSUB(x[2], x[4]), VSUB(x[5], x[1]));
-        y[5 * step] = row2;
-        y[6 * step] = VADD(last, back);
+        y[3] = VFMA(VSPLAT((REAL)1.5), VSUB(x[2], x[4]), VFMA(VSPLAT((REAL)-2), x[3], VADD(x[1], x[5])));
+        y[4] = VFMA(VSPLAT((REAL)2.5), VSUB(x[2], x[4]), VSUB(x[5], x[1]));
+        y[5] = row2;
+        y[6] = VADD(last, back);
     } else { /* the rows of p and -p: even(p) + odd(p), even(p) - odd(p) */
         const V half = VSPLAT((REAL)0.5), two = VSPLAT((REAL)2), middle = VMUL(VSPLAT((REAL)-2.5), x[3]);
         const V even1 = VFMA(VSPLAT((REAL)-4.25), x[4], VADD(x[2], x[6]));
@@ -83,203 +82,328 @@ INLINE void NAME(winograd_bt)(const int m, const V *x, V *y, const int step) {
         const V even2 = VFMA(VSPLAT((REAL)0.25), x[2], VFMA(VSPLAT((REAL)-1.25), x[4], x[6]));
         const V odd2 = VFMA(half, x[1], VFMA(two, x[5], middle));
         y[0] = VFMA(VSPLAT((REAL)5.25), VSUB(x[4], x[2]), VSUB(x[0], x[6]));
-        y[step] = VADD(even1, odd1);
-        y[2 * step] = VSUB(even1, odd1);
-        y[3 * step] = VADD(even_half, odd_half);
-        y[4 * step] = VSUB(even_half, odd_half);
-        y[5 * step] = VADD(even2, odd2);
-        y[6 * step] = VSUB(even2, odd2);
-        y[7 * step] = VFMA(VSPLAT((REAL)5.25), VSUB(x[3], x[5]), VSUB(x[7], x[1]));
+        y[1] = VADD(even1, odd1);
+        y[2] = VSUB(even1, odd1);
+        y[3] = VADD(even_half, odd_half);
+        y[4] = VSUB(even_half, odd_half);
+        y[5] = VADD(even2, odd2);
+        y[6] = VSUB(even2, odd2);
+        y[7] = VFMA(VSPLAT((REAL)5.25), VSUB(x[3], x[5]), VSUB(x[7], x[1]));
     }
 }
 
-/* y[0], y[step], ... = A^T s; at most 4 roundings deep */
-INLINE void NAME(winograd_at)(const int m, const V *s, V *y, const int step) {
+/* y = A^T s of 3 taps; at most 4 roundings deep */
+INLINE void NAME(winograd_at)(const int m, const V *s, V *y) {
     const V sum = VADD(s[1], s[2]), difference = VSUB(s[1], s[2]);
     if (m == 2) {
         y[0] = VADD(s[0], sum);
-        y[step] = VADD(difference, s[3]);
+        y[1] = VADD(difference, s[3]);
     } else if (m == 4) {
         y[0] = VADD(VADD(s[0], sum), VADD(s[3], s[4]));
-        y[step] = VFMA(VSPLAT((REAL)-2), s[4], VFMA(VSPLAT((REAL)0.5), s[3], difference));
-        y[2 * step] = VFMA(VSPLAT((REAL)4), s[4], VFMA(VSPLAT((REAL)0.25), s[3], sum));
-        y[3 * step] = VFMA(VSPLAT((REAL)-8), s[4], VFMA(VSPLAT((REAL)0.125), s[3], VADD(difference, s[5])));
+        y[1] = VFMA(VSPLAT((REAL)-2), s[4], VFMA(VSPLAT((REAL)0.5), s[3], difference));
+        y[2] = VFMA(VSPLAT((REAL)4), s[4], VFMA(VSPLAT((REAL)0.25), s[3], sum));
+        y[3] = VFMA(VSPLAT((REAL)-8), s[4], VFMA(VSPLAT((REAL)0.125), s[3], VADD(difference, s[5])));
     } else if (m == 5) {
         const V sum_half = VADD(s[3], s[4]), difference_half = VSUB(s[3], s[4]);
         y[0] = VADD(VADD(s[0], sum), VADD(sum_half, s[5]));
-        y[step] = VFMA(VSPLAT((REAL)2), s[5], VFMA(VSPLAT((REAL)0.5), difference_half, difference));
-        y[2 * step] = VFMA(VSPLAT((REAL)4), s[5], VFMA(VSPLAT((REAL)0.25), sum_half, sum));
-        y[3 * step] = VFMA(VSPLAT((REAL)8), s[5], VFMA(VSPLAT((REAL)0.125), difference_half, difference));
-        y[4 * step] = VFMA(VSPLAT((REAL)16), s[5], VFMA(VSPLAT((REAL)0.0625), sum_half, VADD(sum, s[6])));
+        y[1] = VFMA(VSPLAT((REAL)2), s[5], VFMA(VSPLAT((REAL)0.5), difference_half, difference));
+        y[2] = VFMA(VSPLAT((REAL)4), s[5], VFMA(VSPLAT((REAL)0.25), sum_half, sum));
+        y[3] = VFMA(VSPLAT((REAL)8), s[5], VFMA(VSPLAT((REAL)0.125), difference_half, difference));
+        y[4] = VFMA(VSPLAT((REAL)16), s[5], VFMA(VSPLAT((REAL)0.0625), sum_half, VADD(sum, s[6])));
     } else {
         const V sum_half = VADD(s[3], s[4]), difference_half = VSUB(s[3], s[4]);
         const V sum2 = VADD(s[5], s[6]), difference2 = VSUB(s[5], s[6]);
         y[0] = VADD(VADD(s[0], sum), VADD(sum_half, sum2));
-        y[step] = VFMA(VSPLAT((REAL)2), difference2, VFMA(VSPLAT((REAL)0.5), difference_half, difference));
-        y[2 * step] = VFMA(VSPLAT((REAL)4), sum2, VFMA(VSPLAT((REAL)0.25), sum_half, sum));
-        y[3 * step] = VFMA(VSPLAT((REAL)8), difference2, VFMA(VSPLAT((REAL)0.125), difference_half, difference));
-        y[4 * step] = VFMA(VSPLAT((REAL)16), sum2, VFMA(VSPLAT((REAL)0.0625), sum_half, sum));
-        y[5 * step] = VFMA(VSPLAT((REAL)32), difference2, VFMA(VSPLAT((REAL)0.03125), difference_half, VADD(difference, s[7])));
+        y[1] = VFMA(VSPLAT((REAL)2), difference2, VFMA(VSPLAT((REAL)0.5), difference_half, difference));
+        y[2] = VFMA(VSPLAT((REAL)4), sum2, VFMA(VSPLAT((REAL)0.25), sum_half, sum));
+        y[3] = VFMA(VSPLAT((REAL)8), difference2, VFMA(VSPLAT((REAL)0.125), difference_half, difference));
+        y[4] = VFMA(VSPLAT((REAL)16), sum2, VFMA(VSPLAT((REAL)0.0625), sum_half, sum));
+        y[5] = VFMA(VSPLAT((REAL)32), difference2, VFMA(VSPLAT((REAL)0.03125), difference_half, VADD(difference, s[7])));
     }
 }
 
-/* Loops over a tile's rows and columns. Up to m = 4 they are unrolled (up to 10% with few channels); larger tiles are 1 to 9% faster
-   without, and 250 KB smaller. */
-#define WINOGRAD_EACH(i, count, statement) \
-    do { \
-        if (m > 4) { \
-            ROLLED for (int i = 0; i < count; i++) { statement; } \
-        } else { \
-            UNROLL for (int i = 0; i < count; i++) { statement; } \
+/* Transforms of many lines, the next one `line` bytes on. Between the rows' and the columns' a tile lies in an array of V with
+   WINOGRAD_MOST in each row: its steps are constants, so that a line's addresses need few registers. The rows' read vectors `step` bytes
+   apart and write one below the other; the columns' read neighbours and write `step` bytes apart, or, of the sums, neighbours again.
+   */
+typedef void (*NAME(WinogradInputLines))(const char *x, int64_t x_line, char *y, int64_t y_line, int64_t step, int64_t lines);
+typedef void (*NAME(WinogradOutputLines))(const char *x, int64_t x_line, V *y, int64_t step, int64_t lines);
+
+#define WINOGRAD_EACH(count, x, step) UNROLL for (int i = 0; i < count; i++) a[i] = VLOAD((const REAL *)((x) + i * (step)))
+#define WINOGRAD_INPUT(n, transform) \
+    static void NAME(winograd_rows##n)(const char *x, int64_t x_line, char *y, int64_t y_line, int64_t step, int64_t lines) { \
+        for (; lines > 0; lines--, x += x_line, y += y_line) { \
+            V a[n], b[n]; \
+            WINOGRAD_EACH(n, x, step); \
+            transform; \
+            UNROLL for (int i = 0; i < n; i++) VSTORE((REAL *)((V *)y + i * WINOGRAD_MOST), b[i]); \
         } \
-    } while (0)
+    } \
+    static void NAME(winograd_columns##n)(const char *x, int64_t x_line, char *y, int64_t y_line, int64_t step, int64_t lines) { \
+        for (; lines > 0; lines--, x += x_line, y += y_line) { \
+            V a[n], b[n]; \
+            WINOGRAD_EACH(n, x, (int64_t)sizeof(V)); \
+            transform; \
+            UNROLL for (int i = 0; i < n; i++) VSTORE((REAL *)(y + i * step), b[i]); \
+        } \
+    }
+#define WINOGRAD_STORE(m, at) \
+    UNROLL for (int i = 0; i < m; i++) VSTORE((REAL *)(y + i * (at)), b[i])
+#define WINOGRAD_OUTPUT(n, m, transform) \
+    static void NAME(winograd_rows##n##_##m)(const char *x, int64_t x_line, V *y, int64_t step, int64_t lines) { \
+        for (; lines > 0; lines--, x += x_line, y++) { \
+            V a[n], b[m]; \
+            WINOGRAD_EACH(n, x, step); \
+            transform; \
+            WINOGRAD_STORE(m, WINOGRAD_MOST); \
+        } \
+    } \
+    static void NAME(winograd_columns##n##_##m)(const char *x, int64_t x_line, V *y, int64_t step, int64_t lines) { \
+        (void)x_line, (void)step; \
+        for (; lines > 0; lines--, x += WINOGRAD_MOST * sizeof(V), y += WINOGRAD_MOST) { \
+            V a[n], b[m]; \
+            WINOGRAD_EACH(n, x, (int64_t)sizeof(V)); \
+            transform; \
+            WINOGRAD_STORE(m, 1); \
+        } \
+    }
+WINOGRAD_INPUT(4, NAME(winograd_bt)(4, a, b))
+WINOGRAD_INPUT(5, NAME(winograd_bt5)(a, b))
+WINOGRAD_INPUT(6, NAME(winograd_bt)(6, a, b))
+WINOGRAD_INPUT(7, NAME(winograd_bt)(7, a, b))
+WINOGRAD_INPUT(8, NAME(winograd_bt)(8, a, b))
+WINOGRAD_INPUT(10, NAME(winograd_bt10)(a, b))
+WINOGRAD_OUTPUT(4, 2, NAME(winograd_at)(2, a, b))
+WINOGRAD_OUTPUT(4, 3, NAME(winograd_at4_3)(a, b))
+WINOGRAD_OUTPUT(5, 4, NAME(winograd_at5_4)(a, b))
+WINOGRAD_OUTPUT(6, 2, NAME(winograd_at6_2)(a, b))
+WINOGRAD_OUTPUT(6, 4, NAME(winograd_at)(4, a, b))
+WINOGRAD_OUTPUT(7, 5, NAME(winograd_at)(5, a, b))
+WINOGRAD_OUTPUT(8, 4, NAME(winograd_at8_4)(a, b))
+WINOGRAD_OUTPUT(8, 6, NAME(winograd_at)(6, a, b))
+WINOGRAD_OUTPUT(10, 4, NAME(winograd_at10_4)(a, b))
+#undef WINOGRAD_EACH
+#undef WINOGRAD_STORE
+#undef WINOGRAD_INPUT
+#undef WINOGRAD_OUTPUT
 
-/* One column of a tile, all rows: `half` + j is a column of B^T d. `some` channels from c on. */
-INLINE void NAME(winograd_column)(const int m, const REAL *const *pixel, const int64_t c, const int64_t some, V *half) {
-    const int n = m + 2;
-    V d[WINOGRAD_WIDE];
-    if (some >= LANES) UNROLL for (int i = 0; i < n; i++) d[i] = VLOAD(pixel[i * n] + c);
-    else for (int i = 0; i < n; i++) d[i] = NAME(load_some)(pixel[i * n] + c, some);
-    NAME(winograd_bt)(m, d, half, n);
+/* [columns?][n], [columns?][n][m] */
+static const NAME(WinogradInputLines) NAME(winograd_inputs)[2][11] = {
+    {[4] = NAME(winograd_rows4), [5] = NAME(winograd_rows5), [6] = NAME(winograd_rows6), [7] = NAME(winograd_rows7),
+     [8] = NAME(winograd_rows8), [10] = NAME(winograd_rows10)},
+    {[4] = NAME(winograd_columns4), [5] = NAME(winograd_columns5), [6] = NAME(winograd_columns6), [7] = NAME(winograd_columns7),
+     [8] = NAME(winograd_columns8), [10] = NAME(winograd_columns10)}};
+#define WINOGRAD_OUTPUTS(along) \
+    {[4] = {[2] = NAME(winograd_##along##4_2), [3] = NAME(winograd_##along##4_3)}, [5] = {[4] = NAME(winograd_##along##5_4)}, \
+     [6] = {[2] = NAME(winograd_##along##6_2), [4] = NAME(winograd_##along##6_4)}, [7] = {[5] = NAME(winograd_##along##7_5)}, \
+     [8] = {[4] = NAME(winograd_##along##8_4), [6] = NAME(winograd_##along##8_6)}, [10] = {[4] = NAME(winograd_##along##10_4)}}
+static const NAME(WinogradOutputLines) NAME(winograd_outputs)[2][11][7] = {WINOGRAD_OUTPUTS(rows), WINOGRAD_OUTPUTS(columns)};
+#undef WINOGRAD_OUTPUTS
+
+/* Both at once, where rows and columns are of the same n and m: 5 to 10% of a convolution of 16 to 128 channels. Of doubles, and without fused
+   multiply-adds, two passes do. Up to n = 6 the loops are unrolled; larger tiles are faster without. */
+typedef void (*NAME(WinogradSquare))(const char *x, int64_t row_step, int64_t column_step, char *v, int64_t v_step);
+#if REAL_BITS == 32 && HAS_FMA
+#define WINOGRAD_EACH(n, i, count, statement) \
+    if (n > 6) { \
+        ROLLED for (int i = 0; i < count; i++) { statement } \
+    } else { \
+        UNROLL for (int i = 0; i < count; i++) { statement } \
+    }
+#define WINOGRAD_SQUARE(n, m) \
+    INLINE void NAME(winograd_down##n)(const char *x, int64_t step, V *half) { \
+        V a[n], b[n]; \
+        UNROLL for (int i = 0; i < n; i++) a[i] = VLOAD((const REAL *)(x + i * step)); \
+        NAME(winograd_bt)(n, a, b); \
+        UNROLL for (int i = 0; i < n; i++) half[i * n] = b[i]; \
+    } \
+    INLINE void NAME(winograd_across##n)(const V *half, char *v, int64_t step) { \
+        V b[n]; \
+        NAME(winograd_bt)(n, half, b); \
+        UNROLL for (int i = 0; i < n; i++) VSTORE((REAL *)(v + i * step), b[i]); \
+    } \
+    static void NAME(winograd_square##n)(const char *x, int64_t row_step, int64_t column_step, char *v, int64_t v_step) { \
+        V half[n * n]; \
+        WINOGRAD_EACH(n, j, n, NAME(winograd_down##n)(x + j * column_step, row_step, half + j);) \
+        WINOGRAD_EACH(n, i, n, NAME(winograd_across##n)(half + i * n, v + i * n * v_step, v_step);) \
+    } \
+    INLINE void NAME(winograd_sums##n)(const char *s, int64_t step, V *half) { \
+        V a[n], b[m]; \
+        UNROLL for (int i = 0; i < n; i++) a[i] = VLOAD((const REAL *)(s + i * step)); \
+        NAME(winograd_at)(m, a, b); \
+        UNROLL for (int i = 0; i < m; i++) half[i * n] = b[i]; \
+    } \
+    static void NAME(winograd_square##n##_##m)(const char *s, int64_t row_step, int64_t s_step, char *y, int64_t y_row) { \
+        V half[m * n]; \
+        WINOGRAD_EACH(n, j, n, NAME(winograd_sums##n)(s + j * s_step, row_step, half + j);) \
+        WINOGRAD_EACH(n, i, m, NAME(winograd_at)(m, half + i * n, (V *)(y + i * y_row));) \
+    }
+WINOGRAD_SQUARE(4, 2)
+WINOGRAD_SQUARE(6, 4)
+WINOGRAD_SQUARE(7, 5)
+WINOGRAD_SQUARE(8, 6)
+#undef WINOGRAD_EACH
+#undef WINOGRAD_SQUARE
+static const NAME(WinogradSquare) NAME(winograd_square_inputs)[11] = {
+    [4] = NAME(winograd_square4), [6] = NAME(winograd_square6), [7] = NAME(winograd_square7), [8] = NAME(winograd_square8)};
+static const NAME(WinogradSquare) NAME(winograd_square_outputs)[11][7] = {
+    [4] = {[2] = NAME(winograd_square4_2)}, [6] = {[4] = NAME(winograd_square6_4)}, [7] = {[5] = NAME(winograd_square7_5)},
+    [8] = {[6] = NAME(winograd_square8_6)}};
+#else
+static const NAME(WinogradSquare) NAME(winograd_square_inputs)[11], NAME(winograd_square_outputs)[11][7];
+#endif
+
+/* A tile's pixels, of `some` channels: zeros outside the image. */
+NOINLINE void NAME(winograd_window)(const WinogradInput *w, const char *x, const int64_t some, V *to) {
+    const int low = w->column_low, high = w->column_high, wide = w->columns->n;
+    for (int i = 0; i < w->rows->n; i++, to += wide, x += w->row_step) {
+        int j = 0;
+        if (i >= w->row_low && i < w->row_high) {
+            for (; j < low; j++) to[j] = VZERO();
+            const char *pixel = x + j * w->column_step;
+            if (some >= LANES) for (; j < high; j++, pixel += w->column_step) to[j] = VLOAD((const REAL *)pixel);
+            else for (; j < high; j++, pixel += w->column_step) to[j] = NAME(load_some)((const REAL *)pixel, some);
+        }
+        for (; j < wide; j++) to[j] = VZERO();
+    }
 }
 
-/* One row of B^T d times B, stored. */
-INLINE void NAME(winograd_row)(const int m, const V *half, REAL *v, const int64_t step) {
-    const int n = m + 2;
-    V y[WINOGRAD_WIDE];
-    NAME(winograd_bt)(m, half, y, 1);
-    UNROLL for (int j = 0; j < n; j++) VSTORE(v + j * step, y[j]);
-}
-
-/* Where a pixel is: outside the image it is zeros. */
-INLINE const REAL *NAME(winograd_pixel)(const WinogradInput *w, const int i, const int j) {
-    const int inside = i >= w->row_low && i < w->row_high && j >= w->column_low && j < w->column_high;
-    return (const REAL *)(inside ? (const char *)w->x + i * w->row_step + j * w->column_step : (const char *)w->zeros);
-}
-
-/* Contract: `channels` elements of a pixel are readable and no more; v has n*n rows of `v_step` elements, whole vectors. */
-INLINE void NAME(winograd_input)(const WinogradInput *w, const int m) {
-    const int n = m + 2;
-    const REAL *pixel[WINOGRAD_WIDE * WINOGRAD_WIDE];
-    WINOGRAD_EACH(i, n, WINOGRAD_EACH(j, n, pixel[i * n + j] = NAME(winograd_pixel)(w, i, j)));
-    const int64_t step = w->v_step;
+/* Contract: `channels` elements of a pixel are readable and no more; v's rows have `v_step` elements, whole vectors. */
+static void NAME(winograd_input)(const WinogradInput *w) {
+    const int high = w->rows->n, wide = w->columns->n;
+    const int whole = w->row_low <= 0 && w->column_low <= 0 && w->row_high >= high && w->column_high >= wide;
+    const int64_t v_step = w->v_step * (int64_t)sizeof(REAL), pitch = WINOGRAD_MOST * sizeof(V);
+    const NAME(WinogradSquare) square = high == wide ? NAME(winograd_square_inputs)[high] : 0;
+    V pixels[WINOGRAD_MOST * WINOGRAD_MOST], half[WINOGRAD_MOST * WINOGRAD_MOST];
     for (int64_t c = 0; c < w->channels; c += LANES) {
         const int64_t some = w->channels - c;
-        REAL *v = (REAL *)w->v + c;
-        V half[WINOGRAD_WIDE * WINOGRAD_WIDE];
-        WINOGRAD_EACH(j, n, NAME(winograd_column)(m, pixel + j, c, some, half + j));
-        WINOGRAD_EACH(i, n, NAME(winograd_row)(m, half + i * n, v + i * n * step, step));
-    }
-}
-
-/* One column of A^T s. */
-INLINE void NAME(winograd_sums)(const int m, const REAL *s, const int64_t s_step, V *half) {
-    const int n = m + 2;
-    V d[WINOGRAD_WIDE];
-    UNROLL for (int i = 0; i < n; i++) d[i] = VLOAD(s + i * n * s_step);
-    NAME(winograd_at)(m, d, half, n);
-}
-
-/* One row of A^T s times A, with bias and clipping: `columns` pixels of `some` channels are stored. */
-INLINE void NAME(winograd_pixels)(const int m, const V *half, const WinogradOutput *w, const V bias, char *out, const int64_t some) {
-    V y[WINOGRAD_MOST];
-    NAME(winograd_at)(m, half, y, 1);
-    NAME(end_sums)(y, m, 1, bias, &w->end);
-    UNROLL for (int j = 0; j < m; j++) {
-        if (j < w->columns) {
-            REAL *o = (REAL *)(out + j * w->column_step);
-            if (some >= LANES) VSTORE(o, y[j]);
-            else NAME(store_some)(o, y[j], some);
+        const char *x = (const char *)w->x + c * (int64_t)sizeof(REAL);
+        char *v = (char *)w->v + c * (int64_t)sizeof(REAL);
+        int64_t row_step = w->row_step, column_step = w->column_step;
+        if (!whole || some < LANES) {
+            NAME(winograd_window)(w, x, some, pixels);
+            x = (const char *)pixels;
+            column_step = sizeof(V);
+            row_step = wide * (int64_t)sizeof(V);
+        }
+        if (square) {
+            square(x, row_step, column_step, v, v_step);
+        } else if (high > 1 && wide > 1) {
+            NAME(winograd_inputs)[0][high](x, column_step, (char *)half, sizeof(V), row_step, wide);
+            NAME(winograd_inputs)[1][wide]((const char *)half, pitch, v, wide * v_step, v_step, high);
+        } else { /* one axis only: as one row */
+            const int n = high > 1 ? high : wide;
+            const int64_t step = high > 1 ? row_step : column_step;
+            for (int i = 0; i < n; i++) half[i] = VLOAD((const REAL *)(x + i * step));
+            NAME(winograd_inputs)[1][n]((const char *)half, pitch, v, 0, v_step, 1);
         }
     }
 }
 
-/* Contract: s has n*n rows of `s_step` elements; bias and alpha are whole vectors, or NULL. Of the m x m outputs those in
-   rows x columns are stored, `lanes` channels of each. */
-INLINE void NAME(winograd_output)(const WinogradOutput *w, const int m) {
-    const int n = m + 2;
-    for (int64_t c = 0; c < w->lanes; c += LANES) {
-        const int64_t some = w->lanes - c;
-        const REAL *s = (const REAL *)w->s + c;
-        const V bias = NAME(bias_at)(&w->end, c, LANES);
-        V half[WINOGRAD_MOST * WINOGRAD_WIDE];
-        char *out = (char *)w->out + c * (int64_t)sizeof(REAL);
-        WINOGRAD_EACH(j, n, NAME(winograd_sums)(m, s + j * w->s_step, w->s_step, half + j));
-        WINOGRAD_EACH(i, m, if (i < w->rows) NAME(winograd_pixels)(m, half + i * n, w, bias, out + i * w->row_step, some));
-    }
-    if (NAME(ends_later)(&w->end))
-        for (int i = 0; i < w->rows; i++)
-            NAME(end_rows)(&w->end, (char *)w->out + i * w->row_step, w->column_step, w->columns, w->lanes);
+/* The rows' transform of `lines` columns of sums: each phase's outputs below those of the phase before. */
+INLINE void NAME(winograd_output_rows)(const WinogradAxis *axis, const char *s, int64_t step, int64_t line, V *half, int64_t lines) {
+    for (int p = 0; p < axis->phases; p++, s += axis->n * step, half += axis->m * WINOGRAD_MOST)
+        NAME(winograd_outputs)[0][axis->n][axis->m](s, line, half, step, lines);
 }
 
-/* Panels [n*n][cin][nr*LANES] of output channels, the last one narrower but whole vectors wide: what the micro-kernel reads.
-   Plain C in double, so that no instruction set's bits differ; lanes side by side, so that the compiler can use vectors. */
-INLINE void NAME(winograd_kernel)(const WinogradKernel *w, const int m) {
-    static const double g2[2][3] = {{0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}};
-    static const double g4[4][3] = {{1.0 / 3, 1.0 / 3, 1.0 / 3},
-                                    {-1.0 / 3, 1.0 / 3, -1.0 / 3},
-                                    {-16.0 / 15, -8.0 / 15, -4.0 / 15},
-                                    {1.0 / 15, -2.0 / 15, 4.0 / 15}};
-    static const double g5[5][3] = {{-2.0 / 3, -2.0 / 3, -2.0 / 3},
-                                    {-2.0 / 9, 2.0 / 9, -2.0 / 9},
-                                    {16.0 / 9, 8.0 / 9, 4.0 / 9},
-                                    {16.0 / 15, -8.0 / 15, 4.0 / 15},
-                                    {2.0 / 45, 4.0 / 45, 8.0 / 45}};
-    static const double g6[6][3] = {{-2.0 / 9, -2.0 / 9, -2.0 / 9},
-                                    {-2.0 / 9, 2.0 / 9, -2.0 / 9},
-                                    {32.0 / 45, 16.0 / 45, 8.0 / 45},
-                                    {32.0 / 45, -16.0 / 45, 8.0 / 45},
-                                    {1.0 / 90, 1.0 / 45, 2.0 / 45},
-                                    {1.0 / 90, -1.0 / 45, 2.0 / 45}};
-    const int n = m + 2;
-    const double(*const rows)[3] = m == 2 ? g2 : m == 4 ? g4 : m == 5 ? g5 : g6;
+/* Outputs, with bias and clipping: `some` channels of each are stored. y[i * high + j * wide] is output j of row i, the second phase's
+   behind the first's. */
+INLINE void NAME(winograd_pixels)(const WinogradOutput *w, const V *y, const int high, const int wide, char *out, const int64_t c,
+                                  const int64_t some) {
+    const Activation *act = &w->end.act;
+    const int clip = act->code == ACT_CLIP, down = w->rows->phases, right = w->columns->phases;
+    const V low = VSPLAT(clip ? (REAL)act->a : (REAL)-INFINITY), top = VSPLAT(clip ? (REAL)act->b : (REAL)INFINITY);
+    const V bias = NAME(bias_at)(&w->end, c, LANES);
+    for (int i = w->row_low; i < w->row_high; i++) {
+        const V *line = y + (i / down + i % down * w->rows->m) * high;
+        char *o = out + i * w->row_step;
+        for (int p = 0; p < right; p++, line += w->columns->m * wide) {
+            int j = w->column_low;
+            if (right == 2) j += (j + p) & 1;
+            const V *a = line + (right == 2 ? j / 2 : j) * wide;
+            char *to = o + j * w->column_step;
+            const int64_t step = right * w->column_step;
+            if (some >= LANES)
+                for (; j < w->column_high; j += right, a += wide, to += step) VSTORE((REAL *)to, VMIN(top, VMAX(low, VADD(*a, bias))));
+            else
+                for (; j < w->column_high; j += right, a += wide, to += step)
+                    NAME(store_some)((REAL *)to, VMIN(top, VMAX(low, VADD(*a, bias))), some);
+        }
+    }
+}
+
+/* Contract: s has a row of `s_step` elements for each product; the epilogue's are whole vectors. Of the outputs those from
+   row_low and column_low to below row_high and column_high are stored, `lanes` channels of each. */
+static void NAME(winograd_output)(const WinogradOutput *w) {
+    const WinogradAxis *rows = w->rows, *columns = w->columns;
+    const int64_t s_step = w->s_step * (int64_t)sizeof(REAL), across = columns->n * columns->phases;
+    const int same = rows->n == columns->n && rows->phases * columns->phases == 1;
+    const NAME(WinogradSquare) square = same ? NAME(winograd_square_outputs)[rows->n][rows->m] : 0;
+    V half[WINOGRAD_MOST * WINOGRAD_MOST], y[WINOGRAD_MOST * WINOGRAD_MOST];
+    for (int64_t c = 0; c < w->lanes; c += LANES) {
+        const char *s = (const char *)w->s + c * (int64_t)sizeof(REAL);
+        char *out = (char *)w->out + c * (int64_t)sizeof(REAL);
+        if (square) {
+            square(s, across * s_step, s_step, (char *)y, WINOGRAD_MOST * sizeof(V));
+            NAME(winograd_pixels)(w, y, WINOGRAD_MOST, 1, out, c, w->lanes - c);
+        } else if (rows->n > 1 && columns->n > 1) {
+            NAME(winograd_output_rows)(rows, s, across * s_step, s_step, half, across);
+            for (int p = 0; p < columns->phases; p++)
+                NAME(winograd_outputs)[1][columns->n][columns->m](
+                    (const char *)(half + p * columns->n), 0, y + p * columns->m, 0, rows->m * rows->phases);
+            NAME(winograd_pixels)(w, y, WINOGRAD_MOST, 1, out, c, w->lanes - c);
+        } else {
+            NAME(winograd_output_rows)(rows->n > 1 ? rows : columns, s, s_step, 0, half, 1);
+            NAME(winograd_pixels)(w, half, WINOGRAD_MOST, WINOGRAD_MOST, out, c, w->lanes - c);
+        }
+    }
+    if (NAME(ends_later)(&w->end))
+        for (int i = w->row_low; i < w->row_high; i++)
+            NAME(end_rows)(&w->end, (char *)w->out + i * w->row_step + w->column_low * w->column_step, w->column_step,
+                           w->column_high - w->column_low, w->lanes);
+}
+
+/* to[slot] = sum over the taps of factor * tap, in their order, for vectors of doubles `step` and `to_step` apart */
+INLINE void NAME(winograd_factors)(const double *factors, int slots, int taps, const double *x, int64_t step, double *to, int64_t to_step) {
+    for (int i = 0; i < slots; i++, to += to_step, factors += taps) {
+        double sum[LANES] = {0};
+        int found = 0;
+        for (int t = 0; t < taps; t++) {
+            const double f = factors[t], *tap = x + t * step;
+            if (f == 0) continue;
+            if (found++) for (int l = 0; l < LANES; l++) sum[l] += f * tap[l];
+            else for (int l = 0; l < LANES; l++) sum[l] = f * tap[l];
+        }
+        for (int l = 0; l < LANES; l++) to[l] = sum[l];
+    }
+}
+
+/* Panels of output channels, the last one narrower but whole vectors wide: what the micro-kernel reads. Plain C in double, so that
+   no instruction set's bits differ; lanes side by side, so that the compiler can use vectors. */
+static void NAME(winograd_kernel)(const WinogradKernel *w) {
+    enum { TAPS = 7 };
     REAL *panel = (REAL *)w->panels;
     for (int64_t first = 0; first < w->cout; first += MAX_NR * LANES) {
         const int64_t left = w->cout - first < MAX_NR * LANES ? w->cout - first : MAX_NR * LANES;
         const int64_t wide = (left + LANES - 1) / LANES * LANES;
         for (int64_t k = 0; k < w->cin; k++) for (int64_t c = 0; c < left; c += LANES) {
-            double tap[9][LANES], half[WINOGRAD_WIDE][3][LANES], u[LANES];
+            double tap[TAPS * TAPS][LANES], half[WINOGRAD_MOST][TAPS][LANES], u[WINOGRAD_MOST][LANES];
             const int64_t some = left - c < LANES ? left - c : LANES;
             const REAL *src = (const REAL *)w->kernel + k * w->k_step + (first + c) * w->l_step;
-            for (int t = 0; t < 9; t++) {
-                const REAL *g = src + t / 3 * w->row_step + t % 3 * w->column_step;
-                if (w->l_step == 1 && some == LANES) for (int l = 0; l < LANES; l++) tap[t][l] = (double)g[l];
-                else for (int64_t l = 0; l < LANES; l++) tap[t][l] = l < some ? (double)g[l * w->l_step] : 0;
+            for (int a = 0; a < w->rows; a++) for (int b = 0; b < w->columns; b++) {
+                const REAL *g = src + a * w->row_step + b * w->column_step;
+                double *t = tap[a * w->columns + b];
+                if (w->l_step == 1 && some == LANES) for (int l = 0; l < LANES; l++) t[l] = (double)g[l];
+                else for (int64_t l = 0; l < LANES; l++) t[l] = l < some ? (double)g[l * w->l_step] : 0;
             }
-            for (int b = 0; b < 3; b++) for (int l = 0; l < LANES; l++) {
-                half[0][b][l] = tap[b][l];
-                half[n - 1][b][l] = tap[6 + b][l];
-                for (int i = 0; i < m; i++)
-                    half[i + 1][b][l] = rows[i][0] * tap[b][l] + rows[i][1] * tap[3 + b][l] + rows[i][2] * tap[6 + b][l];
-            }
+            for (int b = 0; b < w->columns; b++)
+                NAME(winograd_factors)(w->row_factors, w->row_slots, w->rows, tap[b], w->columns * LANES, half[0][b], TAPS * LANES);
             REAL *dst = panel + k * wide + c;
-            for (int i = 0; i < n; i++) {
-                for (int j = 0; j < n; j++, dst += w->cin * wide) {
-                    if (j == 0) for (int l = 0; l < LANES; l++) u[l] = half[i][0][l];
-                    else if (j == n - 1) for (int l = 0; l < LANES; l++) u[l] = half[i][2][l];
-                    else for (int l = 0; l < LANES; l++)
-                        u[l] = rows[j - 1][0] * half[i][0][l] + rows[j - 1][1] * half[i][1][l] + rows[j - 1][2] * half[i][2][l];
-                    for (int l = 0; l < LANES; l++) dst[l] = (REAL)u[l];
-                }
+            for (int i = 0; i < w->row_slots; i++) {
+                NAME(winograd_factors)(w->column_factors, w->column_slots, w->columns, half[i][0], LANES, u[0], LANES);
+                for (int j = 0; j < w->column_slots; j++, dst += w->cin * wide) for (int l = 0; l < LANES; l++) dst[l] = (REAL)u[j][l];
             }
         }
-        panel += n * n * w->cin * wide;
+        panel += (int64_t)w->row_slots * w->column_slots * w->cin * wide;
     }
 }
-
-static void NAME(winograd2_input)(const WinogradInput *w) { NAME(winograd_input)(w, 2); }
-static void NAME(winograd4_input)(const WinogradInput *w) { NAME(winograd_input)(w, 4); }
-static void NAME(winograd5_input)(const WinogradInput *w) { NAME(winograd_input)(w, 5); }
-static void NAME(winograd6_input)(const WinogradInput *w) { NAME(winograd_input)(w, 6); }
-static void NAME(winograd2_output)(const WinogradOutput *w) { NAME(winograd_output)(w, 2); }
-static void NAME(winograd4_output)(const WinogradOutput *w) { NAME(winograd_output)(w, 4); }
-static void NAME(winograd5_output)(const WinogradOutput *w) { NAME(winograd_output)(w, 5); }
-static void NAME(winograd6_output)(const WinogradOutput *w) { NAME(winograd_output)(w, 6); }
-static void NAME(winograd2_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 2); }
-static void NAME(winograd4_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 4); }
-static void NAME(winograd5_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 5); }
-static void NAME(winograd6_kernel)(const WinogradKernel *w) { NAME(winograd_kernel)(w, 6); }
-
-#undef WINOGRAD_MOST
-#undef WINOGRAD_WIDE
-#undef WINOGRAD_EACH

@@ -43,35 +43,47 @@ _OTHER_FILES = {
 def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     """Read a network from a file.
 
-    Args:
-        path: A file whose name ends in .onnx (needs the package onnx: `pip install onnx`),
-            .tflite (the package tflite), .keras or .h5 (your own Keras), or in .npz or .safetensors: what
-            `Network.save` wrote; .npz needs NumPy alone.
-        layout: None: inputs and outputs as the file has them. "NHWC": images channels last, where the file
-            has them channels first.
+    Parameters
+    ----------
+    path : str or path-like
+        A file whose name ends in .onnx (needs the package onnx: `pip install onnx`), .tflite
+        (the package tflite), .keras or .h5 (your own Keras), or in .npz or .safetensors: what
+        `Network.save` wrote; .npz needs NumPy alone. PyTorch's files are loaded in PyTorch: see
+        `Network.from_torch`.
+    layout : str or None, default None
+        None: inputs and outputs as the file has them. "NHWC": images channels last, where the file has them
+        channels first.
 
-    Returns:
-        A `Network`: call it with arrays.
+    Returns
+    -------
+    Network
+        The network: call it with arrays.
 
-    Raises:
-        ValueError: Another ending; a file that is malformed, or asks for what is not supported: every such
-            node is named in the one message.
-        ImportError: The package that reads the file is missing.
-        TypeError: `path` is no path.
-        OSError: The file cannot be opened.
+    Raises
+    ------
+    ValueError
+        For another ending, and for a file that is malformed or asks for what is not supported: every such
+        node is named in the one message.
+    ImportError
+        Where the package that reads the file is missing.
+    TypeError
+        Where path is no path.
+    OSError
+        Where the file cannot be opened.
 
-    Examples:
-        >>> import os, tempfile
-        >>> import numpy as np
-        >>> from convlite import Network
-        >>> from convlite.network.graph import Graph, Node, Value
-        >>> x, y = (Value(name, np.dtype("float32"), ("n", 2)) for name in "xy")
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = os.path.join(folder, "model.npz")
-        ...     Network(Graph.of([x], [y], [Node("relu", ("x",), ("y",))])).save(path)
-        ...     net = load(path)
-        >>> net(np.array([[-1, 2]], np.float32))
-        array([[0., 2.]], dtype=float32)
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from convlite import Network
+    >>> from convlite.network.graph import Graph, Node, Value
+    >>> x, y = (Value(name, np.dtype("float32"), ("n", 2)) for name in "xy")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.npz")
+    ...     Network(Graph.of([x], [y], [Node("relu", ("x",), ("y",))])).save(path)
+    ...     net = load(path)
+    >>> net(np.array([[-1, 2]], np.float32))
+    array([[0., 2.]], dtype=float32)
     """
     from ..file import ENDINGS
     from ..network import Network

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._types import ActivationName
 from ...activations import ELU, LeakyReLU, PReLU, Spec
 from ..graph import Node
 from ..kinds.elementwise import fused_activation
@@ -51,5 +52,5 @@ def activation_of(attribute: Any, dtype: np.dtype[Any] | None = None) -> Spec:
         return ELU(*parameters)
     if name == "prelu":
         return PReLU(np.asarray(parameters[0], dtype))
-    result: str = name
+    result: ActivationName = name
     return result

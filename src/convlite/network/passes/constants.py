@@ -37,6 +37,7 @@ def fold_constants(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
                 continue
             if name not in editor.outputs:
                 editor.replace(name, editor.add_constant(f"{name}.value", np.asarray(known)))
+    editor.sweep()
     return editor.graph()
 
 

@@ -37,6 +37,7 @@ class Editor:
         self._order: list[int] | None = None
         for node in graph.nodes:
             self.insert(node)
+        self._changed = False
 
     # ---- questions ----
 
@@ -153,7 +154,7 @@ class Editor:
     def remove(self, number: int) -> None:
         """Take a node out; nobody may read what it wrote."""
         node = self.nodes.pop(number)
-        self._order = None
+        self._order, self._changed = None, True
         for name in node.inputs:
             if name and node.inputs and name in self._readers:
                 self._readers[name].pop(number, None)
@@ -211,6 +212,7 @@ class Editor:
         for name in list(self.constants):
             if not self._readers.get(name) and name not in self.outputs:
                 del self.constants[name]
+                self._changed = True
 
     def _unread(self, number: int) -> bool:
         for name in self.nodes[number].outputs:
@@ -220,6 +222,8 @@ class Editor:
 
     def graph(self) -> Graph:
         """The frozen result, without what nobody reads; the graph that was given where nothing changed."""
+        if not self._changed:
+            return self._source
         self.sweep()
         nodes = tuple(self.nodes[number] for number in self.order())
         source = self._source
@@ -237,7 +241,7 @@ class Editor:
                 self._serial += 1
                 number = self._serial
         self.nodes[number] = node
-        self._order = None
+        self._order, self._changed = None, True
         for name in node.inputs:
             if name:
                 self._readers.setdefault(name, {})[number] = None

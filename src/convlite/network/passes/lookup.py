@@ -18,10 +18,12 @@ def fold_one_hot(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
 
     The sums are the same to the bit: all products but one are zeros, where the table is finite.
     """
+    if not any(node.kind == "equal" for node in graph.nodes):
+        return graph
     editor = Editor(graph, facts)
     for number, node in editor.of_kind("dense", "matmul"):
-        table = _table(editor, node)
-        ids = None if table is None else _ids(editor, node.inputs[0], len(table) - 1)
+        ids = _ids(editor, node)
+        table = None if ids is None else _table(editor, node)
         if table is None or ids is None:
             continue
         fact = editor.facts[ids]
@@ -51,9 +53,10 @@ def _table(editor: Editor, node: Node) -> Array | None:
     return rows if bias is None else rows + bias
 
 
-def _ids(editor: Editor, one_hot: str, count: int) -> str | None:
-    """The integers (..., 1) whose one-hot vectors these are."""
-    cast = editor.producer(one_hot)
+def _ids(editor: Editor, node: Node) -> str | None:
+    """The integers (..., 1) of whose one-hot vectors this is a product."""
+    cast, weights = editor.producer(node.inputs[0]), editor.shape(node.inputs[1])
+    count = weights[0] if weights else None
     equal = None if cast is None or cast.kind != "cast" else editor.producer(cast.inputs[0])
     if equal is None or equal.kind != "equal":
         return None

@@ -13,6 +13,8 @@ __all__ = ["fold_padding"]
 
 def fold_padding(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
     """pad(x, zeros around spatial axes) -> conv  =  conv with that padding added to its own."""
+    if not any(node.kind == "pad" for node in graph.nodes):
+        return graph
     editor = Editor(graph, facts)
     for number, node in editor.of_kind("conv"):
         before = editor.producer(node.inputs[0])

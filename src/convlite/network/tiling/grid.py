@@ -141,9 +141,10 @@ class Cells:
         graph = self.executor(tile).graph
         facts, wholes = facts_of(graph), self.cut.graph.producers()
         for node in graph.nodes:
-            if node.kind == "conv":
+            if node.kind in ("conv", "conv_transpose"):
                 whole = winograd_of(wholes[node.outputs[0]], self.cut.facts)
-                if winograd_of(node, facts) != whole or (whole and not self.aligned):
+                aligned = self.aligned and node.kind == "conv"
+                if winograd_of(node, facts) != whole or (whole != (0, 0) and not aligned):
                     return False
         return True
 

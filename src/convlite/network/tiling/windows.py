@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...geometry import Geometry, conv_axis
-from ...plan import tile_for
+from ...geometry import Geometry, conv_axis, transpose_axis
+from ...plan import periods_for, tile_for
 from ..facts import Fact
 from ..graph import Node
 from ..kinds.convolution import _transpose_axis
@@ -59,15 +59,17 @@ def conv(look: Look) -> Rule:
     roles, attributes = _spatial(look, axes), look.node.attributes
     strides, dilations = attributes["strides"], attributes["dilations"]
     pads = padding_of(attributes["padding"], shape[1:-1], kernel[:axes], strides, dilations)
-    tile = winograd_of(look.node, look.facts) if look.aligned else 0
+    geometry = geometry_of(look.node, look.facts) if look.aligned else None
+    periods = (0, 0) if geometry is None else periods_for(geometry)
 
     def back(role: int, lo: int, hi: int) -> Back:
         axis = roles.index(role) - 1
         if axis < 0:
             return Back(lo, hi, _first(look, role, (lo, hi)))
         n, m = shape[axis + 1], out[axis + 1]
-        if tile:
-            lo, hi = lo // tile * tile, min(m, -(-hi // tile) * tile)
+        period = periods[axis - axes]  # of one axis it is the columns'
+        if period:
+            lo, hi = lo // period * period, min(m, -(-hi // period) * period)
         reach = (kernel[axis] - 1) * dilations[axis] + 1
         lo, hi, first, last = covered(lo, hi, n, m, reach, strides[axis], pads[axis][0])
         inner = max(0, first), min(n, last)
@@ -80,19 +82,39 @@ def conv(look: Look) -> Rule:
     return Rule((roles,), _cut_first(look), back, emit, _scales(roles, [Fraction(1, s) for s in strides]))
 
 
-def winograd_of(node: Node, facts: Mapping[str, Fact]) -> int:
-    """The size of the tiles of Winograd's form that "fast" takes for a convolution; 0 for the direct form."""
+def winograd_of(node: Node, facts: Mapping[str, Fact]) -> tuple[int, int]:
+    """The tiles of Winograd's form that "fast" takes for a convolution; (0, 0) for the direct form."""
+    geometry = geometry_of(node, facts)
+    return (0, 0) if geometry is None else tile_for(geometry)
+
+
+def geometry_of(node: Node, facts: Mapping[str, Fact]) -> Geometry | None:
+    """What a convolution or its transpose reads, of one image; None where that is not known."""
+    if node.kind not in ("conv", "conv_transpose"):
+        return None
     shape, kernel = facts[node.inputs[0]].shape, facts[node.inputs[1]].shape
-    if node.kind != "conv" or shape is None or kernel is None or len(shape) != 4 or kernel[:2] != (3, 3):
-        return 0
-    strides, dilations, padding = (node.attributes[key] for key in ("strides", "dilations", "padding"))
-    pads = padding_of(padding, shape[1:3], (3, 3), strides, dilations)  # type: ignore[arg-type]
-    rows, columns = (
-        conv_axis(shape[1 + axis], 3, strides[axis], dilations[axis], pads[axis], "x")  # type: ignore[arg-type]
-        for axis in (0, 1)
-    )
-    groups = int(node.attributes["groups"])
-    return tile_for(Geometry(1, rows, columns, shape[3], kernel[3], groups))  # type: ignore[arg-type]
+    if shape is None or kernel is None or None in shape[1:] or len(shape) not in (3, 4):
+        return None
+    attributes, groups = node.attributes, int(node.attributes["groups"])
+    strides, dilations = attributes["strides"], attributes["dilations"]
+    sizes, out = [int(n) for n in shape[1:-1] if n is not None], facts[node.outputs[0]].shape
+    axes = [conv_axis(1, 1, 1, 1, "valid", "x")] * (4 - len(shape))
+    if node.kind == "conv":
+        pads = padding_of(attributes["padding"], sizes, kernel[:-2], strides, dilations)  # type: ignore[arg-type]
+        for i, n in enumerate(sizes):
+            axes.append(conv_axis(n, kernel[i], strides[i], dilations[i], pads[i], "x"))  # type: ignore[arg-type]
+        cout = kernel[-1]
+    else:
+        if out is None:
+            return None
+        for i, n in enumerate(sizes):
+            before = int(_transpose_axis(node, i, n, kernel[i])[1])
+            full = (n - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1  # type: ignore[operator]
+            rest = full - before - out[1 + i]
+            pad, extra = (before, max(0, rest)), max(0, -rest)
+            axes.append(transpose_axis(n, kernel[i], strides[i], dilations[i], pad, "x", None, extra))  # type: ignore[arg-type]
+        cout = kernel[-2] * groups  # type: ignore[operator]
+    return Geometry(1, axes[0], axes[1], shape[-1], cout, groups)  # type: ignore[arg-type]
 
 
 def _padding(roles: Roles, axes: int, pads: Any, local: Local) -> tuple[tuple[int, int], ...]:

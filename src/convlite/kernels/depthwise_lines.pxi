@@ -4,7 +4,7 @@
 # channels of a tile.
 
 
-cdef struct LineJob:
+cdef struct DepthwiseLinesJob:
     const Table *table
     DepthwiseLineKernel kernel
     int64_t images, h, w, channels, ho, wo
@@ -20,7 +20,8 @@ cdef struct LineJob:
 
 
 @cython.cdivision(True)
-cdef int64_t rows_of(const LineJob *job, int64_t image, int64_t q, int64_t lines, int64_t c0, DepthwiseRow *rows) noexcept nogil:
+cdef int64_t rows_of(const DepthwiseLinesJob *job, int64_t image, int64_t q, int64_t lines, int64_t c0,
+                     DepthwiseRow *rows) noexcept nogil:
     """The input rows inside the image that output rows q and, of two lines, q + 1 read: ascending, each with its weights."""
     cdef int64_t size = job.table.itemsize, a = 0, b = 0, upper, lower, r, count = 0
     cdef int64_t kernel_row = job.kernel_w * job.channels * size
@@ -44,18 +45,18 @@ cdef int64_t rows_of(const LineJob *job, int64_t image, int64_t q, int64_t lines
 
 
 @cython.cdivision(True)
-cdef void line_task(const void *of, int64_t task, char *scratch) noexcept nogil:
+cdef void depthwise_lines_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """LOOP strips of output rows, LOOP tiles of a strip: all channels of the chunk."""
-    cdef const LineJob *job = <const LineJob *> of
+    cdef const DepthwiseLinesJob *job = <const DepthwiseLinesJob *> of
     cdef DepthwiseRow *rows = <DepthwiseRow *> scratch
     cdef int64_t chunk = task % job.chunks, band = task // job.chunks % job.bands, image = task // job.chunks // job.bands
     cdef int64_t size = job.table.itemsize, lanes = 64 // size, vectors = ceil_div(job.channels, lanes)
     cdef int64_t height = job.table.line_rows, strips = ceil_div(job.ho, height), strip, piece, p0, p1
-    cdef int64_t c0 = cut(chunk, job.chunks, vectors) * lanes
+    cdef int64_t c0 = share_start(chunk, job.chunks, vectors) * lanes
     cdef char *out
     cdef DepthwiseLine call
     call.rows, call.step, call.out_step, call.weights_step = rows, job.x.pixel, job.out.pixel, job.channels
-    call.channels = smaller(cut(chunk + 1, job.chunks, vectors) * lanes, job.channels) - c0
+    call.channels = smaller(share_start(chunk + 1, job.chunks, vectors) * lanes, job.channels) - c0
     call.end = end_at(&job.end, job.residual, job.out.at, c0 * size)
     # vectors that lie across two cache lines load at half the speed, and NumPy's large arrays begin 16 bytes behind a line: where
     # all pixels lie alike, a short vector goes first. AVX-512 on Zen 4, x and out 16 bytes behind a line: 384 channels of 14x14
@@ -63,12 +64,12 @@ cdef void line_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     call.head = 0
     if job.x.pixel % 64 == 0 and job.x.row % 64 == 0 and call.channels >= 12 * job.table.lanes:
         call.head = (64 - <uintptr_t> job.x.at % 64) % 64 // size % job.table.lanes
-    for strip in range(cut(band, job.bands, strips), cut(band + 1, job.bands, strips)):
+    for strip in range(share_start(band, job.bands, strips), share_start(band + 1, job.bands, strips)):
         call.lines = smaller(height, job.ho - height * strip)
         call.count = rows_of(job, image, height * strip, call.lines, c0, rows)
         out = job.out.at + image * job.out.image + height * strip * job.out.row + c0 * size
         for piece in range(job.pieces):
-            p0, p1 = cut(piece, job.pieces, job.wo), cut(piece + 1, job.pieces, job.wo)
+            p0, p1 = share_start(piece, job.pieces, job.wo), share_start(piece + 1, job.pieces, job.wo)
             call.pixels = p1 - p0
             call.offset = (p0 * job.column_step + job.left) * job.x.pixel
             call.first = -(p0 * job.column_step + job.left)
@@ -82,11 +83,11 @@ cdef void line_task(const void *of, int64_t task, char *scratch) noexcept nogil:
 cdef class DepthwiseLines(Runner):
     """A plan for depthwise lines made ready to run; no zeros stand for padding, whatever the weights are."""
 
-    cdef LineJob job
+    cdef DepthwiseLinesJob job
 
     def __cinit__(self, plan):
         cdef int64_t i, size, lines
-        cdef LineJob *job = &self.job
+        cdef DepthwiseLinesJob *job = &self.job
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
         row, column = rows.phases[0], columns.phases[0]
@@ -114,7 +115,7 @@ cdef class DepthwiseLines(Runner):
         free(self.job.offsets)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        cdef LineJob job = self.job
+        cdef DepthwiseLinesJob job = self.job
         cdef char *memory
         cdef DepthwiseRow small[32]
         cdef int64_t tasks, lane_bytes, size
@@ -137,7 +138,8 @@ cdef class DepthwiseLines(Runner):
         memory = <char *> small if size <= <int64_t> sizeof(small) else <char *> malloc(size)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        self.deal(into, line_task, &job, sizeof(job), tasks, threads, memory, lane_bytes, &job.x.at, &job.out.at, &job.residual)
+        self.deal(into, depthwise_lines_task, &job, sizeof(job), tasks, threads, memory, lane_bytes, &job.x.at, &job.out.at,
+                  &job.residual)
         if memory != <char *> small:
             free(memory)
         return 0

@@ -1,18 +1,18 @@
-# A few rows times a matrix as it lies (isa/rows.h): threads share the columns.
+# A few rows times a matrix as it lies (isa/few_rows.h): threads share the columns.
 
 
-cdef struct RowsJob:
+cdef struct FewRowsJob:
     const Table *table
-    Rows whole
+    FewRowsCall whole
     const char *residual
     int64_t pieces
 
 
 @cython.cdivision(True)
-cdef void rows_task(const void *of, int64_t piece, char *scratch) noexcept nogil:
+cdef void few_rows_task(const void *of, int64_t piece, char *scratch) noexcept nogil:
     """The piece's columns, cut at cache lines."""
-    cdef const RowsJob *job = <const RowsJob *> of
-    cdef Rows part = job.whole
+    cdef const FewRowsJob *job = <const FewRowsJob *> of
+    cdef FewRowsCall part = job.whole
     cdef int64_t columns = job.whole.columns, size = job.table.itemsize, line = 64 // size, lines = ceil_div(columns, line)
     cdef int64_t first = piece * lines // job.pieces * line
     part.columns = smaller((piece + 1) * lines // job.pieces * line, columns) - first
@@ -20,18 +20,18 @@ cdef void rows_task(const void *of, int64_t piece, char *scratch) noexcept nogil
     part.out = <char *> part.out + first * size
     part.end = end_at(&job.whole.end, job.residual, <const char *> job.whole.out, first * size)
     part.sums = scratch
-    job.table.rows(&part)
+    job.table.few_rows(&part)
 
 
 @cython.final
 cdef class FewRows(Runner):
     """A plan for a few rows made ready to run; the weights are the matrix as it lies, [kc][columns]."""
 
-    cdef RowsJob job
+    cdef FewRowsJob job
 
     def __cinit__(self, plan):
         geometry = plan.geometry
-        cdef Rows *whole = &self.job.whole
+        cdef FewRowsCall *whole = &self.job.whole
         cdef int64_t size
         self.table = self.job.table = table_of(plan.isa, plan.bits)
         size = self.table.itemsize
@@ -46,8 +46,8 @@ cdef class FewRows(Runner):
         self.describe_work(plan.nanoseconds)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        cdef RowsJob job = self.job
-        cdef Rows *whole = &job.whole
+        cdef FewRowsJob job = self.job
+        cdef FewRowsCall *whole = &job.whole
         cdef char *memory = NULL
         cdef int64_t lane_bytes = 0, lines = ceil_div(whole.columns * job.table.itemsize, 64)
         whole.x, whole.w, whole.out, whole.end, job.residual = on.x.at, on.weights, on.out.at, on.end, on.residual
@@ -62,7 +62,7 @@ cdef class FewRows(Runner):
                 if memory == NULL:
                     raise MemoryError("no memory for scratch")
         try:
-            return self.deal(into, rows_task, &job, sizeof(job), job.pieces, <int> smaller(on.threads, job.pieces), memory,
+            return self.deal(into, few_rows_task, &job, sizeof(job), job.pieces, <int> smaller(on.threads, job.pieces), memory,
                              lane_bytes, &whole.x, &whole.out, &job.residual)
         finally:
             free(memory)

@@ -15,7 +15,7 @@
 #define PIXEL_REGISTERS (TILE_MR >= 12 ? 31 : TILE_MR >= 6 ? 15 : 8)
 #define PIXEL_VECTORS(n) ((PIXEL_REGISTERS - 1) / ((n) + 1) > 8 ? 8 : (PIXEL_REGISTERS - 1) / ((n) + 1))
 
-INLINE void NAME(pixel_tile)(PixelPass *pass, int64_t at, const int n, const int v) {
+INLINE void NAME(pixel_tile)(PixelVectorsPass *pass, int64_t at, const int n, const int v) {
     V acc[TILE_MR][8];
     UNROLL for (int i = 0; i < n; i++) {
         const REAL *a = (const REAL *)pass->acc[i] + at;
@@ -47,7 +47,7 @@ INLINE void NAME(pixel_tile)(PixelPass *pass, int64_t at, const int n, const int
 /* a stretch in the widest tiles, the last two of nearly equal width; no divisions, many stretches are short */
 #define TILE_OF(n, v) case v: if (v <= PIXEL_VECTORS(n)) NAME(pixel_tile)(pass, at, n, v <= PIXEL_VECTORS(n) ? v : 1); break;
 #define INSTANCE(n) \
-    static void NAME(pixels_##n)(PixelPass *pass) { \
+    static void NAME(pixels_##n)(PixelVectorsPass *pass) { \
         enum { MOST = PIXEL_VECTORS(n) }; \
         for (int64_t at = 0, rest = pass->vectors, count; rest > 0; rest -= count, at += count * LANES) { \
             count = rest <= MOST ? rest : rest < 2 * MOST ? (rest + 1) / 2 : MOST; \
@@ -226,8 +226,8 @@ static void NAME(interleave_apart)(const REAL *acc, int64_t step, int64_t rows, 
     }
 }
 
-/* A finished output line, act(acc + bias), to where it belongs (see PixelLine); the sums are set back to zero. */
-static void NAME(pixel_line)(const PixelLine *line) {
+/* A finished output line, act(acc + bias), to where it belongs (see PixelVectorsLine); the sums are set back to zero. */
+static void NAME(pixel_line)(const PixelVectorsLine *line) {
     const int64_t step = line->acc_step, cout = line->cout, rows = line->phases * cout;
     REAL *acc = (REAL *)line->acc;
     int64_t most = 0, least = line->counts[0];

@@ -1,32 +1,32 @@
-# Few sums for each pixel, each from that pixel alone (isa/skinny.h): the pixels of all images are one row, of which a task
+# Few sums for each pixel, each from that pixel alone (isa/tall_skinny.h): the pixels of all images are one row, of which a task
 # is a share.
 
 
-cdef struct SkinnyJob:
+cdef struct TallSkinnyJob:
     const Table *table
-    Skinny whole
+    TallSkinnyCall whole
     int64_t pixels, shares
 
 
 @cython.cdivision(True)
-cdef void skinny_task(const void *of, int64_t share, char *scratch) noexcept nogil:
+cdef void tall_skinny_task(const void *of, int64_t share, char *scratch) noexcept nogil:
     """A share of the pixels, whole vectors but for the last one: no two shares write to the same place."""
-    cdef const SkinnyJob *job = <const SkinnyJob *> of
-    cdef Skinny part = job.whole
+    cdef const TallSkinnyJob *job = <const TallSkinnyJob *> of
+    cdef TallSkinnyCall part = job.whole
     cdef int64_t lanes = job.table.lanes, vectors = job.pixels // lanes
-    part.first = cut(share, job.shares, vectors) * lanes
-    part.last = cut(share + 1, job.shares, vectors) * lanes if share + 1 < job.shares else job.pixels
-    job.table.skinny(&part)
+    part.first = share_start(share, job.shares, vectors) * lanes
+    part.last = share_start(share + 1, job.shares, vectors) * lanes if share + 1 < job.shares else job.pixels
+    job.table.tall_skinny(&part)
 
 
 @cython.final
 cdef class TallSkinny(Runner):
     """A plan for few sums for each pixel made ready to run; no zeros stand for padding, whatever the weights are."""
 
-    cdef SkinnyJob job
+    cdef TallSkinnyJob job
 
     def __cinit__(self, plan):
-        cdef Skinny *whole = &self.job.whole
+        cdef TallSkinnyCall *whole = &self.job.whole
         cdef int64_t size
         geometry = plan.geometry
         rows, columns = geometry.rows, geometry.columns
@@ -45,11 +45,11 @@ cdef class TallSkinny(Runner):
         self.describe_work(plan.nanoseconds)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        cdef SkinnyJob job = self.job
-        cdef Skinny *whole = &job.whole
+        cdef TallSkinnyJob job = self.job
+        cdef TallSkinnyCall *whole = &job.whole
         whole.x, whole.weights, whole.out, whole.x_step = on.x.at, on.weights, on.out.at, on.x.pixel // job.table.itemsize
         whole.out_step, whole.out_row = on.out.pixel // job.table.itemsize, on.out.row // job.table.itemsize
         whole.end = on.end
         job.shares = smaller(8 * on.threads, job.pixels // job.table.lanes) if on.threads > 1 else 1
-        return self.deal(into, skinny_task, &job, sizeof(job), job.shares, <int> smaller(on.threads, job.shares), NULL, 0,
+        return self.deal(into, tall_skinny_task, &job, sizeof(job), job.shares, <int> smaller(on.threads, job.shares), NULL, 0,
                          &whole.x, &whole.out)

@@ -21,13 +21,13 @@
 # for the convolution (1, before - a*dilation, stride), for the transpose (stride, a - before, 1).
 
 
-cdef struct PixelColumns:      # a column phase
+cdef struct PixelVectorsColumns:      # a column phase
     int64_t count, taps
     int64_t *shifts            # [taps] from pixel 0 of the transposed row
     int64_t *weights           # [taps] to the weights of the tap
     int64_t piece_rows, piece_taps, piece_k  # a piece: some kernel rows, or 0 and some taps, some channels; all 0: there is one
 
-cdef struct PixelJob:
+cdef struct PixelVectorsJob:
     const Table *table
     int64_t images, h, w, cin, ho, wo, cout
     int64_t kernel_h, phases
@@ -43,7 +43,7 @@ cdef struct PixelJob:
     int64_t slots              # output rows that one input row reaches
     int64_t lowest             # the least output row of input row 0
     int64_t *delta             # [kernel_h][2]: delta // row_divisor, delta % row_divisor
-    PixelColumns *column       # [phases]
+    PixelVectorsColumns *column       # [phases]
     # of one call
     Image x, out
     const char *weights
@@ -55,21 +55,22 @@ cdef inline int64_t floor_div(int64_t a, int64_t b) noexcept nogil:
     return a // b
 
 
-cdef int64_t row_bytes_of(const PixelJob *job) noexcept nogil:
+cdef int64_t row_bytes_of(const PixelVectorsJob *job) noexcept nogil:
     return ceil_div(job.planes * job.cin * job.x_step * job.table.itemsize, 64) * 64
 
 
-cdef int64_t pixel_scratch(const PixelJob *job) noexcept nogil:
+cdef int64_t pixel_scratch(const PixelVectorsJob *job) noexcept nogil:
     """Bytes of a task: a transposed row, the sums, counts and slots."""
     return (row_bytes_of(job) + (2 if job.totals else 1) * job.slots * job.phases * job.cout * job.stretch * job.table.itemsize
             + (2 * job.phases + job.kernel_h) * sizeof(int64_t))
 
 
 @cython.cdivision(True)
-cdef void write_line(const PixelJob *job, int64_t image, int64_t o, int64_t p0, const int64_t *counts, char *acc) noexcept nogil:
+cdef void write_line(const PixelVectorsJob *job, int64_t image, int64_t o, int64_t p0, const int64_t *counts,
+                     char *acc) noexcept nogil:
     """Write down output row o of a stretch."""
     cdef int64_t size = job.table.itemsize
-    cdef PixelLine line
+    cdef PixelVectorsLine line
     line.acc = acc + o % job.slots * job.phases * job.cout * job.stretch * size
     line.acc_step, line.phases, line.cout, line.counts = job.stretch, job.phases, job.cout, counts
     line.out = job.out.at + image * job.out.image + o * job.out.row + p0 * job.phases * job.out.pixel
@@ -80,7 +81,7 @@ cdef void write_line(const PixelJob *job, int64_t image, int64_t o, int64_t p0, 
 
 
 @cython.cdivision(True)
-cdef void transpose_row(const PixelJob *job, const char *row, int64_t p0, char *to) noexcept nogil:
+cdef void transpose_row(const PixelVectorsJob *job, const char *row, int64_t p0, char *to) noexcept nogil:
     """An input row's pixels under a stretch, and `left` and `right` more; where there is no pixel, zeros stay."""
     cdef int64_t size = job.table.itemsize, plane, first, last
     for plane in range(job.planes):
@@ -95,7 +96,7 @@ cdef void transpose_row(const PixelJob *job, const char *row, int64_t p0, char *
 
 
 @cython.cdivision(True)
-cdef bint place_sums(const PixelJob *job, int64_t r, int64_t low, int64_t high, int64_t *slots) noexcept nogil:
+cdef bint place_sums(const PixelVectorsJob *job, int64_t r, int64_t low, int64_t high, int64_t *slots) noexcept nogil:
     """Where in the rolling buffer each kernel row finds the output row, of low .. high, that input row r adds to; -1: none.
 
     Returns whether there is one. One division for the row: many rows are short.
@@ -120,12 +121,12 @@ cdef bint place_sums(const PixelJob *job, int64_t r, int64_t low, int64_t high, 
     return found
 
 
-cdef inline void end_piece(const PixelJob *job, const PixelPass *call, int64_t i) noexcept nogil:
+cdef inline void end_piece(const PixelVectorsJob *job, const PixelVectorsPass *call, int64_t i) noexcept nogil:
     job.table.move_sums(call.acc[i], <char *> call.acc[i] + job.totals, call.vectors * job.table.lanes)
 
 
 @cython.cdivision(True)
-cdef void pixel_pass(const PixelJob *job, const PixelColumns *column, PixelPass *call, int64_t n,
+cdef void pixel_pass(const PixelVectorsJob *job, const PixelVectorsColumns *column, PixelVectorsPass *call, int64_t n,
                      const int64_t *kernel_rows) noexcept nogil:
     """n sums meet an input row, in pieces."""
     cdef int64_t size = job.table.itemsize, t = 0, k, i
@@ -154,14 +155,14 @@ cdef void pixel_pass(const PixelJob *job, const PixelColumns *column, PixelPass 
 
 
 @cython.cdivision(True)
-cdef void pixel_row(const PixelJob *job, const int64_t *vectors, const char *x, char *acc, const int64_t *slots,
+cdef void pixel_row(const PixelVectorsJob *job, const int64_t *vectors, const char *x, char *acc, const int64_t *slots,
                     const char *ahead) noexcept nogil:
     """What one transposed input row adds to the output rows in `slots`."""
     cdef int64_t size = job.table.itemsize, line = job.phases * job.cout * job.stretch * size, row_bytes = job.w * job.x.pixel
     cdef int64_t a, b, c, v0, v1, pieces, piece, i, l, n, first, after, n0, tiles = 1, tile
     cdef int64_t kernel_rows[14]
-    cdef PixelPass call
-    cdef const PixelColumns *column
+    cdef PixelVectorsPass call
+    cdef const PixelVectorsColumns *column
     call.ahead, call.fetch = ahead, 64
     call.kc, call.x_step, call.w_step = job.cin, job.x_step, job.kernel_h * job.cout
     if vectors[0] > job.tile:
@@ -206,9 +207,9 @@ cdef void pixel_row(const PixelJob *job, const int64_t *vectors, const char *x, 
 
 
 @cython.cdivision(True)
-cdef void pixel_task(const void *of, int64_t task, char *scratch) noexcept nogil:
+cdef void pixel_vectors_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """One image, one band of output rows, one stretch of pixels."""
-    cdef const PixelJob *job = <const PixelJob *> of
+    cdef const PixelVectorsJob *job = <const PixelVectorsJob *> of
     cdef int64_t stretch = task % job.stretches, band = task // job.stretches % job.bands
     cdef int64_t image = task // job.stretches // job.bands
     cdef int64_t low = band * job.ho // job.bands, high = (band + 1) * job.ho // job.bands, p0 = stretch * job.stretch
@@ -259,12 +260,12 @@ cdef void pixel_task(const void *of, int64_t task, char *scratch) noexcept nogil
 cdef class PixelVectors(Runner):
     """A plan for pixel vectors made ready to run; it serves finite weights, or no padding."""
 
-    cdef PixelJob job
+    cdef PixelVectorsJob job
     cdef int64_t *numbers
 
     def __cinit__(self, plan):
         cdef int64_t i, k, size, lanes, total
-        cdef PixelJob *job = &self.job
+        cdef PixelVectorsJob *job = &self.job
         geometry = plan.geometry
         rows, columns = geometry.rows, geometry.columns
         self.table = job.table = table_of(plan.isa, plan.bits)
@@ -282,7 +283,7 @@ cdef class PixelVectors(Runner):
         job.x_step = (ceil_div(job.left + job.stretch + job.right, lanes) + 1 | 1) * lanes
         total = 2 * job.kernel_h + 2 * sum([len(p.offsets) for p in columns.phases])
         self.numbers = <int64_t *> malloc((total + 1) * sizeof(int64_t))
-        job.column = <PixelColumns *> calloc(job.phases + 1, sizeof(PixelColumns))
+        job.column = <PixelVectorsColumns *> calloc(job.phases + 1, sizeof(PixelVectorsColumns))
         if not (self.numbers and job.column):
             raise MemoryError("no memory for a plan")
         job.delta, k = self.numbers, 0
@@ -309,7 +310,7 @@ cdef class PixelVectors(Runner):
         self.weight_bytes = rows.kernel * columns.kernel * job.cin * job.cout * size
         self.describe_work(plan.nanoseconds)
 
-    cdef int _fill_cuts(self, object cuts, PixelColumns *column) except -1:
+    cdef int _fill_cuts(self, object cuts, PixelVectorsColumns *column) except -1:
         """A phase's pieces; the plan sees to it that there is one section."""
         cdef int64_t row = max(column.taps * self.job.cin, 1), part = cuts.part
         if ceil_div(self.job.kernel_h, self.job.row_scale) * row <= part:
@@ -326,7 +327,7 @@ cdef class PixelVectors(Runner):
         free(self.job.column)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        cdef PixelJob job = self.job
+        cdef PixelVectorsJob job = self.job
         cdef char *memory
         cdef int64_t tasks, lane_bytes
         cdef int threads = on.threads
@@ -342,7 +343,7 @@ cdef class PixelVectors(Runner):
         memory = <char *> malloc((threads * lane_bytes if into is None else 0) + 64)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        self.deal(into, pixel_task, &job, sizeof(job), tasks, threads, memory + (64 - <uintptr_t> memory % 64), lane_bytes,
-                  &job.x.at, &job.out.at)
+        self.deal(into, pixel_vectors_task, &job, sizeof(job), tasks, threads, memory + (64 - <uintptr_t> memory % 64),
+                  lane_bytes, &job.x.at, &job.out.at)
         free(memory)
         return 0

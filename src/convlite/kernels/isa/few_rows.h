@@ -14,7 +14,7 @@
    Pieces are all kc, or a multiple of four; sections are whole pieces. */
 
 /* Products k0 .. k1 of all sums into a chain from zero, to[m][n], to_step apart. */
-static void NAME(rows_piece)(const Rows *r, int64_t k0, int64_t k1, REAL *to, int64_t to_step) {
+static void NAME(few_rows_piece)(const FewRowsCall *r, int64_t k0, int64_t k1, REAL *to, int64_t to_step) {
     const int64_t n = r->columns, whole = n - n % LANES;
     const REAL *x = (const REAL *)r->x, *w = (const REAL *)r->w;
     for (int64_t k = k0; k < k1 || k == k0; k += 4) {
@@ -52,14 +52,14 @@ static void NAME(rows_piece)(const Rows *r, int64_t k0, int64_t k1, REAL *to, in
     }
 }
 
-static void NAME(rows)(const Rows *r) {
+static void NAME(few_rows)(const FewRowsCall *r) {
     const int64_t n = r->columns, all = r->rows * n;
     REAL *piece = (REAL *)r->sums, *section = piece + all, *low = section + all; /* each [rows][columns] */
-    if (r->piece >= r->kc) NAME(rows_piece)(r, 0, r->kc, (REAL *)r->out, r->out_step);
+    if (r->piece >= r->kc) NAME(few_rows_piece)(r, 0, r->kc, (REAL *)r->out, r->out_step);
     else for (int64_t s0 = 0; s0 < r->kc; s0 += r->section) { /* LOOP sections, LOOP pieces */
         const int64_t s1 = r->kc - s0 < r->section ? r->kc : s0 + r->section;
         for (int64_t k0 = s0; k0 < s1; k0 += r->piece) {
-            NAME(rows_piece)(r, k0, s1 - k0 < r->piece ? s1 : k0 + r->piece, k0 == s0 ? section : piece, n);
+            NAME(few_rows_piece)(r, k0, s1 - k0 < r->piece ? s1 : k0 + r->piece, k0 == s0 ? section : piece, n);
             for (int64_t i = 0; k0 > s0 && i < all; i++) section[i] += piece[i];
         }
         for (int64_t m = 0; m < r->rows; m++) {
@@ -68,12 +68,13 @@ static void NAME(rows)(const Rows *r) {
             else memcpy(out, section + m * n, (size_t)n * sizeof(REAL));
         }
     }
+    const NAME(Clip) clip = NAME(clip_of)(&r->end);
     for (int64_t m = 0; m < r->rows; m++) {
         REAL *out = (REAL *)r->out + m * r->out_step;
         for (int64_t c = 0; c < n; c += LANES) {
             const int64_t some = n - c < LANES ? n - c : LANES;
             V sum = NAME(load_apart)(out + c, 1, some);
-            NAME(end_sums)(&sum, 1, 1, NAME(bias_at)(&r->end, c, some), &r->end);
+            NAME(end_sums)(&sum, 1, 1, NAME(bias_at)(&r->end, c, some), &clip);
             NAME(store_apart)(out + c, sum, 1, some);
         }
         if (NAME(ends_later)(&r->end)) NAME(end_rows)(&r->end, out, 0, 1, n);

@@ -8,7 +8,7 @@
 
    The lanes of a vector are pixels. It reads QUARTER channels of LANES pixels, transposes them in registers and uses them for all sums at once;
    nothing but the finished sums of SKINNY_BLOCK vectors passes through memory. Per pixel of 16 channels and 4 sums 7.9 cycles with AVX-512 on
-   a Zen 4 (pixels.h: 18). Two vectors of pixels at a time need half the loads of weights and were 10 to 20% slower; 4 pixels x 4 sums
+   a Zen 4 (pixel_vectors.h: 18). Two vectors of pixels at a time need half the loads of weights and were 10 to 20% slower; 4 pixels x 4 sums
    in a vector, a channel spread over its pixel's lanes, 12 to 19%.
 
    Contract: last - first >= LANES; cin >= QUARTER; pieces of all cin, or of a multiple of QUARTER channels; 1 <= sums <= SKINNY_SUMS, a multiple of rows. The last vector of pixels goes back over some
@@ -87,7 +87,7 @@ INSTANCE(9) INSTANCE(10) INSTANCE(11) INSTANCE(12)
 #endif
 #undef INSTANCE
 
-static void NAME(skinny)(const Skinny *call) {
+static void NAME(tall_skinny)(const TallSkinnyCall *call) {
     static void (*const instances[SKINNY_SUMS])(const REAL *, int64_t, int64_t, int64_t, int64_t, const REAL *, const REAL *, REAL *) = {
         NAME(skinny_1), NAME(skinny_2), NAME(skinny_3), NAME(skinny_4), NAME(skinny_5), NAME(skinny_6), NAME(skinny_7), NAME(skinny_8),
 #if SKINNY_SUMS > 8
