@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +35,7 @@ TORCH = np.zeros((64, 3, 7, 7), np.float32)
         (lambda: layers.Dense(1)([[1.0, 2.0]]), r"write np\.asarray\(x, np\.float32\)"),
         (
             lambda: cl.conv2d(X, np.zeros((3, 3, 3, 4), np.float32), 2),
-            "^bias must be .* is given by name here",
+            "^bias must be .* is a keyword here, as in strides=2",
         ),
         (lambda: cl.batch_norm(X, 1, 2, scale=1, gamma=1), "^scale and gamma are names of one thing"),
         (
@@ -101,7 +102,8 @@ def test_a_kernel_that_fits_by_chance_warns() -> None:
 def test_help_names_every_option() -> None:
     for name in ("conv2d", "conv2d_transpose", "conv1d", "dense", "explain", "same_padding"):
         function = getattr(cl, name)
-        assert all(f"        {word}: " in function.__doc__ for word in function.__kwdefaults__), name
+        text = inspect.getdoc(function)
+        assert all(f"\n{word} : " in text for word in function.__kwdefaults__ or ()), name
 
 
 def test_a_subclass_with_annotations_that_are_not_there_takes_any_keyword() -> None:

@@ -165,10 +165,10 @@ def test_padding_mode_errors() -> None:
         ):
             layers.Cropping1D((1, 3)).build((None, width, 1))
     with pytest.raises(
-        ValueError, match=r"zero_padding1d has no pixel to work on in the shape \(None, 0, 3\)"
+        ValueError, match=r"'zero_padding1d' has no pixel to work on in the shape \(None, 0, 3\)"
     ):
         layers.ZeroPadding1D(1)(np.ones((2, 0, 3), np.float32))
-    with pytest.raises(ValueError, match=r"resizing has no pixel to work on"):
+    with pytest.raises(ValueError, match=r"'resizing' has no pixel to work on"):
         layers.Resizing(2, 2).build((None, 0, 4, 3))
     with pytest.raises(ValueError, match="cropping must be numbers"):
         layers.Cropping1D("valid")

@@ -156,7 +156,7 @@ def test_layers_and_packed_kernels_are_the_functions(
         for _ in range(2):
             if 0 in (h, w, *want.shape[1:3]):  # which TensorFlow's function takes and Keras's layer refuses
                 with pytest.raises(
-                    ValueError, match=rf"{name} (would give .*, which is nothing|has no pixel)"
+                    ValueError, match=rf"'{name}' (would give .*, which is nothing|has no pixel)"
                 ):
                     layer(x)
             else:

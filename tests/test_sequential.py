@@ -7,6 +7,7 @@ import os
 import pathlib
 import pickle
 import resource
+import sys
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -141,8 +142,13 @@ def test_predict_gives_the_bits_of_one_call(size: int, batch_size: int) -> None:
     assert seen == [(done, size) for done in steps]
 
 
-def test_predict_shows_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+
+def test_predict_shows_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tqdm")
+    on_a_terminal(monkeypatch)
     filled().predict(batch(4), 2, progress=True)
     out, err = capsys.readouterr()
     assert out == ""
@@ -154,9 +160,15 @@ def test_predict_shows_a_line_without_tqdm(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hide(monkeypatch, "tqdm")
+    on_a_terminal(monkeypatch)
     filled().predict(batch(4), 2, progress=True)
     out, err = capsys.readouterr()
     assert (out, err) == ("", "\rsmall: 2/4\rsmall: 4/4\n")
+
+
+def test_predict_shows_whole_lines_where_it_is_redirected(capsys: pytest.CaptureFixture[str]) -> None:
+    filled().predict(batch(4), 2, progress=True)
+    assert capsys.readouterr() == ("", "small: 4/4\n")
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, package: str) -> None:

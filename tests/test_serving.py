@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shlex
 import signal
 import socket
@@ -25,7 +26,7 @@ from tile_networks import espcn
 import convlite as cl
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "large-images.md"
+PAGE = ROOT / "docs" / "serving.md"
 NEEDED = ("fastapi", "uvicorn", "uvicorn_worker", "gunicorn")
 missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 needs_servers = pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)} not installed")
@@ -48,10 +49,8 @@ def asked(port: int, method: str, path: str, body: bytes = b"") -> tuple[int, by
 
 def command_of(server: str, port: int) -> list[str]:
     """The line of the page that starts this server, with a free port."""
-    (line,) = [
-        line for line in PAGE.read_text().splitlines() if line.startswith(f"{server} serve_fastapi:app")
-    ]
-    _, *arguments = shlex.split(line, comments=True)
+    (line,) = re.findall(rf"{server} serve:app[^`\n]*", PAGE.read_text())
+    _, *arguments = shlex.split(line.replace("serve:app", "serve_fastapi:app"))
     place = ["--bind", f"127.0.0.1:{port}"] if server == "gunicorn" else ["--port", str(port)]
     return [sys.executable, "-m", server, *arguments, *place, "--log-level", "error"]
 

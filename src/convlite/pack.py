@@ -281,7 +281,7 @@ class PackedKernel:
         self.panels()
 
     @classmethod
-    def deferred(cls, kernel: Array, operation: Operation, **options: Any) -> PackedKernel:
+    def _deferred(cls, kernel: Array, operation: Operation, **options: Any) -> PackedKernel:
         """A network's: of an array that nobody writes to, which is held as it is, in any order; nothing is
         packed before a plan asks for its layout.
         """

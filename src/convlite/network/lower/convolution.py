@@ -26,7 +26,7 @@ def _packed(low: Lowering, name: str, kernel: Array, operation: str, **options: 
     options.pop("turned", None)
     held = low.packed.get(key)
     if held is None or held[0] is not low.constants[name]:
-        held = low.packed[key] = (low.constants[name], PackedKernel.deferred(kernel, operation, **options))  # type: ignore[arg-type]
+        held = low.packed[key] = (low.constants[name], PackedKernel._deferred(kernel, operation, **options))  # type: ignore[arg-type]
     result: PackedKernel = held[1]
     return result
 
