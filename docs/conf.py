@@ -97,7 +97,7 @@ nitpick_ignore_regex = [
     (
         "py:class",
         "Array|ArrayLike|Coordinates|DTypeLike|Dim|Interpolation|Kernel|Method|(shuffles\\.)?Mode|NearestMode|"
-        "Operation|Order|Pads|Pads1D|Pair|PathLike|Policy|Precision|Profile|Progress|Rename|Shape|Sizes|Spec|Self",
+        "Operation|Order|Pads|Pads1D|Pair|PathLike|Policy|Precision|Profile|Progress|Rename|Shape|Sizes|Spec|Steps|Self",
     ),
     ("py:class", "Any|Callable|Iterable|Iterator|Literal|Mapping|Sequence"),
 ]

@@ -303,8 +303,8 @@ class Network:
             Images (N, H, W, C), or as the network declares them; the axis of images may be missing. An array,
             `np.load(..., mmap_mode="r")`, h5py, zarr, a class of one's own; of the network's dtype.
         out : array-like, tuple or None, default None
-            Where to write, of the outputs' shape and dtype, not over x; a tuple for several outputs; None:
-            new arrays.
+            Where to write, of the outputs' shape and dtype, not over x; a tuple for several outputs; new
+            arrays for None.
         tile : int, sequence of ints or None, default None
             Rows and columns of x that a tile stands for, multiples of the network's strides; None: chosen
             by memory.
