@@ -45,6 +45,8 @@ app = FastAPI()
 
 def answered(data: bytes) -> bytes:
     """The output for the array in `data`; ValueError and TypeError say what is wrong with it."""
+    if data[:6] != b"\x93NUMPY":
+        raise ValueError("the body must be the bytes that np.save writes")
     x = np.load(io.BytesIO(data), allow_pickle=False)
     out = net(x)
     written = io.BytesIO()

@@ -212,8 +212,8 @@ def _format(path: StrPath) -> tuple[Callable[..., None], Callable[..., dict[str,
 
 
 _KERAS = (
-    ": files of Keras are not read for weights alone. model.set_weights(keras_model.get_weights()) takes "
-    "them from a live model, and convlite.load reads a whole network"
+    ": weights alone are neither written to nor read from files of Keras. "
+    "model.set_weights(keras_model.get_weights()) takes them from a live model, and convlite.load reads a whole network"
 )
 _TORCH = (
     ": files of PyTorch may be pickles, which run code, and are not read. In PyTorch, "

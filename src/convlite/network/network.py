@@ -572,12 +572,15 @@ def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]]) -> Arr
                         f"in {owner!r} and must be the same in {described_shape(shape)}"
                     )
             elif size != wanted:
-                raise ValueError(f"{told}; got {array.shape}" + _layout_hint(array.shape, shape))
+                raise ValueError(f"{told}; got {array.shape}" + _size_hint(array.shape, shape))
     return np.asarray(array, value.dtype, order="C")
 
 
-def _layout_hint(got: tuple[int, ...], wanted: tuple[Any, ...]) -> str:
-    """What to write where the axes of an image are in the other order."""
+def _size_hint(got: tuple[int, ...], wanted: tuple[Any, ...]) -> str:
+    """What to write where the file fixes the batch, or the axes of an image are in the other order."""
+    if got[1:] == wanted[1:]:
+        size = wanted[0]
+        return f"; the file fixes the batch: write net.predict(x, batch_size={size}), or export a free one"
     for perm, name in (((0, 3, 1, 2), "channels first"), ((0, 2, 3, 1), "channels last")):
         if len(got) == 4 and all(
             isinstance(size, str) or got[axis] == size for axis, size in zip(perm, wanted, strict=True)

@@ -28,16 +28,23 @@ def read_keras(path: str | os.PathLike[str]) -> Graph:
     """
     import importlib
 
-    keras = None
+    keras, failed = None, None
     for name in _KERAS:
         try:
             keras = importlib.import_module(name)
             break
-        except ImportError:
-            continue
+        except ImportError as error:
+            if error.name != name and failed is None:  # it is there, and lacks something itself
+                failed = (name, error)
+    if keras is None and failed is not None:
+        raise ImportError(
+            f"{failed[0]} cannot be imported: {failed[1]}. Keras needs a backend: install tensorflow, jax or "
+            "torch and name it, as in `pip install torch` and `export KERAS_BACKEND=torch`"
+        ) from failed[1]
     if keras is None:
         raise ImportError(
-            "Keras's files are read with the package keras, which is not installed: pip install keras"
+            "Keras's files are read with the package keras, which is not installed: pip install keras, and a "
+            "backend such as tensorflow"
         )
     return from_keras(keras.models.load_model(os.fspath(path), compile=False))
 
