@@ -315,3 +315,25 @@ def test_dot_is_given_the_graph(
 def test_dot_draws_the_plot(net: cl.Network, tmp_path: Path) -> None:
     net.plot(tmp_path / "n.svg")
     assert "<svg" in (tmp_path / "n.svg").read_text()
+
+
+def test_a_batch_that_the_file_fixes() -> None:
+    graph = Graph.of(
+        [Value("x", np.dtype(F), (1, 3))], [Value("y", np.dtype(F), (1, 3))], [Node("neg", ("x",), ("y",))]
+    )
+    fixed, x = cl.Network(graph), np.arange(12, dtype=F).reshape(4, 3)
+    with pytest.raises(ValueError, match=r"got \(4, 3\); the file fixes the batch: write .*batch_size=1\)"):
+        fixed(x)
+    np.testing.assert_array_equal(fixed.predict(x, batch_size=1), -x)
+
+
+def test_keras_without_a_backend_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "keras.py").write_text("import a_backend_that_is_not_there\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("keras", "tf_keras")]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "net.keras").write_bytes(b"")
+    with pytest.raises(
+        ImportError, match=r"keras cannot be imported: No module named 'a_b.*Keras needs a backend"
+    ):
+        cl.load(tmp_path / "net.keras")

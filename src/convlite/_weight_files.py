@@ -213,7 +213,8 @@ def _format(path: StrPath) -> tuple[Callable[..., None], Callable[..., dict[str,
 
 _KERAS = (
     ": weights alone are neither written to nor read from files of Keras. "
-    "model.set_weights(keras_model.get_weights()) takes them from a live model, and convlite.load reads a whole network"
+    "model.set_weights(keras_model.get_weights()) takes them from a live model, and convlite.load reads a "
+    "whole network"
 )
 _TORCH = (
     ": files of PyTorch may be pickles, which run code, and are not read. In PyTorch, "
