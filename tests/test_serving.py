@@ -63,7 +63,7 @@ def serving(server: str, model: pathlib.Path, **more: str) -> Iterator[tuple[int
         port = probe.getsockname()[1]
     clean = {key: value for key, value in os.environ.items() if key != "CONVLITE_NUM_THREADS"}
     environment = {**clean, "MODEL": str(model), "WEB_CONCURRENCY": "2", "SIZE": "32", **more}
-    process = subprocess.Popen(command_of(server, port), env=environment, cwd=ROOT)
+    process = subprocess.Popen(command_of(server, port), env=environment, cwd=ROOT / "examples")
     try:
         deadline = time.monotonic() + 60
         while True:

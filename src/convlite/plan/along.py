@@ -105,8 +105,8 @@ def tiles_of(axis: Axis) -> tuple[int, ...]:
     ((3, 4), ())
     """
     phases = len(axis.phases)
-    if not axis.out_size or not phases:
-        return ()
+    if not axis.out_size or not phases or not all(phase.offsets for phase in axis.phases):
+        return ()  # a phase without taps: strides and dilations have a common factor
     first = axis.phases[0]
     if phases == 1:
         if len(first.offsets) == 1:
