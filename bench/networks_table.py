@@ -57,14 +57,10 @@ def measured(data: dict[str, Any]) -> str:
     )
 
 
-def front(data: dict[str, Any], folder: str = "bench/results") -> str:
-    """The README's lines."""
-    name = f"{folder}/convlite-networks"
-    picture = (
-        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{name}-dark.svg">'
-        f'<img alt="{ALT}" src="{name}.svg"></picture>'
-    )
-    return "\n".join([picture, "", *sentences(data), f"- Measured by {measured(data)}"])
+def front(data: dict[str, Any]) -> str:
+    """The README's lines. The chart is on the page, which has it for both themes."""
+    chart = "- [A bar for each network](docs/speed.md), the lost ones too."
+    return "\n".join([*sentences(data), chart, f"- Measured by {measured(data)}"])
 
 
 def table(data: dict[str, Any], threads: int) -> str:
