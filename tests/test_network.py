@@ -325,6 +325,11 @@ def test_a_batch_that_the_file_fixes() -> None:
     with pytest.raises(ValueError, match=r"got \(4, 3\); the file fixes the batch: write .*batch_size=1\)"):
         fixed(x)
     np.testing.assert_array_equal(fixed.predict(x, batch_size=1), -x)
+    signal = Value("x", np.dtype(F), (8,))  # its only axis is no batch
+    with pytest.raises(ValueError, match=r"got \(16,\)$"):
+        cl.Network(Graph.of([signal], [Value("y", np.dtype(F), (8,))], [Node("neg", ("x",), ("y",))]))(
+            np.zeros(16, F)
+        )
 
 
 def test_keras_without_a_backend_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from .._progress import Progress, reporting
 from ..arguments import as_size, new_output, shown
 from .executor import Executor
-from .graph import Array, Graph, Value, described_shape
+from .graph import Array, Graph, Value
+from .inputs import checked_inputs
 from .passes import channels_last_ends, optimised
 from .profile import Profile
 from .tiling.record import TiledArray, Tiling
@@ -520,73 +521,11 @@ class Network:
         self._executor.release()
 
     def _checked(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> list[Array]:
-        declared = self.inputs
-        names = [value.name for value in declared]
-        if len(arrays) > len(names):
-            raise TypeError(f"{self.name} takes {len(names)} inputs ({', '.join(names)}); got {len(arrays)}")
-        given = dict(zip(names, arrays, strict=False))
-        for name, array in named.items():
-            if name not in names:
-                raise TypeError(f"{self.name} has no input {name!r}; its inputs are {', '.join(names)}")
-            if name in given:
-                raise TypeError(f"the input {name!r} was given twice")
-            given[name] = array
-        missing = [str(value) for value in declared if value.name not in given]
-        if missing:
-            raise TypeError(f"{self.name} misses its inputs {', '.join(missing)}")
-        sizes: dict[str, tuple[int, str]] = {}
-        return [_fitting(given[value.name], value, sizes) for value in declared]
+        return checked_inputs(self.name, self.inputs, arrays, named)
 
     def __repr__(self) -> str:
         inputs, outputs = ", ".join(map(str, self.inputs)), ", ".join(map(str, self.outputs))
         return f"<Network {self.name!r}: {inputs} -> {outputs}>"
-
-
-def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]]) -> Array:
-    """One input as an array; every error about it is raised here."""
-    try:
-        array = np.asarray(given)
-    except ValueError as error:
-        raise ValueError(f"the input {value.name!r} is not an array: {error}") from None
-    if array.dtype != value.dtype:
-        hint = (
-            f"write x.astype(np.{value.dtype.name})"
-            if isinstance(given, np.ndarray)
-            else (f"write np.asarray(x, np.{value.dtype.name})")
-        )
-        if array.dtype == np.uint8 and value.dtype.kind == "f":
-            hint += ", and scale it as the network was trained (often / 255)"
-        raise TypeError(f"the input {value.name!r} must be {value.dtype}; got {array.dtype}: {hint}")
-    shape = value.shape
-    if shape is not None:
-        told = f"the input {value.name!r} must have the shape {described_shape(shape)}"
-        if array.ndim != len(shape):
-            hint = "; is the batch axis missing? Write x[None]" if array.ndim == len(shape) - 1 else ""
-            raise ValueError(f"{told}; got {array.shape}{hint}")
-        for size, wanted in zip(array.shape, shape, strict=True):
-            if isinstance(wanted, str):
-                known, owner = sizes.setdefault(wanted, (size, value.name))
-                if known != size:
-                    raise ValueError(
-                        f"the input {value.name!r} has the shape {array.shape}, but {wanted} is {known} "
-                        f"in {owner!r} and must be the same in {described_shape(shape)}"
-                    )
-            elif size != wanted:
-                raise ValueError(f"{told}; got {array.shape}" + _size_hint(array.shape, shape))
-    return np.asarray(array, value.dtype, order="C")
-
-
-def _size_hint(got: tuple[int, ...], wanted: tuple[Any, ...]) -> str:
-    """What to write where the file fixes the batch, or the axes of an image are in the other order."""
-    if got[1:] == wanted[1:]:
-        size = wanted[0]
-        return f"; the file fixes the batch: write net.predict(x, batch_size={size}), or export a free one"
-    for perm, name in (((0, 3, 1, 2), "channels first"), ((0, 2, 3, 1), "channels last")):
-        if len(got) == 4 and all(
-            isinstance(size, str) or got[axis] == size for axis, size in zip(perm, wanted, strict=True)
-        ):
-            return f"; this network takes images {name}: write np.transpose(x, {perm})"
-    return ""
 
 
 def _nested(x: Any) -> bool:
