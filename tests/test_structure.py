@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"_memory"},
     "pooling": {"_types", "_options", "arguments", "geometry", "_dispatch", "_threads", "_kernels"},
     "resampling": {"_image_arguments", "_dispatch", "_threads", "_kernels", "arguments"},
-    "images": {"_options", "_image_arguments", "arguments", "resampling"},
+    "images": {"_types", "_options", "_image_arguments", "arguments", "resampling"},
     "pointwise": {"_options", "arguments", "activations", "_dispatch", "_threads", "_kernels"},
     "_progress": set(),
     "_weight_files": {"arguments"},

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import convlite as cl
+from convlite import _image_arguments, _types, activations
 
 MODULES = (
     "convlite",
@@ -100,3 +101,8 @@ def test_misspelt_names_are_found_by_a_type_checker(tmp_path: Path) -> None:
     assert set(errors) == set(range(first, first + len(REFUSED))), found
     for number, word in enumerate(REFUSED.values(), first):
         assert word in errors[number], errors[number]
+
+
+def test_literals_are_the_names_that_are_taken() -> None:
+    assert {*typing.get_args(_types.ActivationName)} == {*activations.NAMES, *activations.ALIASES}
+    assert {*typing.get_args(_types.Mode)} == {*_image_arguments.MODES, *_image_arguments.MODE_ALIASES}

@@ -19,7 +19,6 @@ Coordinates = Literal[
 ]  # fmt: skip
 NearestMode = Literal["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
 Policy = Literal["stretch", "not_larger", "not_smaller"]
-Mode = Literal["constant", "zeros", "reflect", "symmetric", "edge", "replicate", "wrap", "circular"]
 
 METHODS = ("nearest", "bilinear", "bicubic", "area", "adaptive_average", "lanczos3", "lanczos5")
 COORDINATES = (

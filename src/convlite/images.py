@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from ._image_arguments import (
     Coordinates,
     Method,
-    Mode,
     NearestMode,
     Policy,
     as_method,
@@ -23,6 +22,7 @@ from ._image_arguments import (
     target_sizes,
 )
 from ._options import public
+from ._types import Mode
 from .arguments import (
     Pair,
     as_operand,

@@ -1,5 +1,7 @@
-/* Winograd's F(m x m, 3x3), m = 2, 4, 5 or 6: the three transforms around the products. A tile is n x n input pixels, n = m + 2,
-   that give m x m outputs; position q = i*n + j is one of its n*n products. What they compute, in matrices (^T: transposed):
+/* Winograd's form: the three transforms around the products. Each axis is a filter of its own, F(m, r): n = m + r - 1 inputs give m outputs
+   of r taps (plan/along.py); an axis of one tap has n = m = 1, and a transposed one with stride 2 gives m outputs of each phase from the same
+   inputs. Transforms of other filters than r = 3 are in winograd_points.h. Shown here is F(m x m, 3x3), m = 2, 4, 5 or 6: a tile is n x n
+   input pixels that give m x m outputs; position q = i*n + j is one of its n*n products. In matrices (^T: transposed):
 
        kernel   u[q] = (G g G^T)[i][j]   for each (input channel, output channel), in double, then rounded
        input    v[q] = (B^T d B)[i][j]   for each input channel
