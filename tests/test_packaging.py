@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import importlib.util
+import os
 import re
 import sys
 import tomllib
@@ -133,6 +134,7 @@ def test_cflags_decide_about_debug_symbols(
     assert ("-g0" in build.own_flags("unix")) == stripped
 
 
+@pytest.mark.skipif("CONVLITE_SANITIZER" in os.environ, reason="sanitized builds have levels of their own")
 @pytest.mark.parametrize(("cflags", "tables"), [("", False), ("-g1", True)])
 def test_each_instruction_set_is_compiled_with_flags_of_its_own(
     build: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cflags: str, tables: bool

@@ -198,6 +198,10 @@ warnings.simplefilter("ignore", DeprecationWarning)
 @pytest.mark.parametrize("idle", [True, False], ids=["idle", "while another thread computes"])
 def test_a_server_that_forks_after_loading(idle: bool) -> None:
     """As gunicorn --preload: the parent computes, then forks workers, and forks again those that die."""
+    if not idle and os.environ.get("CONVLITE_SANITIZER") == "asan":
+        pytest.skip(
+            "Clang 16's ASan forks with its malloc locked: the child may wait for that for ever, in fork()"
+        )
     script = f"""
     stop = threading.Event()
     def busy():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from typing import Any
@@ -403,6 +404,7 @@ with cl.num_threads(2):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.skipif("CONVLITE_SANITIZER" in os.environ, reason="the sanitizer's memory is counted, too")
 @pytest.mark.parametrize("memory", [38e6, 90e6])
 def test_memory_is_kept(memory: float) -> None:
     script = SCRIPT.format(folder=str(pathlib.Path(__file__).parent), memory=memory)
