@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from .. import _kernels, sums
 from ..geometry import Axis, Geometry
-from . import costs
+from .choice import WINS, form, lanewise_costs
 from .direct import cuts_of, flattened, reads_outside
 from .problem import Problem, Weights
 from .record import Plan
@@ -59,6 +59,7 @@ class Lanewise(Plan):
         return _kernels.Lanewise(self)
 
 
+@form
 def lanewise(problem: Problem) -> Lanewise | None:
     """The plan, where the form serves."""
     weights, loops = problem.weights, flattened(problem.geometry)
@@ -70,7 +71,7 @@ def lanewise(problem: Problem) -> Lanewise | None:
     chosen = _tasks(loops, problem.table["lanes"], problem.bytes)
     if chosen is None or (padding and not weights.finite):
         return None
-    return Lanewise(**problem.shared(costs.lanewise(problem)), loops=loops, padding=padding, **chosen)
+    return Lanewise(**problem.shared(lanewise_costs(problem)), loops=loops, padding=padding, **chosen)
 
 
 def wins(weights: Weights, table: _kernels._Table) -> bool:
@@ -109,6 +110,9 @@ def wins(weights: Weights, table: _kernels._Table) -> bool:
         if lanes < MOVING_LANES and groups >= lanes and uses < 16:
             return False
     return uses >= 4
+
+
+WINS["lanewise"] = wins
 
 
 # Vectors that one instruction rearranges. Without, lanes are copied one by one. The rules above, against the
