@@ -8,12 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from tolerance import tolerance
 
 import convlite as cl
-from convlite import _kernels
-from convlite.plan import FORMS
+from convlite import _dispatch, _kernels
+from convlite.geometry import OPERATIONS, Record, geometry_of
+from convlite.pack import pack_panels
+from convlite.plan import FORMS, Weights, plan_as
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "convlite"
@@ -372,6 +377,44 @@ def test_a_form_is_named_in_few_modules() -> None:
         known = {"plan/choice.py", "pack.py", *own}
         assert literals[form] <= known, form
         assert len(literals[form]) <= 4, form
+
+
+def test_an_operation_is_a_record() -> None:
+    """Between the function that users call and the loops nobody asks which operation it is."""
+    between = [SOURCE / "pack.py", SOURCE / "_calls.py", *(SOURCE / "plan").glob("*.py")]
+    for path in between:
+        tree = ast.parse(path.read_text())
+        compared = [node for node in ast.walk(tree) if isinstance(node, ast.Compare | ast.Dict | ast.Match)]
+        for node in (inside for outer in compared for inside in ast.walk(outer)):
+            assert not (isinstance(node, ast.Constant) and node.value in OPERATIONS), (path, node.lineno)
+    for path in (SOURCE / "kernels").glob("*.p*"):
+        quoted = set(re.findall(r'"(\w+)"', path.read_text()))
+        assert not quoted & set(OPERATIONS), path
+
+
+@pytest.mark.parametrize(
+    ("form", "groups"),
+    [("strided", 1), ("strided", 2), ("gathered", 2), ("pixel_vectors", 1), ("winograd", 1)],
+)
+def test_a_new_operation_needs_a_record(form: str, groups: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of kernels (kh, kw, Cout, Cin//groups): from shapes to a result, by the layers as they are."""
+    name, near = "conv2d_outputs_first", 30 if form == "winograd" else 1
+    record = Record(("h", "w", "gl", "k"), "({window}, Cout, Cin//groups)", "OI{space}", grouped=True)
+    monkeypatch.setitem(OPERATIONS, name, record)
+    rng, isa = np.random.default_rng(5), _dispatch.active_isa()
+    x = rng.standard_normal((2, 18, 20, 64)).astype(np.float32)
+    kernel = rng.standard_normal((3, 3, 64 if form == "winograd" else 8, 64 // groups)).astype(np.float32)
+    weights = Weights(name, kernel.shape, groups=groups)
+    call: Any = (name, x.shape, kernel.shape, (1, 1), "same", (1, 1), groups, None, None)
+    plan = plan_as(form, geometry_of(*call), weights, x.dtype, isa)
+    assert plan is not None
+    panels = pack_panels(kernel, weights, isa, plan.layout)
+    y = np.empty(plan.geometry.out_shape, np.float32)
+    plan.runner.run(x, panels.data, None, None, y, 0, 0.0, 0.0, True, 1)
+    want = cl.reference.conv2d(x, kernel.swapaxes(2, 3), padding="same", groups=groups)
+    np.testing.assert_allclose(y, want, **tolerance("f4", near * 9 * 64, np.abs(want).max()))
+    with pytest.raises(ValueError, match=r"kernel is \(kh, kw, Cout, Cin//groups\), got"):
+        geometry_of(*call[:2], (3, 3, 8, 5), *call[3:])
 
 
 def test_imports_of_forms() -> None:

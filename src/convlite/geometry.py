@@ -337,8 +337,8 @@ class Record(NamedTuple):
     # The kernel's axes. h, w: the window; k, l: an input and an output channel of a group; g: the group. An
     # axis "gl" counts the groups, and the output channels within each.
     kernel: tuple[str, ...]
-    written: str  # the same as errors write it,
-    foreign: str  # and what it is in PyTorch
+    written: str = ""  # the same as errors write it,
+    foreign: str = ""  # and what it is in PyTorch
     transposed: bool = False  # strides are between outputs, and the caller may choose how many there are
     grouped: bool = False  # takes `groups`
 
@@ -349,7 +349,7 @@ OPERATIONS: dict[str, Record] = {
         ("h", "w", "l", "gk"), "({window}, Cout//groups, Cin)", "IO{space}", grouped=True, transposed=True
     ),
     "depthwise_conv2d": Record(("h", "w", "g", "l"), "({window}, C, multiplier)", "(C*m, 1, kh, kw)"),
-    "dense": Record(("k", "l"), "(K, M)", "(out, in)"),
+    "dense": Record(("k", "l")),
 }
 
 

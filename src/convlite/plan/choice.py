@@ -150,7 +150,7 @@ def cheapest_first(problem: Problem) -> list[str]:
         return list(found)
     if weights.transposed and weights.strides[1] > 1 and weights.size[1] % weights.strides[1] == 0:
         found["merged_phases"] = merged_phases_costs(problem)
-    if weights.operation in ("conv2d", "conv2d_transpose"):
+    if weights.general:
         found["pixel_vectors"] = pixel_vectors_costs(problem)
         found["tall_skinny"] = tall_skinny_costs(problem)
     return sorted(found, key=found.__getitem__)

@@ -52,7 +52,7 @@ def pixel_vectors(problem: Problem) -> PixelVectors | None:
     """The plan, where the form serves."""
     geometry, weights = problem.geometry, problem.weights
     rows, columns = geometry.rows, geometry.columns
-    if problem.empty or geometry.groups != 1 or weights.operation not in ("conv2d", "conv2d_transpose"):
+    if problem.empty or geometry.groups != 1 or not weights.general:
         return None
     if not problem.table["pixels"]:
         return None

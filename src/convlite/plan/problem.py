@@ -26,6 +26,11 @@ class Weights(NamedTuple):
         return OPERATIONS[self.operation].transposed
 
     @property
+    def general(self) -> bool:
+        """Whether outputs are sums over a window and the channels of a group."""
+        return OPERATIONS[self.operation].grouped
+
+    @property
     def size(self) -> Pair:
         """(height, width)."""
         return (self.shape[0], self.shape[1]) if len(self.shape) == 4 else (1, 1)
