@@ -31,10 +31,10 @@ from convlite import (
     pack,
 )
 from convlite._calls import bind
-from convlite.plan import costs, direct, winograd
+from convlite.plan import choice, direct, winograd
 
 Call = Callable[[np.ndarray | None], np.ndarray]
-MODULES = (arguments, geometry, ops, pack, costs, direct, winograd)
+MODULES = (arguments, geometry, ops, pack, choice, direct, winograd)
 CACHES = [value for module in MODULES for value in vars(module).values() if hasattr(value, "cache_clear")]
 ARRAYS = 1024  # bytes from which on NumPy asks malloc each time; smaller blocks it keeps
 
@@ -220,18 +220,18 @@ def others() -> dict[str, Call]:
 def plan_of(call: Call) -> str:
     """The form of the first call of its kind."""
     plans: list[Any] = []
-    original = ops._plan
+    original = ops.planned
 
     def spy(*arguments: Any) -> Any:
         plans.append(original(*arguments))
         return plans[-1]
 
-    ops._plan = spy  # type: ignore[assignment]
+    ops.planned = spy  # type: ignore[assignment]
     try:
         fresh(None)
         call(None)
     finally:
-        ops._plan = original
+        ops.planned = original
     (found,) = plans
     return str(found.form)
 

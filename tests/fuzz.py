@@ -239,7 +239,7 @@ def plans(data: bytes) -> None:
     weights = (np.arange(np.prod(kernel, dtype=int)) * 3 % 5 - 2.0).astype(dtype).reshape(kernel)
     try:
         pads = arguments.as_padding(padding)
-        geo = ops._geometry(name, x.shape, kernel, strides, pads, dilations, groups, None, extra)
+        geo = ops.geometry_of(name, x.shape, kernel, strides, pads, dilations, groups, None, extra)
     except ValueError:
         return
     options |= {} if extra is None else {"output_padding": extra}
@@ -252,7 +252,7 @@ def plans(data: bytes) -> None:
     for each in made:
         if each is None:
             continue
-        panels = pack.pack_panels(weights, name, strides, dilations, groups, isa, each.layout)
+        panels = pack.pack_panels(weights, shaped, isa, each.layout)
         near = 1e-2 if each.form == "winograd" else 0
         for finite in (True, False)[: 1 + (not each.needs_finite)]:
             out = np.full(geo.out_shape, 7, dtype)

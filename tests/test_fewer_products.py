@@ -87,9 +87,9 @@ def each(
         winograd, "products", lambda g: dict.fromkeys(known(g), 1e3) | {(0, 0): 1e2, tile: 1.0}
     )
     monkeypatch.setattr(winograd, "fits_groups", lambda *_: True)
-    ops._plan.cache_clear()
+    ops.planned.cache_clear()
     yield CASES[name], tile
-    ops._plan.cache_clear()
+    ops.planned.cache_clear()
 
 
 def operands(case: Case, dtype: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

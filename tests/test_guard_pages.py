@@ -217,14 +217,14 @@ def run_softmax(rows: int, columns: int, dtype: Any, side: str, rooms: Rooms) ->
 
 def run_all() -> None:
     """Every case in both dtypes on both sides, each announced; then the algorithms that the plans chose."""
-    rooms, chosen, plan_of = Rooms(), set(), ops._plan
+    rooms, chosen, plan_of = Rooms(), set(), ops.planned
 
     def recorded(*arguments: Any) -> Any:
         found = plan_of(*arguments)
         chosen.add(str(found))
         return found
 
-    ops._plan = recorded
+    ops.planned = recorded
     turns = itertools.cycle(ACTIVATIONS)
     dtypes = (np.dtype(np.float32), np.dtype(np.float64))
     for dtype, side in itertools.product(dtypes, SIDES):

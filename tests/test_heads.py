@@ -58,7 +58,7 @@ class Call:
         """The plan in a form; in the direct one where that does not serve."""
         weights = Weights(self.operation, self.kernel.shape, self.strides, self.dilations)
         shape = (self.operation, self.x.shape, weights.shape, self.strides, self.padding, self.dilations, 1)
-        geometry = ops._geometry(*shape, *self.size)
+        geometry = ops.geometry_of(*shape, *self.size)
         for name in ("strided", "gathered") if form == "direct" else (form, "strided", "gathered"):
             if (made := plan_as(name, geometry, weights, self.x.dtype, isa)) is not None:
                 return made
@@ -66,9 +66,8 @@ class Call:
 
     def run(self, isa: str, form: str, threads: int = 1, name: str = "none", bias: bool = True) -> np.ndarray:
         made = self.plan(isa, form)
-        panels = pack.pack_panels(
-            self.kernel, self.operation, self.strides, self.dilations, 1, isa, made.layout
-        )
+        weights = Weights(self.operation, self.kernel.shape, self.strides, self.dilations)
+        panels = pack.pack_panels(self.kernel, weights, isa, made.layout)
         out = np.full(made.geometry.out_shape, 7, self.x.dtype)
         alpha = self.alpha if name == "prelu" else None
         made.runner.run(

@@ -233,7 +233,7 @@ CUTS = {
 
 def forget_plans() -> None:
     """A short call like one before would run that one's plan."""
-    ops._plan.cache_clear()
+    ops.planned.cache_clear()
     _kernels.plain_calls.clear()
 
 
@@ -298,7 +298,7 @@ def test_plans_go_when_they_are_dropped() -> None:
 
 def make() -> weakref.ref[Plan]:
     shape = ("conv2d", (1, 9, 9, 3), (3, 3, 3, 4), (1, 1), "same", (1, 1), 1, None, None)
-    geometry, weights = ops._geometry.__wrapped__(*shape), Weights("conv2d", shape[2])
+    geometry, weights = ops.geometry_of.__wrapped__(*shape), Weights("conv2d", shape[2])
     made = plan_for(geometry, weights, np.dtype(np.float32), _dispatch.active_isa())
     assert made.runner is not None
     return weakref.ref(made)

@@ -43,7 +43,7 @@ def numbers(rng: np.random.Generator, *shape: int) -> np.ndarray:
 def planned(isa: str, call: Any, padding: Any) -> tuple[Plan, Plan]:
     """The plan lane by lane, and that of another form."""
     name, x, kernel, strides, dilations, groups = call
-    geometry = ops._geometry(name, x, kernel, strides, as_padding(padding), dilations, groups, None, None)
+    geometry = ops.geometry_of(name, x, kernel, strides, as_padding(padding), dilations, groups, None, None)
     weights = Weights(name, kernel, strides, dilations, groups)
     forms = ("lanewise", "depthwise_lines", "depthwise_tiles", "strided", "gathered")
     made = [plan_as(form, geometry, weights, np.dtype("f4"), isa) for form in forms]
@@ -53,7 +53,8 @@ def planned(isa: str, call: Any, padding: Any) -> tuple[Plan, Plan]:
 
 def result(made: Any, call: Any, x: np.ndarray, kernel: np.ndarray, extra: Any, threads: int) -> bytes:
     name, _, _, strides, dilations, groups = call
-    panels = pack.pack_panels(kernel, name, strides, dilations, groups, made.isa, made.layout)
+    facts = Weights(name, kernel.shape, strides, dilations, groups)
+    panels = pack.pack_panels(kernel, facts, made.isa, made.layout)
     bias, alpha, (code, a, b) = extra
     out = np.full(made.geometry.out_shape, 7, np.float32)
     made.runner.run(x, panels.data, bias, alpha, out, code, a, b, True, threads)
@@ -163,7 +164,7 @@ def test_edges_of_wide_dilations_are_cut(isa: str, width: int, dilation: int) ->
     rng = np.random.default_rng(width * dilation)
     x, kernel = numbers(rng, 1, width, width, 400), numbers(rng, 3, 3, 400, 160)
     pair, dtype = (dilation, dilation), np.dtype("f4")
-    geometry = ops._geometry("conv2d", x.shape, kernel.shape, (1, 1), "same", pair, 1, None, None)
+    geometry = ops.geometry_of("conv2d", x.shape, kernel.shape, (1, 1), "same", pair, 1, None, None)
     weights = Weights("conv2d", kernel.shape, dilations=pair)
     made: Any = plan_for(geometry, weights, dtype, isa)
     assert (made.form, made.call_work, made.spread) == ("strided", -1, False)
@@ -173,7 +174,7 @@ def test_edges_of_wide_dilations_are_cut(isa: str, width: int, dilation: int) ->
     gathered = plan_as("gathered", geometry, weights, dtype, isa)
     assert gathered is not None
     out = np.empty_like(got)
-    panels = pack.pack_panels(kernel, "conv2d", (1, 1), pair, 1, isa, gathered.layout)
+    panels = pack.pack_panels(kernel, weights, isa, gathered.layout)
     gathered.runner.run(x, panels.data, None, None, out, 0, 0.0, 0.0, True, 1)
     assert out.tobytes() == got.tobytes()
 

@@ -13,8 +13,8 @@ from calls import every_operation, operands
 from interpreter import python
 
 import convlite as cl
-from convlite import _kernels, _plans, _threads, arguments, geometry, ops, pack
-from convlite.plan import costs, direct, winograd
+from convlite import _kernels, _threads, arguments, geometry, ops, pack
+from convlite.plan import choice, direct, winograd
 
 linux = pytest.mark.skipif(
     not os.path.exists("/proc/self/statm"), reason="this system has no /proc/self/statm"
@@ -125,11 +125,11 @@ def test_errors_leave_nothing() -> None:
 def test_caches_have_a_bound() -> None:
     caches = {
         f"{module.__name__}.{name}": value.cache_info().maxsize
-        for module in (arguments, geometry, ops, pack, costs, direct, winograd)
+        for module in (arguments, geometry, ops, pack, choice, direct, winograd)
         for name, value in vars(module).items()
         if hasattr(value, "cache_info")
     }
-    assert "convlite.ops._plan" in caches
+    assert "convlite.ops.planned" in caches
     assert all(size is not None and size <= 4096 for size in caches.values()), caches
 
 
@@ -151,7 +151,7 @@ def test_where_there_is_no_memory(
     out = np.full(shape, 7, np.float32)
     failed = 0  # the steps just before the kernels
     for module, function in (
-        (_plans, "pack_panels"),
+        (pack, "pack_panels"),
         (_threads, "threads_for"),
     ):
         _kernels.plain_calls.clear()  # known calls take another way

@@ -16,8 +16,8 @@ import pytest
 import convlite as cl
 from convlite import _dispatch, _kernels, pack
 from convlite._memory import aligned_empty
-from convlite.geometry import residue_classes
-from convlite.pack import PackedKernel, channels_of
+from convlite.geometry import channels_of, residue_classes
+from convlite.pack import PackedKernel
 
 
 def numbered(*shape: int, dtype: Any = np.float32) -> np.ndarray:

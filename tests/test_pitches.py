@@ -16,10 +16,9 @@ from cases import Case
 from test_guard_pages import SIDES, Rooms, _cases, _edges, interpret
 
 from convlite import _dispatch, _kernels
-from convlite._plans import _plan, with_weights
 from convlite.arguments import as_output_shape, as_padding, as_pair
-from convlite.pack import PackedKernel
-from convlite.plan import Plan
+from convlite.pack import PackedKernel, with_weights
+from convlite.plan import Plan, Weights, planned
 from convlite.plan.direct import flattened
 
 pytestmark = pytest.mark.skipif(
@@ -50,9 +49,10 @@ def ready(case: Case, dtype: Any, packed: bool, kernel: Any) -> tuple[Plan, Any,
     size, pair = as_output_shape(given.get("output_shape")), None if extra is None else as_pair(extra, "")
     call = (case.operation, x, case.kernel, *steps, dilations, groups, size, pair, 2)
     fast = given.get("precision") == "fast"
-    plan = _plan(_dispatch.active_isa(), np.dtype(dtype), fast, packed, True, *call)
+    plan = planned(_dispatch.active_isa(), np.dtype(dtype), fast, packed, True, *call)
     held = PackedKernel(kernel, case.operation, **case.packing) if packed else kernel
-    return (*with_weights(plan, held, call), x)
+    facts = Weights(case.operation, case.kernel, steps[0], dilations, groups)
+    return (*with_weights(plan, held, facts, call), x)
 
 
 def apart(

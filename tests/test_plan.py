@@ -27,7 +27,7 @@ def plan_of(case: Case, dtype: Any, isa: str) -> Plan:
     options = {"strides": 1, "dilations": 1, "padding": "valid", "groups": 1, **case.options}
     x = case.x if len(case.x) == 4 else (1, 1, math.prod(case.x[:-1]), case.x[-1])
     extra = options.get("output_padding")
-    geometry = ops._geometry(
+    geometry = ops.geometry_of(
         case.operation,
         x,
         case.kernel,
@@ -90,22 +90,22 @@ def test_plans_know_whether_padding_is_read(pad: Any) -> None:
 
 @pytest.mark.thread_unsafe(reason="counts plans")
 def test_a_shape_is_planned_once() -> None:
-    ops._plan.cache_clear()
+    ops.planned.cache_clear()
     x, kernel = np.ones((1, 5, 5, 3), np.float32), np.ones((3, 3, 3, 4), np.float32)
     for _ in range(3):
         cl.conv2d(x, kernel, padding="same")
         cl.conv2d(x, kernel, padding="SAME", strides=(1, 1))
-    info = ops._plan.cache_info()
+    info = ops.planned.cache_info()
     assert (info.misses, info.hits) == (1, 1)  # known calls do not ask for a plan
     cl.conv2d(x.astype(np.float64), kernel.astype(np.float64), padding="same")
-    assert ops._plan.cache_info().misses == 2
+    assert ops.planned.cache_info().misses == 2
 
 
 def test_plans_are_bounded_in_number() -> None:
     kernel = np.ones((1, 1, 1, 1), np.float32)
     for width in range(600):
         cl.conv2d(np.ones((1, 1, width, 1), np.float32), kernel)
-    info = ops._plan.cache_info()
+    info = ops.planned.cache_info()
     assert info.maxsize is not None
     assert info.currsize <= info.maxsize
 

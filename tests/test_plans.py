@@ -14,8 +14,8 @@ from cases import SMALL, Case
 
 from convlite import _kernels
 from convlite.arguments import as_padding, as_pair
-from convlite.geometry import Geometry, conv_axis, transpose_axis
-from convlite.plan import Weights, channels_of, plan_for
+from convlite.geometry import Geometry, channels_of, conv_axis, transpose_axis
+from convlite.plan import Weights, plan_for
 
 PLANS = Path(__file__).parent / "golden" / "plans.txt"
 PLAIN = {"output_shape", "output_padding", "precision"}  # options that this list leaves out

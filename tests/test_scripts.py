@@ -10,8 +10,7 @@ import pytest
 
 import convlite as cl
 from convlite import _kernels
-from convlite._plans import made_ready
-from convlite.pack import PackedKernel
+from convlite.pack import PackedKernel, made_ready
 
 REST = -77.0  # what lies between the channels
 

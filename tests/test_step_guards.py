@@ -12,7 +12,7 @@ import pytest
 from test_guard_pages import SIDES, Rooms, interpret
 
 from convlite import PackedKernel, _dispatch, _kernels, precision
-from convlite._plans import made_ready
+from convlite.pack import made_ready
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason=f"guard pages are made with Linux's mprotect; this is {sys.platform}"

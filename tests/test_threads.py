@@ -394,7 +394,7 @@ def test_caches_may_be_filled_by_many_at_once() -> None:
 
     first, layer = fresh(), fresh()
     want = [first(x).tobytes() + cl.conv2d(x, kernel, strides=2).tobytes() for x in images]
-    ops._plan.cache_clear()
+    ops.planned.cache_clear()
     start = threading.Barrier(9)
 
     def compute(i: int) -> bool:
@@ -408,8 +408,8 @@ def test_caches_may_be_filled_by_many_at_once() -> None:
     def forget() -> bool:
         start.wait()
         for _ in range(50):
-            ops._plan.cache_clear()
-            ops._geometry.cache_clear()
+            ops.planned.cache_clear()
+            ops.geometry_of.cache_clear()
             time.sleep(1e-4)
         return True
 

@@ -130,9 +130,9 @@ def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 0)
     costs = {(0, 0): 100.0} | {(m, m): 1.0 if m == request.param else 9.0 for m in (2, 4, 5, 6)}
     monkeypatch.setattr(winograd, "products", lambda _: dict(costs))
-    ops._plan.cache_clear()
+    ops.planned.cache_clear()
     yield request.param
-    ops._plan.cache_clear()
+    ops.planned.cache_clear()
 
 
 def operands(name: str, dtype: Any, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:

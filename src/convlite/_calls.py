@@ -15,13 +15,12 @@ from numpy.typing import ArrayLike
 from . import _kernels, _precision, _threads
 from ._memory import empty, is_large
 from .activations import CELU, ELU, Fused, HardShrink, LeakyReLU, Named, PReLU, ReLU, SoftShrink, softmax
-from .arguments import Array, Pair, as_operand, mixed_dtypes
+from .arguments import Array, as_operand, mixed_dtypes
 from .pack import PackedKernel, Panels, recipe_for
-from .plan import Plan
+from .plan import Plan, Weights
 from .plan.winograd import Winograd, tile_for
 
 Given = tuple[Any, ...]
-Packing = tuple[str, tuple[int, ...], Pair, Pair, int, str]  # recipe_for's arguments but bits and layout
 
 _CONSTANTS = frozenset(
     {int, str, type(None), ReLU, LeakyReLU, ELU, CELU, SoftShrink, HardShrink, PReLU, Named}
@@ -49,13 +48,13 @@ def remember(
     panels: Panels,
     fused: Fused,
     after: Callable[[Array], Any] | None,
-    packing: Packing,
+    weights: Weights,
     precision: _precision.Precision | None,
 ) -> None:
     """Keep what a call found out, where a later one can use it.
 
     `given` is the operation's name and all arguments but arrays; x and kernel are as they were given;
-    `packing` says how the weights were packed.
+    `weights` are what the packing depends on.
     """
     short = plan.nanoseconds < _threads.SERIAL_WORK
     if not _kernels.is_wanted(given, x, kernel, short):
@@ -77,7 +76,7 @@ def remember(
             return
         kernel_shape = np.shape(kernel)
         if plan.layout:
-            recipe = recipe_for(*packing, plan.bits, plan.layout)[1]
+            recipe = recipe_for(weights, plan.isa, plan.bits, plan.layout)[1]
     call = _kernels.Call(
         plan.runner,
         given,

@@ -14,17 +14,17 @@ import numpy as np
 
 from . import _dispatch
 from ._options import public
-from ._plans import _geometry
 from ._types import Pads
 from ._types import Sizes as Steps
 from .arguments import as_int, as_padding, as_padding_1d, as_pair, as_single, as_size, is_one_of, shown
-from .geometry import Geometry
+from .geometry import Geometry, geometry_of
+from .geometry import Operation as Operations
 from .plan import Weights, plan_for
 
 if TYPE_CHECKING:
     from ._equivalents import Call
 
-Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d", "conv1d_transpose"]
+Operation = Literal[Operations, "conv1d", "conv1d_transpose"]
 Sizes = tuple[int, ...]
 
 
@@ -176,7 +176,7 @@ def resolve(
         pad = as_padding(padding)
         extra = None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0)
     inner_kernel = (*(1,) * (2 - axes), *kernel)
-    geometry = _geometry(
+    geometry = geometry_of(
         cast(Any, operation.replace("1d", "2d")),
         (x[0], *(1,) * (2 - axes), *x[1:]),
         inner_kernel,
@@ -222,7 +222,7 @@ def _resolve_dense(x: Sizes, kernel: Sizes) -> Call:
         raise ValueError(f"kernel has {kernel[0]} inputs but x has {x[-1]} (kernel is (K, M), got {kernel})")
     out = (*x[:-1], kernel[1])
     plain: Any = ((1, 1), "valid", (1, 1), 1, None, None)
-    geometry = _geometry("dense", (1, 1, prod(x[:-1]), x[-1]), kernel, *plain)
+    geometry = geometry_of("dense", (1, 1, prod(x[:-1]), x[-1]), kernel, *plain)
     form = _form(geometry, Weights("dense", kernel, packed=False))
     return Call("dense", x, kernel, out, (), (), (), "valid", 1, prod(x) * kernel[1], form)
 

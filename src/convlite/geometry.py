@@ -17,9 +17,11 @@ than the kernel) is still a phase: its sum is empty.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
-from .arguments import Pad, Pair
+from ._layouts import check_channels, warn_of_foreign
+from .arguments import Pad, Padding, Pair, check_groups, check_taps
 
 MAX_PHASE_PAIRS = 2**20  # of both axes together
 MAX_PHASES = 2**16  # per axis: each costs a record, so a mistyped stride must not take all memory
@@ -322,3 +324,126 @@ def residue_classes(kernel: int, stride: int, dilation: int) -> list[list[int]]:
         )
     first = sorted(range(min(period, kernel)), key=lambda tap: tap * dilation % stride)
     return [list(range(tap, kernel, period)) for tap in first]
+
+
+# ---- operations --------------------------------------------------------------------------------------------
+
+Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
+
+
+class Record(NamedTuple):
+    """All that the layers from the arguments down to the panels know of an operation."""
+
+    # The kernel's axes. h, w: the window; k, l: an input and an output channel of a group; g: the group. An
+    # axis "gl" counts the groups, and the output channels within each.
+    kernel: tuple[str, ...]
+    written: str = ""  # the same as errors write it,
+    foreign: str = ""  # and what it is in PyTorch
+    transposed: bool = False  # strides are between outputs, and the caller may choose how many there are
+    grouped: bool = False  # takes `groups`
+
+
+OPERATIONS: dict[str, Record] = {
+    "conv2d": Record(("h", "w", "k", "gl"), "({window}, Cin//groups, Cout)", "OI{space}", grouped=True),
+    "conv2d_transpose": Record(
+        ("h", "w", "l", "gk"), "({window}, Cout//groups, Cin)", "IO{space}", grouped=True, transposed=True
+    ),
+    "depthwise_conv2d": Record(("h", "w", "g", "l"), "({window}, C, multiplier)", "(C*m, 1, kh, kw)"),
+    "dense": Record(("k", "l")),
+}
+
+
+def channels_of(operation: str, kernel: tuple[int, ...], groups: int) -> tuple[int, int, int]:
+    """(input channels, output channels, groups) of a kernel of this shape.
+
+    >>> channels_of("conv2d", (3, 3, 4, 8), 2), channels_of("depthwise_conv2d", (3, 3, 4, 2), 1)
+    ((8, 8, 2), (4, 8, 4))
+    """
+    record = OPERATIONS[operation]
+    sizes = dict(zip(record.kernel, kernel, strict=True))
+    if not record.grouped:
+        groups = sizes.get("g", 1)
+    cin = sizes["gk"] if "gk" in sizes else sizes.get("k", 1) * groups
+    cout = sizes["gl"] if "gl" in sizes else sizes["l"] * groups
+    return cin, cout, max(groups, 1)
+
+
+@lru_cache(maxsize=512)
+def geometry_of(
+    operation: Operation,
+    x: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: Pair,
+    padding: Padding,
+    dilations: Pair,
+    groups: int,
+    output_shape: tuple[int, ...] | None,
+    output_padding: Pair | None,
+    axes: int = 2,
+) -> Geometry:
+    """Shapes and options -> Geometry; every error about shapes is raised here, in the shapes of a caller with
+    so many spatial axes.
+    """
+    record = OPERATIONS[operation]
+    height, width = kernel[:2] if "h" in record.kernel else (1, 1)
+    if "h" in record.kernel:
+        _check_kernel(operation, (x[0], *x[3 - axes :]), kernel[2 - axes :], groups)
+    cin, cout, groups = channels_of(operation, kernel, groups)
+    if record.grouped:
+        check_groups(groups, cin, cout)
+    pads: tuple[Pad, Pad] = padding if isinstance(padding, tuple) else (padding, padding)
+    if record.transposed:
+        window, sizes = (height, width), (output_shape, output_padding)
+        rows, columns = _transposed_axes(x, cout, window, strides, pads, dilations, *sizes, axes)
+    else:
+        rows = conv_axis(x[1], height, strides[0], dilations[0], pads[0], "height")
+        columns = conv_axis(x[2], width, strides[1], dilations[1], pads[1], "width")
+    warn_of_foreign(operation, kernel[2 - axes :])
+    return Geometry(x[0], rows, columns, cin, cout, groups)
+
+
+def _transposed_axes(
+    x: tuple[int, ...],
+    cout: int,
+    kernel: Pair,
+    strides: Pair,
+    pads: tuple[Pad, Pad],
+    dilations: Pair,
+    output_shape: tuple[int, ...] | None,
+    output_padding: Pair | None,
+    axes: int,
+) -> tuple[Axis, Axis]:
+    """The axes of a transposed operation, whose size the caller may say."""
+    if output_shape is not None and output_padding is not None:
+        raise ValueError("output_shape and output_padding exclude each other: give one")
+    whole = output_shape is not None and len(output_shape) == 4
+    sizes = output_shape[1:3] if output_shape and whole else output_shape or (None, None)
+    if output_shape and whole and (output_shape[0], output_shape[3]) != (x[0], cout):
+        raise ValueError(
+            f"output_shape {(output_shape[0], *output_shape[3 - axes :])} must have x's batch {x[0]} "
+            f"and the kernel's {cout} output channels"
+        )
+    extras = output_padding or (None, None)
+    rows, columns = (
+        transpose_axis(x[1 + a], kernel[a], strides[a], dilations[a], pads[a], name, sizes[a], extras[a])
+        for a, name in enumerate(("height", "width"))
+    )
+    check_phases(rows, columns)
+    return rows, columns
+
+
+def _check_kernel(operation: Operation, x: tuple[int, ...], kernel: tuple[int, ...], groups: int) -> None:
+    """Its window, and its input channels against x's; both shapes with one or two spatial axes."""
+    record, places = OPERATIONS[operation], "row and one column" if len(kernel) == 4 else "tap"
+    if 0 in kernel[:-2]:
+        raise ValueError(f"kernel must have at least one {places}; got {kernel}")
+    height, width = (1, *kernel)[-4:-2]
+    check_taps(height, width)
+    window, space = ("kh, kw", "HW") if len(kernel) == 4 else ("kw", "W")
+    names = record.kernel[-2:]
+    inputs = next(name for name in ("k", "gk", "g") if name in names)
+    split = groups if inputs == "k" else 1  # the kernel has those of one group
+    if x[-1] % split:
+        check_groups(groups, x[-1], kernel[-1])
+    received, written = kernel[names.index(inputs) - 2], record.written.format(window=window)
+    check_channels(received, x[-1] // split, x, kernel, written, record.foreign.format(space=space), split)

@@ -26,9 +26,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision, _threads
-from ._calls import Given, Packing, remember
+from ._calls import Given, remember
 from ._options import catching, documented, public
-from ._plans import _geometry, _plan, with_weights
 from ._precision import Precision
 from ._types import Pads, Sizes
 from .activations import NONE, Spec, checked, resolve
@@ -51,8 +50,9 @@ from .arguments import (
     new_output,
     shown,
 )
-from .geometry import effective_kernel, same_pads
-from .pack import Operation, PackedKernel
+from .geometry import OPERATIONS, Operation, effective_kernel, geometry_of, same_pads
+from .pack import PackedKernel, with_weights
+from .plan import Weights, planned
 
 Kernel = ArrayLike | PackedKernel
 
@@ -366,7 +366,7 @@ def conv2d_output_shape(
     """
     x, kernel = as_nhwc(x_shape, "x_shape"), as_nhwc(kernel_shape, "kernel_shape")
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
-    return _geometry("conv2d", x, kernel, s, p, d, as_size(groups, "groups"), None, None).out_shape
+    return geometry_of("conv2d", x, kernel, s, p, d, as_size(groups, "groups"), None, None).out_shape
 
 
 @public
@@ -410,7 +410,8 @@ def conv2d_transpose_output_shape(
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
     size = as_output_shape(output_shape)
     extra = None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0)
-    return _geometry("conv2d_transpose", x, kernel, s, p, d, as_size(groups, "groups"), size, extra).out_shape
+    options = (s, p, d, as_size(groups, "groups"), size, extra)
+    return geometry_of("conv2d_transpose", x, kernel, *options).out_shape
 
 
 @public
@@ -462,11 +463,11 @@ def _kernel(kernel: Kernel, operation: str, dtype: np.dtype[Any], x: object) -> 
         if kernel.dtype != dtype:
             raise mixed_dtypes(x, "x", dtype, kernel.dtype, ("kernel", None))
         return kernel
-    return as_operand(kernel, "kernel", 2 if operation == "dense" else 4, dtype, ("x", x))
+    return as_operand(kernel, "kernel", len(OPERATIONS[operation].kernel), dtype, ("x", x))
 
 
 def _check_packing(kernel: PackedKernel, strides: Pair, dilations: Pair, groups: int, axes: int) -> None:
-    transposed = kernel.operation == "conv2d_transpose"
+    transposed = OPERATIONS[kernel.operation].transposed
     if kernel.groups != groups or (transposed and (kernel.strides, kernel.dilations) != (strides, dilations)):
         raise ValueError(
             f"kernel was packed for strides={_short(kernel.strides, axes)}, "
@@ -511,7 +512,7 @@ def _run(
     options = (strides, padding, dilations, groups, output_shape, output_padding, axes)
     fast = _precision.resolve(precision) == "fast"
     shapes = (operation, array.shape, weights.shape, *options)
-    plan = _plan(isa, dtype, fast, isinstance(weights, PackedKernel), True, *shapes)
+    plan = planned(isa, dtype, fast, isinstance(weights, PackedKernel), True, *shapes)
     geometry = plan.geometry
     bias_array = check_bias(bias, geometry.cout, dtype)
     fused, after = (NONE, None) if activation is None else resolve(activation, geometry.cout, dtype)
@@ -523,8 +524,8 @@ def _run(
     target = new_output(geometry.out_shape, dtype, shape) if after is not None and out is not None else y
     busy = target.size > 0  # 2**42 empty rows need no tables
     if busy:
-        packing: Packing = (operation, weights.shape, strides, dilations, groups, isa)
-        plan, panels = with_weights(plan, weights, shapes)
+        facts = Weights(operation, weights.shape, strides, dilations, groups)
+        plan, panels = with_weights(plan, weights, facts, shapes)
         code, a, b, alpha = fused
         threads = _threads.threads_for(plan.nanoseconds)
         plan.runner.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
@@ -532,7 +533,7 @@ def _run(
         y[...] = checked(after, target, shape)
     if busy:  # from here on nothing may raise: `out` is written
         try:  # noqa: SIM105 - suppress() is itself an object that needs memory
-            remember(given, given_x, given_kernel, shape, plan, panels, fused, after, packing, precision)
+            remember(given, given_x, given_kernel, shape, plan, panels, fused, after, facts, precision)
         except MemoryError:
             pass  # the next call is checked anew
     return y
@@ -574,7 +575,7 @@ def _run_1d(
         output_padding,
     )
     inner = array[:, None]
-    images, _, width, cout = _geometry(operation, inner.shape, weights.shape, *options, 1).out_shape
+    images, _, width, cout = geometry_of(operation, inner.shape, weights.shape, *options, 1).out_shape
     flat = (images, width, cout)
     target = None if out is None else check_out(out, flat, array.dtype, (x, kernel, bias))[:, None]
     whole = (x, kernel, flat)

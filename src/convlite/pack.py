@@ -9,29 +9,37 @@ dilation only, so one packing serves every input size and padding.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _dispatch, _kernels
+from . import _dispatch, _kernels, _precision
 from ._locks import fork_lock
 from ._memory import aligned_empty
 from ._options import documented
 from ._types import Sizes
-from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
-from .geometry import residue_classes
-from .plan import Weights, channels_of, read_layout, usual_layout, weights_of
+from .arguments import (
+    Array,
+    Pair,
+    as_operand,
+    as_output_shape,
+    as_padding,
+    as_pair,
+    as_size,
+    check_taps,
+    is_one_of,
+    shown,
+)
+from .geometry import OPERATIONS, Operation, channels_of, residue_classes
+from .plan import Plan, Weights, planned, read_layout, usual_layout, weights_of
 
 # What one kernel keeps packed, as a multiple of its own size: the panels in use and others, where "fast" has
 # other ones for each size of map (up to 7 times the kernel's size). Small ones keep all.
 MOST_PANELS = 10
 SMALL_PANELS = 256 * 1024
-
-Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
-_RANK = {"conv2d": 4, "conv2d_transpose": 4, "depthwise_conv2d": 4, "dense": 2}
-
 
 _IN_ORDER = ("pixel_vectors", "tall_skinny", "merged_phases")
 
@@ -43,61 +51,37 @@ class Panels(NamedTuple):
     finite: bool  # no Inf, no NaN: zeros may stand for padding
 
 
+# ---- the layouts -------------------------------------------------------------------------------------------
+
+Recipe = tuple[int, _kernels.Recipe]  # how many numbers the panels have, and what fills them
+
+
+def pack_panels(kernel: Array, weights: Weights, isa: str, layout: str) -> Panels:
+    """Pack a kernel, of which `weights` are the facts, for one instruction set, in the layout of a plan."""
+    if layout.startswith("winograd"):
+        return _pack_winograd(np.ascontiguousarray(kernel), weights, isa, layout)
+    memory, steps = _as_it_lies(kernel)
+    if steps is not None and layout in _IN_ORDER:
+        memory, steps = np.ascontiguousarray(kernel), None
+    size, recipe = recipe_for(weights, isa, 8 * kernel.itemsize, layout, steps)
+    data = aligned_empty(size, kernel.dtype)
+    return Panels(data, recipe.pack(memory, data))
+
+
 @lru_cache(maxsize=512)
-def _recipe(
-    operation: str,
-    shape: tuple[int, ...],
-    strides: Pair,
-    dilations: Pair,
-    groups: int,
-    isa: str,
-    bits: int,
-    layout: str,
-    steps: tuple[int, ...],
-) -> tuple[int, _kernels.Recipe]:
-    """recipe_for the layouts "direct", "depthwise", "lanewise" and, of the merged kernel, "merged_phases"."""
-    cin, cout, groups = channels_of(operation, shape, groups)
-    height, width = shape[:2] if len(shape) == 4 else (1, 1)
+def recipe_for(
+    weights: Weights, isa: str, bits: int, layout: str, steps: tuple[int, ...] | None = None
+) -> Recipe:
+    """The size of a kernel's panels in the layout of a plan, and how to fill them.
+
+    steps: of the kernel's axes in its memory, in elements; None for C order, which those of _IN_ORDER want.
+    """
+    if layout == "merged_phases":  # stride taps of a kernel row are one of stride*Cout channels, as they lie
+        (height, width, cout, cin), (down, along) = weights.shape, weights.strides
+        shape = (height, width // along, along * cout, cin)
+        weights, layout = weights._replace(shape=shape, strides=(down, 1)), "direct"
     table = _kernels.describe(isa, bits)
-    per_group, kc = cout // groups, cin // groups
-
-    # where the kernel holds tap t, channel k of a group, output channel l of it, and group g:
-    # offset = the tap's + k*k_step + l*l_step + g*group_step
-    row_step, column_step, next_to_last, last = (0, 0, *steps)[-4:]
-    if operation == "conv2d_transpose":
-        k_step, l_step, group_step = last, next_to_last, kc * last
-    elif operation == "depthwise_conv2d":
-        k_step, l_step, group_step = 0, last, next_to_last
-    else:
-        k_step, l_step, group_step = next_to_last, last, per_group * last
-
-    if operation == "conv2d_transpose":
-        rows = residue_classes(height, strides[0], dilations[0])
-        columns = residue_classes(width, strides[1], dilations[1])
-    else:
-        rows, columns = [list(range(height))], [list(range(width))]
-    rows, columns = [c for c in rows if c], [c for c in columns if c]
-    taps = [a * row_step + b * column_step for row in rows for column in columns for a in row for b in column]
-    phase_taps = [len(row) * len(column) for row in rows for column in columns]
-
-    sizes: tuple[int, int, int, int, int, int]
-    if layout == "lanewise":  # [phase][panel of one vector][taps][kc][lanes]: over the outputs of all groups
-        padded = -(-cout // table["lanes"]) * table["lanes"]
-        l_step = group_step if operation == "conv2d_transpose" else last
-        recipe = _kernels.Recipe(
-            bits // 8, taps, phase_taps, 1, kc, cout, k_step, l_step, 0, table["lanes"], 1, False
-        )
-        return len(taps) * kc * padded, recipe
-    if layout == "depthwise":
-        # channels are the groups: kc counts them, width is the multiplier
-        size = len(taps) * cout
-        sizes = (1, groups, per_group, group_step, l_step, 0)
-    else:
-        padded = -(-per_group // table["lanes"]) * table["lanes"]
-        size = len(taps) * groups * kc * padded
-        sizes = (groups, kc, per_group, k_step, l_step, group_step)
-    parameters = (table["lanes"], table["nr"], layout == "depthwise")
-    return size, _kernels.Recipe(bits // 8, taps, phase_taps, *sizes, *parameters)
+    return _RECIPES[layout](weights, steps or _in_order(weights.shape), table, bits // 8)
 
 
 def _in_order(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -115,89 +99,97 @@ def _as_it_lies(kernel: Array) -> tuple[Array, tuple[int, ...] | None]:
     return memory, tuple(step // kernel.itemsize for step in kernel.strides)
 
 
-def pack_panels(
-    kernel: Array,
-    operation: str,
-    strides: Pair,
-    dilations: Pair,
-    groups: int,
-    isa: str,
-    layout: str,
-) -> Panels:
-    """Pack a kernel for one instruction set, in the layout of a plan."""
-    if layout.startswith("winograd"):
-        return _pack_winograd(np.ascontiguousarray(kernel), operation, strides, groups, isa, layout)
-    bits = 8 * kernel.itemsize
-    memory, steps = _as_it_lies(kernel)
-    if steps is not None and layout in _IN_ORDER:
-        memory, steps = np.ascontiguousarray(kernel), None
-    size, recipe = recipe_for(operation, kernel.shape, strides, dilations, groups, isa, bits, layout, steps)
-    data = aligned_empty(size, kernel.dtype)
-    return Panels(data, recipe.pack(memory, data))
+def _taps(weights: Weights, steps: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """Where the taps are, phase by phase, and how many each phase has."""
+    (height, width), (down, along) = weights.size, steps[:2] if len(steps) == 4 else (0, 0)
+    rows, columns = [list(range(height))], [list(range(width))]
+    if weights.transposed:
+        rows = residue_classes(height, weights.strides[0], weights.dilations[0])
+        columns = residue_classes(width, weights.strides[1], weights.dilations[1])
+    phases = [(row, column) for row in rows if row for column in columns if column]
+    taps = [a * down + b * along for row, column in phases for a in row for b in column]
+    return taps, [len(row) * len(column) for row, column in phases]
 
 
-def recipe_for(
-    operation: str,
-    shape: tuple[int, ...],
-    strides: Pair,
-    dilations: Pair,
-    groups: int,
-    isa: str,
-    bits: int,
-    layout: str,
-    steps: tuple[int, ...] | None = None,
-) -> tuple[int, _kernels.Recipe]:
-    """The size of the panels of a kernel of this shape in the layout of a plan, and how to fill them.
-
-    steps: of the kernel's axes in its memory, in elements; None for C order, which those of _IN_ORDER want.
+def _channels(weights: Weights, steps: tuple[int, ...]) -> tuple[int, int, int, int, int, int]:
+    """How many groups g there are, input channels k and output channels l of each, and the steps of k, l and
+    g: a weight is at its tap's offset + k*k_step + l*l_step + g*group_step.
     """
-    if layout == "pixel_vectors":
-        return _pixel_recipe(operation, shape, bits)
-    if layout == "tall_skinny":
-        return _skinny_recipe(operation, shape, bits)
-    if layout == "merged_phases":  # stride taps of a kernel row are one of stride*Cout channels, as they lie
-        height, width, cout, cin = shape
-        shape, strides = (height, width // strides[1], strides[1] * cout, cin), (strides[0], 1)
-    return _recipe(operation, shape, strides, dilations, groups, isa, bits, layout, steps or _in_order(shape))
+    cin, cout, groups = channels_of(weights.operation, weights.shape, weights.groups)
+    by_name = dict(zip(OPERATIONS[weights.operation].kernel, steps, strict=True))
+    kc, width = cin // groups, cout // groups
+    k_step = by_name.get("k", by_name.get("gk", 0))
+    l_step = by_name.get("l", by_name.get("gl", 0))
+    group_step = by_name.get("g", kc * k_step if "gk" in by_name else width * l_step)
+    return groups, kc, width, k_step, l_step, group_step
 
 
-@lru_cache(maxsize=512)
-def _pixel_recipe(operation: str, shape: tuple[int, ...], bits: int) -> tuple[int, _kernels.Recipe]:
+def _direct(weights: Weights, steps: tuple[int, ...], table: _kernels._Table, itemsize: int) -> Recipe:
+    """[phase][group][panel][taps][kc][nr*lanes]"""
+    (taps, phases), sizes, lanes = _taps(weights, steps), _channels(weights, steps), table["lanes"]
+    groups, kc, width, *_ = sizes
+    size = len(taps) * groups * kc * -(-width // lanes) * lanes
+    return size, _kernels.Recipe(itemsize, taps, phases, *sizes, lanes, table["nr"], False)
+
+
+def _depthwise(weights: Weights, steps: tuple[int, ...], table: _kernels._Table, itemsize: int) -> Recipe:
+    """[multiplier][taps][channel]: the groups are the channels."""
+    taps, phases = _taps(weights, steps)
+    groups, _, width, _, l_step, group_step = _channels(weights, steps)
+    sizes = (1, groups, width, group_step, l_step, 0)
+    parameters = (table["lanes"], table["nr"], True)
+    return len(taps) * groups * width, _kernels.Recipe(itemsize, taps, phases, *sizes, *parameters)
+
+
+def _lanewise(weights: Weights, steps: tuple[int, ...], table: _kernels._Table, itemsize: int) -> Recipe:
+    """[phase][panel of one vector][taps][kc][lanes]: over the outputs of all groups."""
+    (taps, phases), lanes = _taps(weights, steps), table["lanes"]
+    groups, kc, width, k_step, _, group_step = _channels(weights, steps)
+    cout, step = groups * width, group_step if weights.transposed else steps[-1]
+    recipe = _kernels.Recipe(itemsize, taps, phases, 1, kc, cout, k_step, step, 0, lanes, 1, False)
+    return len(taps) * kc * -(-cout // lanes) * lanes, recipe
+
+
+def _pixel_vectors(weights: Weights, steps: tuple[int, ...], _: _kernels._Table, itemsize: int) -> Recipe:
     """[kernel columns][cin][kernel rows][cout]: as panels of cout lanes, a phase for each kernel column and a
     group for each input channel."""
-    height, width, a, b = shape
-    cin, cout, cin_step, cout_step = (a, b, b, 1) if operation == "conv2d" else (b, a, 1, b)
-    taps, steps = range(0, width * a * b, a * b), (width * a * b, cout_step, cin_step)
-    recipe = _kernels.Recipe(bits // 8, taps, [1] * width, cin, height, cout, *steps, 1, cout, False)
-    return height * width * a * b, recipe
+    (height, width), (down, along, *_steps) = weights.size, steps
+    _groups, cin, cout, cin_step, cout_step, _group_step = _channels(weights, steps)
+    taps = range(0, width * along, along)
+    recipe = _kernels.Recipe(
+        itemsize, taps, [1] * width, cin, height, cout, down, cout_step, cin_step, 1, cout, False
+    )
+    return math.prod(weights.shape), recipe
 
 
-@lru_cache(maxsize=512)
-def _skinny_recipe(operation: str, shape: tuple[int, ...], bits: int) -> tuple[int, _kernels.Recipe]:
+def _tall_skinny(weights: Weights, steps: tuple[int, ...], _: _kernels._Table, itemsize: int) -> Recipe:
     """[cin][kernel rows][kernel columns][cout]: the same with a group for each input channel."""
-    height, width, a, b = shape
-    cin, cout, cin_step, cout_step = (a, b, b, 1) if operation == "conv2d" else (b, a, 1, b)
-    taps = range(0, height * width * a * b, a * b)
-    steps = (cin, 1, cout, 0, cout_step, cin_step)
-    return height * width * a * b, _kernels.Recipe(bits // 8, taps, [height * width], *steps, 1, cout, False)
+    (height, width), along = weights.size, steps[1]
+    _groups, cin, cout, cin_step, cout_step, _group_step = _channels(weights, steps)
+    taps, sizes = range(0, height * width * along, along), (cin, 1, cout, 0, cout_step, cin_step)
+    return math.prod(weights.shape), _kernels.Recipe(itemsize, taps, [height * width], *sizes, 1, cout, False)
 
 
-def _pack_winograd(
-    kernel: Array, operation: str, strides: Pair, groups: int, isa: str, layout: str
-) -> Panels:
+_RECIPES: dict[str, Callable[[Weights, tuple[int, ...], _kernels._Table, int], Recipe]] = {
+    "direct": _direct,
+    "depthwise": _depthwise,
+    "lanewise": _lanewise,
+    "pixel_vectors": _pixel_vectors,
+    "tall_skinny": _tall_skinny,
+}
+
+
+def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str) -> Panels:
     """Transform a C-contiguous kernel for Winograd's form: for each group, panels [slots][cin][nr*lanes].
 
     The transpose reads the kernel turned round: its steps are negative.
     """
-    height, width = kernel.shape[:2]
-    cin, cout, groups = channels_of(operation, kernel.shape, groups)
-    kc, per_group = cin // groups, cout // groups
+    (height, width), strides = weights.size, weights.strides if weights.transposed else (1, 1)
+    groups, kc, per_group, k_step, l_step, group_step = _channels(weights, _in_order(weights.shape))
     lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
     plane = kernel.shape[2] * kernel.shape[3]
-    if operation == "conv2d_transpose":
-        first, group_step, steps = (height * width - 1) * plane, kc, (-width * plane, -plane, 1, cin)
-    else:
-        first, group_step, steps, strides = 0, per_group, (width * plane, plane, cout, 1), (1, 1)
+    first, turned = ((height * width - 1) * plane, -1) if weights.transposed else (0, 1)
+    steps = (turned * width * plane, turned * plane, k_step, l_step)
     factors = [weights_of(kernel.shape[a], strides[a], tile) for a, tile in enumerate(read_layout(layout))]
     rows, columns = (np.array(each).ravel() for each in factors)
     size = len(factors[0]) * len(factors[1]) * kc * -(-per_group // lanes) * lanes
@@ -271,9 +263,9 @@ class PackedKernel:
         dilations: Sizes = 1,
         groups: int = 1,
     ) -> None:
-        if not is_one_of(operation, _RANK):
-            raise ValueError(f"operation must be one of {', '.join(_RANK)}; got {shown(operation)}")
-        array = as_operand(_rows_first(kernel), "kernel", _RANK[operation])
+        if not is_one_of(operation, OPERATIONS):
+            raise ValueError(f"operation must be one of {', '.join(OPERATIONS)}; got {shown(operation)}")
+        array = as_operand(_rows_first(kernel), "kernel", len(OPERATIONS[operation].kernel))
         if not isinstance(kernel, np.ndarray) or np.may_share_memory(array, kernel):
             array = np.array(array)
         array.setflags(write=False)
@@ -296,12 +288,12 @@ class PackedKernel:
         self.kernel: Array = array
         self.operation: str = operation
         # what the packing depends on; 1 where it does not
-        transposed = operation == "conv2d_transpose"
-        self.strides: Pair = as_pair(strides, "strides") if transposed else (1, 1)
-        self.dilations: Pair = as_pair(dilations, "dilations") if transposed else (1, 1)
-        self.groups: int = as_size(groups, "groups") if operation in ("conv2d", "conv2d_transpose") else 1
+        record = OPERATIONS[operation]
+        self.strides: Pair = as_pair(strides, "strides") if record.transposed else (1, 1)
+        self.dilations: Pair = as_pair(dilations, "dilations") if record.transposed else (1, 1)
+        self.groups: int = as_size(groups, "groups") if record.grouped else 1
         split = array.shape[-1]
-        if operation in ("conv2d", "conv2d_transpose") and split % self.groups:
+        if record.grouped and split % self.groups:
             raise ValueError(
                 f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels"
             )
@@ -349,15 +341,15 @@ class PackedKernel:
         True
         """
         isa = isa or _dispatch.active_isa()
-        options = (self.operation, self.strides, self.dilations, self.groups)
+        weights = Weights(self.operation, self.shape, self.strides, self.dilations, self.groups)
         if layout is None:
-            layout = usual_layout(Weights(self.operation, self.shape, *options[1:]), self.dtype, isa)
+            layout = usual_layout(weights, self.dtype, isa)
         panels = self._panels.get((isa, layout))
         if panels is None:
             with self._lock:
                 panels = self._panels.get((isa, layout))
                 if panels is None:
-                    panels = pack_panels(self.kernel, *options, isa, layout)
+                    panels = pack_panels(self.kernel, weights, isa, layout)
                     self._panels[isa, layout] = panels
                     self._forget_old()
         return panels
@@ -384,3 +376,53 @@ def _unpickle(
     kernel: Array, operation: Operation, strides: Pair, dilations: Pair, groups: int
 ) -> PackedKernel:
     return PackedKernel(kernel, operation, strides=strides, dilations=dilations, groups=groups)
+
+
+# ---- a plan, and the weights in its layout -----------------------------------------------------------------
+
+
+def with_weights(
+    plan: Plan, weights: Array | PackedKernel, facts: Weights, call: tuple[Any, ...]
+) -> tuple[Plan, Panels]:
+    """A plan, and the weights in its layout.
+
+    Where they hold Inf or NaN and zeros would stand for padding, it is another plan, which leaves padding
+    out. `facts`: of the weights; `call`: geometry_of's arguments.
+    """
+
+    def pack(layout: str) -> Panels:
+        if isinstance(weights, PackedKernel):
+            return weights.panels(layout, plan.isa)
+        if not layout:
+            return Panels(weights, True)  # as they lie
+        return pack_panels(weights, facts, plan.isa, layout)
+
+    panels = pack(plan.layout)
+    if panels.finite or not plan.needs_finite:
+        return plan, panels
+    other = planned(plan.isa, weights.dtype, False, isinstance(weights, PackedKernel), False, *call)
+    return other, panels if other.layout == plan.layout else pack(other.layout)
+
+
+def made_ready(
+    packed: PackedKernel,
+    x_shape: tuple[int, ...],
+    strides: object = 1,
+    padding: object = "valid",
+    dilations: object = 1,
+    output_shape: object = None,
+    output_padding: Pair | None = None,
+) -> tuple[Plan, Panels | None]:
+    """The plan of a packed kernel's operation on x (N,H,W,C) of this shape, under the precision and the
+    instruction set in force, and the weights in its layout; no weights where there is no output.
+
+    >>> str(made_ready(PackedKernel(np.ones((3, 3, 8, 64), np.float32)), (1, 28, 28, 8))[0])
+    'strided'
+    """
+    s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
+    size = as_output_shape(output_shape)
+    call = (packed.operation, x_shape, packed.shape, s, p, d, packed.groups, size, output_padding, 2)
+    plan = planned(_dispatch.active_isa(), packed.dtype, _precision.is_fast(), True, True, *call)
+    if 0 in plan.geometry.out_shape:
+        return plan, None
+    return with_weights(plan, packed, Weights(packed.operation, packed.shape, s, d, packed.groups), call)

@@ -238,6 +238,7 @@ cdef extern from "float_mode.h" nogil:
     void float_mode_leave(uint64_t)
 
 
+include "integers.pxi"
 include "buffers.pxi"
 include "script.pxi"
 include "runner.pxi"
@@ -247,7 +248,6 @@ include "lanewise.pxi"
 include "pixel_vectors.pxi"
 include "tall_skinny.pxi"
 include "winograd.pxi"
-include "packing.pxi"
 include "few_rows.pxi"
 include "elementwise.pxi"
 include "pooling.pxi"

@@ -70,24 +70,6 @@ cdef bint pays_to_cut(const Job *job, const AxisPhase *cp) noexcept nogil:
     return saved * (job.kc // job.fused) > calls * job.call_work
 
 
-cdef inline bint is_clipped(const Job *job, int64_t p0, int64_t count) noexcept nogil:
-    """Whether a line's pixels from p0 on are computed in the buffer."""
-    return job.apart or (job.clips and (p0 == 0 or (p0 + count) * job.phases - job.lead > job.line))
-
-
-@cython.cdivision(True)
-cdef inline int64_t panel_offset(const Job *job, int64_t first) noexcept nogil:
-    """Elements from a pixel of the loops to its channel `first` in the output."""
-    if job.phases == 1:
-        return first
-    return first // job.phase_width * (job.out.pixel // job.table.itemsize) + first % job.phase_width
-
-
-cdef inline int64_t tile_bytes(const Job *job, const AxisPhase *cp) noexcept nogil:
-    """Bytes of the buffer for a clipped tile, or for a piece and those before of a tile that is cut."""
-    return (2 if cp.cut else 1 if job.phases > 1 else 0) * (job.mr * job.table.nr * job.table.lanes * job.table.itemsize + 32)
-
-
 @cython.cdivision(True)
 cdef void move_channels(const Job *job, char *pixel, int64_t first, int64_t last, char *to, bint load) noexcept nogil:
     """Channels of one of the loops' pixels between the output and a row of the buffer: from there with `load`, or back."""

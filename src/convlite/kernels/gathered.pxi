@@ -58,6 +58,39 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
 
 
 @cython.cdivision(True)
+cdef void depthwise_in_pieces(const Table *table, const DepthwiseTile *tile, const Cuts *cuts, int64_t at, int mr, char *sums,
+                              char *low) noexcept nogil:
+    """in_pieces for a depthwise tile. sums: [mr][channels*multiplier]; low the same, or NULL."""
+    cdef int64_t numbers = tile.channels * tile.multiplier, left, i
+    cdef void *out[6]
+    cdef DepthwiseTile call = tile[0]
+    for i in range(mr):
+        out[i] = sums + i * numbers * table.itemsize
+    call.out, call.accumulate, call.finish, call.taps = out, False, False, 0
+    left = tile.taps
+    while True:  # LOOP pieces
+        call.rows += call.taps * mr
+        call.weights = <const char *> call.weights + call.taps * tile.channels * table.itemsize
+        call.taps = smaller(piece_left(cuts, at), left)
+        at += call.taps
+        left -= call.taps
+        if left == 0 and low == NULL:
+            call.out, call.finish = tile.out, tile.finish
+        table.depthwise(&call, mr)
+        call.total = out
+        if left == 0:
+            break
+    if low == NULL:
+        return
+    for i in range(mr):
+        table.add_low(tile.out[i], low + i * numbers * table.itemsize, out[i], numbers, not tile.accumulate, tile.finish)
+    if tile.finish:
+        call = tile[0]
+        call.taps, call.accumulate = 0, True
+        table.depthwise(&call, mr)
+
+
+@cython.cdivision(True)
 cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t span, const Span *part, const char **rows,
                     char **out) noexcept nogil:
     """LOOP panels, LOOP tiles over a part of the sum."""

@@ -66,6 +66,24 @@ cdef inline int64_t first_line(const AxisPhase *cp, int64_t tile) noexcept nogil
     return tile // cp.pieces if cp.pieces else 2 * tile
 
 
+cdef inline bint is_clipped(const Job *job, int64_t p0, int64_t count) noexcept nogil:
+    """Whether a line's pixels from p0 on are computed in the buffer."""
+    return job.apart or (job.clips and (p0 == 0 or (p0 + count) * job.phases - job.lead > job.line))
+
+
+@cython.cdivision(True)
+cdef inline int64_t panel_offset(const Job *job, int64_t first) noexcept nogil:
+    """Elements from a pixel of the loops to its channel `first` in the output."""
+    if job.phases == 1:
+        return first
+    return first // job.phase_width * (job.out.pixel // job.table.itemsize) + first % job.phase_width
+
+
+cdef inline int64_t tile_bytes(const Job *job, const AxisPhase *cp) noexcept nogil:
+    """Bytes of the buffer for a clipped tile, or for a piece and those before of a tile that is cut."""
+    return (2 if cp.cut else 1 if job.phases > 1 else 0) * (job.mr * job.table.nr * job.table.lanes * job.table.itemsize + 32)
+
+
 include "edges.pxi"
 
 

@@ -15,7 +15,8 @@ from .. import activations, initializers, ops
 from .._calls import bind, constant
 from .._layouts import warn_of_window
 from ..arguments import as_flag, as_operand, as_size, fits_torch
-from ..pack import Operation, PackedKernel
+from ..geometry import Operation
+from ..pack import PackedKernel
 from .base import Array, Shape, product
 from .weighted import WeightedLayer
 

@@ -1,8 +1,8 @@
 """How a call is computed: geometry + facts about the weights + dtype + instruction set -> a frozen record.
 
     problem.py    what is known of a call: its geometry, its weights, the instruction set's table
-    form.py       THE choice: plan_for(...) asks the forms, the cheapest first
-    costs.py      what each form costs, in nanoseconds: every constant that was fitted to a machine
+    choice.py     THE choice: plan_for(...) asks the forms, the cheapest first; and what each costs, in
+                  nanoseconds: every constant that was fitted to a machine
     record.py     what the plans of all forms tell
 
 A file for each form, with its record, the rule where it serves, and its own constants:
@@ -17,13 +17,14 @@ A file for each form, with its record, the rule where it serves, and its own con
     winograd.py       fewer products, where precision="fast" allows it; along.py: what it does along an axis
 """
 
+from . import depthwise, direct, few_rows, lanewise, merged_phases, pixel_vectors, tall_skinny  # noqa: F401 - FORMS
 from .along import weights_of
-from .form import FORMS, plan_as, plan_for, usual_layout
-from .problem import Weights, channels_of
+from .choice import FORMS, plan_as, plan_for, planned, usual_layout
+from .problem import Weights
 from .record import Plan
 from .winograd import periods_for, read_layout, tile_for
 
 __all__ = [
-    "FORMS", "Plan", "Weights", "channels_of", "periods_for", "plan_as", "plan_for", "read_layout",
-    "tile_for", "usual_layout", "weights_of",
+    "FORMS", "Plan", "Weights", "periods_for", "plan_as", "plan_for", "planned", "read_layout", "tile_for",
+    "usual_layout", "weights_of",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from .. import _kernels, sums
 from ..geometry import Geometry
-from . import costs
+from .choice import depthwise_lines_costs, depthwise_tiles_costs, form
 from .direct import Direct, blocks, flattened, neighbours
 from .problem import Problem
 from .record import Plan
@@ -62,6 +62,7 @@ def fills_vectors(groups: int, cin: int, cout: int, lanes: int) -> bool:
     return filled_across >= filled_within
 
 
+@form
 def depthwise_lines(problem: Problem) -> DepthwiseLines | None:
     """The plan, where the form serves: one of the kernels that isa/depthwise.h has, by (stride, width).
 
@@ -80,10 +81,11 @@ def depthwise_lines(problem: Problem) -> DepthwiseLines | None:
     )
     if not serves:
         return None
-    shared = problem.shared(costs.depthwise_lines(problem))
+    shared = problem.shared(depthwise_lines_costs(problem))
     return DepthwiseLines(**shared, loops=loops, tile_pixels=problem.table["line_mr"])
 
 
+@form
 def depthwise_tiles(problem: Problem) -> DepthwiseTiles | None:
     """The plan, where the form serves."""
     loops, table = flattened(problem.geometry), problem.table
@@ -91,4 +93,4 @@ def depthwise_tiles(problem: Problem) -> DepthwiseTiles | None:
         return None
     mr = table["depthwise_mr"]
     chosen = blocks(problem, loops, mr, addresses=mr, depthwise=True)
-    return DepthwiseTiles(**problem.shared(costs.depthwise_tiles(problem)), **chosen)
+    return DepthwiseTiles(**problem.shared(depthwise_tiles_costs(problem)), **chosen)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from .. import _kernels, sums
 from ..geometry import Axis, Geometry, Phase
-from . import costs
+from .choice import form, gathered_costs, strided_costs
 from .problem import Problem
 from .record import Plan
 
@@ -101,18 +101,20 @@ class Gathered(Direct):
     form: ClassVar[str] = "gathered"
 
 
+@form
 def strided(problem: Problem) -> Strided | None:
     """The plan, where the form serves."""
     loops = flattened(problem.geometry)
     chosen = strided_blocks(problem, loops, cuttable=loops.cin // loops.groups <= sums.SECTION)
-    return None if chosen is None else Strided(**problem.shared(costs.direct(problem)), **chosen)
+    return None if chosen is None else Strided(**problem.shared(strided_costs(problem)), **chosen)
 
 
+@form
 def gathered(problem: Problem) -> Gathered:
     """The plan: the form serves all."""
     loops, mr = flattened(problem.geometry), problem.table["mr"]
     chosen = blocks(problem, loops, mr, addresses=mr)
-    return Gathered(**problem.shared(costs.gathered(problem)), **chosen)
+    return Gathered(**problem.shared(gathered_costs(problem)), **chosen)
 
 
 def strided_blocks(problem: Problem, loops: Geometry, cuttable: bool) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from .. import _kernels, sums
 from ..geometry import Geometry
-from . import costs
+from .choice import few_rows_costs, form
 from .direct import flattened
 from .problem import Problem
 from .record import Plan
@@ -41,11 +41,12 @@ def is_product(loops: Geometry) -> bool:
     return one_row and loops.rows.is_point and loops.columns.is_point
 
 
+@form
 def few_rows(problem: Problem) -> FewRows | None:
     """The plan, where the form serves."""
     weights, loops = problem.weights, flattened(problem.geometry)
     rows = loops.columns.out_size
     if weights.packed or weights.transposed or rows > FEW_ROWS or not is_product(loops):
         return None
-    cut, shared = sums.cuts(1, loops.cin), problem.shared(costs.few_rows(problem, rows))
+    cut, shared = sums.cuts(1, loops.cin), problem.shared(few_rows_costs(problem, rows))
     return FewRows(**shared, rows=rows, piece=cut.part, section=cut.channels)

@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from .. import _kernels, sums
-from ..geometry import Axis, Geometry
-from . import costs
+from ..geometry import Axis, Geometry, channels_of
+from .choice import WINS, form, lanewise_costs
 from .direct import cuts_of, flattened, reads_outside
 from .problem import Problem, Weights
 from .record import Plan
@@ -59,6 +59,7 @@ class Lanewise(Plan):
         return _kernels.Lanewise(self)
 
 
+@form
 def lanewise(problem: Problem) -> Lanewise | None:
     """The plan, where the form serves."""
     weights, loops = problem.weights, flattened(problem.geometry)
@@ -70,7 +71,7 @@ def lanewise(problem: Problem) -> Lanewise | None:
     chosen = _tasks(loops, problem.table["lanes"], problem.bytes)
     if chosen is None or (padding and not weights.finite):
         return None
-    return Lanewise(**problem.shared(costs.lanewise(problem)), loops=loops, padding=padding, **chosen)
+    return Lanewise(**problem.shared(lanewise_costs(problem)), loops=loops, padding=padding, **chosen)
 
 
 def wins(weights: Weights, table: _kernels._Table) -> bool:
@@ -82,33 +83,30 @@ def wins(weights: Weights, table: _kernels._Table) -> bool:
     >>> wins(Weights("conv2d", (3, 3, 4, 128), groups=32), table)
     True
     """
-    operation, kernel, strides, dilations, groups, *_ = weights
+    kernel, strides = weights.shape, weights.strides
     if not table["lanewise"] or len(kernel) != 4 or 0 in kernel:
         return False
-    taps, channels, lanes = kernel[0] * kernel[1], kernel[2], table["lanes"]
-    uses = taps / (strides[0] * strides[1])  # of a copied vector
-    if operation == "depthwise_conv2d":
-        groups, width, channels = channels, kernel[3], 1
-    elif operation == "conv2d":
-        width = kernel[3] // groups
-    else:
-        width, channels, uses = channels, kernel[3] // groups, taps
-        if width > 1:
-            return False
-    if groups < 2 or width >= lanes:
+    lanes = table["lanes"]
+    cin, cout, groups = channels_of(weights.operation, kernel, weights.groups)
+    channels, width, taps = cin // groups, cout // groups, kernel[0] * kernel[1]
+    uses = taps if weights.transposed else taps / (strides[0] * strides[1])  # of a copied vector
+    if groups < 2 or width >= lanes or (weights.transposed and width > 1):
         return False
     if channels > 1:
         touched = groups if groups * width <= lanes else lanes // width + (2 if lanes % width else 0)
         if touched * channels <= lanes and lanes >= MOVING_LANES:
             return taps == 1 or uses >= 2
         return width == 1 or (width <= 3 and uses >= 4)
-    if width == 1 and operation != "conv2d_transpose":
-        lines = (strides[1], kernel[1]) in table["lines"] and dilations[1] == 1
+    if width == 1 and not weights.transposed:
+        lines = (strides[1], kernel[1]) in table["lines"] and weights.dilations[1] == 1
         if lines and not (uses >= 8 and (2 * groups <= lanes or lanes < MOVING_LANES) and groups < lanes):
             return False
         if lanes < MOVING_LANES and groups >= lanes and uses < 16:
             return False
     return uses >= 4
+
+
+WINS["lanewise"] = wins
 
 
 # Vectors that one instruction rearranges. Without, lanes are copied one by one. The rules above, against the

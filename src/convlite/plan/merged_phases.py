@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ..geometry import Axis, Geometry, Phase
-from . import costs
+from .choice import form, merged_phases_costs
 from .direct import Strided, strided_blocks
 from .problem import Problem
 
@@ -23,6 +23,7 @@ class MergedPhases(Strided):
         return self.form
 
 
+@form
 def merged_phases(problem: Problem) -> MergedPhases | None:
     """The plan, where the form serves."""
     weights = problem.weights
@@ -34,7 +35,7 @@ def merged_phases(problem: Problem) -> MergedPhases | None:
     chosen = strided_blocks(problem, loops, cuttable=False)
     if chosen is None:
         return None
-    return MergedPhases(**problem.shared(costs.merged_phases(problem)), **chosen, lead=lead)
+    return MergedPhases(**problem.shared(merged_phases_costs(problem)), **chosen, lead=lead)
 
 
 def merged(geometry: Geometry) -> tuple[Geometry, int]:

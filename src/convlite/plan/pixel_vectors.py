@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from .. import _kernels, sums
 from ..geometry import Axis, Geometry
-from . import costs
+from .choice import form, pixel_vectors_costs
 from .direct import EDGE_BYTES, cuts_of, one_section, reach, reads_outside
 from .problem import Problem
 from .record import Plan
@@ -47,11 +47,12 @@ class PixelVectors(Plan):
         return _kernels.PixelVectors(self)
 
 
+@form
 def pixel_vectors(problem: Problem) -> PixelVectors | None:
     """The plan, where the form serves."""
     geometry, weights = problem.geometry, problem.weights
     rows, columns = geometry.rows, geometry.columns
-    if problem.empty or geometry.groups != 1 or weights.operation not in ("conv2d", "conv2d_transpose"):
+    if problem.empty or geometry.groups != 1 or not weights.general:
         return None
     if not problem.table["pixels"]:
         return None
@@ -66,7 +67,7 @@ def pixel_vectors(problem: Problem) -> PixelVectors | None:
     if (padding and not weights.finite) or not one_section(geometry):
         return None
     chosen = _rows_and_columns(geometry, problem.table["lanes"], problem.bytes)
-    return PixelVectors(**problem.shared(costs.pixel_vectors(problem)), padding=padding, **chosen)
+    return PixelVectors(**problem.shared(pixel_vectors_costs(problem)), padding=padding, **chosen)
 
 
 def _inside(axis: Axis) -> float:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .. import _kernels
 from ..arguments import Pair
-from ..geometry import Geometry
+from ..geometry import OPERATIONS, Geometry
 
 
 class Weights(NamedTuple):
     """Facts about a kernel: the array's shape, what the operation makes of it, and what it holds."""
 
-    operation: str  # "conv2d", "conv2d_transpose", "depthwise_conv2d" or "dense"
+    operation: str  # of geometry.py
     shape: tuple[int, ...]
     strides: Pair = (1, 1)
     dilations: Pair = (1, 1)
@@ -25,7 +23,12 @@ class Weights(NamedTuple):
     @property
     def transposed(self) -> bool:
         """Whether the array is (kh, kw, Cout, Cin), and strides are between outputs."""
-        return self.operation == "conv2d_transpose"
+        return OPERATIONS[self.operation].transposed
+
+    @property
+    def general(self) -> bool:
+        """Whether outputs are sums over a window and the channels of a group."""
+        return OPERATIONS[self.operation].grouped
 
     @property
     def size(self) -> Pair:
@@ -57,19 +60,3 @@ class Problem(NamedTuple):
         bits = 8 * self.bytes
         whole = int(min(nanoseconds, 1e18))  # 30 years: it must fit an integer of the core
         return {"geometry": self.geometry, "isa": self.isa, "bits": bits, "nanoseconds": whole}
-
-
-def problem_of(geometry: Geometry, weights: Weights, dtype: np.dtype[Any], isa: str) -> Problem:
-    """A call on arrays of this dtype, with this instruction set."""
-    return Problem(geometry, weights, isa, dtype.itemsize, _kernels.describe(isa, 8 * dtype.itemsize))
-
-
-def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[int, int, int]:
-    """(input channels, output channels, groups) of a kernel of this shape."""
-    if operation == "conv2d":
-        return shape[2] * groups, shape[3], groups
-    if operation == "conv2d_transpose":
-        return shape[3], shape[2] * groups, groups
-    if operation == "depthwise_conv2d":
-        return shape[2], shape[2] * shape[3], max(shape[2], 1)
-    return shape[0], shape[1], 1

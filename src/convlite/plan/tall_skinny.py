@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from .. import _kernels, sums
-from . import costs
+from .choice import form, tall_skinny_costs
 from .direct import one_section
 from .problem import Problem
 from .record import Plan
@@ -27,6 +27,7 @@ class TallSkinny(Plan):
         return _kernels.TallSkinny(self)
 
 
+@form
 def tall_skinny(problem: Problem) -> TallSkinny | None:
     """The plan, where every output reads one pixel, every pixel gives all of its outputs (no padding, no
     crop), few of them, one section each, and there is a vector of pixels."""
@@ -47,4 +48,4 @@ def tall_skinny(problem: Problem) -> TallSkinny | None:
     )
     if not serves:
         return None
-    return TallSkinny(**problem.shared(costs.tall_skinny(problem)), piece=sums.cuts(1, geometry.cin).part)
+    return TallSkinny(**problem.shared(tall_skinny_costs(problem)), piece=sums.cuts(1, geometry.cin).part)

@@ -45,8 +45,8 @@ from typing import ClassVar
 from .. import _kernels, sums
 from ..arguments import Pair
 from ..geometry import Axis, Geometry
-from . import costs
 from .along import Along, along, tiles_of
+from .choice import form, winograd_costs
 from .problem import Problem
 from .record import Plan
 
@@ -243,6 +243,7 @@ def block_tiles(read: int, positions: int, cin: int, cout: int, itemsize: int, m
     return max(LEAST_TILES, min(tiles, MOST_TILES)) // mr * mr
 
 
+@form
 def winograd(problem: Problem) -> Winograd | None:
     """The plan; None where the direct form is as good or the only one."""
     geometry, table = problem.geometry, problem.table
@@ -254,6 +255,6 @@ def winograd(problem: Problem) -> Winograd | None:
     sizes = rows.n * columns.n, rows.positions * columns.positions
     tiles = block_tiles(*sizes, cin, cout, problem.bytes, table["mr"], problem.panel_lanes)
     work = products(geometry)[tile] * geometry.images * geometry.cin * cout
-    shared = problem.shared(costs.winograd(problem, work))
+    shared = problem.shared(winograd_costs(problem, work))
     piece = sums.cuts(1, cin).part
     return Winograd(**shared, tile=tile, block_tiles=tiles, piece=piece)

@@ -9,7 +9,7 @@ import convlite as cl
 
 from ... import _dispatch
 from ..._memory import empty
-from ...pack import Operation
+from ...geometry import Operation
 from ..shape import Operands
 from . import Call
 

@@ -3,7 +3,7 @@
        for i < mr, l < lanes:
            s = accumulate ? out[i][l] : 0
            for t < taps: for k < kc:  s = fma(rows[t][i][k], panel[t][k][l], s)
-           if total:  s = total[i][l] + s                   the pieces before this one: see pieces.pxi
+           if total:  s = total[i][l] + s                   the pieces before this one: see in_pieces
            out[i][l] = finish ? last(act((s + 0) + bias[l]) + residual[i][l]) : s         see epilogue.h
 
    The tile below equals it because every (i, l) keeps one sum that meets the same products in the same order; only

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from ... import _dispatch, _kernels, _threads
-from ..._plans import made_ready
 from ...arguments import check_bias
 from ...ops import dense
-from ...pack import PackedKernel
+from ...pack import PackedKernel, made_ready
 from ..graph import Array, Node
 from ..program import Frame, Lowered, Lowering, Run, Script
 from .elementwise import fused_of, keep, threads_of

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ... import _dispatch, _kernels, _threads
-from ..._plans import made_ready
-from ...pack import PackedKernel
+from ...pack import PackedKernel, made_ready
 from ..graph import Array, Node
 from ..program import Frame, Lowered, Lowering, Script
 from .elementwise import keep

@@ -1,12 +1,104 @@
-"""What each form costs, in nanoseconds on one thread. These numbers decide two things that no result shows:
-which of several forms computes a call, and whether threads are worth waking.
+"""THE choice: which form computes a call, and the costs that decide it.
 
-Which tile Winograd's form takes shows in the result: that rule is in winograd.py, and knows no machine.
+A form is a way through the kernels, with a layout of the weights and a record of its own: what means
+something for it and for no other. All that the choice depends on is an argument of `plan_for`: ops asks it,
+`explain` prints its answer, tests compare it. No result depends on it, but for Winograd's form, which
+precision="fast" allows.
+
+What each form costs is in nanoseconds on one thread. These numbers decide two things that no result shows:
+which of several forms computes a call, and whether threads are worth waking. Which tile Winograd's form takes
+shows in the result: that rule is in winograd.py, and knows no machine.
 """
 
 from __future__ import annotations
 
-from .problem import Problem
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .. import _kernels
+from ..geometry import Geometry, channels_of, conv_axis, geometry_of, transpose_axis
+from .problem import Problem, Weights
+from .record import Plan
+
+Serves = TypeVar("Serves", bound=Callable[[Problem], Plan | None])
+
+# ---- the choice --------------------------------------------------------------------------------------------
+
+# By name, each form's plan of a call, or None where it does not serve; `form` enters them.
+FORMS: dict[str, Callable[[Problem], Plan | None]] = {}
+# Where these serve, they win; with a row in WINS, only for kernels of which that says so.
+FIRST = ("few_rows", "lanewise", "depthwise_lines", "depthwise_tiles")
+WINS: dict[str, Callable[[Weights, _kernels._Table], bool]] = {}
+
+
+def form(serves: Serves) -> Serves:
+    """Enter a form under its function's name."""
+    FORMS[serves.__name__] = serves
+    return serves
+
+
+@lru_cache(maxsize=512)
+def planned(isa: str, dtype: np.dtype[Any], fast: bool, packed: bool, finite: bool, *call: Any) -> Plan:
+    """plan_for the arguments of a call: `call` are those of geometry_of, `packed` and `finite` those of
+    Weights. Asked once for each shape."""
+    operation, _, kernel, strides, _, dilations, groups = call[:7]
+    weights = Weights(operation, kernel, strides, dilations, groups, packed, finite)
+    return plan_for(geometry_of(*call), weights, dtype, isa, fast)
+
+
+def plan_for(
+    geometry: Geometry, weights: Weights, dtype: np.dtype[Any], isa: str, fast: bool = False
+) -> Plan:
+    """The plan of a call: of the cheapest form that serves it.
+
+    `geometry` says which outputs read which inputs; `weights` is what is known of the kernel; `fast` allows
+    Winograd's form.
+
+    >>> axis = conv_axis(56, 3, 1, 1, "same", "height")
+    >>> call = Geometry(1, axis, axis, 64, 64, 1), Weights("conv2d", (3, 3, 64, 64)), np.dtype("f4"), "base"
+    >>> plan_for(*call).form, plan_for(*call, fast=True).form
+    ('strided', 'winograd')
+    """
+    problem = problem_of(geometry, weights, dtype, isa)
+    for name in (*(("winograd",) if fast else ()), *FIRST, *cheapest_first(problem)):
+        if name not in WINS or WINS[name](weights, problem.table):
+            plan = FORMS[name](problem)
+            if plan is not None:
+                return plan
+    raise ValueError("internal error: no form serves")  # gathered tiles serve all
+
+
+def problem_of(geometry: Geometry, weights: Weights, dtype: np.dtype[Any], isa: str) -> Problem:
+    """A call on arrays of this dtype, with this instruction set."""
+    return Problem(geometry, weights, isa, dtype.itemsize, _kernels.describe(isa, 8 * dtype.itemsize))
+
+
+def plan_as(name: str, geometry: Geometry, weights: Weights, dtype: np.dtype[Any], isa: str) -> Plan | None:
+    """The plan of a call in one of FORMS; None where that form does not serve it."""
+    return FORMS[name](problem_of(geometry, weights, dtype, isa))
+
+
+USUAL_SIZE = 32
+_MOST_STRIDE = 64  # a phase for each: beyond, the estimate would take longer than the packing
+
+
+def usual_layout(weights: Weights, dtype: np.dtype[Any], isa: str) -> str:
+    """The layout to pack weights in before a call is known: what a square map of USUAL_SIZE pixels needs."""
+    if 0 in weights.shape or max(weights.strides) > _MOST_STRIDE:
+        return "direct"
+    cin, cout, groups = channels_of(weights.operation, weights.shape, weights.groups)
+    if weights.transposed:
+        rows, columns = (
+            transpose_axis(USUAL_SIZE, weights.size[a], weights.strides[a], weights.dilations[a], "same", "")
+            for a in (0, 1)
+        )
+    else:
+        rows, columns = (conv_axis(USUAL_SIZE, size, 1, 1, "same", "") for size in weights.size)
+    return plan_for(Geometry(1, rows, columns, cin, cout, groups), weights, dtype, isa).layout
+
 
 # ---- the machine -------------------------------------------------------------------------------------------
 
@@ -52,28 +144,20 @@ def vector(problem: Problem) -> float:
 
 def cheapest_first(problem: Problem) -> list[str]:
     """The names of the forms that compete, the cheapest first, as far as the kernel and the line go."""
-    weights, found = problem.weights, {"strided": direct(problem), "gathered": direct(problem)}
+    weights, tiles = problem.weights, strided_costs(problem)
+    found = {"strided": tiles, "gathered": tiles}
     if problem.empty or problem.geometry.groups != 1:
         return list(found)
     if weights.transposed and weights.strides[1] > 1 and weights.size[1] % weights.strides[1] == 0:
-        found["merged_phases"] = merged_phases(problem)
-    if weights.operation in ("conv2d", "conv2d_transpose"):
-        found["pixel_vectors"] = pixel_vectors(problem)
-        found["tall_skinny"] = tall_skinny(problem)
+        found["merged_phases"] = merged_phases_costs(problem)
+    if weights.general:
+        found["pixel_vectors"] = pixel_vectors_costs(problem)
+        found["tall_skinny"] = tall_skinny_costs(problem)
     return sorted(found, key=found.__getitem__)
 
 
-def direct(problem: Problem) -> float:
-    """Strided tiles."""
-    return _direct(problem, 0)
-
-
-def gathered(problem: Problem) -> float:
-    """Gathered tiles."""
-    return _direct(problem, GATHERED_PIXELS)
-
-
-def _direct(problem: Problem, least_pixels: int) -> float:
+def strided_costs(problem: Problem, least_pixels: int = 0) -> float:
+    """Strided tiles; of as many pixels as there are, or as gathered ones wait for."""
     geometry, (height, width) = problem.geometry, problem.weights.size
     groups, (rows, columns) = max(geometry.groups, 1), _outputs(problem)
     vectors = _vectors(geometry.cout // groups, problem.table["lanes"])
@@ -81,7 +165,12 @@ def _direct(problem: Problem, least_pixels: int) -> float:
     return _whole(problem, work, least_pixels)
 
 
-def merged_phases(problem: Problem) -> float:
+def gathered_costs(problem: Problem) -> float:
+    """Gathered tiles."""
+    return strided_costs(problem, GATHERED_PIXELS)
+
+
+def merged_phases_costs(problem: Problem) -> float:
     """Strided tiles over column phases side by side."""
     geometry, (height, width) = problem.geometry, problem.weights.size
     stride, line = problem.weights.strides[1], _line(problem)
@@ -90,7 +179,7 @@ def merged_phases(problem: Problem) -> float:
     return _whole(problem, ends * height * taps * geometry.cin * vectors + LANE_PIXEL * _outputs(problem)[0])
 
 
-def pixel_vectors(problem: Problem) -> float:
+def pixel_vectors_costs(problem: Problem) -> float:
     """Vectors of pixels, transposed first."""
     geometry, (height, width), lanes = problem.geometry, problem.weights.size, problem.table["lanes"]
     strides, outputs, cin, cout = problem.weights.strides, _outputs(problem), geometry.cin, geometry.cout
@@ -104,7 +193,7 @@ def pixel_vectors(problem: Problem) -> float:
     return _whole(problem, empty * (sums + reload) + outer)
 
 
-def tall_skinny(problem: Problem) -> float:
+def tall_skinny_costs(problem: Problem) -> float:
     """Vectors of pixels that stay in registers."""
     geometry, (height, width), lanes = problem.geometry, problem.weights.size, problem.table["lanes"]
     sums = height * width * geometry.cout
@@ -112,7 +201,7 @@ def tall_skinny(problem: Problem) -> float:
     return _whole(problem, geometry.cin * (element + product * sums) / lanes + INTERLEAVE * sums)
 
 
-def depthwise_lines(problem: Problem) -> float:
+def depthwise_lines_costs(problem: Problem) -> float:
     """Lines of vectors along channels: they wait for memory more than for sums."""
     geometry, size = problem.geometry, problem.weights.size
     inputs = geometry.images * geometry.rows.in_size * geometry.columns.in_size
@@ -120,14 +209,14 @@ def depthwise_lines(problem: Problem) -> float:
     return CALL + _channel_vectors(problem) * (_pixels(problem) * each + LINE_INPUT * inputs)
 
 
-def depthwise_tiles(problem: Problem) -> float:
+def depthwise_tiles_costs(problem: Problem) -> float:
     """Tiles of vectors along channels."""
     size, multiplier = problem.weights.size, problem.geometry.cout // problem.geometry.cin
     each = (TILE_VECTOR + TILE_TAP * size[0] * size[1]) * multiplier
     return CALL + _channel_vectors(problem) * _out_pixels(problem) * each
 
 
-def lanewise(problem: Problem) -> float:
+def lanewise_costs(problem: Problem) -> float:
     """Products lane by lane, over copied rows."""
     geometry, size, lanes = problem.geometry, problem.weights.size, problem.table["lanes"]
     channels = geometry.cin // geometry.groups
@@ -139,13 +228,13 @@ def lanewise(problem: Problem) -> float:
     return CALL + (numbers * each + copies * LANEWISE_COPY) / lanes
 
 
-def few_rows(problem: Problem, rows: int) -> float:
+def few_rows_costs(problem: Problem, rows: int) -> float:
     """Rows times a matrix as it lies."""
     vectors = -(-problem.geometry.cout // problem.table["lanes"])
     return CALL + problem.geometry.cin * vectors * (ROW_VECTOR + ROW_PRODUCT * rows) + _far(problem)
 
 
-def winograd(problem: Problem, products: float) -> float:
+def winograd_costs(problem: Problem, products: float) -> float:
     """Winograd's form; its transforms count as products."""
     return CALL + WINOGRAD * products / problem.table["lanes"] * vector(problem)
 
