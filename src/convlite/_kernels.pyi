@@ -215,6 +215,7 @@ def softmax(
     columns: int,
     threads: int,
     into: Script | None = None,
+    logarithm: bool = False,
 ) -> None: ...
 def pool(
     isa: str,

@@ -194,7 +194,7 @@ cdef extern from "isa/table.h" nogil:
         void (*few_rows)(const FewRowsCall *) noexcept nogil
         void (*tall_skinny)(const TallSkinnyCall *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
-        void (*softmax)(const void *, void *, int64_t, int64_t) noexcept nogil
+        void (*softmax)(const void *, void *, int64_t, int64_t, int) noexcept nogil
         void (*pool)(const Window *) noexcept nogil
         StepKernels steps
         double (*peak)(int64_t) noexcept nogil

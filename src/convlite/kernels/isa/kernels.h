@@ -56,6 +56,7 @@
 #include "tall_skinny.h"
 #include "wide.h"
 #include "pooling.h"
+#include "turned.h"
 #include "softmax.h"
 #include "winograd.h"
 #include "few_rows.h"
