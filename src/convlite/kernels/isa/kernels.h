@@ -138,7 +138,7 @@ static const Table NAME(table) = {
     .activate = NAME(activate),
     .softmax = NAME(softmax),
     .pool = NAME(pool),
-    .steps = {NAME(pass), NAME(sum), NAME(largest), NAME(layer_norm), NAME(transpose), NAME(resample_line)},
+    .steps = {NAME(pass), NAME(sum), NAME(largest), NAME(layer_norm), NAME(transpose), NAME(resample_line), NAME(pool_line)},
     .peak = NAME(peak),
 };
 

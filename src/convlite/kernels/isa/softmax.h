@@ -5,7 +5,7 @@
    Element c is added to partial sum c % 16, and those are added pairwise: one order for every instruction set. A row with NaN, +inf or nothing
    but -inf is NaN by the formula. Contract: columns > 0; out may be x.
 
-   Rows of at most LANES columns are turned. Of longer ones a few are done at a time, so that what goes across lanes is done for all of them. */
+   Rows of less than 2 * LANES columns are turned. Of longer ones a few are done at a time, so that what goes across lanes is done for all of them. */
 
 enum { NAME(SUMS) = 16, NAME(VECTORS) = 16 / LANES, NAME(WIDES) = 16 / WIDE_LANES };
 
@@ -58,29 +58,30 @@ INLINE V NAME(share)(V e, V total, V inverse) {
 #endif
 }
 
-/* The sum of n <= 16 vectors: halves of 16 are added until one is left; those that are missing are zeros. */
+/* The sum of n <= 32 vectors: the first 16 take the others; halves of them are added until one is left; those that are missing are zeros. */
 #define ADD_HALVES(sums, n, ADD) \
+    for (int k = NAME(SUMS); k < (n); k++) sums[k - NAME(SUMS)] = ADD(sums[k - NAME(SUMS)], sums[k]); \
     for (int half = NAME(SUMS) / 2; half; half /= 2) \
         for (int k = 0; k < half && k + half < (n); k++) sums[k] = ADD(sums[k], sums[k + half]);
 
 INLINE void NAME(softmax_turned)(const REAL *x, REAL *out, int64_t rows, const int columns, const int logarithm) {
-    REAL e[NAME(SUMS) * LANES];
+    REAL e[2 * NAME(SUMS) * LANES];
     double total[LANES];
-    V y[NAME(SUMS)];
+    V y[2 * NAME(SUMS)];
     for (int64_t r = 0; r < rows; r += LANES, x += LANES * columns, out += LANES * columns) {
         const int64_t count = rows - r < LANES ? rows - r : LANES;
         NAME(turn)(x, columns, count, rows - r - count, e);
         V largest = VSPLAT((REAL)-INFINITY);
         for (int k = 0; k < columns; k++) largest = VMAX(largest, VLOAD(e + k * LANES));
         if (logarithm) {
-            REAL less[NAME(SUMS) * LANES];
+            REAL less[2 * NAME(SUMS) * LANES];
             for (int k = 0; k < columns; k++) {
                 const V far = VSUB(VLOAD(e + k * LANES), largest);
                 VSTORE(less + k * LANES, far);
                 VSTORE(e + k * LANES, NAME(exp)(far));
             }
             for (int i = 0; i < LANES / WIDE_LANES; i++) {
-                WIDE w[NAME(SUMS)];
+                WIDE w[2 * NAME(SUMS)];
                 for (int k = 0; k < columns; k++) w[k] = WIDEN(e + k * LANES + i * WIDE_LANES);
                 ADD_HALVES(w, columns, WIDE_ADD)
                 WIDE_STORE(total + i * WIDE_LANES, w[0]);
@@ -212,10 +213,14 @@ INLINE void NAME(log_softmax_long)(const REAL *x, REAL *out, int64_t count, int6
 static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t columns, int logarithm) {
     const REAL *x = (const REAL *)x_;
     REAL *out = (REAL *)out_;
-    if (columns <= LANES && LANES > 1) {
+    if (columns == 1) { /* what is no number remains none */
+        for (int64_t r = 0; r < rows; r++) out[r] = (x[r] - x[r]) + (REAL)!logarithm;
+        return;
+    }
+    if (columns < 2 * LANES && LANES > 1) {
         switch (columns) {
 #define CASE(n) case n: if (logarithm) NAME(softmax_turned)(x, out, rows, n, 1); else NAME(softmax_turned)(x, out, rows, n, 0); return;
-        CASE(1) CASE(2) CASE(3) CASE(4)
+        CASE(2) CASE(3) CASE(4)
 #undef CASE
         default:
             if (logarithm) NAME(softmax_turned)(x, out, rows, (int)columns, 1);

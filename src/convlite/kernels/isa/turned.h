@@ -5,7 +5,9 @@
 INLINE void NAME(turn)(const REAL *from, int64_t columns, int64_t rows, int64_t more, REAL *to) {
     if (rows == LANES) {
         if (columns == 1) VSTORE(to, VLOAD(from));
-        else NAME(transpose_whole)(from, columns, columns, more >= 3, to, LANES); /* quads may reach into three more rows */
+        else
+            for (int64_t c = 0; c < columns; c += LANES) /* quads may reach into three more rows */
+                NAME(transpose_whole)(from + c, columns, columns - c < LANES ? columns - c : LANES, more >= 3, to + c * LANES, LANES);
         return;
     }
     for (int64_t c = 0; c < columns; c++)
@@ -21,7 +23,9 @@ INLINE void NAME(turn_back)(const REAL *from, int64_t columns, int64_t rows, REA
         else if (columns == 4 && LANES >= 4) NAME(interleave_block)(from, LANES, 4, LANES >= 4 ? 4 : 1, 1, LANES, 4, out);
         else if (columns == 8 && LANES >= 8) NAME(interleave_block)(from, LANES, 8, LANES >= 8 ? 8 : 1, 1, LANES, 8, out);
         else if (columns < 8 && LANES > 8) NAME(interleave_block)(from, LANES, (int)columns, LANES > 8 ? 8 : 1, 0, LANES, columns, out);
-        else NAME(interleave_block)(from, LANES, (int)columns, LANES, 0, LANES, columns, out);
+        else
+            for (int64_t c = (columns - 1) / LANES * LANES; c >= 0; c -= LANES) /* the last ones first: they store too much */
+                NAME(interleave_block)(from + c * LANES, LANES, columns - c < LANES ? (int)(columns - c) : LANES, LANES, 0, LANES, columns, out + c);
         return;
     }
     for (int64_t r = 0; r < rows; r++)
