@@ -41,7 +41,6 @@ from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _threads
 from ._options import documented
-from ._reductions import BLOCK, log_softmax_rows
 from ._types import ActivationName
 from .arguments import Array, as_operand, as_real, cast_of, check_out, new_output, shown
 
@@ -351,13 +350,13 @@ class Named(Activation):
         return self._fused
 
 
-def softmax_rows(x: Array) -> Array:
-    """Softmax over the last axis of a C-contiguous array."""
+def softmax_rows(x: Array, logarithm: bool = False) -> Array:
+    """Softmax over the last axis of a C-contiguous array, or its logarithm."""
     result = new_output(x.shape, x.dtype)
     if x.size:
         columns = x.shape[-1]
         isa, threads = _dispatch.active_isa(), _threads.threads_for(0.6 * x.size)
-        _kernels.softmax(isa, x.itemsize, x, result, x.size // columns, columns, threads)
+        _kernels.softmax(isa, x.itemsize, x, result, x.size // columns, columns, threads, None, logarithm)
     return result
 
 
@@ -382,15 +381,7 @@ def log_softmax(x: Array) -> Array:
     rows = as_operand(x, "x")
     if rows.ndim == 0:
         raise ValueError("x must have at least 1 dimension for log_softmax; got a scalar")
-    result = new_output(rows.shape, rows.dtype)
-    if rows.size == 0:
-        return result
-    columns = rows.shape[-1]
-    source, target = np.ascontiguousarray(rows).reshape(-1, columns), result.reshape(-1, columns)
-    some = max(1, 2 * BLOCK // columns)
-    for first in range(0, len(source), some):
-        log_softmax_rows(source[first : first + some], target[first : first + some], CODES["exponential"])
-    return result
+    return softmax_rows(rows, logarithm=True)
 
 
 _NAMED: dict[str, Activation] = {

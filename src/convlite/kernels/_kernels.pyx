@@ -166,6 +166,13 @@ cdef extern from "isa/table.h" nogil:
         int64_t outputs, inner, taps
         const int64_t *index
         const void *weights
+    ctypedef struct PoolLine:
+        const void *x
+        void *out
+        int64_t outputs, taps
+        const int64_t *offsets
+        double divisor
+        int largest
     ctypedef struct StepKernels:
         void (*run_pass "pass")(const Pass *) noexcept nogil
         void (*sum)(const Columns *) noexcept nogil
@@ -173,6 +180,7 @@ cdef extern from "isa/table.h" nogil:
         void (*layer_norm)(const LayerNorm *) noexcept nogil
         void (*transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
         void (*resample_line)(const ResampleLine *) noexcept nogil
+        void (*pool_line)(const PoolLine *) noexcept nogil
     ctypedef struct Table:
         const char *isa
         int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma
@@ -194,7 +202,7 @@ cdef extern from "isa/table.h" nogil:
         void (*few_rows)(const FewRowsCall *) noexcept nogil
         void (*tall_skinny)(const TallSkinnyCall *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
-        void (*softmax)(const void *, void *, int64_t, int64_t) noexcept nogil
+        void (*softmax)(const void *, void *, int64_t, int64_t, int) noexcept nogil
         void (*pool)(const Window *) noexcept nogil
         StepKernels steps
         double (*peak)(int64_t) noexcept nogil
@@ -253,6 +261,7 @@ include "elementwise.pxi"
 include "pooling.pxi"
 include "steps.pxi"
 include "passes.pxi"
+include "chains.pxi"
 include "copies.pxi"
 include "reductions.pxi"
 include "norms.pxi"

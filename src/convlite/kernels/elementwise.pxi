@@ -44,26 +44,28 @@ cdef struct SoftmaxJob:
     const char *x
     char *out
     int64_t rows, columns, step
+    bint logarithm
 
 
 cdef void softmax_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef const SoftmaxJob *job = <const SoftmaxJob *> of
     cdef int64_t first = task * job.step, offset = first * job.columns * job.table.itemsize
-    job.table.softmax(job.x + offset, job.out + offset, smaller(job.step, job.rows - first), job.columns)
+    job.table.softmax(job.x + offset, job.out + offset, smaller(job.step, job.rows - first), job.columns, job.logarithm)
 
 
-def softmax(str isa, int itemsize, x, out, int64_t rows, int64_t columns, int threads, Script into=None):
-    """Softmax of each row of contiguous x; columns > 0."""
+def softmax(str isa, int itemsize, x, out, int64_t rows, int64_t columns, int threads, Script into=None,
+            bint logarithm=False):
+    """Softmax of each row of contiguous x, or its logarithm; columns > 0; out may be x."""
     cdef SoftmaxJob job
     cdef View views[2]
     cdef int64_t tasks
     cdef int i
     memset(views, 0, sizeof(views))
-    job.table, job.rows, job.columns = table_of(isa, 8 * itemsize), rows, columns
+    job.table, job.rows, job.columns, job.logarithm = table_of(isa, 8 * itemsize), rows, columns, logarithm
     try:
         job.x = <const char *> borrow(x, &views[0], rows * columns * itemsize, False, "x")
         job.out = <char *> borrow(out, &views[1], rows * columns * itemsize, True, "out")
-        job.step = max(1, 4096 // columns)
+        job.step = ceil_div(max(1, 4096 // columns), 16) * 16 if columns < 1024 else 1
         tasks = ceil_div(rows, job.step)
         deal(into, softmax_task, &job, sizeof(job), tasks, threads, 0, False, FLUSH, views[0].len // 8, &job.x, &job.out)
     finally:

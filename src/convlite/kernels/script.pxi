@@ -128,6 +128,29 @@ cdef class Script:
                 return 0
         return 0
 
+    def join(self, int64_t first, int64_t last):
+        """Of the steps first <= i < last, passes over the same elements that follow one another become one step; how many went."""
+        cdef int64_t end, piece, i, gone = 0
+        cdef ChainJob *chain
+        cdef Step *step
+        while first < last:
+            end = chain_end(self.steps, first, last, &piece)
+            if end - first > 1:
+                chain = <ChainJob *> self.hold(sizeof(ChainJob))
+                chain.count = <int> (end - first)
+                step = &self.steps[first]
+                for i in range(chain.count):
+                    cut_alike(<PassJob *> step[i].job, piece)
+                    chain.jobs[i], chain.subnormals[i] = <const PassJob *> step[i].job, step[i].subnormals
+                    if i:
+                        step.nanoseconds += step[i].nanoseconds
+                        step[i].tasks = step[i].nanoseconds = 0
+                step.task, step.job, step.tasks = chain_task, chain, chain.jobs[0].tasks
+                step.threads = self.share(step.nanoseconds)
+                gone += chain.count - 1
+            first = max(end, first + 1)
+        return gone
+
     def close(self):
         """After the last step: get the scratch."""
         cdef int64_t lane = ceil_div(self.lane_bytes, 64) * 64 + 64  # + a line, so that threads share none

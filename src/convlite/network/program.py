@@ -240,6 +240,9 @@ class Program:
                 parts[-1] = (last[0], len(script))
             else:
                 parts.append((first, len(script)))
+        for part in parts:
+            if type(part) is tuple:
+                script.join(*part)
         script.close()
         frame.script, frame.parts = script, tuple(parts)
         frame.steps, frame.threads = self.steps, threads

@@ -56,6 +56,7 @@
 #include "tall_skinny.h"
 #include "wide.h"
 #include "pooling.h"
+#include "turned.h"
 #include "softmax.h"
 #include "winograd.h"
 #include "few_rows.h"
@@ -137,7 +138,7 @@ static const Table NAME(table) = {
     .activate = NAME(activate),
     .softmax = NAME(softmax),
     .pool = NAME(pool),
-    .steps = {NAME(pass), NAME(sum), NAME(largest), NAME(layer_norm), NAME(transpose), NAME(resample_line)},
+    .steps = {NAME(pass), NAME(sum), NAME(largest), NAME(layer_norm), NAME(transpose), NAME(resample_line), NAME(pool_line)},
     .peak = NAME(peak),
 };
 

@@ -18,10 +18,28 @@ INLINE V NAME(window)(const REAL *x, const Window *w, const int64_t some, const 
     return largest ? sum : VDIV(sum, VSPLAT((REAL)w->divisor));
 }
 
+/* Four vectors of channels at once: their chains hide each other's latency. */
+INLINE void NAME(window_of_four)(const REAL *x, const Window *w, REAL *out, const int largest, const int fetch) {
+    V sums[4];
+    UNROLL for (int i = 0; i < 4; i++) sums[i] = VSPLAT((REAL)(largest ? -INFINITY : 0));
+    for (int64_t r = 0; r < w->rows; r++, x += w->row_step) {
+        const REAL *tap = x;
+        for (int64_t q = 0; q < w->columns; q++, tap += w->column_step) {
+            UNROLL for (int i = 0; i < 4; i++) {
+                if (fetch) PREFETCH_L1(tap + i * LANES + w->ahead);
+                const V value = VLOAD(tap + i * LANES);
+                sums[i] = largest ? VMAX_NAN(sums[i], value) : VADD(sums[i], value);
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < 4; i++) VSTORE(out + i * LANES, largest ? sums[i] : VDIV(sums[i], VSPLAT((REAL)w->divisor)));
+}
+
 INLINE void NAME(pool_pixel)(const Window *w, const int largest, const int fetch) {
     const REAL *x = (const REAL *)w->x;
     REAL *out = (REAL *)w->out;
     int64_t c = 0;
+    for (; c + 4 * LANES <= w->channels; c += 4 * LANES) NAME(window_of_four)(x + c, w, out + c, largest, fetch);
     for (; c + LANES <= w->channels; c += LANES) VSTORE(out + c, NAME(window)(x + c, w, 0, largest, fetch));
     if (c < w->channels) NAME(store_some)(out + c, NAME(window)(x + c, w, w->channels - c, largest, fetch), w->channels - c);
 }
@@ -59,4 +77,36 @@ static void NAME(pool)(const Window *w) {
     else if (w->wide && REAL_BITS == 32) NAME(wide_means)(w);
     else if (w->ahead) NAME(pool_pixel)(w, 0, 1);
     else NAME(pool_pixel)(w, 0, 0);
+}
+
+/* out[j] = what a pool makes of x[offsets[t] + j], t < taps, in their order: pixels side by side of one channel. */
+INLINE void NAME(pool_line_at)(const PoolLine *d, int64_t j, const int vectors, const int64_t some, const int largest) {
+    const REAL *x = (const REAL *)d->x + j;
+    REAL *out = (REAL *)d->out + j;
+    V sums[4];
+    UNROLL for (int i = 0; i < vectors; i++) sums[i] = VSPLAT((REAL)(largest ? -INFINITY : 0));
+    for (int64_t t = 0; t < d->taps; t++) {
+        const REAL *tap = x + d->offsets[t];
+        UNROLL for (int i = 0; i < vectors; i++) {
+            const V value = some ? NAME(load_some)(tap, some) : VLOAD(tap + i * LANES);
+            sums[i] = largest ? VMAX_NAN(sums[i], value) : VADD(sums[i], value);
+        }
+    }
+    UNROLL for (int i = 0; i < vectors; i++) {
+        const V y = largest ? sums[i] : VDIV(sums[i], VSPLAT((REAL)d->divisor));
+        if (some) NAME(store_some)(out, y, some);
+        else VSTORE(out + i * LANES, y);
+    }
+}
+
+INLINE void NAME(pool_line_of)(const PoolLine *d, const int largest) {
+    int64_t j = 0;
+    for (; j + 4 * LANES <= d->outputs; j += 4 * LANES) NAME(pool_line_at)(d, j, 4, 0, largest);
+    for (; j + LANES <= d->outputs; j += LANES) NAME(pool_line_at)(d, j, 1, 0, largest);
+    if (j < d->outputs) NAME(pool_line_at)(d, j, 1, d->outputs - j, largest);
+}
+
+static void NAME(pool_line)(const PoolLine *d) {
+    if (d->largest) NAME(pool_line_of)(d, 1);
+    else NAME(pool_line_of)(d, 0);
 }

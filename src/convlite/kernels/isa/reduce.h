@@ -7,70 +7,105 @@
 
 enum { NAME(STRIP) = 8 }; /* wide vectors: so many chains hide the latency of an addition */
 
-INLINE void NAME(sum_strip)(const REAL *x, const Columns *on, const double *centre, double *sums, const int vectors) {
+/* The last vector of a strip may lie `back` columns before its place: those are summed twice, and kept once. */
+INLINE void NAME(sum_strip)(const REAL *x, const Columns *on, const double *centre, double *sums, const int vectors, const int64_t back) {
     WIDE acc[NAME(STRIP)], middle[NAME(STRIP)];
+    double last[WIDE_LANES];
+    int64_t at[NAME(STRIP)];
     UNROLL for (int i = 0; i < vectors; i++) {
-        acc[i] = on->more ? WIDE_LOAD(sums + i * WIDE_LANES) : WIDE_ZERO();
-        middle[i] = centre ? WIDE_LOAD(centre + i * WIDE_LANES) : WIDE_ZERO();
+        at[i] = i * WIDE_LANES - (i == vectors - 1 ? back : 0);
+        acc[i] = on->more ? WIDE_LOAD(sums + at[i]) : WIDE_ZERO();
+        middle[i] = centre ? WIDE_LOAD(centre + at[i]) : WIDE_ZERO();
     }
     if (centre) {
         for (int64_t r = 0; r < on->rows; r++, x += on->step) {
             UNROLL for (int i = 0; i < vectors; i++) {
-                const WIDE far = WIDE_SUB(WIDEN(x + i * WIDE_LANES), middle[i]);
+                const WIDE far = WIDE_SUB(WIDEN(x + at[i]), middle[i]);
                 acc[i] = WIDE_ADD(acc[i], WIDE_MUL(far, far));
             }
         }
     } else {
         for (int64_t r = 0; r < on->rows; r++, x += on->step) {
-            UNROLL for (int i = 0; i < vectors; i++) acc[i] = WIDE_ADD(acc[i], WIDEN(x + i * WIDE_LANES));
+            UNROLL for (int i = 0; i < vectors; i++) acc[i] = WIDE_ADD(acc[i], WIDEN(x + at[i]));
         }
     }
-    UNROLL for (int i = 0; i < vectors; i++) WIDE_STORE(sums + i * WIDE_LANES, acc[i]);
+    UNROLL for (int i = 0; i < vectors - 1; i++) WIDE_STORE(sums + i * WIDE_LANES, acc[i]);
+    WIDE_STORE(last, acc[vectors - 1]);
+    memcpy(sums + (vectors - 1) * WIDE_LANES, last + back, (size_t)(WIDE_LANES - back) * sizeof(double));
+}
+
+/* Less than a vector of columns. */
+INLINE void NAME(sum_few)(const Columns *on, double *sums) {
+    const REAL *x = (const REAL *)on->x;
+    const int64_t columns = on->columns;
+    double last[WIDE_LANES] = {0};
+    for (int64_t i = 0; i < columns && on->more; i++) last[i] = sums[i];
+    for (int64_t r = 0; r < on->rows; r++) {
+        for (int64_t i = 0; i < columns; i++) {
+            const double value = (double)x[r * on->step + i], far = on->centre ? value - on->centre[i] : 0;
+            last[i] += on->centre ? far * far : value;
+        }
+    }
+    for (int64_t i = 0; i < columns; i++) sums[i] = last[i];
 }
 
 static void NAME(sum)(const Columns *on) {
     const REAL *x = (const REAL *)on->x;
     double *sums = (double *)on->sums;
-    int64_t c = 0;
-    for (; c + NAME(STRIP) * WIDE_LANES <= on->columns; c += NAME(STRIP) * WIDE_LANES)
-        NAME(sum_strip)(x + c, on, on->centre ? on->centre + c : NULL, sums + c, NAME(STRIP));
-    for (; c + 4 * WIDE_LANES <= on->columns; c += 4 * WIDE_LANES)
-        NAME(sum_strip)(x + c, on, on->centre ? on->centre + c : NULL, sums + c, 4);
-    for (; c + 2 * WIDE_LANES <= on->columns; c += 2 * WIDE_LANES)
-        NAME(sum_strip)(x + c, on, on->centre ? on->centre + c : NULL, sums + c, 2);
-    for (; c + WIDE_LANES <= on->columns; c += WIDE_LANES)
-        NAME(sum_strip)(x + c, on, on->centre ? on->centre + c : NULL, sums + c, 1);
-    const int64_t left = on->columns - c;
-    double last[WIDE_LANES] = {0};
-    for (int64_t i = 0; i < left && on->more; i++) last[i] = sums[c + i];
-    for (int64_t r = 0; r < on->rows && left; r++) {
-        for (int64_t i = 0; i < left; i++) {
-            const double value = (double)x[r * on->step + c + i], far = on->centre ? value - on->centre[c + i] : 0;
-            last[i] += on->centre ? far * far : value;
+    const int64_t columns = on->columns;
+    if (columns < WIDE_LANES) {
+        NAME(sum_few)(on, sums);
+        return;
+    }
+    for (int64_t c = 0; c < columns; c += NAME(STRIP) * WIDE_LANES) {
+        const int64_t left = columns - c, vectors = (left + WIDE_LANES - 1) / WIDE_LANES, back = left < NAME(STRIP) * WIDE_LANES ? vectors * WIDE_LANES - left : 0;
+        const double *centre = on->centre ? on->centre + c : NULL;
+        switch (vectors) {
+#define CASE(n) case n: NAME(sum_strip)(x + c, on, centre, sums + c, n, back); break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7)
+#undef CASE
+        default: NAME(sum_strip)(x + c, on, centre, sums + c, NAME(STRIP), back); break;
         }
     }
-    for (int64_t i = 0; i < left; i++) sums[c + i] = last[i];
 }
 
-INLINE void NAME(largest_strip)(const REAL *x, const Columns *on, REAL *sums, const int vectors, const int64_t some) {
+/* As strips of sums; `some` is less than a vector of columns, which are all. */
+INLINE void NAME(largest_strip)(const REAL *x, const Columns *on, REAL *sums, const int vectors, const int64_t some, const int64_t back) {
     V acc[NAME(STRIP)];
-    UNROLL for (int i = 0; i < vectors; i++)
-        acc[i] = !on->more ? VSPLAT((REAL)-INFINITY) : some ? NAME(load_some)(sums, some) : VLOAD(sums + i * LANES);
+    REAL last[LANES];
+    int64_t at[NAME(STRIP)];
+    UNROLL for (int i = 0; i < vectors; i++) {
+        at[i] = i * LANES - (i == vectors - 1 ? back : 0);
+        acc[i] = !on->more ? VSPLAT((REAL)-INFINITY) : some ? NAME(load_some)(sums, some) : VLOAD(sums + at[i]);
+    }
     for (int64_t r = 0; r < on->rows; r++, x += on->step) {
         UNROLL for (int i = 0; i < vectors; i++)
-            acc[i] = VMAX_NAN(some ? NAME(load_some)(x, some) : VLOAD(x + i * LANES), acc[i]); /* the chain is one maximum */
+            acc[i] = VMAX_NAN(some ? NAME(load_some)(x, some) : VLOAD(x + at[i]), acc[i]); /* the chain is one maximum */
     }
-    if (some) NAME(store_some)(sums, acc[0], some);
-    else UNROLL for (int i = 0; i < vectors; i++) VSTORE(sums + i * LANES, acc[i]);
+    if (some) {
+        NAME(store_some)(sums, acc[0], some);
+        return;
+    }
+    UNROLL for (int i = 0; i < vectors - 1; i++) VSTORE(sums + i * LANES, acc[i]);
+    VSTORE(last, acc[vectors - 1]);
+    memcpy(sums + (vectors - 1) * LANES, last + back, (size_t)(LANES - back) * sizeof(REAL));
 }
 
 static void NAME(largest)(const Columns *on) {
     const REAL *x = (const REAL *)on->x;
     REAL *sums = (REAL *)on->sums;
-    int64_t c = 0;
-    for (; c + NAME(STRIP) * LANES <= on->columns; c += NAME(STRIP) * LANES)
-        NAME(largest_strip)(x + c, on, sums + c, NAME(STRIP), 0);
-    for (; c + 3 * LANES <= on->columns; c += 3 * LANES) NAME(largest_strip)(x + c, on, sums + c, 3, 0);
-    for (; c + LANES <= on->columns; c += LANES) NAME(largest_strip)(x + c, on, sums + c, 1, 0);
-    if (c < on->columns) NAME(largest_strip)(x + c, on, sums + c, 1, on->columns - c);
+    const int64_t columns = on->columns;
+    if (columns < LANES) {
+        NAME(largest_strip)(x, on, sums, 1, columns, 0);
+        return;
+    }
+    for (int64_t c = 0; c < columns; c += NAME(STRIP) * LANES) {
+        const int64_t left = columns - c, vectors = (left + LANES - 1) / LANES, back = left < NAME(STRIP) * LANES ? vectors * LANES - left : 0;
+        switch (vectors) {
+#define CASE(n) case n: NAME(largest_strip)(x + c, on, sums + c, n, 0, back); break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7)
+#undef CASE
+        default: NAME(largest_strip)(x + c, on, sums + c, NAME(STRIP), 0, back); break;
+        }
+    }
 }

@@ -1,56 +1,245 @@
-/* out[r][c] = exp(x[r][c] - m) / sum over c of exp(x[r][c] - m), m the row's largest element.
+/* out[r][c] = exp(x[r][c] - m) / sum over c of exp(x[r][c] - m), m the row's largest element; or x[r][c] - m - log(the sum), which is in double
+   then.
 
    A NaN may be missed by m: its own exponential makes the sum NaN.
    Element c is added to partial sum c % 16, and those are added pairwise: one order for every instruction set. A row with NaN, +inf or nothing
-   but -inf is NaN by the formula. Contract: columns > 0; out may be x. */
+   but -inf is NaN by the formula. Contract: columns > 0; out may be x.
 
-enum { NAME(SUMS) = 16 };
+   Rows of less than 2 * LANES columns are turned. Of longer ones a few are done at a time, so that what goes across lanes is done for all of them. */
+
+enum { NAME(SUMS) = 16, NAME(VECTORS) = 16 / LANES, NAME(WIDES) = 16 / WIDE_LANES };
 
 /* The first n elements, -inf in the lanes beyond; `rest` is LANES zeros, then LANES times -inf. */
 static inline V NAME(load_or_rest)(const REAL *p, int64_t n, const REAL *rest) {
     return n >= LANES ? VLOAD(p) : VOR(NAME(load_some)(p, n), VLOAD(rest + LANES - n));
 }
 
-static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t columns) {
+/* log t for LANES numbers t >= 1, or NaN: t = m 2^n with m from 1/sqrt 2 to sqrt 2, log m = 2 atanh((m - 1) / (m + 1)) by its series.
+   No multiply-add is fused, every step is the same for all: compilers make vectors of it. */
+INLINE void NAME(logarithms)(double *t) {
+    for (int i = 0; i < LANES; i++) {
+        uint64_t bits, power;
+        double m, n;
+        memcpy(&bits, t + i, 8);
+        bits += 0x95f619980c433ULL; /* 2 - sqrt 2 in the significand's bits: from sqrt 2 on it carries */
+        power = (bits >> 52) | 0x4330000000000000ULL; /* as a double 2^52 + the exponent with its bias */
+        bits = (bits & 0xfffffffffffffULL) + 0x3fe6a09e667f3bcdULL;
+        memcpy(&m, &bits, 8);
+        memcpy(&n, &power, 8);
+        n -= 4503599627370496.0 + 1023;
+        const double s = (m - 1) / (m + 1), z = s * s;
+        double p = 2.0 / 21;
+        p = p * z + 2.0 / 19;
+        p = p * z + 2.0 / 17;
+        p = p * z + 2.0 / 15;
+        p = p * z + 2.0 / 13;
+        p = p * z + 2.0 / 11;
+        p = p * z + 2.0 / 9;
+        p = p * z + 2.0 / 7;
+        p = p * z + 2.0 / 5;
+        p = p * z + 2.0 / 3;
+        t[i] = (n * 0.693147180559945309417 + (s * (z * p) + (s + s))) + (t[i] - t[i]); /* NaN where t is */
+    }
+}
+
+/* e / total, 0 <= e <= total, by its inverse: two steps of Newton's. The last one rounds as a division does (Markstein, "Computation of elementary
+   functions on the IBM RISC System/6000 processor", 1990), as remainders are exact: what is raised keeps them from underflow. A
+   division takes eight cycles for eight floats. */
+INLINE V NAME(share)(V e, V total, V inverse) {
+#if HAS_FMA
+    const V minus = VSUB(VZERO(), total), high = VMUL(e, VSPLAT(REAL_BITS == 32 ? (REAL)0x1p64 : (REAL)0x1p200));
+    V q = VMUL(high, inverse);
+    q = VFMA(VFMA(q, minus, high), inverse, q);
+    q = VFMA(VFMA(q, minus, high), inverse, q);
+    return VMUL(q, VSPLAT(REAL_BITS == 32 ? (REAL)0x1p-64 : (REAL)0x1p-200));
+#else
+    (void)inverse;
+    return VDIV(e, total);
+#endif
+}
+
+/* The sum of n <= 32 vectors: the first 16 take the others; halves of them are added until one is left; those that are missing are zeros. */
+#define ADD_HALVES(sums, n, ADD) \
+    for (int k = NAME(SUMS); k < (n); k++) sums[k - NAME(SUMS)] = ADD(sums[k - NAME(SUMS)], sums[k]); \
+    for (int half = NAME(SUMS) / 2; half; half /= 2) \
+        for (int k = 0; k < half && k + half < (n); k++) sums[k] = ADD(sums[k], sums[k + half]);
+
+INLINE void NAME(softmax_turned)(const REAL *x, REAL *out, int64_t rows, const int columns, const int logarithm) {
+    REAL e[2 * NAME(SUMS) * LANES];
+    double total[LANES];
+    V y[2 * NAME(SUMS)];
+    for (int64_t r = 0; r < rows; r += LANES, x += LANES * columns, out += LANES * columns) {
+        const int64_t count = rows - r < LANES ? rows - r : LANES;
+        NAME(turn)(x, columns, count, rows - r - count, e);
+        V largest = VSPLAT((REAL)-INFINITY);
+        for (int k = 0; k < columns; k++) largest = VMAX(largest, VLOAD(e + k * LANES));
+        if (logarithm) {
+            REAL less[2 * NAME(SUMS) * LANES];
+            for (int k = 0; k < columns; k++) {
+                const V far = VSUB(VLOAD(e + k * LANES), largest);
+                VSTORE(less + k * LANES, far);
+                VSTORE(e + k * LANES, NAME(exp)(far));
+            }
+            for (int i = 0; i < LANES / WIDE_LANES; i++) {
+                WIDE w[2 * NAME(SUMS)];
+                for (int k = 0; k < columns; k++) w[k] = WIDEN(e + k * LANES + i * WIDE_LANES);
+                ADD_HALVES(w, columns, WIDE_ADD)
+                WIDE_STORE(total + i * WIDE_LANES, w[0]);
+            }
+            NAME(logarithms)(total);
+            for (int i = 0; i < LANES; i++) e[i] = (REAL)total[i];
+            const V moved = VLOAD(e);
+            for (int k = 0; k < columns; k++) VSTORE(e + k * LANES, VSUB(VLOAD(less + k * LANES), moved));
+        } else {
+            for (int k = 0; k < columns; k++) {
+                y[k] = NAME(exp)(VSUB(VLOAD(e + k * LANES), largest));
+                VSTORE(e + k * LANES, y[k]);
+            }
+            ADD_HALVES(y, columns, VADD)
+            const V sum = y[0], inverse = VDIV(VSPLAT((REAL)1), sum);
+            for (int k = 0; k < columns; k++) VSTORE(e + k * LANES, NAME(share)(VLOAD(e + k * LANES), sum, inverse));
+        }
+        NAME(turn_back)(e, columns, count, out);
+    }
+}
+
+/* LANES vectors to one: lane i is what op makes of vector i, halves first. */
+#if LANES > 1
+#define ACROSS(r, OP) \
+    do { \
+        NAME(transpose_block)(r); \
+        UNROLL for (int half = LANES / 2; half; half /= 2) UNROLL for (int i = 0; i < half; i++) r[i] = OP(r[i], r[i + half]); \
+    } while (0)
+#else
+#define ACROSS(r, OP) ((void)(r))
+#endif
+
+/* count <= LANES rows: their largest elements. */
+INLINE void NAME(row_maxima)(const REAL *x, int64_t count, int64_t columns, const REAL *rest, REAL *maxima) {
+    V r[LANES];
+    for (int64_t i = 0; i < LANES; i++) r[i] = VSPLAT((REAL)-INFINITY);
+    for (int64_t i = 0; i < count; i++, x += columns) {
+        V largest = r[i];
+        for (int64_t c = 0; c < columns; c += LANES) largest = VMAX(largest, NAME(load_or_rest)(x + c, columns - c, rest));
+        r[i] = largest;
+    }
+    ACROSS(r, VMAX);
+    VSTORE(maxima, r[0]);
+}
+
+INLINE void NAME(softmax_long)(const REAL *x, REAL *out, int64_t count, int64_t columns, const REAL *rest, const REAL *mask) {
+    REAL maxima[LANES], total[LANES], inverse[LANES];
+    V r[LANES];
+    NAME(row_maxima)(x, count, columns, rest, maxima);
+    for (int64_t i = 0; i < LANES; i++) r[i] = VZERO();
+    for (int64_t i = 0; i < count; i++) {
+        const REAL *row = x + i * columns;
+        REAL *to = out + i * columns;
+        const V largest = VSPLAT(maxima[i]);
+        V partial[NAME(VECTORS)];
+        for (int j = 0; j < NAME(VECTORS); j++) partial[j] = VZERO();
+        for (int64_t c = 0; c < columns; c += NAME(SUMS)) {
+            UNROLL for (int j = 0; j < NAME(VECTORS); j++) {
+                const int64_t at = c + j * LANES, left = columns - at;
+                if (left <= 0) break;
+                if (left >= LANES) {
+                    const V e = NAME(exp)(VSUB(VLOAD(row + at), largest));
+                    partial[j] = VADD(partial[j], e);
+                    VSTORE(to + at, e);
+                } else { /* exp(0) in the lanes beyond, then nothing: exp(-inf) would underflow, which costs 150 cycles */
+                    const V valid = VLOAD(mask + LANES - left);
+                    const V e = VAND(NAME(exp)(VAND(VSUB(NAME(load_some)(row + at, left), largest), valid)), valid);
+                    partial[j] = VADD(partial[j], e);
+                    NAME(store_some)(to + at, e, left);
+                }
+            }
+        }
+        UNROLL for (int half = NAME(VECTORS) / 2; half; half /= 2)
+            UNROLL for (int j = 0; j < half; j++) partial[j] = VADD(partial[j], partial[j + half]);
+        r[i] = partial[0];
+    }
+    ACROSS(r, VADD);
+    VSTORE(total, r[0]);
+    VSTORE(inverse, VDIV(VSPLAT((REAL)1), r[0]));
+    for (int64_t i = 0; i < count; i++, out += columns) {
+        const V sum = VSPLAT(total[i]), by = VSPLAT(inverse[i]);
+        int64_t c = 0;
+        for (; c + LANES <= columns; c += LANES) VSTORE(out + c, NAME(share)(VLOAD(out + c), sum, by));
+        if (c < columns) NAME(store_some)(out + c, NAME(share)(NAME(load_some)(out + c, columns - c), sum, by), columns - c);
+    }
+}
+
+INLINE void NAME(log_softmax_long)(const REAL *x, REAL *out, int64_t count, int64_t columns, const REAL *rest, const REAL *mask) {
+    REAL maxima[LANES], lane[NAME(SUMS)];
+    double total[LANES];
+    NAME(row_maxima)(x, count, columns, rest, maxima);
+    for (int64_t i = 0; i < LANES; i++) total[i] = 1;
+    for (int64_t i = 0; i < count; i++) {
+        const REAL *row = x + i * columns;
+        const V largest = VSPLAT(maxima[i]);
+        WIDE partial[NAME(WIDES)];
+        double sums[NAME(SUMS)];
+        for (int j = 0; j < NAME(WIDES); j++) partial[j] = WIDE_ZERO();
+        for (int64_t c = 0; c < columns; c += NAME(SUMS)) {
+            UNROLL for (int j = 0; j < NAME(VECTORS); j++) {
+                const int64_t at = c + j * LANES, left = columns - at;
+                V e = VZERO();
+                if (left >= LANES) e = NAME(exp)(VSUB(VLOAD(row + at), largest));
+                else if (left > 0) {
+                    const V valid = VLOAD(mask + LANES - left);
+                    e = VAND(NAME(exp)(VAND(VSUB(NAME(load_some)(row + at, left), largest), valid)), valid);
+                }
+                VSTORE(lane + j * LANES, e);
+            }
+            UNROLL for (int j = 0; j < NAME(WIDES); j++) partial[j] = WIDE_ADD(partial[j], WIDEN(lane + j * WIDE_LANES));
+        }
+        UNROLL for (int half = NAME(WIDES) / 2; half; half /= 2)
+            UNROLL for (int j = 0; j < half; j++) partial[j] = WIDE_ADD(partial[j], partial[j + half]);
+        WIDE_STORE(sums, partial[0]);
+        UNROLL for (int half = WIDE_LANES / 2; half; half /= 2)
+            UNROLL for (int j = 0; j < half; j++) sums[j] += sums[j + half];
+        total[i] = sums[0];
+    }
+    NAME(logarithms)(total);
+    for (int64_t i = 0; i < count; i++, x += columns, out += columns) {
+        const V largest = VSPLAT(maxima[i]), moved = VSPLAT((REAL)total[i]);
+        int64_t c = 0;
+        for (; c + LANES <= columns; c += LANES) VSTORE(out + c, VSUB(VSUB(VLOAD(x + c), largest), moved));
+        if (c < columns)
+            NAME(store_some)(out + c, VSUB(VSUB(NAME(load_some)(x + c, columns - c), largest), moved), columns - c);
+    }
+}
+
+static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t columns, int logarithm) {
+    const REAL *x = (const REAL *)x_;
+    REAL *out = (REAL *)out_;
+    if (columns == 1) { /* what is no number remains none */
+        for (int64_t r = 0; r < rows; r++) out[r] = (x[r] - x[r]) + (REAL)!logarithm;
+        return;
+    }
+    if (columns < 2 * LANES && LANES > 1) {
+        switch (columns) {
+#define CASE(n) case n: if (logarithm) NAME(softmax_turned)(x, out, rows, n, 1); else NAME(softmax_turned)(x, out, rows, n, 0); return;
+        CASE(2) CASE(3) CASE(4)
+#undef CASE
+        default:
+            if (logarithm) NAME(softmax_turned)(x, out, rows, (int)columns, 1);
+            else NAME(softmax_turned)(x, out, rows, (int)columns, 0);
+            return;
+        }
+    }
     REAL rest[2 * LANES] = {0}, mask[2 * LANES] = {0};
     for (int i = 0; i < LANES; i++) {
         rest[LANES + i] = (REAL)-INFINITY;
         memset(mask + i, 0xff, sizeof(REAL));
     }
-    int span = 1; /* lanes and sums beyond it hold -inf and 0: they need not be looked at */
-    while (span < columns && span < NAME(SUMS)) span *= 2;
-    for (int64_t r = 0; r < rows; r++) {
-        const REAL *x = (const REAL *)x_ + r * columns;
-        REAL *out = (REAL *)out_ + r * columns, lane[LANES], sum[NAME(SUMS)];
-        V largest = VSPLAT((REAL)-INFINITY), last = VZERO(), partial[NAME(SUMS) / LANES];
-        for (int64_t c = 0; c < columns; c += LANES) largest = VMAX(largest, NAME(load_or_rest)(x + c, columns - c, rest));
-        VSTORE(lane, largest);
-        for (int half = span < LANES ? span / 2 : LANES / 2; half; half /= 2)
-            for (int i = 0; i < half; i++) lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half]; /* a maximum: no branch */
-        largest = VSPLAT(lane[0]);
-
-        for (int j = 0; j < NAME(SUMS) / LANES; j++) partial[j] = VZERO();
-        for (int64_t c = 0; c < columns; c += NAME(SUMS)) {
-            UNROLL for (int j = 0; j < NAME(SUMS) / LANES; j++) {
-                const int64_t at = c + j * LANES, left = columns - at;
-                if (left <= 0) break;
-                V e;
-                if (left >= LANES) e = NAME(exp)(VSUB(VLOAD(x + at), largest));
-                else { /* exp(0) in the lanes beyond, then nothing: exp(-inf) would underflow, which costs 150 cycles */
-                    const V valid = VLOAD(mask + LANES - left);
-                    e = VAND(NAME(exp)(VAND(VSUB(NAME(load_some)(x + at, left), largest), valid)), valid);
-                }
-                partial[j] = VADD(partial[j], e);
-                if (left >= LANES) VSTORE(out + at, e);
-                else last = e; /* not through memory: what is stored by halves is slow to read back */
-            }
-        }
-        for (int j = 0; j < NAME(SUMS) / LANES; j++) VSTORE(sum + j * LANES, partial[j]);
-        for (int half = span / 2; half; half /= 2)
-            for (int i = 0; i < half; i++) sum[i] += sum[i + half];
-        const V total = VSPLAT(sum[0]);
-        int64_t c = 0;
-        for (; c + LANES <= columns; c += LANES) VSTORE(out + c, VDIV(VLOAD(out + c), total));
-        if (c < columns) NAME(store_some)(out + c, VDIV(last, total), columns - c);
+    const int64_t fit = 16384 / (int64_t)sizeof(REAL) / columns, step = fit > LANES ? LANES : fit < 1 ? 1 : fit; /* in L1 */
+    for (int64_t r = 0; r < rows; r += step) {
+        const int64_t count = rows - r < step ? rows - r : step;
+        if (logarithm) NAME(log_softmax_long)(x + r * columns, out + r * columns, count, columns, rest, mask);
+        else NAME(softmax_long)(x + r * columns, out + r * columns, count, columns, rest, mask);
     }
 }
+
+#undef ADD_HALVES
+#undef ACROSS

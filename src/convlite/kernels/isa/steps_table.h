@@ -64,6 +64,16 @@ typedef struct {
     const void *weights;  /* [outputs][taps] */
 } ResampleLine;
 
+/* Neighbouring pixels of a pool, one channel: see pooling.h. */
+typedef struct {
+    const void *x;
+    void *out;
+    int64_t outputs, taps;
+    const int64_t *offsets; /* [taps], in elements */
+    double divisor;
+    int largest;
+} PoolLine;
+
 typedef struct {
     void (*pass)(const Pass *);
     void (*sum)(const Columns *);
@@ -72,6 +82,7 @@ typedef struct {
     /* to[k*to_step + p] = from[p*from_step + k] for p < pixels, k < kc, and nothing beyond */
     void (*transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
     void (*resample_line)(const ResampleLine *);
+    void (*pool_line)(const PoolLine *);
 } StepKernels;
 
 #endif

@@ -257,7 +257,7 @@ typedef struct {
     void (*tall_skinny)(const TallSkinnyCall *); /* up to skinny_sums sums; NULL where that is 0 */
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
-    void (*softmax)(const void *x, void *out, int64_t rows, int64_t columns);
+    void (*softmax)(const void *x, void *out, int64_t rows, int64_t columns, int logarithm);
     void (*pool)(const Window *);
     StepKernels steps;
     /* multiply-adds on registers only, `rounds` times: the machine's own peak, for the benchmarks; returns how many operations */

@@ -211,9 +211,10 @@ def ufunc(node: Node, low: Lowering) -> Lowered | None:
     return Lowered(run, (source,), (target,), over=(source,), how="NumPy")
 
 
-@rule("softmax")
+@rule("softmax", "log_softmax")
 def softmax(node: Node, low: Lowering) -> Lowered | None:
-    """Over the last axis."""
+    """Softmax, or its logarithm, over the last axis."""
+    logarithm = node.kind == "log_softmax"
     shape = low.shape(node.outputs[0])
     if not shape or node.attributes["axis"] % len(shape) != len(shape) - 1:
         return None
@@ -227,6 +228,6 @@ def softmax(node: Node, low: Lowering) -> Lowered | None:
         x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
         threads = threads_of(size, 0.6)
         keep(into, x)
-        _kernels.softmax(isa, x.itemsize, x, frame[target], size // columns, columns, threads, into)
+        _kernels.softmax(isa, x.itemsize, x, frame[target], size // columns, columns, threads, into, logarithm)
 
-    return Lowered(run, (source,), (target,), how="softmax", core=True)
+    return Lowered(run, (source,), (target,), how=node.kind, core=True)
