@@ -22,7 +22,7 @@ from ._options import documented
 from ._types import Sizes
 from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
 from .geometry import residue_classes
-from .plan import Weights, channels_of, read_layout, usual_layout, weights_of
+from .plan import Weights, channels_of, kind_of, read_layout, usual_layout, weights_of
 
 # What one kernel keeps packed, as a multiple of its own size: the panels in use and others, where "fast" has
 # other ones for each size of map (up to 7 times the kernel's size). Small ones keep all.
@@ -51,14 +51,14 @@ def _recipe(
     dilations: Pair,
     groups: int,
     isa: str,
-    bits: int,
+    kind: str,
     layout: str,
     steps: tuple[int, ...],
 ) -> tuple[int, _kernels.Recipe]:
     """recipe_for the layouts "direct", "depthwise", "lanewise" and, of the merged kernel, "merged_phases"."""
     cin, cout, groups = channels_of(operation, shape, groups)
     height, width = shape[:2] if len(shape) == 4 else (1, 1)
-    table = _kernels.describe(isa, bits)
+    table = _kernels.describe(isa, kind)
     per_group, kc = cout // groups, cin // groups
 
     # where the kernel holds tap t, channel k of a group, output channel l of it, and group g:
@@ -85,7 +85,7 @@ def _recipe(
         padded = -(-cout // table["lanes"]) * table["lanes"]
         l_step = group_step if operation == "conv2d_transpose" else last
         recipe = _kernels.Recipe(
-            bits // 8, taps, phase_taps, 1, kc, cout, k_step, l_step, 0, table["lanes"], 1, False
+            table["itemsize"], taps, phase_taps, 1, kc, cout, k_step, l_step, 0, table["lanes"], 1, False
         )
         return len(taps) * kc * padded, recipe
     if layout == "depthwise":
@@ -97,7 +97,7 @@ def _recipe(
         size = len(taps) * groups * kc * padded
         sizes = (groups, kc, per_group, k_step, l_step, group_step)
     parameters = (table["lanes"], table["nr"], layout == "depthwise")
-    return size, _kernels.Recipe(bits // 8, taps, phase_taps, *sizes, *parameters)
+    return size, _kernels.Recipe(table["itemsize"], taps, phase_taps, *sizes, *parameters)
 
 
 def _in_order(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -127,11 +127,11 @@ def pack_panels(
     """Pack a kernel for one instruction set, in the layout of a plan."""
     if layout.startswith("winograd"):
         return _pack_winograd(np.ascontiguousarray(kernel), operation, strides, groups, isa, layout)
-    bits = 8 * kernel.itemsize
+    kind = kind_of(kernel.dtype)
     memory, steps = _as_it_lies(kernel)
     if steps is not None and layout in _IN_ORDER:
         memory, steps = np.ascontiguousarray(kernel), None
-    size, recipe = recipe_for(operation, kernel.shape, strides, dilations, groups, isa, bits, layout, steps)
+    size, recipe = recipe_for(operation, kernel.shape, strides, dilations, groups, isa, kind, layout, steps)
     data = aligned_empty(size, kernel.dtype)
     return Panels(data, recipe.pack(memory, data))
 
@@ -143,7 +143,7 @@ def recipe_for(
     dilations: Pair,
     groups: int,
     isa: str,
-    bits: int,
+    kind: str,
     layout: str,
     steps: tuple[int, ...] | None = None,
 ) -> tuple[int, _kernels.Recipe]:
@@ -151,35 +151,34 @@ def recipe_for(
 
     steps: of the kernel's axes in its memory, in elements; None for C order, which those of _IN_ORDER want.
     """
-    if layout == "pixel_vectors":
-        return _pixel_recipe(operation, shape, bits)
-    if layout == "tall_skinny":
-        return _skinny_recipe(operation, shape, bits)
+    if layout in ("pixel_vectors", "tall_skinny"):
+        recipe = _pixel_recipe if layout == "pixel_vectors" else _skinny_recipe
+        return recipe(operation, shape, _kernels.describe(isa, kind)["itemsize"])
     if layout == "merged_phases":  # stride taps of a kernel row are one of stride*Cout channels, as they lie
         height, width, cout, cin = shape
         shape, strides = (height, width // strides[1], strides[1] * cout, cin), (strides[0], 1)
-    return _recipe(operation, shape, strides, dilations, groups, isa, bits, layout, steps or _in_order(shape))
+    return _recipe(operation, shape, strides, dilations, groups, isa, kind, layout, steps or _in_order(shape))
 
 
 @lru_cache(maxsize=512)
-def _pixel_recipe(operation: str, shape: tuple[int, ...], bits: int) -> tuple[int, _kernels.Recipe]:
+def _pixel_recipe(operation: str, shape: tuple[int, ...], itemsize: int) -> tuple[int, _kernels.Recipe]:
     """[kernel columns][cin][kernel rows][cout]: as panels of cout lanes, a phase for each kernel column and a
     group for each input channel."""
     height, width, a, b = shape
     cin, cout, cin_step, cout_step = (a, b, b, 1) if operation == "conv2d" else (b, a, 1, b)
     taps, steps = range(0, width * a * b, a * b), (width * a * b, cout_step, cin_step)
-    recipe = _kernels.Recipe(bits // 8, taps, [1] * width, cin, height, cout, *steps, 1, cout, False)
+    recipe = _kernels.Recipe(itemsize, taps, [1] * width, cin, height, cout, *steps, 1, cout, False)
     return height * width * a * b, recipe
 
 
 @lru_cache(maxsize=512)
-def _skinny_recipe(operation: str, shape: tuple[int, ...], bits: int) -> tuple[int, _kernels.Recipe]:
+def _skinny_recipe(operation: str, shape: tuple[int, ...], itemsize: int) -> tuple[int, _kernels.Recipe]:
     """[cin][kernel rows][kernel columns][cout]: the same with a group for each input channel."""
     height, width, a, b = shape
     cin, cout, cin_step, cout_step = (a, b, b, 1) if operation == "conv2d" else (b, a, 1, b)
     taps = range(0, height * width * a * b, a * b)
     steps = (cin, 1, cout, 0, cout_step, cin_step)
-    return height * width * a * b, _kernels.Recipe(bits // 8, taps, [height * width], *steps, 1, cout, False)
+    return height * width * a * b, _kernels.Recipe(itemsize, taps, [height * width], *steps, 1, cout, False)
 
 
 def _pack_winograd(
@@ -192,7 +191,7 @@ def _pack_winograd(
     height, width = kernel.shape[:2]
     cin, cout, groups = channels_of(operation, kernel.shape, groups)
     kc, per_group = cin // groups, cout // groups
-    lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
+    lanes = _kernels.describe(isa, kind_of(kernel.dtype))["lanes"]
     plane = kernel.shape[2] * kernel.shape[3]
     if operation == "conv2d_transpose":
         first, group_step, steps = (height * width - 1) * plane, kc, (-width * plane, -plane, 1, cin)

@@ -182,7 +182,7 @@ cdef class Direct(Runner):
         cdef int64_t i, j, k, tiles, done, total, size, row_phases, column_phases, block_tiles = plan.block_tiles
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
-        self.table = self.job.table = table_of(plan.isa, plan.bits)
+        self.table = self.job.table = table_of(plan.isa, kind_code(plan.kind))
         size = self.table.itemsize
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout

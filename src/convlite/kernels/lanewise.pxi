@@ -204,7 +204,7 @@ cdef class Lanewise(Runner):
         cdef LanewiseJob *job = &self.job
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
-        self.table = job.table = table_of(plan.isa, plan.bits)
+        self.table = job.table = table_of(plan.isa, kind_code(plan.kind))
         if job.table.lanewise == NULL:
             raise ValueError("internal error: not a plan for this instruction set")
         size, lanes = job.table.itemsize, job.table.lanes

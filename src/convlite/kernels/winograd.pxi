@@ -182,7 +182,7 @@ cdef class Winograd(Runner):
         cdef int64_t size
         cdef int64_t cin, cout
         geometry = plan.geometry
-        self.table = self.job.table = table_of(plan.isa, plan.bits)
+        self.table = self.job.table = table_of(plan.isa, kind_code(plan.kind))
         size = self.table.itemsize
         cin, cout, self.job.groups = geometry.cin, geometry.cout, geometry.groups
         self.job.h, self.job.w = geometry.rows.in_size, geometry.columns.in_size
@@ -273,7 +273,7 @@ def pack_winograd(kernel, packed, str isa, int itemsize, tuple sizes, row_factor
     sizes: rows and columns of the kernel, and the elements of it and of `packed`; row_factors, column_factors: G of each axis,
     doubles [slots][taps]. In elements: steps, and `first`, the tap of a window's first pixel.
     """
-    cdef const Table *table = table_of(isa, 8 * itemsize)
+    cdef const Table *table = table_of(isa, kind_of_floats(itemsize))
     cdef View views[4]
     memset(views, 0, sizeof(views))
     cdef WinogradKernel call

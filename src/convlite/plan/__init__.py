@@ -19,11 +19,11 @@ A file for each form, with its record, the rule where it serves, and its own con
 
 from .along import weights_of
 from .form import FORMS, plan_as, plan_for, usual_layout
-from .problem import Weights, channels_of
+from .problem import Weights, channels_of, kind_of
 from .record import Plan
 from .winograd import periods_for, read_layout, tile_for
 
 __all__ = [
-    "FORMS", "Plan", "Weights", "channels_of", "periods_for", "plan_as", "plan_for", "read_layout",
+    "FORMS", "Plan", "Weights", "channels_of", "kind_of", "periods_for", "plan_as", "plan_for", "read_layout",
     "tile_for", "usual_layout", "weights_of",
 ]  # fmt: skip

@@ -14,8 +14,8 @@ from .problem import Problem
 # in float32 and float64: estimates are 0.9 to 1.2 times what strided, gathered and depthwise forms take with
 # AVX-512 and AVX2 (geometric mean of each; 0.6 to 1.6 times nearly all calls). NEON was not measured.
 
-# One multiply-add of a whole vector, in tiles of the direct form.
-VECTOR = {"avx512": 0.22, "avx2": 0.28, "neon": 0.28, "base": 0.62}
+# One multiply-add of a whole vector, in tiles of the direct form: VECTOR_NANOSECONDS of each header in
+# kernels/isa/simd/.
 CALL = 400.0  # from the core's entry to its return
 # Weights beyond a core's own cache come from the next one at each call, a byte in so many nanoseconds: a
 # dense layer 1x1280x1000 takes 220 to 250 us, five times 1x512x512 70.
@@ -47,7 +47,7 @@ WINOGRAD = 1.6  # of what winograd.py counts as a product
 
 def vector(problem: Problem) -> float:
     """One multiply-add of a vector."""
-    return VECTOR.get(problem.isa, VECTOR["base"])
+    return problem.table["vector_nanoseconds"]
 
 
 def cheapest_first(problem: Problem) -> list[str]:

@@ -39,13 +39,18 @@ class Problem(NamedTuple):
     geometry: Geometry
     weights: Weights
     isa: str
-    bytes: int  # of a number
-    table: _kernels._Table  # of the instruction set, for numbers of this size
+    kind: str  # of the elements: "f32" or "f64"
+    table: _kernels._Table  # of the instruction set, for this kind
 
     @property
     def empty(self) -> bool:
         """Whether there is no output, or nothing to add up."""
         return 0 in self.geometry.out_shape or self.geometry.cin == 0
+
+    @property
+    def bytes(self) -> int:
+        """Of an element."""
+        return self.table["itemsize"]
 
     @property
     def panel_lanes(self) -> int:
@@ -54,14 +59,19 @@ class Problem(NamedTuple):
 
     def shared(self, nanoseconds: float) -> dict[str, Any]:
         """The fields that the records of all forms have."""
-        bits = 8 * self.bytes
         whole = int(min(nanoseconds, 1e18))  # 30 years: it must fit an integer of the core
-        return {"geometry": self.geometry, "isa": self.isa, "bits": bits, "nanoseconds": whole}
+        return {"geometry": self.geometry, "isa": self.isa, "kind": self.kind, "nanoseconds": whole}
+
+
+def kind_of(dtype: np.dtype[Any]) -> str:
+    """The element kind of arrays of this dtype, as the core names it: "f32", "f64"."""
+    return f"{dtype.kind}{8 * dtype.itemsize}"
 
 
 def problem_of(geometry: Geometry, weights: Weights, dtype: np.dtype[Any], isa: str) -> Problem:
     """A call on arrays of this dtype, with this instruction set."""
-    return Problem(geometry, weights, isa, dtype.itemsize, _kernels.describe(isa, 8 * dtype.itemsize))
+    kind = kind_of(dtype)
+    return Problem(geometry, weights, isa, kind, _kernels.describe(isa, kind))
 
 
 def channels_of(operation: str, shape: tuple[int, ...], groups: int) -> tuple[int, int, int]:

@@ -80,7 +80,7 @@ static void NAME(depthwise)(const DepthwiseTile *d, int mr) {
     }
 }
 
-#if SPECIAL
+#if SPECIAL_FORMS
 /* Depthwise along lines. What it computes, for c < channels, output rows o < LINE_ROWS and pixels i < pixels:
 
        s = 0

@@ -1,6 +1,6 @@
-/* What an instruction set offers to the loop nests: one Table per (instruction set, dtype).
+/* What an instruction set offers to the loop nests: one Table per (instruction set, element kind).
 
-   Every pointer is to elements of the table's dtype; the loop nests (Cython) handle them as bytes, so that they hold no dtype branch.
+   Every pointer is to elements of the table's kind; the loop nests (Cython) handle them as bytes, so that they hold no branch over kinds.
    Glossary (the same letters in Python, Cython and C):
      mr     pixels of a tile                     nr     vectors of a tile            lanes  elements of a vector
      taps   kernel elements that a phase reads   kc     input channels per tap       panel  packed weights [taps][kc][nr*lanes]
@@ -8,6 +8,12 @@
 #ifndef CONVLITE_TABLE_H
 #define CONVLITE_TABLE_H
 #include <stdint.h>
+
+/* The element kinds, each with a header in kinds/. */
+#define KINDS(X) X(f32) X(f64)
+#define KIND_CODE(kind) KIND_##kind,
+enum { KINDS(KIND_CODE) KIND_COUNT };
+#undef KIND_CODE
 
 /* The activations in the order of their codes, from 1 on: that of convlite/activations.py, which a test compares. */
 #define ACTIVATIONS(X) \
@@ -236,8 +242,8 @@ typedef struct {
 #include "steps_table.h"
 
 typedef struct {
-    const char *isa;
-    int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
+    int kind, itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
+    double vector_nanoseconds; /* a multiply-add of a vector: plan/costs.py */
     void (*winograd_input)(const WinogradInput *);
     void (*winograd_output)(const WinogradOutput *);
     void (*winograd_kernel)(const WinogradKernel *);
