@@ -44,7 +44,7 @@ cdef extern from "isa/table.h" nogil:
         const void *s
         int64_t s_step
         void *out
-        int64_t row_step, column_step, lanes
+        int64_t row_step, column_step, channels
         int row_low, row_high, column_low, column_high
         Epilogue end
     ctypedef struct WinogradKernel:
@@ -55,17 +55,17 @@ cdef extern from "isa/table.h" nogil:
         const double *column_factors
         void *panels
     ctypedef struct Tile:
-        const void *const *rows
+        const void *const *taps_at
         const void *panel
         void *const *out
         int64_t step, out_step
         const void *ahead
-        int64_t out_offset, taps, kc, lanes
+        int64_t out_offset, taps, kc, channels
         Epilogue end
         int accumulate, finish
         void *const *total
     ctypedef struct DepthwiseTile:
-        const void *const *rows
+        const void *const *taps_at
         const void *weights
         int64_t weights_step
         void *const *out
@@ -90,7 +90,7 @@ cdef extern from "isa/table.h" nogil:
         const int64_t *shifts
         int64_t rows, taps, vectors, patterns, piece, section, inside, behind
         void *out
-        int64_t out_step, lanes, last
+        int64_t out_step, used, last
         Epilogue end
     ctypedef struct LanewiseCopy:
         const void *source "from"

@@ -138,28 +138,28 @@ static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t 
 }
 #endif
 
-/* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= wide <= LANES, a power of two. Where there is room up to
-   the last pixel, `wide` elements are stored and the next pixel overwrites what is too much. */
-INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int wide, const int dense,
+/* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= rounded <= LANES, a power of two. Where there is room up to
+   the last pixel, `rounded` elements are stored and the next pixel overwrites what is too much. */
+INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int rounded, const int dense,
                                    int64_t pixels, int64_t pitch, REAL *out) {
     V r[LANES], other[LANES];
-    UNROLL for (int i = 0; i < wide; i++) r[i] = i < rows ? VLOAD(acc + i * acc_step) : VZERO();
-    UNROLL for (int stage = 1; stage < wide; stage *= 2) {
-        UNROLL for (int i = 0; i < wide / 2; i++) {
-            other[2 * i] = VZIP_LOW(r[i], r[i + wide / 2]);
-            other[2 * i + 1] = VZIP_HIGH(r[i], r[i + wide / 2]);
+    UNROLL for (int i = 0; i < rounded; i++) r[i] = i < rows ? VLOAD(acc + i * acc_step) : VZERO();
+    UNROLL for (int stage = 1; stage < rounded; stage *= 2) {
+        UNROLL for (int i = 0; i < rounded / 2; i++) {
+            other[2 * i] = VZIP_LOW(r[i], r[i + rounded / 2]);
+            other[2 * i + 1] = VZIP_HIGH(r[i], r[i + rounded / 2]);
         }
-        UNROLL for (int i = 0; i < wide; i++) r[i] = other[i];
+        UNROLL for (int i = 0; i < rounded; i++) r[i] = other[i];
     }
-    if (dense) { /* rows, wide and pitch are equal: no gaps */
-        int64_t rest = pixels * wide;
-        UNROLL for (int i = 0; i < wide; i++, rest -= LANES) {
+    if (dense) { /* rows, rounded and pitch are equal: no gaps */
+        int64_t rest = pixels * rounded;
+        UNROLL for (int i = 0; i < rounded; i++, rest -= LANES) {
             if (rest >= LANES) VSTORE(out + i * LANES, r[i]);
             else if (rest > 0) NAME(store_some)(out + i * LANES, r[i], rest);
         }
         return;
     }
-    if (wide == LANES) { /* a vector is a pixel */
+    if (rounded == LANES) { /* a vector is a pixel */
         UNROLL for (int i = 0; i < LANES; i++) {
             if (i + 1 < pixels || (i + 1 == pixels && rows == LANES)) VSTORE(out + i * pitch, r[i]);
             else if (i + 1 == pixels) NAME(store_some)(out + i * pitch, r[i], rows);
@@ -167,9 +167,9 @@ INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int 
         return;
     }
     REAL lane[LANES * LANES];
-    UNROLL for (int i = 0; i < wide; i++) VSTORE(lane + i * LANES, r[i]);
-    for (int64_t p = 0; p < pixels - 1; p++) memcpy(out + p * pitch, lane + p * wide, (size_t)wide * sizeof(REAL));
-    memcpy(out + (pixels - 1) * pitch, lane + (pixels - 1) * wide, (size_t)rows * sizeof(REAL));
+    UNROLL for (int i = 0; i < rounded; i++) VSTORE(lane + i * LANES, r[i]);
+    for (int64_t p = 0; p < pixels - 1; p++) memcpy(out + p * pitch, lane + p * rounded, (size_t)rounded * sizeof(REAL));
+    memcpy(out + (pixels - 1) * pitch, lane + (pixels - 1) * rounded, (size_t)rows * sizeof(REAL));
 }
 
 /* A group of n rows of a line, in vectors of w for each pixel. Only the commonest have code of their own, in which n and the pitch are constants. */
