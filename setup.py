@@ -30,16 +30,17 @@ OPENMP = os.environ.get("CONVLITE_OPENMP", "1") != "0"
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # 3.13t and 3.14t have no Limited API
 LIMITED_API = not FREE_THREADED and platform.python_implementation() == "CPython"
 
-# Each row: file in isa/, and its flags, the same for GCC, Clang and clang-cl. base is what the platform
-# guarantees; on x86-64 that is for processors older than 2013, and -Os makes it 250 KB instead of 570.
+# The instruction sets, best first: the one list of them. Each row: its header in isa/simd/, what of _cpu.h it
+# needs, and its flags, the same for GCC, Clang and clang-cl. base is what the platform guarantees; on x86-64
+# that is for processors older than 2013, and -Os makes it 250 KB instead of 570.
 # -fpeel-loops is what gathered tiles need of -O3: 197 instructions for four channels, 279 without it.
-ISA_FLAGS = {
+ISAS = {
     "x86-64": [
-        ("base", ["-Os"]),
-        ("avx2", ["-fpeel-loops", "-mavx2", "-mfma"]),
-        ("avx512", ["-fpeel-loops", "-mavx512f", "-mavx512vl", "-mavx2", "-mfma"]),
+        ("avx512", "CPU_AVX512", ["-fpeel-loops", "-mavx512f", "-mavx512vl", "-mavx2", "-mfma"]),
+        ("avx2", "CPU_AVX2", ["-fpeel-loops", "-mavx2", "-mfma"]),
+        ("base", "CPU_ANY", ["-Os"]),
     ],
-    "other": [("base", ["-fpeel-loops"])],
+    "other": [("base", "CPU_ANY", ["-fpeel-loops"])],
 }
 # -ffp-contract=off: fused multiply-adds are written where they are meant, so that all instruction sets give
 # the same bits. Never -ffast-math: it would break NaN and Inf, and set flush-to-zero for the whole process.
@@ -89,7 +90,7 @@ CLANG_CL_HINT = (
 
 
 def kind_of_cpu(plat: str) -> str:
-    """The row of ISA_FLAGS for a platform such as "linux-x86_64", which may not be the one that builds."""
+    """The rows of ISAS for a platform such as "linux-x86_64", which may not be the one that builds."""
     name = plat.lower()
     archs = set(re.findall(r"-arch\s+(\S+)", os.environ.get("ARCHFLAGS", "")))
     if name.startswith("macosx") and len(archs) == 1:
@@ -120,7 +121,7 @@ def openmp_error(plat: str) -> str:
 
 
 class BuildExt(build_ext):
-    """Compiles the files of isa/ with their own flags and links the objects into the extension."""
+    """Compiles isa/isa.c once for each instruction set and links the objects into the extension."""
 
     def build_extension(self, ext: Extension) -> None:
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
@@ -135,17 +136,18 @@ class BuildExt(build_ext):
         super().build_extension(ext)
 
     def compile_kernels(self, ext: Extension, kind: str) -> None:
-        """Compile isa/*.c, each for its instruction set, and tell the extension which there are."""
-        rows = ISA_FLAGS[kind_of_cpu(self.plat_name)]
+        """Compile isa/isa.c for each instruction set, and tell the extension which there are."""
+        rows = ISAS[kind_of_cpu(self.plat_name)]
         with self.clang_cl() if kind == "msvc" else nullcontext(own_flags(kind)) as flags:
 
-            def compiled(row: tuple[str, list[str]]) -> list[str]:
-                isa, own = row
+            def compiled(row: tuple[str, str, list[str]]) -> list[str]:
+                isa, _, own = row
                 folder = Path(self.build_temp) / "isa" / isa
                 folder.mkdir(parents=True, exist_ok=True)
                 return self.compiler.compile(
-                    [str(ISA / f"{isa}.c")],
+                    [str(ISA / "isa.c")],
                     output_dir=str(folder),
+                    macros=[("ISA", isa)],
                     include_dirs=[str(ISA)],
                     extra_postargs=flags + own + ([NO_UNWIND_TABLES] if "-g0" in flags else []),
                     depends=ext.depends,
@@ -153,8 +155,10 @@ class BuildExt(build_ext):
 
             # Side by side: each is a process of its own, and the largest takes as long as the others do.
             with ThreadPoolExecutor() as pool:
-                ext.extra_objects += [name for names in pool.map(compiled, reversed(rows)) for name in names]
-        ext.define_macros += [(f"CONVLITE_HAVE_{isa.upper()}", "1") for isa, _ in rows]
+                ext.extra_objects += [name for names in pool.map(compiled, rows) for name in names]
+        # isa/isas.h: no spaces, which shells and response files would split
+        table = "".join([f"ISA_ROW({isa},{cpu})" for isa, cpu, _ in rows])
+        ext.define_macros.append(("CONVLITE_ISAS", table))
 
     @contextmanager
     def clang_cl(self) -> Iterator[list[str]]:
@@ -201,7 +205,7 @@ extension = Extension(
     depends=[
         str(p)
         for p in sorted(
-            [*ISA.iterdir(), *Path("src/convlite/kernels").glob("*.[ph]*"), Path("src/convlite/_cpu.h")]
+            [*ISA.rglob("*.[ch]"), *Path("src/convlite/kernels").glob("*.[ph]*"), Path("src/convlite/_cpu.h")]
         )
     ],
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [],

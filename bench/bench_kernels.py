@@ -26,6 +26,7 @@ from tolerance import tolerance
 import convlite as cl
 from convlite import _dispatch, _kernels
 from convlite.explain import resolve
+from convlite.plan import kind_of
 
 GATE = "conv-resnet50-14x14-256"
 GATE_SHARE = 0.6
@@ -56,9 +57,9 @@ class Task:
     error: float = 0.0
 
 
-def micro_case(isa: str, bits: int) -> Case:
+def micro_case(isa: str, kind: str) -> Case:
     """Whole tiles only, pixels and weights in L2: what remains is the micro-kernel."""
-    table = _kernels.describe(isa, bits)
+    table = _kernels.describe(isa, kind)
     channels, pixels = 8 * table["nr"] * table["lanes"], 48 * table["mr"]
     name = f"micro-kernel {table['mr']}x{table['nr']} of {table['lanes']} lanes"
     return Case(name, "conv2d", (1, 1, pixels, 256), (1, 1, 256, channels))
@@ -106,10 +107,10 @@ def prepare(case: Case, isa: str, dtype: str, threads: int, name: str) -> Task:
 
 def peak_task(isa: str, dtype: str, threads: int) -> Task:
     """Multiply-adds on registers for about a millisecond."""
-    bits = 8 * np.dtype(dtype).itemsize
+    kind = kind_of(np.dtype(dtype))
     rounds = 100_000
-    flops = _kernels.peak_flops(isa, bits, rounds, threads)
-    return Task("peak", isa, dtype, threads, flops, lambda: _kernels.peak_flops(isa, bits, rounds, threads))
+    flops = _kernels.peak_flops(isa, kind, rounds, threads)
+    return Task("peak", isa, dtype, threads, flops, lambda: _kernels.peak_flops(isa, kind, rounds, threads))
 
 
 def main() -> None:
@@ -126,7 +127,7 @@ def main() -> None:
     tasks = []
     for isa in _dispatch.available_isas():
         for dtype in ("float32", "float64"):
-            case = micro_case(isa, 8 * np.dtype(dtype).itemsize)
+            case = micro_case(isa, kind_of(np.dtype(dtype)))
             tasks.append(prepare(case, isa, dtype, 1, case.name))
     for name in LAYERS:
         tasks.append(prepare(cases[name], best, "float32", options.threads, title(cases[name])))

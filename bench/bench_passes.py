@@ -44,8 +44,20 @@ ONNX: dict[str, tuple[str, int, dict[str, Any], bool, int]] = {
     "avg_pool": ("AveragePool", 17, {"kernel_shape": [3, 3], "strides": [2, 2]}, True, 0),
     "max_pool": ("MaxPool", 17, {"kernel_shape": [3, 3], "strides": [2, 2]}, True, 0),
     "max_pool_2": ("MaxPool", 17, {"kernel_shape": [2, 2], "strides": [2, 2]}, True, 0),
-    "bilinear_x2": ("Resize", 17, {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}, True, 0),
-    "bilinear_half": ("Resize", 17, {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}, True, 0),
+    "bilinear_x2": (
+        "Resize",
+        17,
+        {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+        True,
+        0,
+    ),
+    "bilinear_half": (
+        "Resize",
+        17,
+        {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+        True,
+        0,
+    ),
 }
 
 
@@ -66,7 +78,9 @@ def ours(name: str, x: Array, vectors: list[Array]) -> Callable[[], Array]:
     size = size_of(name, x.shape)
     return {
         "prelu": lambda: cl.prelu(x, one),
-        "batch_norm": lambda: cl.batch_norm(x, vectors[2], vectors[3], scale=one, offset=two, epsilon=EPSILON),
+        "batch_norm": lambda: cl.batch_norm(
+            x, vectors[2], vectors[3], scale=one, offset=two, epsilon=EPSILON
+        ),
         "instance_norm": lambda: cl.instance_norm(x, gamma=one, beta=two, epsilon=EPSILON),
         "group_norm": lambda: cl.group_norm(x, groups_of(channels), gamma=one, beta=two, epsilon=EPSILON),
         "layer_norm": lambda: cl.layer_norm(x, gamma=one, beta=two, epsilon=EPSILON),
@@ -82,7 +96,9 @@ def ours(name: str, x: Array, vectors: list[Array]) -> Callable[[], Array]:
     }[name]  # type: ignore[return-value]
 
 
-def torch_call(name: str, x: torch.Tensor, vectors: list[torch.Tensor], size: tuple[int, int]) -> Callable[[], Any]:
+def torch_call(
+    name: str, x: torch.Tensor, vectors: list[torch.Tensor], size: tuple[int, int]
+) -> Callable[[], Any]:
     """PyTorch's call, for x (N,C,H,W) in either order of memory."""
     one, two, mean, variance = vectors
     last, channels = x.permute(0, 2, 3, 1), x.shape[1]
@@ -120,15 +136,24 @@ def model_of(name: str, shape: tuple[int, ...], vectors: list[Array]) -> tuple[b
     kept = [numpy_helper.from_array(c, m) for c, m in zip(constants, [m for m in names if m], strict=True)]
     sizes = (n, channels, height, width) if first else shape
     node = helper.make_node(kind, ["x", *names], ["y"], **attributes)
-    x, y = helper.make_tensor_value_info("x", TensorProto.FLOAT, sizes), helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    x, y = (
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, sizes),
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, None),
+    )
     graph = helper.make_graph([node], "g", [x], [y], kept)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     return model.SerializeToString(), first
 
 
-def others(name: str, x: Array, vectors: list[Array], threads: int) -> dict[str, tuple[Callable[[], Any], Callable[[Any], Array]]]:
+def others(
+    name: str, x: Array, vectors: list[Array], threads: int
+) -> dict[str, tuple[Callable[[], Any], Callable[[Any], Array]]]:
     """The peers' calls, and what makes (N,H,W,C) of a result."""
-    image, tensors, size = torch.from_numpy(x).permute(0, 3, 1, 2), [torch.from_numpy(v) for v in vectors], size_of(name, x.shape)
+    image, tensors, size = (
+        torch.from_numpy(x).permute(0, 3, 1, 2),
+        [torch.from_numpy(v) for v in vectors],
+        size_of(name, x.shape),
+    )
     back = lambda y: y.permute(0, 2, 3, 1).numpy()  # noqa: E731
     found: dict[str, tuple[Callable[[], Any], Callable[[Any], Array]]] = {
         "torch nhwc": (torch_call(name, image, tensors, size), back),
@@ -142,8 +167,15 @@ def others(name: str, x: Array, vectors: list[Array], threads: int) -> dict[str,
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     moved: Callable[[Array], Array] = lambda y: np.moveaxis(y, 1, 3) if first else y  # noqa: E731
     found["ort"] = (lambda: session.run(None, {"x": data})[0], moved)
-    hints = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    request = openvino.Core().compile_model(openvino.Core().read_model(model), "CPU", hints).create_infer_request()
+    hints = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    request = (
+        openvino.Core().compile_model(openvino.Core().read_model(model), "CPU", hints).create_infer_request()
+    )
     request.set_input_tensor(openvino.Tensor(data, shared_memory=True))
 
     def infer() -> Any:
@@ -168,14 +200,25 @@ def measure(name: str, shape: tuple[int, ...], threads: int, rounds: int) -> dic
             calls[peer] = call
         else:
             print(f"{name} {shape}: {peer} computes something else")
-    times = {n: min(t) * 1e6 for n, t in zip(calls, interleaved(list(calls.values()), rounds, 0.004), strict=True)}
+    times = {
+        n: min(t) * 1e6 for n, t in zip(calls, interleaved(list(calls.values()), rounds, 0.004), strict=True)
+    }
     best = min(times.keys() - {"convlite"}, key=times.__getitem__)
-    return {"operation": name, "shape": shape, "threads": threads, "us": times, "best": best, "ratio": times[best] / times["convlite"]}
+    return {
+        "operation": name,
+        "shape": shape,
+        "threads": threads,
+        "us": times,
+        "best": best,
+        "ratio": times[best] / times["convlite"],
+    }
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("operations", nargs="*", help="default: all of " + ", ".join(ONNX))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=12)
@@ -184,11 +227,24 @@ def main() -> None:
     cl.set_num_threads(options.threads)
     torch.set_num_threads(options.threads)
     torch.set_grad_enabled(False)
-    rows = [measure(name, shape, options.threads, options.rounds) for name in options.operations or ONNX for shape in SHAPES]
+    rows = [
+        measure(name, shape, options.threads, options.rounds)
+        for name in options.operations or ONNX
+        for shape in SHAPES
+    ]
     cells = []
     for row in rows:
         others_ = " ".join(f"{n} {t:.1f}" for n, t in row["us"].items() if n != "convlite")
-        cells.append((row["operation"], "x".join(map(str, row["shape"])), f"{row['us']['convlite']:.1f}", row["best"], f"{row['ratio']:.2f}", others_))
+        cells.append(
+            (
+                row["operation"],
+                "x".join(map(str, row["shape"])),
+                f"{row['us']['convlite']:.1f}",
+                row["best"],
+                f"{row['ratio']:.2f}",
+                others_,
+            )
+        )
     print_table(("operation", "x", "us", "best", "ratio", "others"), cells)
     write_json(options.json, rows)
 

@@ -36,7 +36,7 @@ def counts(promise: Promise) -> tuple[int, ...]:
 
 def check(promise: Promise, got: np.ndarray) -> None:
     """Without fused multiply-adds the bits are others, and then only the same in every way of calling."""
-    if _kernels.describe(_dispatch.active_isa(), 32)["fma"]:
+    if _kernels.describe(_dispatch.active_isa(), "f32")["fma"]:
         want = WANT[promise.name][got.dtype.name]
     else:
         with cl.num_threads(1):

@@ -318,7 +318,7 @@ def test_bits_depend_on_no_batch_and_no_thread(
 
 @pytest.mark.thread_unsafe(reason="selects instruction sets")
 def test_bits_depend_on_no_fma_instruction_set(each: tuple[Case, tuple[int, int]], dtype: np.dtype) -> None:
-    sets = [isa for isa in _dispatch.available_isas() if _kernels.describe(isa, 32)["fma"]]
+    sets = [isa for isa in _dispatch.available_isas() if _kernels.describe(isa, "f32")["fma"]]
     if len(sets) < 2:
         pytest.skip(f"two instruction sets with FMA are needed; there are: {sets}")
     case, _ = each

@@ -9,7 +9,7 @@ import pytest
 
 import convlite as cl
 from convlite import _dispatch, _kernels, ops, pack, sums
-from convlite.plan import Plan, Weights, pixel_vectors, plan_as, usual_layout
+from convlite.plan import Plan, Weights, kind_of, pixel_vectors, plan_as, usual_layout
 
 PADDINGS = ("same", "valid", "same_lower", ((1, 1), (1, 1)), ((0, 1), (2, 0)), ((3, 2), (5, 3)))
 SHAPES = (
@@ -148,7 +148,7 @@ def test_few_sums_for_each_pixel_give_the_plain_bits(
     isa: str, dtype: np.dtype, operation: str, kernel: Any, strides: Any, couts: Any
 ) -> None:
     """Lines shorter and longer than a vector and than a block of them, every number of channels mod 4."""
-    table = _kernels.describe(isa, 8 * dtype.itemsize)
+    table = _kernels.describe(isa, kind_of(dtype))
     lanes, most, served = table["lanes"], table["skinny_sums"], 0
     for i, cout in enumerate(couts):
         for j, cin in enumerate((*range(1, 10), 16, 24, 70)):
@@ -215,7 +215,7 @@ def test_few_sums_of_inf_and_nan(isa: str, dtype: np.dtype) -> None:
 
 def test_doubles_have_the_general_forms_alone() -> None:
     for isa in _dispatch.available_isas():
-        table = _kernels.describe(isa, 64)
+        table = _kernels.describe(isa, "f64")
         has = (table["pixels"], table["skinny_sums"], table["lines"], table["lanewise"])
         assert has == (False, 0, set(), False)
         for kernel in ((1, 1, 8, 2), (7, 7, 3, 1)):

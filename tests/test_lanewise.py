@@ -64,7 +64,7 @@ def result(made: Any, call: Any, x: np.ndarray, kernel: np.ndarray, extra: Any, 
 @pytest.mark.parametrize("padding", ["same", "valid", ((2, 0), (1, 3))])
 @pytest.mark.parametrize("call", CALLS, ids=lambda c: f"{c[0]}-{c[2]}-{c[3]}")
 def test_the_bits_are_those_of_other_forms(isa: str, call: Any, padding: Any) -> None:
-    if not _kernels.describe(isa, 32)["lanewise"]:
+    if not _kernels.describe(isa, "f32")["lanewise"]:
         pytest.skip("no such form")
     rng = np.random.default_rng(1)
     x, kernel = numbers(rng, *call[1]), numbers(rng, *call[2])
@@ -181,4 +181,4 @@ def test_edges_of_wide_dilations_are_cut(isa: str, width: int, dilation: int) ->
 
 def test_the_form_exists_for_float32_alone() -> None:
     for isa in _dispatch.available_isas():
-        assert not _kernels.describe(isa, 64)["lanewise"]
+        assert not _kernels.describe(isa, "f64")["lanewise"]

@@ -18,6 +18,7 @@ from convlite import _dispatch, _kernels, pack
 from convlite._memory import aligned_empty
 from convlite.geometry import channels_of, residue_classes
 from convlite.pack import PackedKernel
+from convlite.plan import kind_of
 
 
 def numbered(*shape: int, dtype: Any = np.float32) -> np.ndarray:
@@ -34,7 +35,7 @@ def panels_of(weights: np.ndarray, lanes: int, nr: int) -> Iterator[np.ndarray]:
 
 def check(packed: PackedKernel, phases: list[list[np.ndarray]]) -> None:
     """phases[phase][group] is [taps][kc][width]."""
-    table = _kernels.describe(_dispatch.active_isa(), 8 * packed.dtype.itemsize)
+    table = _kernels.describe(_dispatch.active_isa(), kind_of(packed.dtype))
     want = [
         panel.reshape(-1)
         for groups in phases
@@ -89,9 +90,9 @@ def test_depthwise_weights_are_by_multiplier_tap_and_channel(
     np.testing.assert_array_equal(packed.panels("depthwise").data, want.reshape(-1))
     grouped = PackedKernel(kernel.reshape(3, 2, 1, 32 * multiplier), groups=32)
     np.testing.assert_array_equal(grouped.panels("depthwise").data, want.reshape(-1))
-    if not _kernels.describe(isa, 8 * dtype.itemsize)["lanewise"]:
+    if not _kernels.describe(isa, kind_of(dtype))["lanewise"]:
         return  # lane by lane: panels of one vector, [panel][tap][lanes]
-    lanes = _kernels.describe(isa, 32)["lanes"]
+    lanes = _kernels.describe(isa, "f32")["lanes"]
     want = kernel.reshape(6, -1, lanes).transpose(1, 0, 2)
     np.testing.assert_array_equal(packed.panels("lanewise").data, want.reshape(-1))
 

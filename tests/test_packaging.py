@@ -142,16 +142,21 @@ def test_each_instruction_set_is_compiled_with_flags_of_its_own(
     monkeypatch.setenv("CFLAGS", cflags)
     commands: dict[str, list[str]] = {}
 
-    def compile_one(sources: list[str], output_dir: str, **rest: Any) -> list[str]:
-        commands[Path(sources[0]).stem] = rest["extra_postargs"]
-        return [Path(sources[0]).stem + ".o"]
+    def compile_one(sources: list[str], output_dir: str, macros: Any, **rest: Any) -> list[str]:
+        [(macro, isa)] = macros
+        assert macro == "ISA"
+        assert (build.ISA / "simd" / f"{isa}.h").exists()
+        commands[isa] = rest["extra_postargs"]
+        return [f"{Path(output_dir).name}/{Path(sources[0]).stem}.o"]
 
     made = build.BuildExt()
     made.plat_name, made.build_temp = "linux-x86_64", str(tmp_path)
     made.compiler = types.SimpleNamespace(compile=compile_one)
     extension = types.SimpleNamespace(depends=[], extra_objects=[], define_macros=[])
     made.compile_kernels(extension, "unix")
-    assert sorted(extension.extra_objects) == ["avx2.o", "avx512.o", "base.o"]
+    assert extension.extra_objects == ["avx512/isa.o", "avx2/isa.o", "base/isa.o"]
+    rows = "ISA_ROW(avx512,CPU_AVX512)ISA_ROW(avx2,CPU_AVX2)ISA_ROW(base,CPU_ANY)"  # best first
+    assert ("CONVLITE_ISAS", rows) in extension.define_macros
     level = {isa: [flag for flag in flags if flag.startswith("-O")][-1] for isa, flags in commands.items()}
     assert level == {"base": "-Os", "avx2": "-O2", "avx512": "-O2"}
     for isa, flags in commands.items():

@@ -112,7 +112,7 @@ def test_every_form_takes_images_in_larger_arrays(isa: str) -> None:
     code, lines, errors = interpret("import test_pitches as t; t.run_all()", CONVLITE_ISA=isa)
     assert code == 0, f"exit code {code} in {lines[-1:]}: {errors[-3000:]}"
     missing = FORMS - set(lines[-1].split(", "))
-    table = _kernels.describe(isa, 32)
+    table = _kernels.describe(isa, "f32")
     absent = {"lanewise"} if not table["lanewise"] else set()
     absent |= {"tall_skinny"} if not table["skinny_sums"] else set()
     absent |= {"pixel_vectors"} if not table["pixels"] else set()

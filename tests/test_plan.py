@@ -16,7 +16,7 @@ import convlite as cl
 from convlite import _dispatch, _kernels, _threads, ops, sums
 from convlite.arguments import as_padding, as_pair
 from convlite.geometry import Axis, Geometry, conv_axis, transpose_axis
-from convlite.plan import FORMS, Plan, Weights, direct, plan_as, plan_for
+from convlite.plan import FORMS, Plan, Weights, direct, kind_of, plan_as, plan_for
 from convlite.plan.depthwise import fills_vectors
 
 ALL = [pytest.param(case, id=case.name) for case in SMALL + NETWORKS]
@@ -51,8 +51,8 @@ def plan_of(case: Case, dtype: Any, isa: str) -> Plan:
 @pytest.mark.parametrize("case", ALL)
 def test_what_a_task_keeps_close_is_bounded(isa: str, dtype: np.dtype, case: Case) -> None:
     made = plan_of(case, dtype, isa)
-    table = _kernels.describe(isa, made.bits)
-    assert made.bits == 8 * dtype.itemsize
+    table = _kernels.describe(isa, made.kind)
+    assert made.kind == kind_of(dtype)
     if not isinstance(made, direct.Direct):
         return
     assert 1 <= made.block_tiles <= direct.MAX_BLOCK_TILES
@@ -155,11 +155,13 @@ def test_the_compiled_core_checks_sizes_itself() -> None:
 
 
 def test_instruction_sets_that_do_not_exist() -> None:
-    assert _kernels.describe("avx1024", 32) is None
-    for bits in (32, 64):
-        table = _kernels.describe("base", bits)
+    assert _kernels.describe("avx1024", "f32") is None
+    for kind in ("f32", "f64"):
+        table = _kernels.describe("base", kind)
         assert set(table) >= {"lanes", "mr", "nr", "depthwise_mr", "fma"}
-        assert _kernels.peak_flops("base", bits, 10) > 0
+        assert _kernels.peak_flops("base", kind, 10) > 0
+    with pytest.raises(ValueError, match="kind must be one of f32, f64; got 'f16'"):
+        _kernels.describe("base", kind_of(np.dtype(np.float16)))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the resource module")

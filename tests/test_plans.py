@@ -55,7 +55,7 @@ def line(case: Case, isa: str, dtype: str, fast: bool) -> str:
     geometry = Geometry(x[0], rows, columns, cin, cout, groups)
     weights = Weights(case.operation, kernel, strides, dilations, groups, packed="array" not in case.name)
     plan = plan_for(geometry, weights, np.dtype(dtype), isa, fast)
-    left_out = {"geometry", "loops", "isa", "bits"}
+    left_out = {"geometry", "loops", "isa", "kind"}
     values = [f"{name}={getattr(plan, name)}" for name in plan.fields if name not in left_out]
     return f"{case.name} {isa} {dtype}{' fast' if fast else ''}: {plan.form} {' '.join(values)}"
 
@@ -69,7 +69,7 @@ def known(isa: str) -> list[str]:
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_plans_are_the_known_ones(isa: str) -> None:
-    if _kernels.describe(isa, 32) is None:
+    if _kernels.describe(isa, "f32") is None:
         pytest.skip(f"this build has no {isa}")
     golden = PLANS.read_text(encoding="utf-8").splitlines()
     assert known(isa) == [text for text in golden if f" {isa} " in text]

@@ -155,7 +155,7 @@ def test_norms_have_the_bits_of_any_instruction_set_with_multiply_add(dtype: np.
         one, other = np.empty_like(x), np.empty_like(x)
         _kernels.group_norm(isa, x, scale, offset, one, 4, 1e-5)
         _kernels.layer_norm(isa, x.reshape(-1, 24), scale, offset, other.reshape(-1, 24), 1e-5)
-        found[_kernels.describe(isa, 32)["fma"]].add(one.tobytes() + other.tobytes())
+        found[_kernels.describe(isa, "f32")["fma"]].add(one.tobytes() + other.tobytes())
     assert len(found[True]) <= 1
     assert len(found[False]) <= 1
 

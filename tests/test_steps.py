@@ -299,7 +299,7 @@ def test_the_same_bits_on_any_instruction_set_with_multiply_add(dtype: np.dtype)
     x, y = randoms(3, 7, 9, 21, dtype=dtype), randoms(21, dtype=dtype)
     found: dict[str, set[bytes]] = {}
     for isa in _dispatch.available_isas():
-        fma = _kernels.describe(isa, 32)["fma"]
+        fma = _kernels.describe(isa, "f32")["fma"]
         for op in CODES:
             for threads in (1, 2):
                 got = run(op, x, y, np.empty_like(x), isa, threads=threads)

@@ -426,6 +426,33 @@ def test_imports_of_forms() -> None:
             assert not found or module_of(path) == "_calls", f"{path}: {found}"
 
 
+def test_an_instruction_set_is_known_to_its_header_and_to_the_cpu() -> None:
+    """setup.py has the list; no kernel, no loop nest and no module names one, or says an instruction."""
+    headers = (SOURCE / "kernels" / "isa" / "simd").glob("*.h")
+    names = "|".join({path.stem for path in headers} - {"base", "scalar"})  # which are words, too
+    said = re.compile(rf"\b({names})\b|CPU_AVX|_mm\d*_[a-z]+_p[sd]|\bv\w+q_[fu]\d\d\b")
+    found = {
+        str(path.relative_to(SOURCE))
+        for path in (
+            *SOURCE.glob("*.[hp]*"),
+            *(SOURCE / "plan").rglob("*.py"),
+            *(SOURCE / "kernels").rglob("*.[hp]*"),
+        )
+        if said.search(path.read_text()) and path.parent.name != "simd"
+    }
+    assert found == {"_cpu.h"}
+
+
+def test_no_word_of_an_instruction_set_may_be_missing() -> None:
+    """simd.h looks for every word of its list, but for the one that is optional and those it makes itself."""
+    text = (SOURCE / "kernels" / "isa" / "simd.h").read_text()
+    words = set(re.findall(r"(?m)^#undef (\w+)$", text)) - {"SIMD_HEADER"}
+    checked = set(re.findall(r"defined\((\w+)\)", text.partition("what must be there")[2]))
+    assert words - checked == {"VPERMUTE", "QUARTER", "HAS_HALF", "HALF"}
+    for path in (SOURCE / "kernels" / "isa" / "simd").glob("*.h"):
+        assert set(re.findall(r"(?m)^#define (\w+)", path.read_text())) <= words, path.name
+
+
 def test_an_activation_is_known_to_two_headers() -> None:
     """The kernels' list, and its case. No loop nest and no kernel names one, but those that are cheap enough
     for registers or that recurrent layers have.

@@ -337,7 +337,7 @@ def test_bits_depend_on_no_block(blocks: int, tile: int, isa: str, threads: int)
 @pytest.mark.thread_unsafe(reason="selects instruction sets")
 @pytest.mark.parametrize("name", SHAPES)
 def test_bits_depend_on_no_fma_instruction_set(name: str, tile: int, dtype: np.dtype) -> None:
-    sets = [isa for isa in _dispatch.available_isas() if _kernels.describe(isa, 32)["fma"]]
+    sets = [isa for isa in _dispatch.available_isas() if _kernels.describe(isa, "f32")["fma"]]
     if len(sets) < 2:
         pytest.skip(f"two instruction sets with FMA are needed; there are: {sets}")
     x, kernel, bias, padding = operands(name, dtype)

@@ -20,21 +20,30 @@ static unsigned long long cpu_xcr0(void) {
     return ((unsigned long long)d << 32) | a;
 }
 #endif
+#endif
 
-/* 0: the platform's floor; 1: AVX2 and FMA; 2: AVX-512 F, DQ, CD, BW, VL as well. Bits: Intel SDM, volume 2, CPUID; volume 1, 13.3 for XCR0. */
-static int cpu_level(void) {
+/* What an instruction set may need (ISAS in setup.py), as bits. */
+enum {
+    CPU_ANY = 0,
+    CPU_AVX2 = 1,   /* and FMA */
+    CPU_AVX512 = 2, /* F, DQ, CD, BW, VL: what /arch:AVX512 implies */
+};
+
+/* Bits: Intel SDM, volume 2, CPUID; volume 1, 13.3 for XCR0. */
+static int cpu_features(void) {
+#if defined(__x86_64__) || defined(_M_X64)
     int leaf1[4] = {0}, leaf7[4] = {0};
     cpu_id(1, 0, leaf1);
     const int osxsave = (leaf1[2] >> 27) & 1, fma = (leaf1[2] >> 12) & 1;
-    if (!osxsave || !fma) return 0;
+    if (!osxsave || !fma) return CPU_ANY;
     cpu_id(7, 0, leaf7);
     const unsigned long long saved = cpu_xcr0();
-    if (!((leaf7[1] >> 5) & 1) || (saved & 0x06) != 0x06) return 0;
-    const unsigned wanted = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* F, DQ, CD, BW, VL: what /arch:AVX512 implies */
-    if (((unsigned)leaf7[1] & wanted) != wanted || (saved & 0xe6) != 0xe6) return 1;
-    return 2;
-}
+    if (!((leaf7[1] >> 5) & 1) || (saved & 0x06) != 0x06) return CPU_ANY;
+    const unsigned wanted = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* F, DQ, CD, BW, VL */
+    if (((unsigned)leaf7[1] & wanted) != wanted || (saved & 0xe6) != 0xe6) return CPU_AVX2;
+    return CPU_AVX2 | CPU_AVX512;
 #else
-static int cpu_level(void) { return 0; }
+    return CPU_ANY;
 #endif
+}
 #endif

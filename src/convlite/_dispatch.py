@@ -10,7 +10,7 @@ from typing import Any
 
 from . import _kernels, _threads
 
-ISAS: tuple[str, ...] = ("avx512", "avx2", "base")  # best first; base is SSE2 on x86-64 and NEON on arm64
+ISAS = _kernels.ISAS  # of this build, best first; base is SSE2 on x86-64 and NEON on arm64
 
 
 def available_isas() -> tuple[str, ...]:
@@ -19,7 +19,7 @@ def available_isas() -> tuple[str, ...]:
     >>> available_isas()[-1]
     'base'
     """
-    return tuple(isa for isa in ISAS if _kernels.describe(isa, 32) is not None)
+    return tuple(isa for isa in ISAS if _kernels.describe(isa, "f32") is not None)
 
 
 def _choose() -> tuple[str, str]:
@@ -28,7 +28,8 @@ def _choose() -> tuple[str, str]:
     if not wanted:
         return available[0], "the best that the CPU and the operating system support"
     if wanted not in available:
-        reason = "is unknown" if wanted not in ISAS else "is not supported by this machine or this build"
+        known = wanted in ISAS
+        reason = "is not supported by this machine" if known else "is unknown to this build"
         raise ImportError(f"CONVLITE_ISA={wanted!r} {reason}; there are: {', '.join(available)}")
     return wanted, "CONVLITE_ISA"
 
@@ -66,7 +67,7 @@ def config() -> dict[str, Any]:
 
     openmp = _kernels.openmp()
     threads, reason = _threads.default()
-    tile = _kernels.describe(_isa, 32)
+    tile = _kernels.describe(_isa, "f32")
     return {
         "convlite": __version__,
         "python": platform.python_version(),

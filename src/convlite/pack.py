@@ -34,7 +34,7 @@ from .arguments import (
     shown,
 )
 from .geometry import OPERATIONS, Operation, channels_of, residue_classes
-from .plan import Plan, Weights, planned, read_layout, usual_layout, weights_of
+from .plan import Plan, Weights, kind_of, planned, read_layout, usual_layout, weights_of
 
 # What one kernel keeps packed, as a multiple of its own size: the panels in use and others, where "fast" has
 # other ones for each size of map (up to 7 times the kernel's size). Small ones keep all.
@@ -63,14 +63,14 @@ def pack_panels(kernel: Array, weights: Weights, isa: str, layout: str) -> Panel
     memory, steps = _as_it_lies(kernel)
     if steps is not None and layout in _IN_ORDER:
         memory, steps = np.ascontiguousarray(kernel), None
-    size, recipe = recipe_for(weights, isa, 8 * kernel.itemsize, layout, steps)
+    size, recipe = recipe_for(weights, isa, kind_of(kernel.dtype), layout, steps)
     data = aligned_empty(size, kernel.dtype)
     return Panels(data, recipe.pack(memory, data))
 
 
 @lru_cache(maxsize=512)
 def recipe_for(
-    weights: Weights, isa: str, bits: int, layout: str, steps: tuple[int, ...] | None = None
+    weights: Weights, isa: str, kind: str, layout: str, steps: tuple[int, ...] | None = None
 ) -> Recipe:
     """The size of a kernel's panels in the layout of a plan, and how to fill them.
 
@@ -80,8 +80,8 @@ def recipe_for(
         (height, width, cout, cin), (down, along) = weights.shape, weights.strides
         shape = (height, width // along, along * cout, cin)
         weights, layout = weights._replace(shape=shape, strides=(down, 1)), "direct"
-    table = _kernels.describe(isa, bits)
-    return _RECIPES[layout](weights, steps or _in_order(weights.shape), table, bits // 8)
+    table = _kernels.describe(isa, kind)
+    return _RECIPES[layout](weights, steps or _in_order(weights.shape), table)
 
 
 def _in_order(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -124,53 +124,54 @@ def _channels(weights: Weights, steps: tuple[int, ...]) -> tuple[int, int, int, 
     return groups, kc, width, k_step, l_step, group_step
 
 
-def _direct(weights: Weights, steps: tuple[int, ...], table: _kernels._Table, itemsize: int) -> Recipe:
+def _direct(weights: Weights, steps: tuple[int, ...], table: _kernels._Table) -> Recipe:
     """[phase][group][panel][taps][kc][nr*lanes]"""
     (taps, phases), sizes, lanes = _taps(weights, steps), _channels(weights, steps), table["lanes"]
     groups, kc, width, *_ = sizes
     size = len(taps) * groups * kc * -(-width // lanes) * lanes
-    return size, _kernels.Recipe(itemsize, taps, phases, *sizes, lanes, table["nr"], False)
+    return size, _kernels.Recipe(table["itemsize"], taps, phases, *sizes, lanes, table["nr"], False)
 
 
-def _depthwise(weights: Weights, steps: tuple[int, ...], table: _kernels._Table, itemsize: int) -> Recipe:
+def _depthwise(weights: Weights, steps: tuple[int, ...], table: _kernels._Table) -> Recipe:
     """[multiplier][taps][channel]: the groups are the channels."""
     taps, phases = _taps(weights, steps)
     groups, _, width, _, l_step, group_step = _channels(weights, steps)
     sizes = (1, groups, width, group_step, l_step, 0)
     parameters = (table["lanes"], table["nr"], True)
-    return len(taps) * groups * width, _kernels.Recipe(itemsize, taps, phases, *sizes, *parameters)
+    return len(taps) * groups * width, _kernels.Recipe(table["itemsize"], taps, phases, *sizes, *parameters)
 
 
-def _lanewise(weights: Weights, steps: tuple[int, ...], table: _kernels._Table, itemsize: int) -> Recipe:
+def _lanewise(weights: Weights, steps: tuple[int, ...], table: _kernels._Table) -> Recipe:
     """[phase][panel of one vector][taps][kc][lanes]: over the outputs of all groups."""
     (taps, phases), lanes = _taps(weights, steps), table["lanes"]
     groups, kc, width, k_step, _, group_step = _channels(weights, steps)
     cout, step = groups * width, group_step if weights.transposed else steps[-1]
-    recipe = _kernels.Recipe(itemsize, taps, phases, 1, kc, cout, k_step, step, 0, lanes, 1, False)
+    recipe = _kernels.Recipe(table["itemsize"], taps, phases, 1, kc, cout, k_step, step, 0, lanes, 1, False)
     return len(taps) * kc * -(-cout // lanes) * lanes, recipe
 
 
-def _pixel_vectors(weights: Weights, steps: tuple[int, ...], _: _kernels._Table, itemsize: int) -> Recipe:
+def _pixel_vectors(weights: Weights, steps: tuple[int, ...], table: _kernels._Table) -> Recipe:
     """[kernel columns][cin][kernel rows][cout]: as panels of cout lanes, a phase for each kernel column and a
     group for each input channel."""
     (height, width), (down, along, *_steps) = weights.size, steps
     _groups, cin, cout, cin_step, cout_step, _group_step = _channels(weights, steps)
     taps = range(0, width * along, along)
     recipe = _kernels.Recipe(
-        itemsize, taps, [1] * width, cin, height, cout, down, cout_step, cin_step, 1, cout, False
+        table["itemsize"], taps, [1] * width, cin, height, cout, down, cout_step, cin_step, 1, cout, False
     )
     return math.prod(weights.shape), recipe
 
 
-def _tall_skinny(weights: Weights, steps: tuple[int, ...], _: _kernels._Table, itemsize: int) -> Recipe:
+def _tall_skinny(weights: Weights, steps: tuple[int, ...], table: _kernels._Table) -> Recipe:
     """[cin][kernel rows][kernel columns][cout]: the same with a group for each input channel."""
     (height, width), along = weights.size, steps[1]
     _groups, cin, cout, cin_step, cout_step, _group_step = _channels(weights, steps)
     taps, sizes = range(0, height * width * along, along), (cin, 1, cout, 0, cout_step, cin_step)
-    return math.prod(weights.shape), _kernels.Recipe(itemsize, taps, [height * width], *sizes, 1, cout, False)
+    recipe = _kernels.Recipe(table["itemsize"], taps, [height * width], *sizes, 1, cout, False)
+    return math.prod(weights.shape), recipe
 
 
-_RECIPES: dict[str, Callable[[Weights, tuple[int, ...], _kernels._Table, int], Recipe]] = {
+_RECIPES: dict[str, Callable[[Weights, tuple[int, ...], _kernels._Table], Recipe]] = {
     "direct": _direct,
     "depthwise": _depthwise,
     "lanewise": _lanewise,
@@ -186,7 +187,7 @@ def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str) -> Pa
     """
     (height, width), strides = weights.size, weights.strides if weights.transposed else (1, 1)
     groups, kc, per_group, k_step, l_step, group_step = _channels(weights, _in_order(weights.shape))
-    lanes = _kernels.describe(isa, 8 * kernel.itemsize)["lanes"]
+    lanes = _kernels.describe(isa, kind_of(kernel.dtype))["lanes"]
     plane = kernel.shape[2] * kernel.shape[3]
     first, turned = ((height * width - 1) * plane, -1) if weights.transposed else (0, 1)
     steps = (turned * width * plane, turned * plane, k_step, l_step)

@@ -12,7 +12,7 @@ import bits
 
 from convlite import _dispatch, _kernels
 
-if not _kernels.describe(_dispatch.active_isa(), 32)["fma"]:
+if not _kernels.describe(_dispatch.active_isa(), "f32")["fma"]:
     raise SystemExit(f"{_dispatch.active_isa()} has no fused multiply-add, so its bits are others")
 before = bits.read() if bits.FILE.exists() else {}
 after = bits.compute()

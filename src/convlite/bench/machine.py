@@ -88,8 +88,8 @@ def _flags() -> str:
                 if node.targets[0].id == "FLAGS" and isinstance(node.value, ast.Dict):
                     values["FLAGS"] = {"unix": _listed(node.value.values[0], values)}
     own: list[str] = []
-    for table in values.get("ISA_FLAGS", {}).values():
-        own = next((flags for isa, flags, *_ in table if isa == _dispatch.active_isa()), own) or own
+    for table in values.get("ISAS", {}).values():
+        own = next((flags for isa, _, flags in table if isa == _dispatch.active_isa()), own) or own
     return " ".join([*values.get("FLAGS", {}).get("unix", []), *own])
 
 

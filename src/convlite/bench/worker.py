@@ -164,7 +164,7 @@ class Machine:
 
     def _timed(self, rounds: int) -> tuple[float, int]:
         start = time.perf_counter_ns()
-        flops = self._kernels.peak_flops(self.version, 32, rounds, self.threads)
+        flops = self._kernels.peak_flops(self.version, "f32", rounds, self.threads)
         return flops, time.perf_counter_ns() - start
 
     def prepare(self, shape: Shape, reference: str) -> dict[str, Any]:

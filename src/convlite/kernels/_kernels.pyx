@@ -3,7 +3,7 @@
 
 One extension module, so that Cython's own code is compiled once; the loop nests are in the included files. Arrays come in
 through the buffer protocol as raw pointers: everything about them has been checked by the callers in Python, and here again
-their sizes in bytes. Nothing here knows what "same" or "transposed" means, and no line depends on the dtype: a Table does.
+their sizes in bytes. Nothing here knows what "same" or "transposed" means, and no line depends on the element kind: a Table does.
 """
 
 cimport cython
@@ -16,6 +16,7 @@ from libc.string cimport memcpy, memset
 
 cdef extern from "isa/table.h" nogil:
     enum:
+        KIND_f32, KIND_f64, KIND_COUNT
         MAX_MR, MAX_NR, MAX_DEPTHWISE_MR, LINE_PIXELS
         ACT_NONE, ACT_CLIP, ACT_ELU, ACT_SIGMOID, ACT_TANH, ACT_COUNT
     ctypedef struct Activation:
@@ -43,7 +44,7 @@ cdef extern from "isa/table.h" nogil:
         const void *s
         int64_t s_step
         void *out
-        int64_t row_step, column_step, lanes
+        int64_t row_step, column_step, channels
         int row_low, row_high, column_low, column_high
         Epilogue end
     ctypedef struct WinogradKernel:
@@ -54,17 +55,17 @@ cdef extern from "isa/table.h" nogil:
         const double *column_factors
         void *panels
     ctypedef struct Tile:
-        const void *const *rows
+        const void *const *taps_at
         const void *panel
         void *const *out
         int64_t step, out_step
         const void *ahead
-        int64_t out_offset, taps, kc, lanes
+        int64_t out_offset, taps, kc, channels
         Epilogue end
         int accumulate, finish
         void *const *total
     ctypedef struct DepthwiseTile:
-        const void *const *rows
+        const void *const *taps_at
         const void *weights
         int64_t weights_step
         void *const *out
@@ -89,7 +90,7 @@ cdef extern from "isa/table.h" nogil:
         const int64_t *shifts
         int64_t rows, taps, vectors, patterns, piece, section, inside, behind
         void *out
-        int64_t out_step, lanes, last
+        int64_t out_step, used, last
         Epilogue end
     ctypedef struct LanewiseCopy:
         const void *source "from"
@@ -182,8 +183,8 @@ cdef extern from "isa/table.h" nogil:
         void (*resample_line)(const ResampleLine *) noexcept nogil
         void (*pool_line)(const PoolLine *) noexcept nogil
     ctypedef struct Table:
-        const char *isa
-        int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma
+        int kind, itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma
+        double vector_nanoseconds
         void (*winograd_input)(const WinogradInput *) noexcept nogil
         void (*winograd_output)(const WinogradOutput *) noexcept nogil
         void (*winograd_kernel)(const WinogradKernel *) noexcept nogil
@@ -207,31 +208,25 @@ cdef extern from "isa/table.h" nogil:
         StepKernels steps
         double (*peak)(int64_t) noexcept nogil
 
+cdef extern from "isa/isas.h" nogil:
+    enum:
+        ISA_COUNT
+    ctypedef struct InstructionSet:
+        const char *name
+        int needs
+        const Table *(*table)(int kind) noexcept nogil
+    const InstructionSet instruction_sets[]
+    int cpu_features()
+
 cdef extern from *:
     """
-    #include "isa/table.h"
-    /* Only the files of isa/ that this platform can use are compiled: setup.py defines one macro for each. */
-    const Table *convlite_base(int bits);
-    #ifdef CONVLITE_HAVE_AVX2
-    const Table *convlite_avx2(int bits);
-    #else
-    static const Table *convlite_avx2(int bits) { (void)bits; return 0; }
-    #endif
-    #ifdef CONVLITE_HAVE_AVX512
-    const Table *convlite_avx512(int bits);
-    #else
-    static const Table *convlite_avx512(int bits) { (void)bits; return 0; }
-    #endif
+    #define THE_NAME(name) #name,
+    static const char *const kind_names[] = {KINDS(THE_NAME)};
     #define ACT_NAME(code, name) #name,
     static const char *const activation_names[] = {"none", ACTIVATIONS(ACT_NAME)};
     """
+    const char *const kind_names[]
     const char *const activation_names[]
-    const Table *convlite_base(int bits) nogil
-    const Table *convlite_avx2(int bits) nogil
-    const Table *convlite_avx512(int bits) nogil
-
-cdef extern from "../_cpu.h" nogil:
-    int cpu_level()
 
 cdef extern from "openmp.h" nogil:
     int openmp_version()
@@ -270,40 +265,56 @@ include "recurrent.pxi"
 include "calls.pxi"
 
 
-cdef int level = cpu_level()  # asked once: cpuid costs microseconds on a virtual machine
+cdef int cpu = cpu_features()  # asked once: cpuid costs microseconds on a virtual machine
+cdef list isas = [instruction_sets[i].name.decode() for i in range(ISA_COUNT)]
+cdef list kinds = [kind_names[i].decode() for i in range(KIND_COUNT)]
+ISAS = tuple(isas)             # what this build has, best first, whether or not the machine has it
 
 
-cdef const Table *table_of(str isa, int bits) except NULL:
-    cdef const Table *table = NULL
-    if isa == "base":
-        table = convlite_base(bits)
-    elif isa == "avx2" and level >= 1:
-        table = convlite_avx2(bits)
-    elif isa == "avx512" and level >= 2:
-        table = convlite_avx512(bits)
+cdef const Table *find_table(str isa, int kind) noexcept:
+    """NULL where machine or build have no such instruction set, or it has no such kind."""
+    cdef int i
+    for i in range(ISA_COUNT):
+        if isa == isas[i] and cpu & instruction_sets[i].needs == instruction_sets[i].needs:
+            return instruction_sets[i].table(kind)
+    return NULL
+
+
+cdef const Table *table_of(str isa, int kind) except NULL:
+    cdef const Table *table = find_table(isa, kind)
     if table == NULL:
-        raise ValueError(f"no kernels for the instruction set {isa!r} on this machine")
+        raise ValueError(f"no kernels of kind {kinds[kind]} for the instruction set {isa!r} on this machine")
     return table
 
 
-cdef dict described = {}       # (isa, bits) -> parameters: each new plan asks
+cdef int kind_of_floats(int64_t itemsize) noexcept nogil:
+    """The kind of floating-point numbers of so many bytes, for what knows arrays only; plans name theirs."""
+    return KIND_f64 if itemsize == 8 else KIND_f32
 
 
-def describe(str isa, int bits):
+cdef int kind_code(str kind) except -1:
+    if kind not in kinds:
+        raise ValueError(f"kind must be one of {', '.join(kinds)}; got {kind!r}")
+    return kinds.index(kind)
+
+
+cdef dict described = {}       # (isa, kind) -> parameters: each new plan asks
+
+
+def describe(str isa, str kind):
     """The parameters of a table: a dict, not to be changed; None where machine or build have no such instruction set."""
     cdef const Table *table
-    found = described.get((isa, bits))
+    found = described.get((isa, kind))
     if found is not None:
         return found
-    try:
-        table = table_of(isa, bits)
-    except ValueError:
+    table = find_table(isa, kind_code(kind))
+    if table == NULL:
         return None
-    found = described[isa, bits] = {
-        "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
+    found = described[isa, kind] = {
+        "itemsize": table.itemsize, "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
         "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums, "pixels": table.pixels[1] != NULL,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL},
-        "lanewise": table.lanewise != NULL, "fma": bool(table.fma),
+        "lanewise": table.lanewise != NULL, "fma": bool(table.fma), "vector_nanoseconds": table.vector_nanoseconds,
     }
     return found
 
@@ -314,9 +325,9 @@ def activation_codes():
     return {activation_names[code].decode(): code for code in range(ACT_COUNT)}
 
 
-def peak_flops(str isa, int bits, int64_t rounds, int threads=1):
+def peak_flops(str isa, str kind, int64_t rounds, int threads=1):
     """Run multiply-adds on registers only and return how many floating-point operations they were: time it to know the peak."""
-    cdef const Table *table = table_of(isa, bits)
+    cdef const Table *table = table_of(isa, kind_code(kind))
     cdef double flops = 0
     cdef int _turn
     for _turn in prange(threads, nogil=True, num_threads=threads, schedule="static", chunksize=1):

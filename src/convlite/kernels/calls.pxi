@@ -34,12 +34,14 @@ cdef struct Shape:
     int axes
     Py_ssize_t sizes[MOST_AXES]
 
-cdef const Table *active[2]    # the tables in use: float32, float64
+cdef const Table *active[KIND_COUNT]    # the tables in use, by kind
 
 
 def use_tables(str isa):
     """Make an instruction set the one in use: Calls for another one wait until it is in use again."""
-    active[0], active[1] = table_of(isa, 32), table_of(isa, 64)
+    cdef int kind
+    for kind in range(KIND_COUNT):
+        active[kind] = find_table(isa, kind)
 
 
 cdef inline int set_of(const Py_ssize_t *sizes, int axes) noexcept:
@@ -156,7 +158,7 @@ cdef class Call:
     cdef bint serves(self, const View *x, tuple given) except -1:
         """Whether this is a call on such an x, with such arguments, from here."""
         cdef const Table *table = self.runner.table
-        if not has_shape(x, &self.x, table.itemsize) or table != active[1 if table.itemsize == 8 else 0]:
+        if not has_shape(x, &self.x, table.itemsize) or table != active[table.kind]:
             return False
         return same(given, self.given) and (self.fast is None or self.is_fast() is self.fast)
 

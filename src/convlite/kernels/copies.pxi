@@ -97,7 +97,7 @@ def copy(str isa, x, out, int threads=1, Script into=None):
         walk_out(&job.walk, OUT, out, &views[0])
         walk_in(&job.walk, X, x, &views[1], views[0].itemsize, "x")
         job.size = views[0].itemsize
-        job.table = table_of(isa, 64 if job.size == 8 else 32)
+        job.table = table_of(isa, kind_of_floats(job.size))
         if job.walk.size and job.size:
             fill_copy(&job)
             deal(into, copy_task, &job, sizeof(job), job.tasks, threads, 0, job.walk.size * job.size < SHORT_BYTES // 2, KEEP,

@@ -91,7 +91,7 @@ cdef class DepthwiseLines(Runner):
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
         row, column = rows.phases[0], columns.phases[0]
-        self.table = job.table = table_of(plan.isa, plan.bits)
+        self.table = job.table = table_of(plan.isa, kind_code(plan.kind))
         size = job.table.itemsize
         job.images, job.h, job.w, job.channels = geometry.images, rows.in_size, columns.in_size, geometry.cin
         job.ho, job.wo, job.row_step, job.column_step = rows.out_size, columns.out_size, row.in_step, column.in_step

@@ -153,7 +153,7 @@ cdef void end_section(const Table *table, TileKernel kernel, const Tile *tile, c
     cdef Tile call = tile[0]
     for i in range(mr):
         to = pixel_out(tile, mr, strided, i) + tile.out_offset * table.itemsize
-        table.add_low(to, low + i * row_bytes, sums + i * row_bytes, tile.lanes, not tile.accumulate, tile.finish)
+        table.add_low(to, low + i * row_bytes, sums + i * row_bytes, tile.channels, not tile.accumulate, tile.finish)
     if tile.finish:
         call.taps, call.accumulate = 0, True
         kernel(&call)
@@ -169,32 +169,32 @@ cdef void in_pieces(const Table *table, TileKernel kernel, Tile *call, const Cut
     cdef int64_t size = table.itemsize, row_bytes = nr * table.lanes * size, half = (mr + 1) // 2, runs = 2 if strided else mr
     cdef int64_t left = piece_left(cuts, at), rest = cuts.period - (at % cuts.period if at else 0)
     cdef int64_t taps = call.taps, kc = call.kc, products = taps * kc, k = 0, n, i
-    cdef int64_t lanes = call.lanes, out_offset = call.out_offset, out_step = call.out_step
+    cdef int64_t channels = call.channels, out_offset = call.out_offset, out_step = call.out_step
     cdef int accumulate = call.accumulate, finish = call.finish
     cdef char room[29 * 64]    # the most: 14 x 2 vectors
     cdef char *sums = room + (64 - <uintptr_t> room % 64)
     cdef void *to[14]
-    cdef const void *rows[14]
-    cdef const void *const *bases = call.rows
-    cdef const void *const *all_rows = call.rows
+    cdef const void *shifted[14]
+    cdef const void *const *bases = call.taps_at
+    cdef const void *const *taps_at = call.taps_at
     cdef void *const *out = call.out
     cdef const void *panel = call.panel
     cdef const void *ahead = call.ahead
     for i in range(runs):
         to[i] = sums + (i * half if strided else i) * row_bytes
-    call.out, call.out_step, call.out_offset, call.lanes = to, row_bytes, 0, nr * table.lanes
+    call.out, call.out_step, call.out_offset, call.channels = to, row_bytes, 0, nr * table.lanes
     call.accumulate = call.finish = False
     while True:  # LOOP pieces: whole taps, or channels of one
         n = smaller(left, products)
-        call.taps, call.kc, call.rows = n // kc, kc, bases
+        call.taps, call.kc, call.taps_at = n // kc, kc, bases
         if 0 < n < kc:
-            call.taps, call.kc, call.rows = 1, n, rows
+            call.taps, call.kc, call.taps_at = 1, n, shifted
             for i in range(runs):
-                rows[i] = <const char *> bases[i] + k * size
+                shifted[i] = <const char *> bases[i] + k * size
             k = k + n if k + n < kc else 0
         products -= n
         if products == 0 and low == NULL:
-            call.out, call.out_step, call.out_offset, call.lanes, call.finish = out, out_step, out_offset, lanes, finish
+            call.out, call.out_step, call.out_offset, call.channels, call.finish = out, out_step, out_offset, channels, finish
         kernel(call)
         if products == 0:
             break
@@ -205,8 +205,8 @@ cdef void in_pieces(const Table *table, TileKernel kernel, Tile *call, const Cut
             bases += call.taps * runs
         rest = rest - n if rest > n else cuts.period
         left = smaller(cuts.part, rest)
-    call.out, call.out_step, call.out_offset, call.lanes, call.finish = out, out_step, out_offset, lanes, finish
-    call.taps, call.kc, call.rows, call.panel, call.ahead = taps, kc, all_rows, panel, ahead
+    call.out, call.out_step, call.out_offset, call.channels, call.finish = out, out_step, out_offset, channels, finish
+    call.taps, call.kc, call.taps_at, call.panel, call.ahead = taps, kc, taps_at, panel, ahead
     call.accumulate, call.total = accumulate, NULL
     if low != NULL:
         end_section(table, kernel, call, sums, low, mr, nr, strided)
@@ -277,7 +277,7 @@ cdef class Direct(Runner):
         cdef int64_t i, j, k, tiles, done, total, size, row_phases, column_phases, block_tiles = plan.block_tiles
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
-        self.table = self.job.table = table_of(plan.isa, plan.bits)
+        self.table = self.job.table = table_of(plan.isa, kind_code(plan.kind))
         size = self.table.itemsize
         self.job.images, self.job.h, self.job.w, self.job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         self.job.ho, self.job.wo, self.job.cout = rows.out_size, columns.out_size, geometry.cout

@@ -105,7 +105,7 @@ cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *til
         for i in range(spot.mr):
             p = spot.p0 + i - (half if spot.two_lines and i >= half else 0)
             low = max(channel, (job.lead - p * job.phases) * job.phase_width)
-            high = smaller(channel + tile.lanes, (job.line + job.lead - p * job.phases) * job.phase_width)
+            high = smaller(channel + tile.channels, (job.line + job.lead - p * job.phases) * job.phase_width)
             move_channels(job, pixel_out(tile, spot.mr, True, i), low, high, buffer + i * row_bytes + (low - channel) * size,
                           turn == 0)
 
@@ -123,7 +123,7 @@ cdef struct CutTile:           # a tile of a panel, tap by tap
     bint begun, summed, last   # whether this piece has sums, whether there are pieces before, and whether it is the last one
     # the next call: taps that read the same pixels inside the image
     Tile call
-    const char *rows[16]
+    const char *taps_at[16]
     void *out[2]
     int64_t low, pixels        # of each line: the first, and how many
     int lines                  # 1: the first line, 2: the second, 3: both
@@ -134,11 +134,11 @@ cdef void begin_cut_piece(CutTile *cut, bint last) noexcept nogil:
     """The last piece rests in the output, the others in that half of the buffer which does not hold those before."""
     cut.begun, cut.last = False, last
     cut.piece[0], cut.piece[1] = <char *> cut.whole.out[0], <char *> cut.whole.out[1]
-    cut.call.out_step, cut.call.out_offset, cut.call.lanes = cut.whole.out_step, cut.whole.out_offset, cut.whole.lanes
+    cut.call.out_step, cut.call.out_offset, cut.call.channels = cut.whole.out_step, cut.whole.out_offset, cut.whole.channels
     if not last:
         cut.piece[0] = cut.buffer + (cut.spot.mr * cut.row_bytes if cut.total[0] == cut.buffer else 0)
         cut.piece[1] = cut.piece[0] + cut.middle * cut.row_bytes
-        cut.call.out_step, cut.call.out_offset, cut.call.lanes = cut.row_bytes, 0, cut.nr * cut.job.table.lanes
+        cut.call.out_step, cut.call.out_offset, cut.call.channels = cut.row_bytes, 0, cut.nr * cut.job.table.lanes
 
 
 @cython.cdivision(True)
@@ -146,7 +146,7 @@ cdef int64_t next_cut_taps(CutTile *cut, int64_t s, int64_t k, int64_t kc, int64
     """From tap s on, its channel k: how many taps read the same pixels inside the image, of the products that are left."""
     cdef const Job *job = cut.job
     cdef const Spot *spot = cut.spot
-    cdef const char *const *bases = <const char *const *> cut.whole.rows
+    cdef const char *const *bases = <const char *const *> cut.whole.taps_at
     cdef int64_t fused = job.fused, subs = cut.cp.taps * fused, taps = spot.taps * fused
     cdef int64_t g = 0, t, b, low, high, shift, half = 0
     cdef int64_t first_high = 0
@@ -163,11 +163,11 @@ cdef int64_t next_cut_taps(CutTile *cut, int64_t s, int64_t k, int64_t kc, int64
         elif cut.low != low or first_high != high or cut.lines != lines:
             break
         shift = (s + g) % fused * spot.pixel + low * spot.step + k * job.table.itemsize
-        cut.rows[2 * g] = bases[2 * t + (1 if lines == 2 else 0)] + shift
-        cut.rows[2 * g + 1] = bases[2 * t + 1] + shift if lines == 3 else cut.rows[2 * g] + half * spot.step
+        cut.taps_at[2 * g] = bases[2 * t + (1 if lines == 2 else 0)] + shift
+        cut.taps_at[2 * g + 1] = bases[2 * t + 1] + shift if lines == 3 else cut.taps_at[2 * g] + half * spot.step
         g += 1
     cut.full = cut.pixels == spot.count and cut.lines == (3 if spot.two_lines else 1)
-    cut.call.rows, cut.call.taps, cut.call.kc = <const void **> cut.rows, g, smaller(kc - k, left)
+    cut.call.taps_at, cut.call.taps, cut.call.kc = <const void **> cut.taps_at, g, smaller(kc - k, left)
     return g
 
 
@@ -176,7 +176,7 @@ cdef void clear_cut_piece(CutTile *cut) noexcept nogil:
     cdef int64_t size = cut.job.table.itemsize, middle = cut.middle, i
     for i in range(cut.spot.mr):
         memset(cut.piece[i >= middle] + (i - middle if i >= middle else i) * cut.call.out_step + cut.call.out_offset * size, 0,
-               cut.call.lanes * size)
+               cut.call.channels * size)
     cut.begun = True
 
 
@@ -187,7 +187,7 @@ cdef bint add_cut_taps(CutTile *cut, int64_t at, bint ends) noexcept nogil:
     if cut.pixels > 0 and cut.lines:
         if alone:              # a piece by itself
             cut.piece[0], cut.piece[1] = cut.total[0], cut.total[1]
-            cut.call.out_step, cut.call.out_offset, cut.call.lanes = cut.row_bytes, 0, cut.nr * cut.job.table.lanes
+            cut.call.out_step, cut.call.out_offset, cut.call.channels = cut.row_bytes, 0, cut.nr * cut.job.table.lanes
         elif not cut.begun and not cut.full:
             clear_cut_piece(cut)
         cut.out[0] = cut.piece[1 if cut.lines == 2 else 0] + cut.low * cut.call.out_step

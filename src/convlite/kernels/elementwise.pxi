@@ -3,7 +3,7 @@
 
 def activate(str isa, int itemsize, x, out, int64_t rows, int64_t columns, alpha, int code, double a, double b, int threads):
     """out[r, c] = act(x[r, c]); contiguous arrays, out may be x; alpha has `columns` slopes for "prelu"."""
-    cdef const Table *table = table_of(isa, 8 * itemsize)
+    cdef const Table *table = table_of(isa, kind_of_floats(itemsize))
     cdef View views[3]
     memset(views, 0, sizeof(views))
     cdef const char *src
@@ -61,7 +61,7 @@ def softmax(str isa, int itemsize, x, out, int64_t rows, int64_t columns, int th
     cdef int64_t tasks
     cdef int i
     memset(views, 0, sizeof(views))
-    job.table, job.rows, job.columns, job.logarithm = table_of(isa, 8 * itemsize), rows, columns, logarithm
+    job.table, job.rows, job.columns, job.logarithm = table_of(isa, kind_of_floats(itemsize)), rows, columns, logarithm
     try:
         job.x = <const char *> borrow(x, &views[0], rows * columns * itemsize, False, "x")
         job.out = <char *> borrow(out, &views[1], rows * columns * itemsize, True, "out")

@@ -33,7 +33,7 @@ cdef class FewRows(Runner):
         geometry = plan.geometry
         cdef FewRowsCall *whole = &self.job.whole
         cdef int64_t size
-        self.table = self.job.table = table_of(plan.isa, plan.bits)
+        self.table = self.job.table = table_of(plan.isa, kind_code(plan.kind))
         size = self.table.itemsize
         whole.rows, whole.kc, whole.columns = plan.rows, geometry.cin, geometry.cout
         whole.piece, whole.section = plan.piece, plan.section

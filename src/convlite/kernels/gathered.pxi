@@ -69,7 +69,7 @@ cdef void depthwise_in_pieces(const Table *table, const DepthwiseTile *tile, con
     call.out, call.accumulate, call.finish, call.taps = out, False, False, 0
     left = tile.taps
     while True:  # LOOP pieces
-        call.rows += call.taps * mr
+        call.taps_at += call.taps * mr
         call.weights = <const char *> call.weights + call.taps * tile.channels * table.itemsize
         call.taps = smaller(piece_left(cuts, at), left)
         at += call.taps
@@ -99,7 +99,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
     cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
     cdef int64_t panel_lanes = job.table.nr * job.table.lanes
-    cdef int64_t panel, tile, first, mr, lanes, nr, taps = part.taps, at = part.tap0 * job.kc + part.k0
+    cdef int64_t panel, tile, first, mr, nr, taps = part.taps, at = part.tap0 * job.kc + part.k0
     cdef char *low = part.low
     cdef const char *weights
     cdef const char **tile_rows
@@ -116,7 +116,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         for tile in range(block.first_tile, block.first_tile + block.tiles):
             first = share_start(tile, block.all_tiles, pixels)
             mr = share_start(tile + 1, block.all_tiles, pixels) - first
-            depthwise.rows = <const void **> rows
+            depthwise.taps_at = <const void **> rows
             depthwise.out = <void **> out
             if part.cuts == NULL:
                 job.table.depthwise(&depthwise, <int> mr)
@@ -130,17 +130,16 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
     call.accumulate, call.finish, call.total = part.accumulate, part.finish, NULL
     weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
-        lanes = smaller(panel_lanes, job.width - panel * panel_lanes)
-        nr = ceil_div(lanes, job.table.lanes)
+        call.channels = smaller(panel_lanes, job.width - panel * panel_lanes)
+        nr = ceil_div(call.channels, job.table.lanes)
         call.panel = weights + (panel * panel_lanes * all_taps * job.kc + at * nr * job.table.lanes) * size
-        call.lanes = lanes
         call.out_offset = panel * panel_lanes
         call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * panel_lanes) * size)
         tile_rows, tile_out = rows, out
         for tile in range(block.first_tile, block.first_tile + block.tiles):
             first = share_start(tile, block.all_tiles, pixels)
             mr = share_start(tile + 1, block.all_tiles, pixels) - first
-            call.rows = <const void **> tile_rows
+            call.taps_at = <const void **> tile_rows
             call.out = <void **> tile_out
             run_tile(job.table, job.table.gathered[nr][mr], &call, part.cuts, at, mr, nr, False, low)
             tile_rows += mr * taps

@@ -142,10 +142,10 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
     direct = job.end.act.code <= ACT_CLIP and (whole or (job.per == job.cout and pixel == job.cout * size and cp.step == 1))
     if direct:
         call.out, call.out_step = out, (cp.step * pixel // size if whole else lanes)
-        call.lanes = task.outputs if whole else lanes
+        call.used = task.outputs if whole else lanes
         call.last = task.outputs if whole else pixels * job.per - (call.vectors - 1) * lanes
     else:
-        call.out, call.out_step, call.lanes, call.last = task.line, lanes, lanes, lanes
+        call.out, call.out_step, call.used, call.last = task.line, lanes, lanes, lanes
     if job.point and task.copy.span <= lanes:
         task.copy.source = input_row(job, task, r) + task.p0 * job.planes * job.x.pixel
         task.copy.pixels = pixels
@@ -204,7 +204,7 @@ cdef class Lanewise(Runner):
         cdef LanewiseJob *job = &self.job
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
-        self.table = job.table = table_of(plan.isa, plan.bits)
+        self.table = job.table = table_of(plan.isa, kind_code(plan.kind))
         if job.table.lanewise == NULL:
             raise ValueError("internal error: not a plan for this instruction set")
         size, lanes = job.table.itemsize, job.table.lanes

@@ -211,7 +211,7 @@ def layer_norm(str isa, x, scale, offset, out, double epsilon, int code=0, doubl
     try:
         for i in range(2):
             PyObject_GetBuffer(out if i else x, &views[i], PyBUF_STRIDES | PyBUF_WRITABLE if i else PyBUF_STRIDES)
-        job.table = table_of(isa, 8 * <int> views[0].itemsize)
+        job.table = table_of(isa, kind_of_floats(views[0].itemsize))
         size = views[0].itemsize
         if views[0].ndim != 2 or views[1].ndim != 2 or views[1].itemsize != size or views[0].shape[0] != views[1].shape[0] \
                 or views[0].shape[1] != views[1].shape[1] or not lies_well(&views[0]) or not lies_well(&views[1]):

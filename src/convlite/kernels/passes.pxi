@@ -233,7 +233,7 @@ def elementwise(str isa, int op, a, b, out, int code=0, double low=0, double hig
     job.whole.op, job.whole.act.code, job.whole.act.a, job.whole.act.b = op, code, low, high
     try:
         walk_out(&job.walk, PASS_OUT, out, &views[0])
-        job.table = table_of(isa, 8 * <int> views[0].itemsize)
+        job.table = table_of(isa, kind_of_floats(views[0].itemsize))
         walk_in(&job.walk, PASS_A, a, &views[1], views[0].itemsize, "a")
         if type(b) is float:
             job.number, job.small_number = b, <float> <double> b
@@ -265,7 +265,7 @@ def affine(str isa, x, centre, factor, offset, out, int code=0, double low=0, do
     job.whole.act.code, job.whole.act.a, job.whole.act.b = code, low, high
     try:
         walk_out(&job.walk, PASS_OUT, out, &views[0])
-        job.table = table_of(isa, 8 * <int> views[0].itemsize)
+        job.table = table_of(isa, kind_of_floats(views[0].itemsize))
         walk_in(&job.walk, PASS_A, x, &views[1], views[0].itemsize, "x")
         walk_in(&job.walk, PASS_FACTOR, factor, &views[3], views[0].itemsize, "factor")
         if centre is None:

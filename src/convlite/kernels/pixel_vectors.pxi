@@ -268,7 +268,7 @@ cdef class PixelVectors(Runner):
         cdef PixelVectorsJob *job = &self.job
         geometry = plan.geometry
         rows, columns = geometry.rows, geometry.columns
-        self.table = job.table = table_of(plan.isa, plan.bits)
+        self.table = job.table = table_of(plan.isa, kind_code(plan.kind))
         size, lanes = job.table.itemsize, job.table.lanes
         job.images, job.h, job.w, job.cin = geometry.images, rows.in_size, columns.in_size, geometry.cin
         job.ho, job.wo, job.cout = rows.out_size, columns.out_size, geometry.cout

@@ -158,7 +158,7 @@ def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, 
     cdef int64_t tasks, work, lane_bytes
     cdef int i
     memset(views, 0, sizeof(views))
-    job.table = table_of(isa, 8 * itemsize)
+    job.table = table_of(isa, kind_of_floats(itemsize))
     job.channels, job.count_padding, job.largest = channels, count_padding, largest
     fill_axis(&job.rows, rows)
     fill_axis(&job.columns, columns)

@@ -93,7 +93,7 @@ def recurrent_gates(str isa, product, inputs, h, c, out, int64_t hidden, int thr
         PyObject_GetBuffer(out, &views[0], PyBUF_SIMPLE | PyBUF_WRITABLE)
         size, nbytes, job.out = views[0].itemsize, views[0].len, <char *> views[0].buf
         job.hidden, job.lstm = hidden, c is not None
-        job.table, job.gates = table_of(isa, 8 * <int> size), 4 if job.lstm else 3
+        job.table, job.gates = table_of(isa, kind_of_floats(size)), 4 if job.lstm else 3
         job.batch = nbytes // (hidden * size)
         job.product = <const char *> borrow(product, &views[1], job.gates * nbytes, False, "product")
         job.inputs = <const char *> borrow(inputs, &views[2], job.gates * nbytes, False, "inputs")

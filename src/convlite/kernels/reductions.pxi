@@ -131,7 +131,7 @@ cdef int look_at(Reduce *job, object x, View *view, str isa) except -1:
     PyObject_GetBuffer(x, view, PyBUF_STRIDES)
     if view.ndim != 3 or (view.shape[2] > 1 and view.strides[2] != view.itemsize):
         raise ValueError("internal error: x must have three axes, and neighbours along the last")
-    job.table, job.doubles = table_of(isa, 8 * <int> view.itemsize), table_of(isa, 64)
+    job.table, job.doubles = table_of(isa, kind_of_floats(view.itemsize)), table_of(isa, KIND_f64)
     job.outer, job.middle, job.inner = view.shape[0], view.shape[1], view.shape[2]
     job.x, job.x_outer, job.x_middle = <const char *> view.buf, view.strides[0], view.strides[1]
     return 0

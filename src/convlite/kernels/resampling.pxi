@@ -42,7 +42,7 @@ def resample(str isa, int itemsize, x, out, index, weights, int64_t outer, int64
     cdef int64_t count = outer * out_size * inner
     cdef int i
     memset(views, 0, sizeof(views))
-    job.table = table_of(isa, 8 * itemsize)
+    job.table = table_of(isa, kind_of_floats(itemsize))
     job.in_size, job.out_size, job.inner, job.taps = in_size, out_size, inner, taps
     try:
         job.x = <const char *> borrow(x, &views[0], outer * in_size * inner * itemsize, False, "x")
@@ -100,7 +100,7 @@ def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_
     if count == 0:
         return
     memset(views, 0, sizeof(views))
-    job.rows.table = job.columns.table = table_of(isa, 8 * itemsize)
+    job.rows.table = job.columns.table = table_of(isa, kind_of_floats(itemsize))
     job.rows.in_size, job.rows.out_size, job.rows.inner = height, out_height, width * channels
     job.columns.in_size, job.columns.out_size, job.columns.inner = width, out_width, channels
     try:

@@ -338,7 +338,7 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, panel_lanes = job.table.nr * job.table.lanes, all_taps = rp.taps * cp.taps
-    cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, panel, tile, lanes, nr, slice_bytes, row_bytes
+    cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, panel, tile, channels, nr, slice_bytes, row_bytes
     cdef const char *weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     cdef Spot *spots = <Spot *> (scratch + tile_bytes(job, cp))
     cdef const char **bases = <const char **> (spots + block.tiles)
@@ -353,19 +353,19 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     # prefetching the next tile's outputs, 12.8 MB or less: 0 to -2%
     # tiles outside, panels inside was no faster where all weights stay in L1: 1x1 on 24 and 64 channels, first layers -2 to 0%
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
-        lanes = smaller(panel_lanes, job.width - panel * panel_lanes)
-        nr = ceil_div(lanes, job.table.lanes)
-        kernels = job.table.strided[ceil_div(2 * lanes, job.table.lanes)]
+        channels = smaller(panel_lanes, job.width - panel * panel_lanes)
+        nr = ceil_div(channels, job.table.lanes)
+        kernels = job.table.strided[ceil_div(2 * channels, job.table.lanes)]
         row_bytes = nr * job.table.lanes * size
         at = weights + panel * panel_lanes * all_taps * job.kc * size + part.k0 * row_bytes
-        call.lanes, call.out_offset = lanes, panel_offset(job, panel * panel_lanes)
+        call.channels, call.out_offset = channels, panel_offset(job, panel * panel_lanes)
         call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * panel_lanes) * size)
         # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
         slice_bytes = part.taps * part.kc * row_bytes // (4 if block.tiles > 4 else block.tiles)
         next_panel = at + all_taps * job.kc * panel_lanes * size + part.tap0 * job.kc * row_bytes if job.fetch else at
         for tile in range(block.tiles):
             call.panel = at + spots[tile].tap * job.kc * row_bytes
-            call.rows, call.out = <const void **> (bases + 2 * part.taps * tile), spots[tile].out
+            call.taps_at, call.out = <const void **> (bases + 2 * part.taps * tile), spots[tile].out
             call.step, call.taps = spots[tile].step, spots[tile].taps
             call.ahead = next_panel + (tile * slice_bytes if tile < 4 else 0)
             run_spot(job, cp, kernels, &call, &spots[tile], nr, part, panel * panel_lanes, sums, scratch)

@@ -30,7 +30,7 @@ cdef class TallSkinny(Runner):
         cdef int64_t size
         geometry = plan.geometry
         rows, columns = geometry.rows, geometry.columns
-        self.table = self.job.table = table_of(plan.isa, plan.bits)
+        self.table = self.job.table = table_of(plan.isa, kind_code(plan.kind))
         size = self.table.itemsize
         whole.width, whole.rows, whole.cin, whole.cout = columns.in_size, rows.kernel, geometry.cin, geometry.cout
         whole.sums = rows.kernel * columns.kernel * geometry.cout

@@ -32,7 +32,7 @@ cdef struct WinogradJob:
     int64_t h, w, ho, wo, groups, kc, width     # channels of a group
     WinogradTiling rows, columns
     int64_t positions, image_tiles, tiles       # of a tile; of an image, all images
-    int64_t wide, padded, panels                # lanes of a panel; width rounded up to whole vectors
+    int64_t panel_lanes, padded, panels         # width rounded up to whole vectors
     Cuts cuts                  # of a sum over the input channels
     int64_t v_step, v_tile, s_tile              # elements from one position, one tile to the next
     # of one call
@@ -75,14 +75,14 @@ cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t t
 cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t tiles, const char *s, int64_t group,
                                  int64_t panel) noexcept nogil:
     """LOOP tiles: the output transform of one panel."""
-    cdef int64_t size = job.table.itemsize, t, image, i, j, channel = group * job.width + panel * job.wide
+    cdef int64_t size = job.table.itemsize, t, image, i, j, channel = group * job.width + panel * job.panel_lanes
     cdef const WinogradLine *row
     cdef const WinogradLine *column
     cdef WinogradOutput call
     call.rows, call.columns = &job.rows.axis, &job.columns.axis
     call.row_step, call.column_step = job.rows.pitch * job.out.row, job.columns.pitch * job.out.pixel
-    call.lanes = smaller(job.wide, job.width - panel * job.wide)
-    call.s_step = ceil_div(call.lanes, job.table.lanes) * job.table.lanes
+    call.channels = smaller(job.panel_lanes, job.width - panel * job.panel_lanes)
+    call.s_step = ceil_div(call.channels, job.table.lanes) * job.table.lanes
     call.end = end_at(&job.end, job.residual, job.out.at, channel * size)
     image = first // job.image_tiles
     i = first % job.image_tiles // job.columns.count
@@ -104,19 +104,19 @@ cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t 
 
 
 @cython.cdivision(True)
-cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v, char *s, int64_t width, int64_t lanes,
+cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v, char *s, int64_t width, int64_t channels,
                             const char *weights) noexcept nogil:
     """LOOP positions: the products of a block's tiles with one panel."""
     cdef int64_t size = job.table.itemsize, groups = ceil_div(tiles, job.table.mr), slice_bytes = job.kc * width * size
-    cdef int64_t q, place, g, low, high, half, halves = ceil_div(2 * lanes, job.table.lanes)
-    cdef const void *rows[2]
+    cdef int64_t q, place, g, low, high, half, half_vectors = ceil_div(2 * channels, job.table.lanes)
+    cdef const void *taps_at[2]
     cdef void *out[2]
     cdef Tile call
     cdef const Cuts *cuts = NULL
     memset(&call, 0, sizeof(call))
-    call.rows, call.out, call.step, call.out_step = rows, out, job.v_tile * size, job.s_tile * size
+    call.taps_at, call.out, call.step, call.out_step = taps_at, out, job.v_tile * size, job.s_tile * size
     call.taps, call.kc = 1, job.kc
-    call.lanes = halves * job.table.lanes // 2  # the output transform reads whole vectors, but stores none of the rest
+    call.channels = half_vectors * job.table.lanes // 2  # the output transform reads whole vectors, but stores none of the rest
     if job.cuts.part < job.kc:
         cuts = &job.cuts
     for q in range(job.positions):
@@ -126,13 +126,13 @@ cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v
         for g in range(groups):
             low, high = g * tiles // groups, (g + 1) * tiles // groups
             half = (high - low + 1) // 2
-            rows[0] = v + low * call.step + place * job.v_step * size
-            rows[1] = <const char *> rows[0] + half * call.step
+            taps_at[0] = v + low * call.step + place * job.v_step * size
+            taps_at[1] = <const char *> taps_at[0] + half * call.step
             out[0] = s + low * call.out_step + q * width * size
             out[1] = <char *> out[0] + half * call.out_step
             # each tile fetches a quarter of the next position's weights, which lie behind these
             call.ahead = <const char *> call.panel + slice_bytes + (g * slice_bytes // 4 if g < 4 else 0)
-            run_tile(job.table, job.table.strided[halves][high - low], &call, cuts, 0, high - low, width // job.table.lanes, True,
+            run_tile(job.table, job.table.strided[half_vectors][high - low], &call, cuts, 0, high - low, width // job.table.lanes, True,
                      NULL)
 
 
@@ -148,9 +148,9 @@ cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept no
     cdef char *s = v + job.most_tiles * job.v_tile * size
     winograd_gather_tiles(job, first, tiles, group, v)
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
-        width = smaller(job.wide, job.padded - panel * job.wide)
-        winograd_products(job, tiles, v, s, width, smaller(width, job.width - panel * job.wide),
-                          job.weights + (group * job.padded + panel * job.wide) * job.positions * job.kc * size)
+        width = smaller(job.panel_lanes, job.padded - panel * job.panel_lanes)
+        winograd_products(job, tiles, v, s, width, smaller(width, job.width - panel * job.panel_lanes),
+                          job.weights + (group * job.padded + panel * job.panel_lanes) * job.positions * job.kc * size)
         winograd_scatter_tiles(job, first, tiles, s, group, panel)
 
 
@@ -182,7 +182,7 @@ cdef class Winograd(Runner):
         cdef int64_t size
         cdef int64_t cin, cout
         geometry = plan.geometry
-        self.table = self.job.table = table_of(plan.isa, plan.bits)
+        self.table = self.job.table = table_of(plan.isa, kind_code(plan.kind))
         size = self.table.itemsize
         cin, cout, self.job.groups = geometry.cin, geometry.cout, geometry.groups
         self.job.h, self.job.w = geometry.rows.in_size, geometry.columns.in_size
@@ -194,19 +194,19 @@ cdef class Winograd(Runner):
         self.job.positions = self.job.rows.positions * self.job.columns.positions
         self.job.image_tiles = self.job.rows.count * self.job.columns.count
         self.job.tiles = geometry.images * self.job.image_tiles
-        self.job.wide = self.job.table.nr * self.job.table.lanes
+        self.job.panel_lanes = self.job.table.nr * self.job.table.lanes
         self.job.padded = ceil_div(self.job.width, self.job.table.lanes) * self.job.table.lanes
-        self.job.panels = ceil_div(self.job.padded, self.job.wide)
+        self.job.panels = ceil_div(self.job.padded, self.job.panel_lanes)
         # one line more than a tile needs: rows a power of two apart would share the lines of a few cache sets
         self.job.v_step = ceil_div(self.job.kc, 64 // size) * (64 // size)
         self.job.v_tile = self.job.rows.axis.n * self.job.columns.axis.n * self.job.v_step + 64 // size
-        self.job.s_tile = self.job.positions * self.job.wide + 64 // size
+        self.job.s_tile = self.job.positions * self.job.panel_lanes + 64 // size
         self.block_tiles = plan.block_tiles
         self.scratch_bytes = self._scratch(smaller(self.block_tiles, self.job.tiles))
         self.x_bytes = self.bytes_of(&self.x, geometry.images, self.job.h, self.job.w, cin)
         self.out_bytes = self.bytes_of(&self.out, geometry.images, self.job.ho, self.job.wo, cout)
         self.bias_bytes = cout * size
-        self.packed_bias_bytes = ceil_div((cout + self.job.wide) * size, 64) * 64
+        self.packed_bias_bytes = ceil_div((cout + self.job.panel_lanes) * size, 64) * 64
         self.weight_bytes = self.job.groups * self.job.positions * self.job.kc * self.job.padded * size
         self.adds = True
         self.describe_work(plan.nanoseconds)
@@ -230,8 +230,8 @@ cdef class Winograd(Runner):
     cdef int execute(self, const Operands *on, Script into) except -1:
         cdef WinogradJob job = self.job
         cdef char *memory
-        cdef char *lanes
-        cdef int64_t tasks, least, lane_bytes
+        cdef char *room
+        cdef int64_t tasks, least, thread_bytes
         cdef int threads = on.threads
         if self.out_bytes == 0:
             return 0
@@ -248,17 +248,17 @@ cdef class Winograd(Runner):
         tasks = job.blocks * job.groups * job.spans
         threads = <int> smaller(threads, tasks)
         job.most_tiles = ceil_div(job.tiles, job.blocks)
-        lane_bytes = self._scratch(job.most_tiles)
+        thread_bytes = self._scratch(job.most_tiles)
         if into is not None:
             memory = into.hold(2 * self.packed_bias_bytes)
         else:
-            memory = <char *> malloc(2 * self.packed_bias_bytes + threads * lane_bytes + 64)
+            memory = <char *> malloc(2 * self.packed_bias_bytes + threads * thread_bytes + 64)
         if memory == NULL:
             raise MemoryError("no memory for scratch")
-        lanes = <char *> (<size_t> (memory + 63) & ~<size_t> 63)
-        job.end.bias = self._pad(<const char *> on.end.bias, lanes)
-        job.end.alpha = self._pad(<const char *> on.end.alpha, lanes + self.packed_bias_bytes)
-        self.deal(into, winograd_task, &job, sizeof(job), tasks, threads, lanes + 2 * self.packed_bias_bytes, lane_bytes,
+        room = <char *> (<size_t> (memory + 63) & ~<size_t> 63)
+        job.end.bias = self._pad(<const char *> on.end.bias, room)
+        job.end.alpha = self._pad(<const char *> on.end.alpha, room + self.packed_bias_bytes)
+        self.deal(into, winograd_task, &job, sizeof(job), tasks, threads, room + 2 * self.packed_bias_bytes, thread_bytes,
                   &job.x.at, &job.out.at, &job.residual)
         if into is None:
             free(memory)
@@ -273,7 +273,7 @@ def pack_winograd(kernel, packed, str isa, int itemsize, tuple sizes, row_factor
     sizes: rows and columns of the kernel, and the elements of it and of `packed`; row_factors, column_factors: G of each axis,
     doubles [slots][taps]. In elements: steps, and `first`, the tap of a window's first pixel.
     """
-    cdef const Table *table = table_of(isa, 8 * itemsize)
+    cdef const Table *table = table_of(isa, kind_of_floats(itemsize))
     cdef View views[4]
     memset(views, 0, sizeof(views))
     cdef WinogradKernel call

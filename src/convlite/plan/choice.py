@@ -73,7 +73,13 @@ def plan_for(
 
 def problem_of(geometry: Geometry, weights: Weights, dtype: np.dtype[Any], isa: str) -> Problem:
     """A call on arrays of this dtype, with this instruction set."""
-    return Problem(geometry, weights, isa, dtype.itemsize, _kernels.describe(isa, 8 * dtype.itemsize))
+    kind = kind_of(dtype)
+    return Problem(geometry, weights, isa, kind, _kernels.describe(isa, kind))
+
+
+def kind_of(dtype: np.dtype[Any]) -> str:
+    """The element kind of arrays of this dtype, as the core names it: "f32", "f64"."""
+    return f"{dtype.kind}{8 * dtype.itemsize}"
 
 
 def plan_as(name: str, geometry: Geometry, weights: Weights, dtype: np.dtype[Any], isa: str) -> Plan | None:
@@ -106,8 +112,8 @@ def usual_layout(weights: Weights, dtype: np.dtype[Any], isa: str) -> str:
 # in float32 and float64: estimates are 0.9 to 1.2 times what strided, gathered and depthwise forms take with
 # AVX-512 and AVX2 (geometric mean of each; 0.6 to 1.6 times nearly all calls). NEON was not measured.
 
-# One multiply-add of a whole vector, in tiles of the direct form.
-VECTOR = {"avx512": 0.22, "avx2": 0.28, "neon": 0.28, "base": 0.62}
+# One multiply-add of a whole vector, in tiles of the direct form: VECTOR_NANOSECONDS of each header in
+# kernels/isa/simd/.
 CALL = 400.0  # from the core's entry to its return
 # Weights beyond a core's own cache come from the next one at each call, a byte in so many nanoseconds: a
 # dense layer 1x1280x1000 takes 220 to 250 us, five times 1x512x512 70.
@@ -139,7 +145,7 @@ WINOGRAD = 1.6  # of what winograd.py counts as a product
 
 def vector(problem: Problem) -> float:
     """One multiply-add of a vector."""
-    return VECTOR.get(problem.isa, VECTOR["base"])
+    return problem.table["vector_nanoseconds"]
 
 
 def cheapest_first(problem: Problem) -> list[str]:

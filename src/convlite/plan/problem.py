@@ -42,13 +42,18 @@ class Problem(NamedTuple):
     geometry: Geometry
     weights: Weights
     isa: str
-    bytes: int  # of a number
-    table: _kernels._Table  # of the instruction set, for numbers of this size
+    kind: str  # of the elements: "f32" or "f64"
+    table: _kernels._Table  # of the instruction set, for this kind
 
     @property
     def empty(self) -> bool:
         """Whether there is no output, or nothing to add up."""
         return 0 in self.geometry.out_shape or self.geometry.cin == 0
+
+    @property
+    def bytes(self) -> int:
+        """Of an element."""
+        return self.table["itemsize"]
 
     @property
     def panel_lanes(self) -> int:
@@ -57,6 +62,5 @@ class Problem(NamedTuple):
 
     def shared(self, nanoseconds: float) -> dict[str, Any]:
         """The fields that the records of all forms have."""
-        bits = 8 * self.bytes
         whole = int(min(nanoseconds, 1e18))  # 30 years: it must fit an integer of the core
-        return {"geometry": self.geometry, "isa": self.isa, "bits": bits, "nanoseconds": whole}
+        return {"geometry": self.geometry, "isa": self.isa, "kind": self.kind, "nanoseconds": whole}

@@ -17,11 +17,11 @@ class Plan:
 
     geometry: Geometry
     isa: str
-    bits: int
+    kind: str  # of the elements: isa/table.h
     nanoseconds: int  # on one thread, by costs.py
 
     form: ClassVar[str]
-    fields: ClassVar[tuple[str, ...]] = ("geometry", "isa", "bits", "nanoseconds")
+    fields: ClassVar[tuple[str, ...]] = ("geometry", "isa", "kind", "nanoseconds")
 
     def __init_subclass__(cls) -> None:
         cls.fields += tuple([name for name, kind in cls.__annotations__.items() if "ClassVar" not in kind])

@@ -2,13 +2,13 @@
 
        for i < mr, c < channels, m < multiplier:
            s = accumulate ? out[i][c*multiplier + m] : 0
-           for t < taps:  s = fma(rows[t][i][c], weights[m][t][c], s)
+           for t < taps:  s = fma(taps_at[t][i][c], weights[m][t][c], s)
            if total:  s = total[i][c*multiplier + m] + s        the pieces before this one: see in_pieces
            out[i][c*multiplier + m] = finish ? last(act(s + bias[c*multiplier + m]) + residual) : s
 
    The loops below equal it: one sum per (i, c, m), its taps in the same order; LANES channels go side by side.
 
-   Contract: 1 <= mr <= MAX_DEPTHWISE_MR; rows[t][i] has `channels` readable elements, nothing beyond is touched; weights, bias and
+   Contract: 1 <= mr <= MAX_DEPTHWISE_MR; taps_at[t][i] has `channels` readable elements, nothing beyond is touched; weights, bias and
    alpha are as long as said, unpadded. */
 
 /* A tile along lines has LINE_ROWS x LINE_PIXELS outputs. With 32 registers: 14 sums, two rows of 5 weights and an input. With 16, two rows of
@@ -42,20 +42,20 @@ INLINE void NAME(depthwise_tile)(const DepthwiseTile *d, const int mr) {
         for (int64_t c = 0; c < channels; c += LANES) {
             const int64_t n = channels - c < LANES ? channels - c : LANES;
             const REAL *w = (const REAL *)d->weights + m * d->weights_step + c;
-            const void *const *rows = d->rows;
+            const void *const *taps_at = d->taps_at;
             V acc[MAX_DEPTHWISE_MR];
             for (int i = 0; i < mr; i++) {
                 acc[i] = d->accumulate ? NAME(load_apart)((const REAL *)d->out[i] + c * step + m, step, n) : VZERO();
             }
             if (n == LANES) {
-                for (int64_t t = 0; t < d->taps; t++, rows += mr, w += channels) {
+                for (int64_t t = 0; t < d->taps; t++, taps_at += mr, w += channels) {
                     const V weight = VLOAD(w); // clang-format off: it takes UNROLL for part of a declaration
-                    UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(VLOAD((const REAL *)rows[i] + c), weight, acc[i]); // clang-format on
+                    UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(VLOAD((const REAL *)taps_at[i] + c), weight, acc[i]); // clang-format on
                 }
             } else {
-                for (int64_t t = 0; t < d->taps; t++, rows += mr, w += channels) {
+                for (int64_t t = 0; t < d->taps; t++, taps_at += mr, w += channels) {
                     const V weight = NAME(load_some)(w, n);
-                    UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(NAME(load_some)((const REAL *)rows[i] + c, n), weight, acc[i]);
+                    UNROLL for (int i = 0; i < mr; i++) acc[i] = VFMA(NAME(load_some)((const REAL *)taps_at[i] + c, n), weight, acc[i]);
                 }
             }
             for (int i = 0; d->total && i < mr; i++) acc[i] = VADD(NAME(load_apart)((const REAL *)d->total[i] + c * step + m, step, n), acc[i]);
@@ -80,7 +80,7 @@ static void NAME(depthwise)(const DepthwiseTile *d, int mr) {
     }
 }
 
-#if SPECIAL
+#if SPECIAL_FORMS
 /* Depthwise along lines. What it computes, for c < channels, output rows o < LINE_ROWS and pixels i < pixels:
 
        s = 0

@@ -1,12 +1,10 @@
-/* All kernels of one (instruction set, dtype) and their Table. In: ISA, REAL_BITS, one SIMD_* macro. Out: NAME(table).
-   Everything is static, so code of one instruction set can never be linked into another's path. */
-#include <math.h>
-#include <string.h>
-#include "table.h"
+/* All kernels of one (instruction set, element kind) and their Table. In: ISA, and what kinds/KIND.h defines. Out: NAME(table). */
 
 #define PASTE_(a, b, c) a##_##b##_##c
 #define PASTE(a, b, c) PASTE_(a, b, c)
-#define NAME(x) PASTE(x, ISA, REAL_BITS)
+#define NAME(x) PASTE(x, ISA, KIND)
+#define CODE_(kind) KIND_##kind
+#define CODE(kind) CODE_(kind)
 #define QUOTE_(x) #x
 #define QUOTE(x) QUOTE_(x)
 #if defined(__clang__)
@@ -41,20 +39,32 @@
 #endif
 
 #include "simd.h"
+
+/* X(arg, m) for each size m of a tile */
+#if TILE_MR == 14
+#define EACH_MR(X, arg) X(arg, 1) X(arg, 2) X(arg, 3) X(arg, 4) X(arg, 5) X(arg, 6) X(arg, 7) X(arg, 8) X(arg, 9) X(arg, 10) X(arg, 11) \
+    X(arg, 12) X(arg, 13) X(arg, 14)
+#elif TILE_MR == 12
+#define EACH_MR(X, arg) X(arg, 1) X(arg, 2) X(arg, 3) X(arg, 4) X(arg, 5) X(arg, 6) X(arg, 7) X(arg, 8) X(arg, 9) X(arg, 10) X(arg, 11) \
+    X(arg, 12)
+#elif TILE_MR == 6
+#define EACH_MR(X, arg) X(arg, 1) X(arg, 2) X(arg, 3) X(arg, 4) X(arg, 5) X(arg, 6)
+#elif TILE_MR == 4
+#define EACH_MR(X, arg) X(arg, 1) X(arg, 2) X(arg, 3) X(arg, 4)
+#else
+#error "EACH_MR knows no tile of TILE_MR pixels"
+#endif
+
 #include "exponential.h"
 #include "epilogue.h"
 #include "sections.h"
 #include "microkernel.h"
-/* Forms for shapes that fill few lanes, and lines of depthwise kernels, are not worth their code for doubles (200 KB over all instruction
-   sets). Where a table has none, the planner takes the general form. */
-#define SPECIAL (REAL_BITS == 32)
 #include "depthwise.h"
-#if LANES > 1 && SPECIAL
+#if LANES > 1 && SPECIAL_FORMS
 #include "lanewise.h"
 #endif
 #include "pixel_vectors.h"
 #include "tall_skinny.h"
-#include "wide.h"
 #include "pooling.h"
 #include "turned.h"
 #include "softmax.h"
@@ -83,28 +93,18 @@ static double NAME(peak)(int64_t rounds) {
     return sum == sum ? 2.0 * LANES * CHAINS * (double)rounds : 0;
 }
 
-/* the instances of one nr, from mr = 1 */
-#if TILE_MR == 14
-#define ROW(f) 0, NAME(f##_1), NAME(f##_2), NAME(f##_3), NAME(f##_4), NAME(f##_5), NAME(f##_6), NAME(f##_7), NAME(f##_8), \
-    NAME(f##_9), NAME(f##_10), NAME(f##_11), NAME(f##_12), NAME(f##_13), NAME(f##_14)
-#elif TILE_MR == 12
-#define ROW(f) 0, NAME(f##_1), NAME(f##_2), NAME(f##_3), NAME(f##_4), NAME(f##_5), NAME(f##_6), NAME(f##_7), NAME(f##_8), \
-    NAME(f##_9), NAME(f##_10), NAME(f##_11), NAME(f##_12)
-#elif TILE_MR == 6
-#define ROW(f) 0, NAME(f##_1), NAME(f##_2), NAME(f##_3), NAME(f##_4), NAME(f##_5), NAME(f##_6)
-#else
-#define ROW(f) 0, NAME(f##_1), NAME(f##_2), NAME(f##_3), NAME(f##_4)
-#endif
-
+#define ENTRY(f, m) [m] = NAME(f##_##m),
+#define ROW(f) EACH_MR(ENTRY, f)
 static const Table NAME(table) = {
-    .isa = QUOTE(ISA),
-    .itemsize = REAL_BITS / 8,
+    .kind = CODE(KIND),
+    .itemsize = sizeof(REAL),
     .lanes = LANES,
     .mr = TILE_MR,
     .nr = MAX_NR,
     .depthwise_mr = MAX_DEPTHWISE_MR,
     .line_rows = LINE_ROWS,
     .fma = HAS_FMA,
+    .vector_nanoseconds = VECTOR_NANOSECONDS,
     .winograd_input = NAME(winograd_input),
     .winograd_output = NAME(winograd_output),
     .winograd_kernel = NAME(winograd_kernel),
@@ -117,13 +117,13 @@ static const Table NAME(table) = {
     .depthwise = NAME(depthwise),
     .move_sums = NAME(move_sums),
     .add_low = NAME(add_low),
-#if SPECIAL
+#if SPECIAL_FORMS
     .pixels = {ROW(pixels)},
     .pixel_transpose = NAME(pixel_transpose),
     .pixel_line = NAME(pixel_line),
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
 #endif
-#if LANES > 1 && SPECIAL
+#if LANES > 1 && SPECIAL_FORMS
     .lanewise = NAME(lanewise),
     .lanewise_copy = NAME(lanewise_copy),
 #ifdef VPERMUTE
@@ -154,6 +154,14 @@ static const Table NAME(table) = {
 #undef INLINE
 #undef NOINLINE
 #undef PREFETCH_L2
+#undef EACH_MR
+#undef ENTRY
 #undef ROW
 #undef SKINNY_SUMS
-#undef SPECIAL
+#undef KIND
+#undef CODE
+#undef CODE_
+#undef REAL
+#undef WORD
+#undef REAL_BITS
+#undef SPECIAL_FORMS

@@ -11,7 +11,7 @@
    A tile is some vectors of a line: each weight is loaded once for it, and each product has its input from memory, so it takes L1 one load for
    a multiply-add, as many as there are ports for either.
 
-   Contract: x[a] and weights[a] are copied, so whole vectors can be read, up to 11 behind the last; `vectors` have `lanes` valid
+   Contract: x[a] and weights[a] are copied, so whole vectors can be read, up to 11 behind the last; `vectors` have `used` valid
    numbers each but the last, which has `last`; no other byte of out is touched. */
 
 #undef LANEWISE_TILE
@@ -24,7 +24,7 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
     int sections = 0;
     UNROLL for (int i = 0; i < n; i++) acc[i] = VZERO();
     int64_t left = d->piece;
-    int64_t low = 0, high = d->taps; /* the taps that meet a pixel of the tile: of wide kernels many do not */
+    int64_t low = 0, high = d->taps; /* the taps that meet a pixel of the tile: of large kernels many do not */
     while (low < high && d->shifts[low] + (first + n) * LANES <= d->inside) low++;
     while (low < high && d->shifts[high - 1] + first * LANES >= d->behind) high--;
     const int pieces = d->rows > left;
@@ -61,7 +61,7 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
     UNROLL for (int j = 0; j < patterns; j++)
         NAME(end_sums)(acc + j, n / patterns, patterns, NAME(bias_at)(&d->end, j * LANES, LANES), &clip);
     REAL *out = (REAL *)d->out + first * d->out_step;
-    if (d->lanes == LANES && (first + n < d->vectors || (first + n == d->vectors && d->last == LANES))) {
+    if (d->used == LANES && (first + n < d->vectors || (first + n == d->vectors && d->last == LANES))) {
         UNROLL for (int i = 0; i < n; i++) {
             VSTORE(out, acc[i]);
             out += d->out_step;
@@ -71,8 +71,8 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
     }
     UNROLL for (int i = 0; i < n; i++) VSTORE(sums + i * LANES, acc[i]);
     for (int64_t v = first; v < first + n && v < d->vectors; v++, out += d->out_step) {
-        const int64_t lanes = v + 1 < d->vectors ? d->lanes : d->last;
-        memcpy(out, sums + (v - first) * LANES, (size_t)lanes * sizeof(REAL));
+        const int64_t used = v + 1 < d->vectors ? d->used : d->last;
+        memcpy(out, sums + (v - first) * LANES, (size_t)used * sizeof(REAL));
     }
 }
 
@@ -130,9 +130,9 @@ static void NAME(lanewise_copy)(const LanewiseCopy *d) {
         for (int64_t i = 0; i < pixels; i++) {
             const V v = span == LANES ? VLOAD(from + i * step) : NAME(load_some)(from + i * step, span);
             for (int64_t k = 0; k < d->kc; k++) {
-                const V lanes = VPERMUTE(v, d->places + k * d->places_step);
-                if (per == LANES) VSTORE(to + k * d->to_step + i * LANES, lanes);
-                else NAME(store_some)(to + k * d->to_step + i * per, lanes, per);
+                const V moved = VPERMUTE(v, d->places + k * d->places_step);
+                if (per == LANES) VSTORE(to + k * d->to_step + i * LANES, moved);
+                else NAME(store_some)(to + k * d->to_step + i * per, moved, per);
             }
         }
         return;
@@ -155,8 +155,8 @@ static void NAME(lanewise_point)(const LanewiseLine *d, const LanewiseCopy *c) {
         V s = VZERO();
         for (int64_t k = 0; k < c->kc; k++) s = VFMA(VPERMUTE(v, c->places + k * c->places_step), VLOAD(w + k * LANES), s);
         NAME(end_sums)(&s, 1, 1, bias, &clip);
-        if (d->lanes == LANES) VSTORE(out, s);
-        else NAME(store_some)(out, s, d->lanes);
+        if (d->used == LANES) VSTORE(out, s);
+        else NAME(store_some)(out, s, d->used);
     }
 }
 #endif

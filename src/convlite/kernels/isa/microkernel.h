@@ -1,8 +1,8 @@
 /* The innermost tile: mr pixels x nr vectors of output channels, over every tap and channel. What it computes:
 
-       for i < mr, l < lanes:
+       for i < mr, l < channels:
            s = accumulate ? out[i][l] : 0
-           for t < taps: for k < kc:  s = fma(rows[t][i][k], panel[t][k][l], s)
+           for t < taps: for k < kc:  s = fma(taps_at[t][i][k], panel[t][k][l], s)
            if total:  s = total[i][l] + s                   the pieces before this one: see in_pieces
            out[i][l] = finish ? last(act((s + 0) + bias[l]) + residual[i][l]) : s         see epilogue.h
 
@@ -13,9 +13,9 @@
    A narrow tile uses at most half the lanes of its last vector, and sums only that half (`last`): a Zen 4 makes a 32-byte FMA in half
    the time of a 64-byte one. Where it takes as long, nothing is lost.
 
-   Contract: 1 <= mr <= TILE_MR, 1 <= nr <= 2, (nr-1)*LANES < lanes <= nr*LANES, less LANES/2 if narrow; each pixel has kc readable
-   elements at each tap; out[i] + out_offset has `lanes` writeable ones; total, bias and alpha, where given, have nr*LANES readable ones,
-   the residual `lanes`. */
+   Contract: 1 <= mr <= TILE_MR, 1 <= nr <= 2, (nr-1)*LANES < channels <= nr*LANES, less LANES/2 if narrow; each pixel has kc readable
+   elements at each tap; out[i] + out_offset has `channels` writeable ones; total, bias and alpha, where given, have nr*LANES readable ones,
+   the residual `channels`. */
 
 /* Pixel i of a strided tile, from the bases of its two runs. Index registers hold 1, 3 and 5 steps; with the scales 1, 2, 4 of an
    address they reach seven pixels, so that 14 need two bases, three indices and no pointer of their own. */
@@ -43,7 +43,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     V acc[TILE_MR][MAX_NR];
     HALF last[TILE_MR]; /* narrow: what is summed in place of acc[i][nr - 1] */
     const int whole = nr - narrow;
-    const int64_t full = t->lanes / LANES, rest = t->lanes % LANES;
+    const int64_t full = t->channels / LANES, rest = t->channels % LANES;
     const int half = (mr + 1) / 2;
     if (t->accumulate) {
         UNROLL for (int i = 0; i < mr; i++) {
@@ -63,13 +63,13 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     }
 
     const REAL *b = (const REAL *)t->panel;
-    const void *const *rows = t->rows;
+    const void *const *taps_at = t->taps_at;
     const char *ahead = (const char *)t->ahead;
     const int64_t kc = t->kc;
     int64_t s1 = strided ? t->step : 0, s3 = 3 * s1, s5 = 5 * s1; /* a gathered tile has none */
-    for (int64_t tap = 0; tap < t->taps; tap++, rows += strided ? 2 : mr) {
-        const char *a[TILE_MR], *a0 = (const char *)rows[0], *a1 = (const char *)rows[strided ? 1 : 0];
-        if (!strided) UNROLL for (int i = 0; i < mr; i++) a[i] = (const char *)rows[i];
+    for (int64_t tap = 0; tap < t->taps; tap++, taps_at += strided ? 2 : mr) {
+        const char *a[TILE_MR], *a0 = (const char *)taps_at[0], *a1 = (const char *)taps_at[strided ? 1 : 0];
+        if (!strided) UNROLL for (int i = 0; i < mr; i++) a[i] = (const char *)taps_at[i];
 #define PIXEL(i, k) (*((const REAL *)(strided ? STRIDED(a0, a1, i) : a[i]) + (k)))
         int64_t k = 0;
         for (; k + 4 <= kc; k += 4, b += 4 * nr * LANES) {
@@ -136,10 +136,10 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
         else NAME(store_some)((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1], rest);
     }
     if (!t->finish || !NAME(ends_later)(&t->end)) return;
-    if (!strided) for (int i = 0; i < mr; i++) NAME(end_rows)(&t->end, NAME(tile_out)(t, i, half, 0), 0, 1, t->lanes);
+    if (!strided) for (int i = 0; i < mr; i++) NAME(end_rows)(&t->end, NAME(tile_out)(t, i, half, 0), 0, 1, t->channels);
     else { /* run by run: a call costs as much as some vectors */
-        NAME(end_rows)(&t->end, NAME(tile_out)(t, 0, half, 1), t->out_step, half, t->lanes);
-        if (mr > half) NAME(end_rows)(&t->end, NAME(tile_out)(t, half, half, 1), t->out_step, mr - half, t->lanes);
+        NAME(end_rows)(&t->end, NAME(tile_out)(t, 0, half, 1), t->out_step, half, t->channels);
+        if (mr > half) NAME(end_rows)(&t->end, NAME(tile_out)(t, half, half, 1), t->out_step, mr - half, t->channels);
     }
 }
 #undef STRIDED
@@ -149,12 +149,12 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
    the sums rest in the output meanwhile. The last of them adds `total`, kept aside where it lies in the output. */
 NOINLINE void NAME(strided_by_pointers)(const Tile *t, int mr, int nr, TileKernel gathered) {
     enum { TAPS = 16 };
-    const void *rows[TAPS * TILE_MR];
+    const void *taps_at[TAPS * TILE_MR];
     void *out[TILE_MR], *total[TILE_MR];
     V kept[TILE_MR * MAX_NR];
     const int half = (mr + 1) / 2;
     Tile part = *t;
-    part.rows = rows, part.out = out, part.total = 0;
+    part.taps_at = taps_at, part.out = out, part.total = 0;
     for (int i = 0; i < mr; i++) {
         out[i] = (char *)t->out[i >= half] + (i < half ? i : i - half) * t->out_step;
         if (!t->total) continue;
@@ -167,7 +167,7 @@ NOINLINE void NAME(strided_by_pointers)(const Tile *t, int mr, int nr, TileKerne
         part.taps = t->taps - tap < TAPS ? t->taps - tap : TAPS;
         for (int64_t p = 0; p < part.taps; p++)
             for (int i = 0; i < mr; i++)
-                rows[p * mr + i] = (const char *)t->rows[2 * (tap + p) + (i >= half)] + (i < half ? i : i - half) * t->step;
+                taps_at[p * mr + i] = (const char *)t->taps_at[2 * (tap + p) + (i >= half)] + (i < half ? i : i - half) * t->step;
         part.panel = (const REAL *)t->panel + tap * t->kc * nr * LANES;
         part.accumulate = t->accumulate || tap;
         tap += part.taps;
@@ -195,18 +195,8 @@ NOINLINE void NAME(strided_by_pointers)(const Tile *t, int mr, int nr, TileKerne
 #else
 #define NARROW_INSTANCE(n, m)
 #endif
-INSTANCE(1, 1) INSTANCE(1, 2) INSTANCE(1, 3) INSTANCE(1, 4)
-INSTANCE(2, 1) INSTANCE(2, 2) INSTANCE(2, 3) INSTANCE(2, 4)
-#if TILE_MR >= 6
-INSTANCE(1, 5) INSTANCE(1, 6) INSTANCE(2, 5) INSTANCE(2, 6)
-#endif
-#if TILE_MR >= 12
-INSTANCE(1, 7) INSTANCE(1, 8) INSTANCE(1, 9) INSTANCE(1, 10) INSTANCE(1, 11) INSTANCE(1, 12)
-INSTANCE(2, 7) INSTANCE(2, 8) INSTANCE(2, 9) INSTANCE(2, 10) INSTANCE(2, 11) INSTANCE(2, 12)
-#endif
-#if TILE_MR >= 14
-INSTANCE(1, 13) INSTANCE(1, 14) INSTANCE(2, 13) INSTANCE(2, 14)
-#endif
+EACH_MR(INSTANCE, 1)
+EACH_MR(INSTANCE, 2)
 #undef INSTANCE
 #undef NARROW_INSTANCE
 #undef STRIDED_TILE

@@ -11,7 +11,7 @@
 
    Contract: 1 <= n <= TILE_MR; acc[i] has `vectors` whole vectors, and so has x from each of its taps and channels. */
 
-#if SPECIAL
+#if SPECIAL_FORMS
 #define PIXEL_REGISTERS (TILE_MR >= 12 ? 31 : TILE_MR >= 6 ? 15 : 8)
 #define PIXEL_VECTORS(n) ((PIXEL_REGISTERS - 1) / ((n) + 1) > 8 ? 8 : (PIXEL_REGISTERS - 1) / ((n) + 1))
 
@@ -46,8 +46,8 @@ INLINE void NAME(pixel_tile)(PixelVectorsPass *pass, int64_t at, const int n, co
 
 /* a stretch in the widest tiles, the last two of nearly equal width; no divisions, many stretches are short */
 #define TILE_OF(n, v) case v: if (v <= PIXEL_VECTORS(n)) NAME(pixel_tile)(pass, at, n, v <= PIXEL_VECTORS(n) ? v : 1); break;
-#define INSTANCE(n) \
-    static void NAME(pixels_##n)(PixelVectorsPass *pass) { \
+#define INSTANCE(form, n) \
+    static void NAME(form##_##n)(PixelVectorsPass *pass) { \
         enum { MOST = PIXEL_VECTORS(n) }; \
         for (int64_t at = 0, rest = pass->vectors, count; rest > 0; rest -= count, at += count * LANES) { \
             count = rest <= MOST ? rest : rest < 2 * MOST ? (rest + 1) / 2 : MOST; \
@@ -56,16 +56,7 @@ INLINE void NAME(pixel_tile)(PixelVectorsPass *pass, int64_t at, const int n, co
             } \
         } \
     }
-INSTANCE(1) INSTANCE(2) INSTANCE(3) INSTANCE(4)
-#if TILE_MR >= 6
-INSTANCE(5) INSTANCE(6)
-#endif
-#if TILE_MR >= 12
-INSTANCE(7) INSTANCE(8) INSTANCE(9) INSTANCE(10) INSTANCE(11) INSTANCE(12)
-#endif
-#if TILE_MR >= 14
-INSTANCE(13) INSTANCE(14)
-#endif
+EACH_MR(INSTANCE, pixels)
 #undef INSTANCE
 #undef TILE_OF
 #undef PIXEL_REGISTERS
@@ -88,12 +79,12 @@ INLINE void NAME(transpose_block)(V *r) {
 INLINE void NAME(transpose_whole)(const REAL *from, int64_t from_step, int64_t n, int over, REAL *to,
                                                                         int64_t to_step) {
     int64_t k = 0;
-#if REAL_BITS == 32 && (defined(SIMD_AVX512) || defined(SIMD_AVX2))
+#ifdef VPAIR_LOW
     /* Four channels of LANES pixels at a time: quads from memory into their places (which costs no shuffle), then a 4x4 transpose inside
        each quarter: 40 cycles for 16x16 against 64 of the zips. */
     for (; k + 4 <= n || (over && k < n); k += 4) {
         V r[4], s[4];
-        UNROLL for (int i = 0; i < 4; i++) r[i] = NAME(load_quarters)(from + i * from_step + k, 4 * from_step);
+        UNROLL for (int i = 0; i < 4; i++) r[i] = VLOAD_QUARTERS(from + i * from_step + k, 4 * from_step);
         s[0] = VZIP_QUARTERS_LOW(r[0], r[1]), s[1] = VZIP_QUARTERS_HIGH(r[0], r[1]);
         s[2] = VZIP_QUARTERS_LOW(r[2], r[3]), s[3] = VZIP_QUARTERS_HIGH(r[2], r[3]);
         VSTORE(to + k * to_step, VPAIR_LOW(s[0], s[2]));
@@ -115,7 +106,7 @@ INLINE void NAME(transpose_whole)(const REAL *from, int64_t from_step, int64_t n
         for (int64_t i = 0; i < LANES; i++) to[k * to_step + i] = from[i * from_step + k];
 }
 
-#if SPECIAL
+#if SPECIAL_FORMS
 /* to[k*to_step + p] = from[p*from_step + k] for p < pixels, k < kc; behind the last pixel come zeros up to a whole vector. */
 static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t pixels, int64_t kc, void *to_, int64_t to_step) {
     for (int64_t p = 0; p < pixels; p += LANES) {
@@ -147,28 +138,28 @@ static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t 
 }
 #endif
 
-/* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= wide <= LANES, a power of two. Where there is room up to
-   the last pixel, `wide` elements are stored and the next pixel overwrites what is too much. */
-INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int wide, const int dense,
+/* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= rounded <= LANES, a power of two. Where there is room up to
+   the last pixel, `rounded` elements are stored and the next pixel overwrites what is too much. */
+INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int rounded, const int dense,
                                    int64_t pixels, int64_t pitch, REAL *out) {
     V r[LANES], other[LANES];
-    UNROLL for (int i = 0; i < wide; i++) r[i] = i < rows ? VLOAD(acc + i * acc_step) : VZERO();
-    UNROLL for (int stage = 1; stage < wide; stage *= 2) {
-        UNROLL for (int i = 0; i < wide / 2; i++) {
-            other[2 * i] = VZIP_LOW(r[i], r[i + wide / 2]);
-            other[2 * i + 1] = VZIP_HIGH(r[i], r[i + wide / 2]);
+    UNROLL for (int i = 0; i < rounded; i++) r[i] = i < rows ? VLOAD(acc + i * acc_step) : VZERO();
+    UNROLL for (int stage = 1; stage < rounded; stage *= 2) {
+        UNROLL for (int i = 0; i < rounded / 2; i++) {
+            other[2 * i] = VZIP_LOW(r[i], r[i + rounded / 2]);
+            other[2 * i + 1] = VZIP_HIGH(r[i], r[i + rounded / 2]);
         }
-        UNROLL for (int i = 0; i < wide; i++) r[i] = other[i];
+        UNROLL for (int i = 0; i < rounded; i++) r[i] = other[i];
     }
-    if (dense) { /* rows, wide and pitch are equal: no gaps */
-        int64_t rest = pixels * wide;
-        UNROLL for (int i = 0; i < wide; i++, rest -= LANES) {
+    if (dense) { /* rows, rounded and pitch are equal: no gaps */
+        int64_t rest = pixels * rounded;
+        UNROLL for (int i = 0; i < rounded; i++, rest -= LANES) {
             if (rest >= LANES) VSTORE(out + i * LANES, r[i]);
             else if (rest > 0) NAME(store_some)(out + i * LANES, r[i], rest);
         }
         return;
     }
-    if (wide == LANES) { /* a vector is a pixel */
+    if (rounded == LANES) { /* a vector is a pixel */
         UNROLL for (int i = 0; i < LANES; i++) {
             if (i + 1 < pixels || (i + 1 == pixels && rows == LANES)) VSTORE(out + i * pitch, r[i]);
             else if (i + 1 == pixels) NAME(store_some)(out + i * pitch, r[i], rows);
@@ -176,13 +167,13 @@ INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int 
         return;
     }
     REAL lane[LANES * LANES];
-    UNROLL for (int i = 0; i < wide; i++) VSTORE(lane + i * LANES, r[i]);
-    for (int64_t p = 0; p < pixels - 1; p++) memcpy(out + p * pitch, lane + p * wide, (size_t)wide * sizeof(REAL));
-    memcpy(out + (pixels - 1) * pitch, lane + (pixels - 1) * wide, (size_t)rows * sizeof(REAL));
+    UNROLL for (int i = 0; i < rounded; i++) VSTORE(lane + i * LANES, r[i]);
+    for (int64_t p = 0; p < pixels - 1; p++) memcpy(out + p * pitch, lane + p * rounded, (size_t)rounded * sizeof(REAL));
+    memcpy(out + (pixels - 1) * pitch, lane + (pixels - 1) * rounded, (size_t)rows * sizeof(REAL));
 }
 
 /* A group of n rows of a line, in vectors of w for each pixel. Only the commonest have code of their own, in which n and the pitch are constants. */
-#if SPECIAL
+#if SPECIAL_FORMS
 #define BLOCKS(n, w, dense, pitch) \
     for (int64_t p = 0; p < pixels; p += LANES) \
         NAME(interleave_block)(acc + p, step, n, w <= LANES ? w : 1, dense, pixels - p < LANES ? pixels - p : LANES, pitch, out + p * (pitch))

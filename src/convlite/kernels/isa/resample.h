@@ -84,9 +84,9 @@ static void NAME(resample_line)(const ResampleLine *on) {
 /* n <= 4 lines of pixels, interleaved: out has no gaps between its pixels. */
 INLINE void NAME(zip_lines)(const REAL *from, int64_t from_step, const int n, int64_t pixels, REAL *to) {
     int64_t p = 0;
-    const int wide = n > 2 ? 4 : 2;
-    if (wide <= LANES)
-        for (; p + LANES <= pixels; p += LANES) NAME(interleave_block)(from + p, from_step, n, wide, n == wide, LANES, n, to + p * n);
+    const int rounded = n > 2 ? 4 : 2;
+    if (rounded <= LANES)
+        for (; p + LANES <= pixels; p += LANES) NAME(interleave_block)(from + p, from_step, n, rounded, n == rounded, LANES, n, to + p * n);
     for (; p < pixels; p++)
         for (int i = 0; i < n; i++) to[p * n + i] = from[i * from_step + p];
 }

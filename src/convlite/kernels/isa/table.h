@@ -1,6 +1,6 @@
-/* What an instruction set offers to the loop nests: one Table per (instruction set, dtype).
+/* What an instruction set offers to the loop nests: one Table per (instruction set, element kind).
 
-   Every pointer is to elements of the table's dtype; the loop nests (Cython) handle them as bytes, so that they hold no dtype branch.
+   Every pointer is to elements of the table's kind; the loop nests (Cython) handle them as bytes, so that they hold no branch over kinds.
    Glossary (the same letters in Python, Cython and C):
      mr     pixels of a tile                     nr     vectors of a tile            lanes  elements of a vector
      taps   kernel elements that a phase reads   kc     input channels per tap       panel  packed weights [taps][kc][nr*lanes]
@@ -8,6 +8,12 @@
 #ifndef CONVLITE_TABLE_H
 #define CONVLITE_TABLE_H
 #include <stdint.h>
+
+/* The element kinds, each with a header in kinds/. */
+#define KINDS(X) X(f32) X(f64)
+#define KIND_CODE(kind) KIND_##kind,
+enum { KINDS(KIND_CODE) KIND_COUNT };
+#undef KIND_CODE
 
 /* The activations in the order of their codes, from 1 on: that of convlite/activations.py, which a test compares. */
 #define ACTIVATIONS(X) \
@@ -72,8 +78,8 @@ typedef struct {
     const WinogradAxis *rows, *columns;
     const void *s; /* [phases and n of rows][phases and n of columns][s_step] */
     int64_t s_step;
-    void *out; /* where the first output is, or would be, lanes channels each */
-    int64_t row_step, column_step, lanes;
+    void *out; /* where the first output is, or would be */
+    int64_t row_step, column_step, channels;
     int row_low, row_high, column_low, column_high; /* the outputs that exist: low <= i < high */
     Epilogue end;                                   /* whole vectors */
 } WinogradOutput;
@@ -86,32 +92,32 @@ typedef struct {
     void *panels;                                             /* [panel][row_slots][column_slots][cin][nr*LANES] */
 } WinogradKernel;
 
-/* One tile: out[i][0:lanes] = act(bias + sum over taps t, channels k of rows[t][i][k] * panel[t][k][0:lanes]).
+/* One tile: out[i][l] = act(bias[l] + sum over taps t, channels k of taps_at[t][i][k] * panel[t][k][l]), l < channels.
 
    Without `finish` the raw sum is stored; with `accumulate` the sum continues from what is stored there, which is exact, as storing and
    reloading a float is. With `total` it is a piece of a longer sum, added to those before. */
 typedef struct {
-    const void *const *rows; /* gathered: [taps][mr], where each pixel of the tile finds its kc channels; strided: [taps][2], see below */
+    const void *const *taps_at; /* gathered: [taps][mr], where each pixel of the tile finds its kc channels; strided: [taps][2], see below */
     const void *panel;       /* [taps][kc][nr*LANES], 64-byte aligned, zero-padded; depthwise: see depthwise.h */
     void *const *out;        /* gathered: [mr]; strided: [2] */
     int64_t step, out_step;  /* strided: bytes from one pixel to the next */
     const void *ahead;       /* strided: what to prefetch into L2 meanwhile, 128 bytes every 4 channels; any address */
     int64_t out_offset;      /* elements added to each out[i] */
     int64_t taps, kc;
-    int64_t lanes;           /* valid ones, 1 .. nr*LANES */
+    int64_t channels;        /* of the output: 1 .. nr*LANES */
     Epilogue end;            /* [nr*LANES] */
     int accumulate, finish;
     void *const *total;      /* NULL, or what is added: bases like those of `out`, for whole pixels of [nr*LANES] */
 } Tile;
 
-/* A strided tile is two runs of neighbouring pixels: the first (mr + 1)/2 start at rows[t][0] and out[0], the others at rows[t][1] and out[1].
+/* A strided tile is two runs of neighbouring pixels: the first (mr + 1)/2 start at taps_at[t][0] and out[0], the others at taps_at[t][1] and out[1].
    Addresses are then a base and multiples of `step`: no pointer is loaded for a pixel. */
 
 typedef void (*TileKernel)(const Tile *);
 
 /* Depthwise tile: channel c of the input gives channels c*multiplier + m of the output. */
 typedef struct {
-    const void *const *rows; /* [taps][mr] */
+    const void *const *taps_at; /* [taps][mr] */
     const void *weights;     /* [multiplier][all taps][channels], unpadded */
     int64_t weights_step;    /* elements from one m to the next: all taps * channels */
     void *const *out;        /* [mr] */
@@ -192,7 +198,7 @@ typedef struct {
     int64_t piece, section; /* rows of a piece of the sum, and of a section: whole pieces */
     int64_t inside, behind; /* of a row: where pixels begin and end; all else is zeros */
     void *out;
-    int64_t out_step, lanes, last;
+    int64_t out_step, used, last; /* lanes in use: of each vector, of the last */
     Epilogue end;         /* [patterns][LANES]; act: ACT_CLIP or none; no residual */
 } LanewiseLine;
 
@@ -236,8 +242,8 @@ typedef struct {
 #include "steps_table.h"
 
 typedef struct {
-    const char *isa;
-    int itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
+    int kind, itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
+    double vector_nanoseconds; /* a multiply-add of a vector: plan/costs.py */
     void (*winograd_input)(const WinogradInput *);
     void (*winograd_output)(const WinogradOutput *);
     void (*winograd_kernel)(const WinogradKernel *);

@@ -14,9 +14,9 @@
    Contract: last - first >= LANES; cin >= QUARTER; pieces of all cin, or of a multiple of QUARTER channels; 1 <= sums <= SKINNY_SUMS, a multiple of rows. The last vector of pixels goes back over some
    that are already there, and so does the last quarter of channels: no byte beyond is read. */
 
-#if LANES >= 16 && SPECIAL
+#if LANES >= 16 && SPECIAL_FORMS
 #define SKINNY_SUMS 12
-#elif LANES > 1 && SPECIAL
+#elif LANES > 1 && SPECIAL_FORMS
 #define SKINNY_SUMS 8
 #else
 #define SKINNY_SUMS 0
@@ -28,7 +28,7 @@
 /* r[c] = channel k + c of LANES pixels */
 INLINE void NAME(skinny_load)(const REAL *x, int64_t x_step, V *r) {
     V other[QUARTER];
-    UNROLL for (int i = 0; i < QUARTER; i++) r[i] = NAME(load_quarters)(x + i * x_step, QUARTER * x_step);
+    UNROLL for (int i = 0; i < QUARTER; i++) r[i] = VLOAD_QUARTERS(x + i * x_step, QUARTER * x_step);
     UNROLL for (int stage = 1; stage < QUARTER; stage *= 2) {
         UNROLL for (int i = 0; i < QUARTER / 2; i++) {
             other[2 * i] = VZIP_QUARTERS_LOW(r[i], r[i + QUARTER / 2]);

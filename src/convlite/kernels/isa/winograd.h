@@ -208,6 +208,7 @@ typedef void (*NAME(WinogradSquare))(const char *x, int64_t row_step, int64_t co
 typedef struct { V bias, low, high; } NAME(WinogradEnd); /* what an output meets: max(low, min(high, y + bias)) */
 typedef void (*NAME(WinogradSquareOutput))(const char *s, int64_t row_step, int64_t s_step, char *y, int64_t y_row, int64_t y_column,
                                            const NAME(WinogradEnd) *end);
+/* `once`: a tile after the first of its two transforms. */
 #if REAL_BITS == 32 && HAS_FMA
 #define WINOGRAD_EACH(n, i, count, statement) \
     if (n > 6) { \
@@ -216,39 +217,39 @@ typedef void (*NAME(WinogradSquareOutput))(const char *s, int64_t row_step, int6
         UNROLL for (int i = 0; i < count; i++) { statement } \
     }
 #define WINOGRAD_SQUARE(n, m) \
-    INLINE void NAME(winograd_down##n)(const char *x, int64_t step, V *half) { \
+    INLINE void NAME(winograd_down##n)(const char *x, int64_t step, V *once) { \
         V a[n], b[n]; \
         UNROLL for (int i = 0; i < n; i++) a[i] = VLOAD((const REAL *)(x + i * step)); \
         NAME(winograd_bt)(n, a, b); \
-        UNROLL for (int i = 0; i < n; i++) half[i * n] = b[i]; \
+        UNROLL for (int i = 0; i < n; i++) once[i * n] = b[i]; \
     } \
-    INLINE void NAME(winograd_across##n)(const V *half, char *v, int64_t step) { \
+    INLINE void NAME(winograd_across##n)(const V *once, char *v, int64_t step) { \
         V b[n]; \
-        NAME(winograd_bt)(n, half, b); \
+        NAME(winograd_bt)(n, once, b); \
         UNROLL for (int i = 0; i < n; i++) VSTORE((REAL *)(v + i * step), b[i]); \
     } \
     static void NAME(winograd_square##n)(const char *x, int64_t row_step, int64_t column_step, char *v, int64_t v_step) { \
-        V half[n * n]; \
-        WINOGRAD_EACH(n, j, n, NAME(winograd_down##n)(x + j * column_step, row_step, half + j);) \
-        WINOGRAD_EACH(n, i, n, NAME(winograd_across##n)(half + i * n, v + i * n * v_step, v_step);) \
+        V once[n * n]; \
+        WINOGRAD_EACH(n, j, n, NAME(winograd_down##n)(x + j * column_step, row_step, once + j);) \
+        WINOGRAD_EACH(n, i, n, NAME(winograd_across##n)(once + i * n, v + i * n * v_step, v_step);) \
     } \
-    INLINE void NAME(winograd_sums##n)(const char *s, int64_t step, V *half) { \
+    INLINE void NAME(winograd_sums##n)(const char *s, int64_t step, V *once) { \
         V a[n], b[m]; \
         UNROLL for (int i = 0; i < n; i++) a[i] = VLOAD((const REAL *)(s + i * step)); \
         NAME(winograd_at)(m, a, b); \
-        UNROLL for (int i = 0; i < m; i++) half[i * n] = b[i]; \
+        UNROLL for (int i = 0; i < m; i++) once[i * n] = b[i]; \
     } \
-    INLINE void NAME(winograd_line##n##_##m)(const V *half, char *y, int64_t step, const NAME(WinogradEnd) *end) { \
+    INLINE void NAME(winograd_line##n##_##m)(const V *once, char *y, int64_t step, const NAME(WinogradEnd) *end) { \
         V b[m]; \
-        NAME(winograd_at)(m, half, b); \
+        NAME(winograd_at)(m, once, b); \
         UNROLL for (int i = 0; i < m; i++) \
             VSTORE((REAL *)(y + i * step), VMIN(end->high, VMAX(end->low, VADD(b[i], end->bias)))); \
     } \
     static void NAME(winograd_square##n##_##m)(const char *s, int64_t row_step, int64_t s_step, char *y, int64_t y_row, int64_t y_column, \
                                                const NAME(WinogradEnd) *end) { \
-        V half[m * n]; \
-        WINOGRAD_EACH(n, j, n, NAME(winograd_sums##n)(s + j * s_step, row_step, half + j);) \
-        WINOGRAD_EACH(n, i, m, NAME(winograd_line##n##_##m)(half + i * n, y + i * y_row, y_column, end);) \
+        V once[m * n]; \
+        WINOGRAD_EACH(n, j, n, NAME(winograd_sums##n)(s + j * s_step, row_step, once + j);) \
+        WINOGRAD_EACH(n, i, m, NAME(winograd_line##n##_##m)(once + i * n, y + i * y_row, y_column, end);) \
     }
 WINOGRAD_SQUARE(4, 2)
 WINOGRAD_SQUARE(6, 4)
@@ -268,8 +269,8 @@ static const NAME(WinogradSquareOutput) NAME(winograd_square_outputs)[11][7];
 
 /* A tile's pixels, of `some` channels: zeros outside the image. */
 NOINLINE void NAME(winograd_window)(const WinogradInput *w, const char *x, const int64_t some, V *to) {
-    const int low = w->column_low, high = w->column_high, wide = w->columns->n;
-    for (int i = 0; i < w->rows->n; i++, to += wide, x += w->row_step) {
+    const int low = w->column_low, high = w->column_high, columns = w->columns->n;
+    for (int i = 0; i < w->rows->n; i++, to += columns, x += w->row_step) {
         int j = 0;
         if (i >= w->row_low && i < w->row_high) {
             for (; j < low; j++) to[j] = VZERO();
@@ -277,17 +278,17 @@ NOINLINE void NAME(winograd_window)(const WinogradInput *w, const char *x, const
             if (some >= LANES) for (; j < high; j++, pixel += w->column_step) to[j] = VLOAD((const REAL *)pixel);
             else for (; j < high; j++, pixel += w->column_step) to[j] = NAME(load_some)((const REAL *)pixel, some);
         }
-        for (; j < wide; j++) to[j] = VZERO();
+        for (; j < columns; j++) to[j] = VZERO();
     }
 }
 
 /* Contract: `channels` elements of a pixel are readable and no more; v's rows have `v_step` elements, whole vectors. */
 static void NAME(winograd_input)(const WinogradInput *w) {
-    const int high = w->rows->n, wide = w->columns->n;
-    const int whole = w->row_low <= 0 && w->column_low <= 0 && w->row_high >= high && w->column_high >= wide;
+    const int rows = w->rows->n, columns = w->columns->n;
+    const int whole = w->row_low <= 0 && w->column_low <= 0 && w->row_high >= rows && w->column_high >= columns;
     const int64_t v_step = w->v_step * (int64_t)sizeof(REAL), pitch = WINOGRAD_MOST * sizeof(V);
-    const NAME(WinogradSquare) square = high == wide ? NAME(winograd_square_inputs)[high] : 0;
-    V pixels[WINOGRAD_MOST * WINOGRAD_MOST], half[WINOGRAD_MOST * WINOGRAD_MOST];
+    const NAME(WinogradSquare) square = rows == columns ? NAME(winograd_square_inputs)[rows] : 0;
+    V pixels[WINOGRAD_MOST * WINOGRAD_MOST], once[WINOGRAD_MOST * WINOGRAD_MOST];
     for (int64_t c = 0; c < w->channels; c += LANES) {
         const int64_t some = w->channels - c;
         const char *x = (const char *)w->x + c * (int64_t)sizeof(REAL);
@@ -297,54 +298,54 @@ static void NAME(winograd_input)(const WinogradInput *w) {
             NAME(winograd_window)(w, x, some, pixels);
             x = (const char *)pixels;
             column_step = sizeof(V);
-            row_step = wide * (int64_t)sizeof(V);
+            row_step = columns * (int64_t)sizeof(V);
         }
         if (square) {
             square(x, row_step, column_step, v, v_step);
-        } else if (high > 1 && wide > 1) {
-            NAME(winograd_inputs)[0][high](x, column_step, (char *)half, sizeof(V), row_step, wide);
-            NAME(winograd_inputs)[1][wide]((const char *)half, pitch, v, wide * v_step, v_step, high);
+        } else if (rows > 1 && columns > 1) {
+            NAME(winograd_inputs)[0][rows](x, column_step, (char *)once, sizeof(V), row_step, columns);
+            NAME(winograd_inputs)[1][columns]((const char *)once, pitch, v, columns * v_step, v_step, rows);
         } else { /* one axis only: as one row */
-            const int n = high > 1 ? high : wide;
-            const int64_t step = high > 1 ? row_step : column_step;
-            for (int i = 0; i < n; i++) half[i] = VLOAD((const REAL *)(x + i * step));
-            NAME(winograd_inputs)[1][n]((const char *)half, pitch, v, 0, v_step, 1);
+            const int n = rows > 1 ? rows : columns;
+            const int64_t step = rows > 1 ? row_step : column_step;
+            for (int i = 0; i < n; i++) once[i] = VLOAD((const REAL *)(x + i * step));
+            NAME(winograd_inputs)[1][n]((const char *)once, pitch, v, 0, v_step, 1);
         }
     }
 }
 
 /* The rows' transform of `lines` columns of sums: each phase's outputs below those of the phase before. */
-INLINE void NAME(winograd_output_rows)(const WinogradAxis *axis, const char *s, int64_t step, int64_t line, V *half, int64_t lines) {
-    for (int p = 0; p < axis->phases; p++, s += axis->n * step, half += axis->m * WINOGRAD_MOST)
-        NAME(winograd_outputs)[0][axis->n][axis->m](s, line, half, step, lines);
+INLINE void NAME(winograd_output_rows)(const WinogradAxis *axis, const char *s, int64_t step, int64_t line, V *once, int64_t lines) {
+    for (int p = 0; p < axis->phases; p++, s += axis->n * step, once += axis->m * WINOGRAD_MOST)
+        NAME(winograd_outputs)[0][axis->n][axis->m](s, line, once, step, lines);
 }
 
-/* Outputs, with bias and clipping: `some` channels of each are stored. y[i * high + j * wide] is output j of row i, the second phase's
+/* Outputs, with bias and clipping: `some` channels of each are stored. y[i * y_row + j * y_column] is output j of row i, the second phase's
    behind the first's. */
-INLINE void NAME(winograd_pixels)(const WinogradOutput *w, const V *y, const int high, const int wide, char *out,
+INLINE void NAME(winograd_pixels)(const WinogradOutput *w, const V *y, const int y_row, const int y_column, char *out,
                                   const NAME(WinogradEnd) *end, const int64_t some) {
     const int down = w->rows->phases, right = w->columns->phases;
     const V low = end->low, top = end->high, bias = end->bias;
     for (int i = w->row_low; i < w->row_high; i++) {
-        const V *line = y + (i / down + i % down * w->rows->m) * high;
+        const V *line = y + (i / down + i % down * w->rows->m) * y_row;
         char *o = out + i * w->row_step;
-        for (int p = 0; p < right; p++, line += w->columns->m * wide) {
+        for (int p = 0; p < right; p++, line += w->columns->m * y_column) {
             int j = w->column_low;
             if (right == 2) j += (j + p) & 1;
-            const V *a = line + (right == 2 ? j / 2 : j) * wide;
+            const V *a = line + (right == 2 ? j / 2 : j) * y_column;
             char *to = o + j * w->column_step;
             const int64_t step = right * w->column_step;
             if (some >= LANES)
-                for (; j < w->column_high; j += right, a += wide, to += step) VSTORE((REAL *)to, VMIN(top, VMAX(low, VADD(*a, bias))));
+                for (; j < w->column_high; j += right, a += y_column, to += step) VSTORE((REAL *)to, VMIN(top, VMAX(low, VADD(*a, bias))));
             else
-                for (; j < w->column_high; j += right, a += wide, to += step)
+                for (; j < w->column_high; j += right, a += y_column, to += step)
                     NAME(store_some)((REAL *)to, VMIN(top, VMAX(low, VADD(*a, bias))), some);
         }
     }
 }
 
 /* Contract: s has a row of `s_step` elements for each product; the epilogue's are whole vectors. Of the outputs those from
-   row_low and column_low to below row_high and column_high are stored, `lanes` channels of each. */
+   row_low and column_low to below row_high and column_high are stored, `channels` of each. */
 static void NAME(winograd_output)(const WinogradOutput *w) {
     const WinogradAxis *rows = w->rows, *columns = w->columns;
     const int64_t s_step = w->s_step * (int64_t)sizeof(REAL), across = columns->n * columns->phases;
@@ -355,31 +356,31 @@ static void NAME(winograd_output)(const WinogradOutput *w) {
     const V lowest = VSPLAT((REAL)-INFINITY), highest = VSPLAT((REAL)INFINITY);
     const NAME(WinogradEnd) open = {VZERO(), lowest, highest};
     NAME(WinogradEnd) end = {VZERO(), clip ? VSPLAT((REAL)w->end.act.a) : lowest, clip ? VSPLAT((REAL)w->end.act.b) : highest};
-    V half[WINOGRAD_MOST * WINOGRAD_MOST], y[WINOGRAD_MOST * WINOGRAD_MOST];
-    for (int64_t c = 0; c < w->lanes; c += LANES) {
+    V once[WINOGRAD_MOST * WINOGRAD_MOST], y[WINOGRAD_MOST * WINOGRAD_MOST];
+    for (int64_t c = 0; c < w->channels; c += LANES) {
         const char *s = (const char *)w->s + c * (int64_t)sizeof(REAL);
         char *out = (char *)w->out + c * (int64_t)sizeof(REAL);
         end.bias = NAME(bias_at)(&w->end, c, LANES);
-        if (square && whole && w->lanes - c >= LANES) { /* through `y` it took 4 to 6% more of a convolution */
+        if (square && whole && w->channels - c >= LANES) { /* through `y` it took 4 to 6% more of a convolution */
             square(s, across * s_step, s_step, out, w->row_step, w->column_step, &end);
         } else if (square) {
             square(s, across * s_step, s_step, (char *)y, WINOGRAD_MOST * sizeof(V), sizeof(V), &open);
-            NAME(winograd_pixels)(w, y, WINOGRAD_MOST, 1, out, &end, w->lanes - c);
+            NAME(winograd_pixels)(w, y, WINOGRAD_MOST, 1, out, &end, w->channels - c);
         } else if (rows->n > 1 && columns->n > 1) {
-            NAME(winograd_output_rows)(rows, s, across * s_step, s_step, half, across);
+            NAME(winograd_output_rows)(rows, s, across * s_step, s_step, once, across);
             for (int p = 0; p < columns->phases; p++)
                 NAME(winograd_outputs)[1][columns->n][columns->m](
-                    (const char *)(half + p * columns->n), 0, y + p * columns->m, 0, rows->m * rows->phases);
-            NAME(winograd_pixels)(w, y, WINOGRAD_MOST, 1, out, &end, w->lanes - c);
+                    (const char *)(once + p * columns->n), 0, y + p * columns->m, 0, rows->m * rows->phases);
+            NAME(winograd_pixels)(w, y, WINOGRAD_MOST, 1, out, &end, w->channels - c);
         } else {
-            NAME(winograd_output_rows)(rows->n > 1 ? rows : columns, s, s_step, 0, half, 1);
-            NAME(winograd_pixels)(w, half, WINOGRAD_MOST, WINOGRAD_MOST, out, &end, w->lanes - c);
+            NAME(winograd_output_rows)(rows->n > 1 ? rows : columns, s, s_step, 0, once, 1);
+            NAME(winograd_pixels)(w, once, WINOGRAD_MOST, WINOGRAD_MOST, out, &end, w->channels - c);
         }
     }
     if (NAME(ends_later)(&w->end))
         for (int i = w->row_low; i < w->row_high; i++)
             NAME(end_rows)(&w->end, (char *)w->out + i * w->row_step + w->column_low * w->column_step, w->column_step,
-                           w->column_high - w->column_low, w->lanes);
+                           w->column_high - w->column_low, w->channels);
 }
 
 /* to[slot] = sum over the taps of factor * tap, in their order, for vectors of doubles `step` and `to_step` apart */
@@ -404,9 +405,9 @@ static void NAME(winograd_kernel)(const WinogradKernel *w) {
     REAL *panel = (REAL *)w->panels;
     for (int64_t first = 0; first < w->cout; first += MAX_NR * LANES) {
         const int64_t left = w->cout - first < MAX_NR * LANES ? w->cout - first : MAX_NR * LANES;
-        const int64_t wide = (left + LANES - 1) / LANES * LANES;
+        const int64_t panel_lanes = (left + LANES - 1) / LANES * LANES;
         for (int64_t k = 0; k < w->cin; k++) for (int64_t c = 0; c < left; c += LANES) {
-            double tap[TAPS * TAPS][LANES], half[WINOGRAD_MOST][TAPS][LANES], u[WINOGRAD_MOST][LANES];
+            double tap[TAPS * TAPS][LANES], once[WINOGRAD_MOST][TAPS][LANES], u[WINOGRAD_MOST][LANES];
             const int64_t some = left - c < LANES ? left - c : LANES;
             const REAL *src = (const REAL *)w->kernel + k * w->k_step + (first + c) * w->l_step;
             for (int a = 0; a < w->rows; a++) for (int b = 0; b < w->columns; b++) {
@@ -416,13 +417,13 @@ static void NAME(winograd_kernel)(const WinogradKernel *w) {
                 else for (int64_t l = 0; l < LANES; l++) t[l] = l < some ? (double)g[l * w->l_step] : 0;
             }
             for (int b = 0; b < w->columns; b++)
-                NAME(winograd_factors)(w->row_factors, w->row_slots, w->rows, tap[b], w->columns * LANES, half[0][b], TAPS * LANES);
-            REAL *dst = panel + k * wide + c;
+                NAME(winograd_factors)(w->row_factors, w->row_slots, w->rows, tap[b], w->columns * LANES, once[0][b], TAPS * LANES);
+            REAL *dst = panel + k * panel_lanes + c;
             for (int i = 0; i < w->row_slots; i++) {
-                NAME(winograd_factors)(w->column_factors, w->column_slots, w->columns, half[i][0], LANES, u[0], LANES);
-                for (int j = 0; j < w->column_slots; j++, dst += w->cin * wide) for (int l = 0; l < LANES; l++) dst[l] = (REAL)u[j][l];
+                NAME(winograd_factors)(w->column_factors, w->column_slots, w->columns, once[i][0], LANES, u[0], LANES);
+                for (int j = 0; j < w->column_slots; j++, dst += w->cin * panel_lanes) for (int l = 0; l < LANES; l++) dst[l] = (REAL)u[j][l];
             }
         }
-        panel += (int64_t)w->row_slots * w->column_slots * w->cin * wide;
+        panel += (int64_t)w->row_slots * w->column_slots * w->cin * panel_lanes;
     }
 }
