@@ -33,9 +33,11 @@ _LONGEST = 200  # characters of a value in a message
 def shown(value: object) -> str:
     """repr(value) for a message: cut where it is long, and never an error of its own.
 
-    >>> shown("same"), len(shown([1] * 1_000_000))
-    ("'same'", 203)
+    >>> shown("same"), len(shown([1] * 1_000_000)), shown(np.zeros((1, 8, 8, 3)))
+    ("'same'", 203, 'a float64 array of shape (1, 8, 8, 3)')
     """
+    if isinstance(value, np.ndarray) and value.size > 8:
+        return f"a {value.dtype} array of shape {value.shape}"
     try:
         text = repr(value)
     except Exception:  # a repr that fails; an int of more than 4300 digits

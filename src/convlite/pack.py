@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from . import _dispatch, _kernels
 from ._locks import fork_lock
 from ._memory import aligned_empty
-from ._options import documented
+from ._options import public
 from ._types import Sizes
 from .arguments import Array, Pair, as_operand, as_pair, as_size, check_taps, is_one_of, shown
 from .geometry import residue_classes
@@ -229,7 +229,7 @@ def _rows_first(kernel: ArrayLike) -> ArrayLike:
     return copy
 
 
-@documented
+@public
 class PackedKernel:
     """A kernel packed once for many calls: give it to an operation in place of the array.
 

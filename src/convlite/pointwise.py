@@ -358,7 +358,7 @@ def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
     return activate(x, activations.HardShrink(threshold))
 
 
-@documented
+@public
 def threshold(x: ArrayLike, threshold: float, value: float) -> Array:
     """Return x where x > threshold, else value.
 

@@ -1,7 +1,7 @@
 """What every layer is: a name, an input shape, and weights that are replaced as a whole, never in place.
 
-That last rule is what makes a layer safe to call from many threads: `call` reads one attribute, `_prepared`,
-and whatever another thread installs meanwhile is a new object. Building happens once, under the layer's lock.
+That last rule makes a layer safe to call from many threads: `call` reads one attribute, `_prepared`, and
+another thread replaces it by a new object. Building happens once, under the layer's lock.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Self, overload
 import numpy as np
 import numpy.typing as npt
 
+from .._inference import InferenceOnly
 from .._layouts import build_from
 from .._locks import fork_lock
 from .._progress import Progress
@@ -35,7 +36,7 @@ Array = npt.NDArray[Any]
 _STAND_INS = 1024, 1864  # two sizes for an unknown one, in a call without images
 
 
-class Layer(abc.ABC):
+class Layer(InferenceOnly, abc.ABC):
     """A named step of a network: `layer(x)` gives an array, `layer.compute_output_shape(shape)` its shape.
 
     A subclass writes `call(x)`, and `compute_output_shape` where the shape changes. Shapes include the
@@ -93,11 +94,10 @@ class Layer(abc.ABC):
         mask: None = None,
     ) -> Any: ...
     def __call__(self, x: Any, *, training: bool | None = None, mask: None = None) -> Any:
-        """`call(x)`, after building the layer for x's shape where it is not built. training and mask are
-        Keras's, and may be False and None.
+        """Build the layer for x's shape where it is not built, and return `call(x)`.
 
-        For a symbolic tensor, which `Input` gives, the call is recorded for a `Model`; it gives one.
-        """
+        training and mask are Keras's; they may be False and None. The call on a symbolic tensor, which
+        `Input` gives, is recorded for a `Model`; its result is symbolic too."""
         if training is not None or mask is not None:
             refuse_training(self.name, training, mask)
         if type(x) is not np.ndarray and is_symbolic(x):
@@ -494,10 +494,10 @@ class Layer(abc.ABC):
 
     # What a layer with weights overrides.
 
-    def _ensure_weights(self, shape: Shape) -> None:  # noqa: B027  (most layers have none)
+    def _ensure_weights(self, shape: Shape) -> None:
         """Create the weights for this input shape, or check that the present ones fit it."""
 
-    def _rehearse(self, shape: Shape) -> None:  # noqa: B027
+    def _rehearse(self, shape: Shape) -> None:
         """Do what the first call with this input shape would have to do."""
 
     def _display(self, weight: str) -> str:
@@ -577,7 +577,7 @@ class Layer(abc.ABC):
         twin._renew()
         return twin
 
-    def _renew(self) -> None:  # noqa: B027
+    def _renew(self) -> None:
         """Prepare a copy, whose layers inside are others."""
 
     def __getstate__(self) -> dict[str, Any]:

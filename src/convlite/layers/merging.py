@@ -68,9 +68,13 @@ class Merge(Layer):
             raise TypeError(
                 f"{self._told()} takes tensors of one dtype; got {', '.join(str(t.dtype) for t in tensors)}"
             )
-        return SymbolicTensor(
-            self.compute_output_shape([tensor.shape for tensor in tensors]), tensors[0].dtype
-        )
+        try:
+            shape = self.compute_output_shape([tensor.shape for tensor in tensors])
+        except ValueError as error:
+            from .misfits import undivided
+
+            raise ValueError(f"{error}{undivided(tensors)}") from None
+        return SymbolicTensor(shape, tensors[0].dtype)
 
     def _told(self) -> str:
         return f"the layer {self.name!r} ({type(self).__name__})"

@@ -97,7 +97,13 @@ def propagated(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fa
     held = 0
     for node in graph.nodes:
         inputs = [facts[name] if name else None for name in node.inputs]
-        for name, fact in zip(node.outputs, _remembered(node, inputs, memo), strict=False):
+        try:
+            found = _remembered(node, inputs, memo)
+        except ValueError as error:
+            from .misfits import undivided
+
+            raise ValueError(f"{error}{undivided(graph, facts, node)}") from None
+        for name, fact in zip(node.outputs, found, strict=False):
             if name:
                 held += 0 if fact.data is None else fact.data.size
                 facts[name] = fact if held <= MOST_HELD else Fact(fact.dtype, fact.shape)

@@ -77,4 +77,6 @@ def _hint(got: tuple[int, ...], wanted: tuple[Any, ...], alone: bool) -> str:
             isinstance(size, str) or got[axis] == size for axis, size in zip(perm, wanted, strict=True)
         ):
             return f"; this network takes images {name}: write np.transpose(x, {perm})"
-    return ""
+    from .._hints import other_size
+
+    return other_size(got, wanted, "this network")

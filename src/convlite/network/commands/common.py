@@ -42,6 +42,8 @@ def ending_well(command: str, run: Callable[[], int]) -> int:
     """The exit status of `run`; 1 after a line on stderr where it raises what a user can mend."""
     try:
         return run()
+    except BrokenPipeError:  # the reader of the output has gone: `main` of convlite.cli ends quietly
+        raise
     except (ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError) as error:
         print(f"convlite {command}: {one_line(error)}", file=sys.stderr)
         return 1

@@ -11,12 +11,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..._options import suggesting
 from ..graph import Graph
 from .onnx import read_onnx
 
 __all__ = ["from_torch"]
 
 
+@suggesting
 def from_torch(
     module: Any,
     example_inputs: Any,
