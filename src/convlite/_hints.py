@@ -180,7 +180,8 @@ def missing_axes(shape: tuple[int | None, ...], ndim: int) -> str:
     """
     batch = "x[None] if it is one sample without a batch axis"
     if len(shape) == ndim - 1:
-        grey = f"x[..., None] if the channel axis is missing, as in grey images, or {batch}"
+        such = "as in grey images" if ndim == 4 else "as in a single signal"
+        grey = f"x[..., None] if the channel axis is missing, {such}, or {batch}"
         return f"; write {batch if shape[-1] in (1, 3, 4) else grey}"
     if len(shape) == ndim - 2 > 0:
         return "; write x[None, ..., None]: the axes of batch and channels are missing"

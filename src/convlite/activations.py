@@ -468,7 +468,8 @@ def get(spec: Spec | str) -> Activation | Callable[[Array], Any] | None:
             raise ValueError(f"activation {shown(spec)} is unknown; {_advice(spec)}")
         return _NAMED[name]
     if isinstance(spec, type) or not callable(spec):
-        hint = f": a class; write an object of it, {spec.__name__}()" if isinstance(spec, type) else ""
+        ours = isinstance(spec, type) and issubclass(spec, Activation)
+        hint = f": a class; give an object, {spec.__name__}()" if ours else ""
         raise TypeError(f"activation must be None, a name, an object or a callable; got {shown(spec)}{hint}")
     return spec
 

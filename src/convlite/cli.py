@@ -13,7 +13,7 @@ __all__ = ["main"]
 
 BROKEN_PIPE = 141  # 128 and the number of SIGPIPE: what a shell reports of a command that it ended
 
-# Command -> (what it does, the module and function that do it). The function gets the remaining arguments and
+# Command -> (what it does, the module and function that do it). The function takes the remaining arguments and
 # returns the exit status.
 COMMANDS = {
     "info": (
@@ -25,7 +25,7 @@ COMMANDS = {
         "convlite.network.commands.convert:main",
     ),
     "inspect": (
-        "print what a network's file holds, or what of it is not supported",
+        "print the nodes of a network's file, or those that are not supported",
         "convlite.network.commands.inspect:main",
     ),
     "run": ("run a network on pictures and arrays", "convlite.network.commands.run:main"),
@@ -63,7 +63,7 @@ def _run(given: Sequence[str]) -> int:
         epilog="\n".join(
             ["commands:"]
             + [f"  {name:<{width}}  {purpose}" for name, (purpose, _) in COMMANDS.items()]
-            + ["", "convlite COMMAND --help tells more about one."]
+            + ["", "convlite COMMAND --help describes the options of a command."]
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

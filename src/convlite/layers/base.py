@@ -21,6 +21,7 @@ from .._inference import InferenceOnly
 from .._layouts import build_from
 from .._locks import fork_lock
 from .._progress import Progress
+from .._types import Real
 from ..arguments import as_operand, mixed_dtypes, shown
 from .errors import tell, telling
 from .keywords import refuse_training, understands_keras
@@ -32,6 +33,7 @@ from .texts import document
 __all__ = ["TOO_SMALL", "Array", "Layer", "Shape", "check_pixels", "keep_unknown", "product"]
 
 Array = npt.NDArray[Any]
+Symbols = Sequence[SymbolicTensor] | Mapping[str, SymbolicTensor]
 
 _STAND_INS = 1024, 1864  # two sizes for an unknown one, in a call without images
 
@@ -84,15 +86,13 @@ class Layer(InferenceOnly, abc.ABC):
         self, x: SymbolicTensor, *, training: bool | None = None, mask: None = None
     ) -> SymbolicTensor: ...
     @overload
+    def __call__(
+        self, x: npt.NDArray[Real], *, training: bool | None = None, mask: None = None
+    ) -> npt.NDArray[Real]: ...
+    @overload
     def __call__(self, x: npt.ArrayLike, *, training: bool | None = None, mask: None = None) -> Array: ...
     @overload
-    def __call__(
-        self,
-        x: Sequence[SymbolicTensor] | Mapping[str, SymbolicTensor],
-        *,
-        training: bool | None = None,
-        mask: None = None,
-    ) -> Any: ...
+    def __call__(self, x: Symbols, *, training: bool | None = None, mask: None = None) -> Any: ...
     def __call__(self, x: Any, *, training: bool | None = None, mask: None = None) -> Any:
         """Build the layer for x's shape where it is not built, and return `call(x)`.
 
@@ -386,7 +386,7 @@ class Layer(InferenceOnly, abc.ABC):
         names = self.weight_names()
         missing, unknown = [n for n in names if n not in weights], [n for n in weights if n not in names]
         if missing or unknown:
-            raise ValueError(f"{self.name} has other weights: missing {missing}, unknown {unknown}")
+            raise ValueError(f"weights must be those of {self.name}: missing {missing}, unknown {unknown}")
         parts: dict[int, tuple[Layer, dict[str, str]]] = {}
         for name, (holder, weight) in self._places().items():
             parts.setdefault(id(holder), (holder, {}))[1][weight] = name

@@ -145,7 +145,8 @@ class Reshape(Layer):
         shape = tuple(free if n == -1 else n for n in self.target_shape)
         if math.prod(shape) != size:
             raise ValueError(
-                f"target_shape {shown(self.target_shape)} does not hold the {size} numbers of {tuple(rest)}"
+                f"target_shape {shown(self.target_shape)} must have as many numbers as a sample of x; got "
+                f"samples of shape {shown(tuple(rest))}"
             )
         return (batch, *shape)
 
