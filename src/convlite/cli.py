@@ -13,7 +13,7 @@ __all__ = ["main"]
 
 BROKEN_PIPE = 141  # 128 and the number of SIGPIPE: what a shell reports of a command that it ended
 
-# Command -> (what it does, the module and function that do it). The function takes the remaining arguments and
+# Command -> (what it does, the module and function that do it). The function takes the other arguments and
 # returns the exit status.
 COMMANDS = {
     "info": (

@@ -82,11 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="convlite bench",
         description="Measure convlite against other libraries on this machine, each at its best setting, in "
-        "a process of its own, in turn. Every result is compared with the expected one. With MODEL it measures "
+        "a process of its own, in turn. Every result is checked. With MODEL it measures "
         "whole networks, without it a set of layers. Files are written with --out only.",
         epilog="NAME.inputs.npz beside NAME.onnx holds the arrays that the network is fed, by name; without "
-        "it, they are random numbers from a fixed seed. PyTorch takes part if NAME.pt2 (torch.export.save) is "
-        "in the same folder, ncnn if pnnx is installed. Libraries that are not installed are skipped and "
+        "it, they are random numbers from a fixed seed. PyTorch takes part if NAME.pt2 (torch.export.save) "
+        "is in the same folder, ncnn if pnnx is installed. Libraries that are not installed are skipped and "
         "named; pip install '.[bench]' in a checkout installs them. Run nothing else at the same time.",
     )
     parser.add_argument(

@@ -41,7 +41,7 @@ def undivided(graph: Graph, facts: Mapping[str, Fact], node: Node) -> str:
         if pair and one.kind != "conv_transpose":
             rows, columns = rows * pair[0], columns * pair[1]
         elif one.kind in ("conv_transpose", "resize"):
-            rows, columns = 1, 1  # it enlarges: what follows is reduced by less than what was met so far
+            rows, columns = 1, 1  # enlarges: later values are reduced by less than `most` says already
         most = lcm(most, rows, columns)
         reduced.update(dict.fromkeys(one.outputs, (rows, columns)))
     return (
