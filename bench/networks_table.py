@@ -59,7 +59,7 @@ def measured(data: dict[str, Any]) -> str:
 
 def front(data: dict[str, Any]) -> str:
     """The README's lines. The chart is on the page, which has it for both themes."""
-    chart = "- [A bar for each network](docs/speed.md), the lost ones too."
+    chart = "- [A bar for each network](docs/speed.md), also where convlite is slower."
     return "\n".join([*sentences(data), chart, f"- Measured by {measured(data)}"])
 
 

@@ -344,7 +344,7 @@ def test_slopes_for_anything_but_channels_are_refused(shape: tuple[int, ...]) ->
          "the layer PReLU, or activations.PReLU(slopes)"),
         (lambda: get(3), TypeError, "activation must be None, a name, an object or a callable; got 3"),
         (lambda: get(LeakyReLU), TypeError, "activation must be None, a name, an object or a callable; "
-         "got <class 'convlite.activations.LeakyReLU'>: a class; write an object of it, LeakyReLU()"),
+         "got <class 'convlite.activations.LeakyReLU'>: a class; give an object, LeakyReLU()"),
         (lambda: cl.activate(np.ones(3), PReLU(np.ones(2))), ValueError,
          "activation's alpha has 2 slopes but the output has 3 channels"),
         (lambda: cl.activate(np.ones(3), PReLU(np.ones(3, np.float32))), TypeError,

@@ -346,7 +346,7 @@ def frozen() -> np.ndarray:
         (
             lambda: as_pair([2, 1, 1, 1], "strides"),
             ValueError,
-            "strides as four numbers is [1, h, w, 1] (NHWC), with nothing over batch and channels; "
+            "strides as four numbers must be [1, h, w, 1] (NHWC): 1 for the batch and for the channels; "
             "got [2, 1, 1, 1]",
         ),
         (
@@ -357,7 +357,7 @@ def frozen() -> np.ndarray:
         (
             lambda: as_single([2, 1, 1], "strides"),
             ValueError,
-            "strides as three numbers is [1, w, 1] (NWC); got [2, 1, 1]",
+            "strides as three numbers must be [1, w, 1] (NWC); got [2, 1, 1]",
         ),
         (lambda: as_padding("full"), ValueError, f"padding must be {FORMS}; got 'full'"),
         (
@@ -371,7 +371,7 @@ def frozen() -> np.ndarray:
         (
             lambda: as_padding([[1, 0], [1, 1], [1, 1], [0, 0]]),
             ValueError,
-            "padding as four pairs is [[0, 0], [t, b], [l, r], [0, 0]] (NHWC); "
+            "padding as four pairs must be [[0, 0], [t, b], [l, r], [0, 0]]; "
             "got [[1, 0], [1, 1], [1, 1], [0, 0]]",
         ),
         (
@@ -387,7 +387,7 @@ def frozen() -> np.ndarray:
         (
             lambda: as_operand(np.ones(3), "bias", None, F32),
             TypeError,
-            "bias is float64 but the first operand is float32: convlite casts nothing silently; "
+            "bias is float64 but x is float32: convlite casts nothing silently; "
             "write bias.astype(np.float32)",
         ),
         (lambda: check_out([0.0], (1,), F32, ()), TypeError, "out must be a NumPy array; got list"),

@@ -357,14 +357,27 @@ def test_rows_and_summary() -> None:
 
 def test_table() -> None:
     lines = report.table(_stored()).splitlines()
-    (three,) = (line for line in lines if line.startswith("three"))
+    (three,) = (line for line in lines if line.startswith("3x3, "))
     # GFLOP/s, the best marked; microseconds, ratio, that of precision("fast"), part of the limit, best peer
-    assert three.split() == [
-        "three", "92.5", "*193", "77.1", "128", "-", "2500", "1.20", "1.50", "92%", "torch",
+    assert three.removeprefix("3x3, 64 to 64, 56x56").split() == [
+        "92.5", "*193", "77.1", "128", "-", "2500", "1.20", "1.50", "92%", "torch",
     ]  # fmt: skip
-    (small,) = (line for line in lines if line.startswith("small"))
-    assert small.split() == ["small", "5.0", "-", "9.0", "-", "*1.0", "5.0", "0.20", "-", "-", "numpy"]
-    assert "  behind: small 0.20, vector 0.80" in lines
+    (small,) = (line for line in lines if line.startswith("dense, 4 to 4"))
+    assert small.removeprefix("dense, 4 to 4, batch 1").split() == [
+        "5.0",
+        "-",
+        "9.0",
+        "-",
+        "*1.0",
+        "5.0",
+        "0.20",
+        "-",
+        "-",
+        "numpy",
+    ]
+    behind = lines.index("  behind:")
+    told = ["    0.20  dense, 4 to 4, batch 1", "    0.80  dense, 1000 to 1000, batch 1"]
+    assert lines[behind + 1 : behind + 3] == told
     assert len({line.index("ratio") for line in lines if " ratio " in line}) == 1
 
 

@@ -237,7 +237,7 @@ ERRORS = [
         ValueError,
         "operation must be one of conv2d.*; got 'pool'",
     ),
-    (lambda: convert.from_torch(ones(2, 2), 3), TypeError, "operation must be a name; got 3"),
+    (lambda: convert.from_torch(ones(2, 2), 3), TypeError, "operation must be one of .*; got 3"),
     (
         lambda: convert.from_torch(ones(2, 2).astype(int), "dense"),
         TypeError,

@@ -35,9 +35,9 @@ TORCH = np.zeros((64, 3, 7, 7), np.float32)
         (lambda: layers.Dense(1)([[1.0, 2.0]]), r"write np\.asarray\(x, np\.float32\)"),
         (
             lambda: cl.conv2d(X, np.zeros((3, 3, 3, 4), np.float32), 2),
-            "^bias must be .* is a keyword here, as in strides=2",
+            "^bias must be .* are keywords: write strides=2",
         ),
-        (lambda: cl.batch_norm(X, 1, 2, scale=1, gamma=1), "^scale and gamma are names of one thing"),
+        (lambda: cl.batch_norm(X, 1, 2, scale=1, gamma=1), "^scale and gamma are names of the same argument"),
         (
             lambda: cl.conv2d(X.astype(np.float64) / 255, np.zeros((3, 3, 3, 4), np.float32)),
             r"write x\.astype",

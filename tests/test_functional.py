@@ -174,7 +174,7 @@ def test_predict_takes_all_inputs_batches_and_progress() -> None:
     alone = Model(x, layers.ReLU()(x))
     np.testing.assert_array_equal(alone.predict(part for part in (a[:2], a[2:])), np.maximum(a, 0))
     assert alone.predict(a[:0], verbose=0).shape == (0, 3)
-    with pytest.raises(ValueError, match="takes as many samples of each input; got the shapes"):
+    with pytest.raises(ValueError, match="takes the same number of samples for each input; got the shapes"):
         model.predict([a, b[:2]])
     with pytest.raises(ValueError, match="at least one batch"):
         alone.predict(iter(()))
@@ -250,7 +250,9 @@ def test_a_lambda_finds_its_shape() -> None:
         layers.Lambda(lambda x: x[:1])(x)
     with pytest.raises(TypeError, match=r"'lambda' \(Lambda\) cannot be part of a network: .* x.mean needs"):
         mean(Input((5, 3)))
-    with pytest.raises(ValueError, match=r"samples that its function gives, \(5, 3\); got \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"must be \(5, 3\), the shape of a sample that .* gives; got \(3,\)"
+    ):
         layers.Lambda(lambda x: -x, (3,))(x)
     dense = Dense(2)
     with pytest.raises(ValueError, match="holds a layer inside of function, a function, where its weights"):

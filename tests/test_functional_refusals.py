@@ -98,7 +98,7 @@ def refusals() -> dict[str, tuple[Callable[[], Any], type[Exception], str]]:
             "'concatenate' \\(Concatenate\\) joins along axis 3, so that .* differ along axis 2",
         ),
         "concatenate ranks": (lambda: Concatenate()([image, row]), ValueError, "tensors with as many axes"),
-        "concatenate axis": (lambda: Concatenate(4)([image, image]), ValueError, "joins along axis 4, which"),
+        "concatenate axis": (lambda: Concatenate(4)([image, image]), ValueError, "along axis 4: it must"),
         "the batch": (lambda: Concatenate(0), ValueError, "not the batch; got 0"),
         "dot": (lambda: layers.Dot(1)([row, Input((5,))]), ValueError, "axes of one size; got 4 and 5"),
         "batch sizes": (

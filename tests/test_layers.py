@@ -448,7 +448,7 @@ def conv2d(**options: Any) -> layers.Conv2D:
         (
             lambda: conv2d(use_bias=False, dtype="float64").set_weights([np.zeros(3)]),
             ValueError,
-            "weight 'conv2d/kernel' has too few axes",
+            "weight 'conv2d/kernel' must have more axes",
         ),
         (
             lambda: layers.Dense(10, dtype="float64", use_bias=False).set_weights([np.zeros((10, 64))]),
@@ -473,7 +473,7 @@ def conv2d(**options: Any) -> layers.Conv2D:
         (
             lambda: layers.Reshape((5,)).build((None, 3, 4)),
             ValueError,
-            r"does not hold the 12 numbers of \(3, 4\)",
+            r"must have as many numbers as a sample of x",
         ),
         (
             lambda: layers.UpSampling2D(2, interpolation="cubic"),

@@ -249,9 +249,9 @@ def test_shape_helpers_want_four_sizes(shape: Any) -> None:
             helper(shape, (3, 3, 3, 3))
         with pytest.raises(ValueError, match=r"^kernel_shape must be four sizes; got"):
             helper((1, 5, 5, 3), shape)
-        with pytest.raises(TypeError, match=r"^x_shape must be an integer"):
+        with pytest.raises(TypeError, match=r"^x_shape\[1\] must be an integer"):
             helper((1, 5.0, 5, 3), (3, 3, 3, 3))
-        with pytest.raises(ValueError, match=r"^x_shape must be at least 0; got -5"):
+        with pytest.raises(ValueError, match=r"^x_shape\[1\] must be at least 0; got -5"):
             helper((1, -5, 5, 3), (3, 3, 3, 3))
         with pytest.raises(TypeError, match=r"^groups must be an integer"):
             helper((1, 5, 5, 3), (3, 3, 3, 3), groups=1.0)

@@ -76,7 +76,7 @@ REFUSED: list[tuple[str, tuple[Any, ...], dict[str, Any], type[Exception], str]]
     ("conv2d_transpose", (f32(1, 4, 4, 3), f32(3, 3, 8, 3)), {"output_shape": 6}, ValueError,
      "output_shape must be (Ho, Wo) or (N, Ho, Wo, Cout); got 6"),
     ("conv2d_transpose", (f32(1, 4, 4, 3), f32(3, 3, 8, 3)), {"output_shape": ((6, 6), 6)}, TypeError,
-     "output_shape must be an integer; got (6, 6) (tuple)"),
+     "output_shape[0] must be an integer; got (6, 6) (tuple)"),
     ("conv2d_transpose", (f32(1, 4, 4, 3), f32(3, 3, 8, 3)), {"output_shape": (2, 6, 6, 8)}, ValueError,
      "output_shape (2, 6, 6, 8) must have x's batch 1 and the kernel's 8 output channels"),
     ("conv2d_transpose", (f32(1, 4, 4, 3), f32(3, 3, 8, 3)), {"output_shape": (7, 6)}, ValueError,

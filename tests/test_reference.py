@@ -329,7 +329,7 @@ X, K, T = ones(1, 4, 4, 2), ones(3, 3, 2, 6), ones(3, 3, 6, 2)
     [
         ("conv2d", (X[0], K), {}, ValueError, "x must have 4 dimensions"),
         ("conv2d", (X.astype(int), K), {}, TypeError, "x must be float32 or float64; got int64"),
-        ("conv2d", (X, K.astype(float)), {}, TypeError, "kernel is float64 but the first operand is float32"),
+        ("conv2d", (X, K.astype(float)), {}, TypeError, "kernel is float64 but x is float32"),
         ("conv2d", (X, ones(3, 3, 3, 6)), {}, ValueError, "kernel has 3 input channels but x has 2"),
         ("conv2d", (X, K, ones(5)), {}, ValueError, r"bias must have shape \(6,\).*got \(5,\)"),
         ("conv2d", (X, ones(0, 3, 2, 6)), {}, ValueError,

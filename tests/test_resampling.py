@@ -221,8 +221,8 @@ def test_a_pixel_of_weight_zero_is_not_read(method: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, ValueError, "size and scales exclude each other: give one; got size=None, scales=None"),
-        ({"size": 2, "scales": 2}, ValueError, "size and scales exclude each other"),
+        ({}, ValueError, "give size or scales, one of them; got size=None, scales=None"),
+        ({"size": 2, "scales": 2}, ValueError, "give size or scales, one of them"),
         ({"scales": 0.1}, ValueError, r"scales \(0.1, 0.1\) leave nothing of an image of \(4, 4\)"),
         ({"scales": 0}, ValueError, "scales must be above 0"),
         ({"scales": math.nan}, ValueError, "scales must be above 0"),

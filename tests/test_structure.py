@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_memory": {"_kernels"},
     "_locks": set(),
     "_hints": set(),
+    "_inference": {"_hints"},
     "_types": set(),
     "arguments": {"_hints", "_memory"},
     "_definitions": {"_options", "arguments"},
@@ -43,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "normalization": {"_options", "_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
     "shuffles": {"_types", "_options", "arguments", "geometry"},
     "activations": {"_types", "_options", "_reductions", "arguments", "_dispatch", "_threads", "_kernels"},
-    "_precision": {"arguments"},
+    "_precision": {"_options", "arguments"},
     "sums": set(),
     "plan": {"arguments", "geometry", "sums", "_kernels"},
     "_waiting": {"_kernels"},
@@ -70,14 +71,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pooling": {"_types", "_options", "arguments", "geometry", "_dispatch", "_threads", "_kernels"},
     "resampling": {"_image_arguments", "_dispatch", "_threads", "_kernels", "arguments"},
     "images": {"_types", "_options", "_image_arguments", "arguments", "resampling"},
-    "pointwise": {"_options", "arguments", "activations", "_dispatch", "_threads", "_kernels"},
+    "pointwise": {"_types", "_options", "arguments", "activations", "_dispatch", "_threads", "_kernels"},
     "_progress": set(),
-    "_weight_files": {"arguments"},
+    "_weight_files": {"_options", "arguments"},
     "_libm": set(),
     "_philox": {"_libm"},
     "initializers": {"_options", "_philox", "arguments"},
     "layers": {
         "_hints",
+        "_inference",
         "_options",
         "_types",
         "network",
@@ -102,14 +104,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "_options": {"_hints"},
     "_layouts": {"_hints", "arguments"},
-    "_weights": {"_options", "arguments"},
-    "_convolutionalize": {"layers", "activations", "_weights", "arguments"},
-    "_flax": {"_weights", "arguments"},
+    "_weights": {"_hints", "_options", "arguments"},
+    "_convolutionalize": {"_options", "layers", "activations", "_weights", "arguments"},
+    "_flax": {"_options", "_weights", "arguments"},
     "_onnx": {"_options", "arguments", "geometry"},
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
     "network": {"_locks", "_memory", "_kernels", "_precision", "_threads", "_dispatch"}
     | {"activations", "arguments", "geometry", "reference", "ops", "pack", "plan", "pooling", "images"}
-    | {"pointwise", "_progress", "_weight_files", "_types"},
+    | {"pointwise", "_progress", "_weight_files", "_types", "_inference", "_options", "_hints"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 

@@ -74,6 +74,11 @@ REFUSED = {
     'L.Dense(4, "rellu")': "Dense",
     'L.MaxPooling2D(2, padding="sme")': "padding",
     'cl.PackedKernel(x, "conv2")': "PackedKernel",
+    "a = cl.relu(x); a32: NDArray[np.float32] = a": "float64",
+    "b = cl.sigmoid(x32); b64: NDArray[np.float64] = b": "float64",
+    "c = L.Dense(4)(x); c32: NDArray[np.float32] = c": "float64",
+    "d = L.Conv2D(4, 3)(x32); d64: NDArray[np.float64] = d": "float64",
+    "cl.relu(y=x)": "Elementwise",
 }
 ACCEPTED = (
     'cl.conv2d(x, x, strides=(1, 2), padding="SAME", dilations=[1, 2, 2, 1], activation="relu")',
@@ -81,13 +86,20 @@ ACCEPTED = (
     "cl.conv2d(x, x, padding=[[0, 0], [1, 1], [1, 1], [0, 0]], activation=np.tanh)",
     'L.Conv1D(4, 3, padding="causal", activation="hardswish", name="first")',
     'L.Dense(4, "softmax", use_bias=False)',
+    "e32: NDArray[np.float32] = cl.relu(L.Conv2D(4, 3)(x32))",
+    "e64: NDArray[np.float64] = cl.tanh(x=x)",
+    "f32: NDArray[np.float32] = cl.relu([1.0, 2.0])",  # no array: nothing is known
+    "g32: NDArray[np.float32] = cl.conv2d(x32, x32)",
+    "h32: NDArray[np.float32] = L.Add()([x32, x32])",
+    "symbol: L.SymbolicTensor = L.Dense(4)(L.Input((4,)))",
 )
 
 
 def test_misspelt_names_are_found_by_a_type_checker(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     head = ["import numpy as np", "import convlite as cl", "from convlite import layers as L"]
-    head.append("x = np.ones((1, 8, 8, 4))")
+    head += ["from numpy.typing import NDArray", "x = np.ones((1, 8, 8, 4))"]
+    head.append("x32 = np.ones((1, 8, 8, 4), np.float32)")
     program = tmp_path / "program.py"
     program.write_text("\n".join([*head, *ACCEPTED, *REFUSED]) + "\n")
     options = ["--no-error-summary", "--cache-dir", str(tmp_path / "cache"), "--follow-imports=silent"]

@@ -126,7 +126,11 @@ def test_none_leaves_a_weight_out(file: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"rename": {"con": "body"}}, ValueError, "rename has .'con'., and no name in the file begins so"),
+        (
+            {"rename": {"con": "body"}},
+            ValueError,
+            "rename has .'con'., but no name in the file begins with it",
+        ),
         (
             {"rename": {"conv": "head"}},
             ValueError,

@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 import numpy as np
 
 from . import activations, layers
+from ._options import suggesting
 from ._weights import Order, dense_to_conv2d, fold_batch_norm
 from .arguments import Array
 
@@ -22,6 +23,7 @@ Shape = tuple[int | None, ...]
 KernelLayer = TypeVar("KernelLayer", bound=layers.KernelLayer)
 
 
+@suggesting
 def convolutionalize(model: layers.Sequential) -> layers.Sequential:
     """Turn a classifier of images of one size into a fully convolutional network for larger ones.
 
@@ -82,6 +84,7 @@ def _check_model(model: object) -> None:
         raise TypeError(f"model must be a convlite.layers.Sequential; got {type(model).__name__}{hint}")
 
 
+@suggesting
 def fold_batch_norms(model: layers.Sequential) -> layers.Sequential:
     """Merge every BatchNormalization into the convolution or Dense in front of it, if that has no activation.
 

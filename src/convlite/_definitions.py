@@ -203,7 +203,7 @@ def _pooled(
     for a in (0, 1):
         pad = pads if isinstance(pads, str) else pads[a]
         if image.shape[1 + a] * window[a] > _MOST:
-            raise MemoryError(f"x of shape {image.shape} is too large for a definition")
+            raise MemoryError(f"x of shape {image.shape} is too large for convlite.reference")
         found = list(_places(image.shape[1 + a], window[a], step[a], spread[a], pad, ceil))
         if image.shape[1 + a] and any(not inside for inside, _ in found):
             raise ValueError(
@@ -393,11 +393,11 @@ def lrn(x: ArrayLike, size: Any, *, alpha: float = 1e-4, beta: float = 0.75, k: 
     a, b, c = as_real(alpha, "alpha"), as_real(beta, "beta"), as_real(k, "k")
     if isinstance(size, (tuple, list)):
         if len(size) != 2:
-            raise ValueError(f"size must be odd or two numbers; got {shown(size)}")
+            raise ValueError(f"size must be odd, or the channels (before, behind); got {shown(size)}")
         before, after = (as_int(n, "size") for n in size)
     else:
         if as_size(size, "size") % 2 == 0:
-            raise ValueError(f"size must be odd or two numbers; got {size}")
+            raise ValueError(f"size must be odd, or the channels (before, behind); got {size}")
         before = after = size // 2
     if array.ndim < 2:
         raise ValueError(f"x must have a batch and a channel axis; got shape {array.shape}")
@@ -427,8 +427,11 @@ def _affine(values: Array, gamma: Any, beta: Any, axes: tuple[int, ...], dtype: 
         if given is None:
             continue
         array = as_operand(given, name, dtype=dtype)
-        if array.shape != moved.shape[values.ndim - len(axes) :]:
-            raise ValueError(f"{name} must have x's sizes along axis; got shape {array.shape}")
+        wanted = moved.shape[values.ndim - len(axes) :]
+        if array.shape != wanted:
+            raise ValueError(
+                f"{name} must have the shape {wanted}, x's sizes along axis; got shape {array.shape}"
+            )
         if name == "gamma":
             moved *= array
         else:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._options import suggesting
 from ._weights import _detached, _operation, _split_depthwise, _weight
 from .arguments import as_flag, as_operand
 
@@ -15,6 +16,7 @@ __all__ = ["from_flax", "to_flax"]
 Array = NDArray[Any]
 
 
+@suggesting
 def from_flax(
     weight: ArrayLike, operation: str = "Conv", *, groups: int | None = None, transpose_kernel: bool = False
 ) -> Array:
@@ -68,6 +70,7 @@ def from_flax(
     return np.array(array, order="C")
 
 
+@suggesting
 def to_flax(kernel: ArrayLike, operation: str = "Conv", *, transpose_kernel: bool = False) -> Array:
     """Turn a convlite kernel into a new array in Flax's layout: the inverse of `from_flax`.
 

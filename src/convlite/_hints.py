@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any, NoReturn
@@ -42,23 +43,62 @@ _OTHER_NAMES = {
     "approximate": ("activation",),
 }
 
+_TRAINING = (
+    "convlite runs networks and does not train them; train in Keras or PyTorch and read the result by "
+    "convlite.load, convlite.Network.from_keras or convlite.Network.from_torch"
+)
+_CALL = "call the object itself, as in model(x)"
+_ON_CPU = "convlite computes on the CPU: leave it out"
+# Attributes of other libraries' models, and what to do without them.
+_ELSEWHERE = {
+    **dict.fromkeys(("fit", "fit_generator", "train", "train_on_batch", "train_step"), _TRAINING),
+    **dict.fromkeys(("backward", "zero_grad", "requires_grad_", "optimizer", "loss"), _TRAINING),
+    "compile": "convlite runs networks, does not train them and needs no compile: leave it out",
+    **dict.fromkeys(
+        ("evaluate", "test_on_batch"),
+        "convlite runs networks and has no metrics: compute the outputs, as in y = model(x), and compare "
+        "them with the labels in NumPy",
+    ),
+    "eval": "convlite always computes inference: leave it out",
+    **dict.fromkeys(("forward", "run", "predict_on_batch", "predict_step", "invoke"), _CALL),
+    **dict.fromkeys(("to", "cuda", "cpu"), _ON_CPU),
+}
+
+
+def elsewhere(name: str) -> str:
+    """What to do without an attribute that models of other libraries have, or nothing.
+
+    >>> elsewhere("eval"), elsewhere("colour")
+    ('convlite always computes inference: leave it out', '')
+    """
+    return _ELSEWHERE.get(name, "")
+
 
 def refuse_arguments(
     function: Callable[..., Any], more: tuple[object, ...], others: Iterable[str]
 ) -> NoReturn:
     """TypeError for arguments that a function does not have, with the ones that were meant."""
+    raise TypeError(_refusal(function, more, others))
+
+
+def _refusal(function: Callable[..., Any], more: tuple[object, ...], others: Iterable[str]) -> str:
     code, name = function.__code__, function.__name__
-    by_name = list(function.__kwdefaults__ or ())
+    if name == "__init__":
+        name = function.__qualname__.split(".")[-2]
     by_position = list(code.co_varnames[: code.co_argcount])
+    by_name = list(code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount])
+    if by_position[:1] in (["self"], ["cls"]):
+        del by_position[0]
     for other in others:
         known = by_position + by_name
         near = [meant for meant in _OTHER_NAMES.get(other, ()) if meant in known]
         near = near or difflib.get_close_matches(other, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-        raise TypeError(f"{name}() has no argument {other!r}; {hint}")
+        near = near or [meant for meant in known if meant in other.split("_")]
+        hint = f"did you mean {near[0]!r}?" if near else f"its arguments are {', '.join(known)}"
+        return f"{name}() has no argument {other!r}; {hint}"
     first = next(iter(by_name), "")
     hint = f": {first} is a keyword, write {first}={_short(more[0])}" if first else ""
-    raise TypeError(
+    return (
         f"{name}() takes at most {len(by_position)} arguments without a name, {', '.join(by_position)}; got "
         f"{len(by_position) + len(more)}{hint}"
     )
@@ -66,14 +106,21 @@ def refuse_arguments(
 
 def explain_arguments(
     function: Callable[..., Any], arguments: tuple[object, ...], keywords: Iterable[str]
-) -> None:
-    """The same for a call that Python refused; nothing where an argument is missing or given twice."""
+) -> str:
+    """What is wrong with a call that Python refused; nothing where an argument is missing or given twice."""
     code = function.__code__
     known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    others = [name for name in keywords if name not in known]
-    more = arguments[code.co_argcount :]
+    takes_more, takes_all = code.co_flags & inspect.CO_VARARGS, code.co_flags & inspect.CO_VARKEYWORDS
+    others = [] if takes_all else [name for name in keywords if name not in known]
+    more = () if takes_more else arguments[code.co_argcount :]
     if others or more:
-        refuse_arguments(function, more, others)
+        return _refusal(function, more, others)
+    if function.__name__ == "explain":
+        return (
+            "explain() takes the name of an operation and two shapes, as in "
+            'explain("conv2d", x.shape, kernel.shape); a model has model.summary()'
+        )
+    return ""
 
 
 def _short(value: object) -> str:
@@ -133,10 +180,31 @@ def missing_axes(shape: tuple[int | None, ...], ndim: int) -> str:
     """
     batch = "x[None] if it is one sample without a batch axis"
     if len(shape) == ndim - 1:
-        grey = f"x[..., None] if the channel axis is missing, as in grey images, or {batch}"
+        such = "as in grey images" if ndim == 4 else "as in a single signal"
+        grey = f"x[..., None] if the channel axis is missing, {such}, or {batch}"
         return f"; write {batch if shape[-1] in (1, 3, 4) else grey}"
     if len(shape) == ndim - 2 > 0:
         return "; write x[None, ..., None]: the axes of batch and channels are missing"
+    return ""
+
+
+def other_size(got: tuple[int | None, ...], wanted: tuple[int | str | None, ...], whose: str) -> str:
+    """What to write where images have another height or width than the one that is fixed, and all else fits.
+
+    >>> other_size((1, 200, 200, 3), (None, 224, 224, 3), "the model")
+    '; the model takes images of 224 x 224: write convlite.resize2d(x, (224, 224))'
+    """
+    if not len(got) == len(wanted) == 4:
+        return ""
+    for rows, channels in ((1, 3), (2, 1)) if wanted[1] in (1, 2, 3, 4) else ((1, 3),):
+        size = wanted[rows : rows + 2]
+        others = [axis for axis in (0, channels) if isinstance(wanted[axis], int)]
+        fits = all(got[axis] in (wanted[axis], None) for axis in others)
+        if fits and all(isinstance(one, int) for one in size) and got[rows : rows + 2] != size:
+            told = f"; {whose} takes images of {size[0]} x {size[1]}: "
+            if channels == 3:
+                return f"{told}write convlite.resize2d(x, {size})"
+            return f"{told}write convlite.resize2d(x, {size}) before the channels are moved to axis 1"
     return ""
 
 

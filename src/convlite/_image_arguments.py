@@ -132,7 +132,7 @@ def target_sizes(
     """The sizes of the result and the scales that the coordinates use, None for the sizes' own ratio."""
     _check_choice(policy, "keep_aspect_ratio", POLICIES)
     if (size is None) == (scales is None):
-        raise ValueError(f"size and scales exclude each other: give one; got size={size}, scales={scales}")
+        raise ValueError(f"give size or scales, one of them; got size={size}, scales={scales}")
     if scales is not None:
         if policy != "stretch":
             raise ValueError("keep_aspect_ratio makes a scale of a size: give size, not scales")
@@ -171,11 +171,11 @@ def as_roi(value: object, axes: int, coordinates: object) -> tuple[Any, ...]:
         return (None,) * axes
     form = "(top, left, bottom, right)" if axes == 2 else "(start, end)"
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
-        raise TypeError(f"roi must be {form}, in parts of the image; got {shown(value)}")
+        raise TypeError(f"roi must be {form}, as fractions of x's sizes; got {shown(value)}")
     items = [as_real(item, "roi") for item in value]
     if len(items) != 2 * axes or not all(abs(item) < 2**31 for item in items):
         raise ValueError(
-            f"roi must be {form}, finite and below 2**31, in parts of the image; got {shown(value)}"
+            f"roi must be {form}, finite and below 2**31, as fractions of x's sizes; got {shown(value)}"
         )
     return tuple(zip(items[:axes], items[axes:], strict=True))
 

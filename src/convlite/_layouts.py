@@ -124,6 +124,8 @@ def build_from(
     try:
         build((None, *x[1:]))
     except ValueError as error:
+        if not x:
+            raise ValueError("x must have a batch axis; got a scalar") from None
         if not first:
             raise
         again = ValueError(f"{error}; {hint}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._options import documented
+from ._options import public
 from .arguments import as_int, as_numbers, is_one_of, shown
 from .geometry import effective_kernel
 
@@ -16,7 +16,7 @@ __all__ = ["onnx_transpose_padding"]
 _MODES = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
-@documented
+@public
 def onnx_transpose_padding(
     x_shape: Sequence[int],
     kernel_shape: Sequence[int],

@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 Documented = TypeVar("Documented", bound=Any)
 Function = TypeVar("Function", bound=Callable[..., Any])
+Kind = TypeVar("Kind", bound=type)
 
 # Entries: the type and the default on the first line, the meaning below.
 _GENERAL = {
@@ -371,15 +372,17 @@ def catching(function: Function) -> Function:
 
 
 def documented_module(names: dict[str, Any]) -> None:
-    """The same for everything that a module, whose globals these are, has defined so far."""
-    for value in list(names.values()):
+    """`public` for what a module, whose globals these are, has defined so far and has in `__all__` (without
+    one: whose name has no underscore in front); `documented` for what else it has defined."""
+    listed = names.get("__all__") or [name for name in names if not name.startswith("_")]
+    for name, value in list(names.items()):
         if getattr(value, "__module__", None) == names["__name__"] and getattr(value, "__doc__", None):
-            documented(value)
+            names[name] = public(value) if name in listed else documented(value)
 
 
-def public(function: Function) -> Function:
-    """Both `documented` and `suggesting`."""
-    return documented(suggesting(function))
+def public(thing: Documented) -> Documented:
+    """Both `documented` and `suggesting`, for a function or for a class and its methods."""
+    return documented(suggesting_methods(thing) if isinstance(thing, type) else suggesting(thing))
 
 
 def suggesting(function: Function) -> Function:
@@ -392,13 +395,28 @@ def suggesting(function: Function) -> Function:
     def wrapper(*arguments: Any, **keywords: Any) -> Any:
         try:
             return function(*arguments, **keywords)
-        except TypeError as error:
-            trace = error.__traceback__
-            if trace is None or trace.tb_next is not None:  # raised by the function, not by the call of it
-                raise
-            from ._hints import explain_arguments
+        except TypeError:
+            try:
+                inspect.signature(function).bind(*arguments, **keywords)
+            except TypeError:  # the call is wrong, not what the function did
+                from ._hints import explain_arguments
 
-            explain_arguments(function, arguments, keywords)
+                clearer = explain_arguments(inspect.unwrap(function), arguments, keywords)
+                if clearer:
+                    raise TypeError(clearer) from None
             raise
 
     return cast(Function, wrapper)
+
+
+def suggesting_methods(kind: Kind) -> Kind:
+    """The same for a class's public methods with arguments, but for `call`, which is called often."""
+    for name, value in list(vars(kind).items()):
+        bound = isinstance(value, classmethod)
+        function = cast(Any, value).__func__ if bound else value
+        if name == "call" or (name.startswith("_") and name != "__init__"):
+            continue
+        if inspect.isfunction(function) and (name != "__init__" or not hasattr(function, "__wrapped__")):
+            wrapped = suggesting(function)
+            type.__setattr__(kind, name, classmethod(wrapped) if bound else wrapped)
+    return kind

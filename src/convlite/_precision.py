@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, get_args
 
+from ._options import suggesting
 from .arguments import is_one_of, shown
 
 Precision = Literal["exact", "fast"]
@@ -55,6 +56,7 @@ def get_precision() -> Precision:
     return resolve()
 
 
+@suggesting
 def set_precision(mode: Precision) -> None:
     """Set the precision for the whole process; a block of `precision` has precedence.
 
@@ -77,6 +79,7 @@ def set_precision(mode: Precision) -> None:
     _process = _check(mode)
 
 
+@suggesting
 @contextmanager
 def precision(mode: Precision) -> Iterator[None]:
     """Compute "exact" or "fast" inside this block, in this Python thread (or asyncio task) only.

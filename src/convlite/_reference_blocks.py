@@ -133,7 +133,7 @@ def extract_patches(
             if outputs < 1 and n:
                 raise ValueError(f"size {window} leaves no patch of x, which has {n} elements")
         if outputs > _MOST:
-            raise MemoryError(f"padding {shown(padding)} and size {window} make an output that is too large")
+            raise MemoryError(f"x of shape {image.shape} is too large for convlite.reference")
         starts.append([i * step[a] - before for i in range(outputs)])
     shape = (len(image), len(starts[0]), len(starts[1]), *window, image.shape[3])
     result = _zeros(shape, image.dtype)

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, SupportsIndex
+from typing import Any, Literal, Protocol, SupportsIndex, TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ActivationName", "Mode", "Pads", "Pads1D", "Sizes"]
+__all__ = ["ActivationName", "Elementwise", "Mode", "Pads", "Pads1D", "Real", "Sizes"]
+
+Real = TypeVar("Real", np.float32, np.float64)
+
+
+class Elementwise(Protocol):
+    """A function of x alone, whose result has x's dtype.
+
+    Functions with options have no such overloads: where one of several overloads must fit, the error for a
+    misspelt option names none of the arguments.
+    """
+
+    @overload
+    def __call__(self, x: NDArray[Real]) -> NDArray[Real]: ...
+    @overload
+    def __call__(self, x: ArrayLike) -> NDArray[Any]: ...
+
 
 _Integers = NDArray[np.integer[Any]]
 Sizes = SupportsIndex | Sequence[SupportsIndex] | _Integers

@@ -1,17 +1,14 @@
-"""How idle OpenMP threads wait: briefly, then asleep. Imported before anything that imports the compiled
-core.
+"""How idle OpenMP threads wait: briefly, then asleep. Imported before all that imports the compiled core.
 
-By default libgomp's threads spin for milliseconds after a region. That burns a CPU while nothing happens, and
-beside any other busy process
-each region then costs a slice of the scheduler (1 to 5 ms). With GOMP_SPINCOUNT=1000 they sleep after a few
-microseconds: back-to-back
-regions still cost 0.6 us, a region after a pause 32 to 38 us, and idle threads cost nothing.
+By default the threads of libgomp spin for milliseconds after a region. That takes the time of a CPU for
+nothing, and beside another busy process each region then waits for a time slice of the scheduler (1 to 5 ms).
+With GOMP_SPINCOUNT=1000 the threads sleep after a few microseconds: regions in a row still cost 0.6 us, a
+region after a pause costs 32 to 38 us, and idle threads cost nothing.
 
-libgomp reads the variable once, when it is loaded, so it is set around the import of the core only and
-restored: no other library and no child
-process sees it. It has no effect where the user has chosen a policy (OMP_WAIT_POLICY, GOMP_SPINCOUNT), or
-where the same libgomp is in the
-process already (another package's wheel brings its own copy, which does not count).
+libgomp reads the variable once, when it is loaded. So it is set while the core is imported and restored
+afterwards: no other library and no child process sees it. It has no effect if the user has set a policy
+(OMP_WAIT_POLICY, GOMP_SPINCOUNT), or if the same libgomp is in the process already (a copy that another
+package's wheel brings does not count).
 """
 
 import os

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
+from ._options import suggesting
 from .arguments import as_flag, shown
 
 __all__ = ["StrPath", "read_halves", "read_weights", "write_weights"]
@@ -21,6 +22,7 @@ StrPath = str | os.PathLike[str]
 _DEFLATE = 1040  # DEFLATE's largest ratio: a member that claims more is forged
 
 
+@suggesting
 def write_weights(path: StrPath, weights: Mapping[str, Array], *, float16: bool = False) -> None:
     """Write named arrays; whoever opens `path` finds the old file or the new one, never a part.
 
@@ -53,6 +55,7 @@ def _halved(name: str, array: Array) -> Array:
     return half
 
 
+@suggesting
 def read_weights(path: StrPath) -> dict[str, Array]:
     """Read the named arrays of a .safetensors or .npz file, such as `Sequential.save_weights` writes.
 

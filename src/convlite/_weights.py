@@ -418,7 +418,10 @@ def _along_outputs(values: Array, shape: tuple[int, ...], operation: str) -> Arr
 
 def _operation(operation: str) -> str:
     if not isinstance(operation, str):
-        raise TypeError(f"operation must be a name; got {shown(operation)} ({type(operation).__name__})")
+        raise TypeError(
+            f"operation must be one of {', '.join(_RANKS)}; got {shown(operation)} "
+            f"({type(operation).__name__})"
+        )
     name = _NAMES.get(operation.replace("_", "").lower())
     if name is None:
         raise ValueError(f"operation must be one of {', '.join(_RANKS)}; got {shown(operation)}")
@@ -471,7 +474,9 @@ def _moved(x: ArrayLike, source: int, target: int) -> Array:
     try:
         array = np.asarray(_detached(x))
     except (ValueError, TypeError) as error:
-        raise type(error)(f"x is not an array: {error}") from None
+        from ._hints import not_an_array
+
+        raise type(error)(f"x is not an array: {not_an_array(x, 'x', error)}") from None
     if array.ndim < 3:
         raise ValueError(
             f"x must have a batch, a channel and at least one image axis; got shape {array.shape}"

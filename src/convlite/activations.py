@@ -40,7 +40,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _threads
-from ._options import documented
+from ._options import public
 from ._types import ActivationName
 from .arguments import Array, as_operand, as_real, cast_of, check_out, new_output, shown
 
@@ -150,7 +150,7 @@ class _OneNumber(Activation):
         return f"{type(self).__name__}({self._name}={self.__dict__[self._name]!r})"
 
 
-@documented
+@public
 class ReLU(_OneNumber):
     """min(max(x, 0), max_value).
 
@@ -175,7 +175,7 @@ class ReLU(_OneNumber):
         return Fused(CODES["clip"], 0.0, math.inf if self.max_value is None else float(self.max_value))
 
 
-@documented
+@public
 class LeakyReLU(_OneNumber):
     """x where x >= 0, alpha*x below; 0.2 as in TensorFlow and Keras 3, PyTorch's default is 0.01.
 
@@ -197,7 +197,7 @@ class LeakyReLU(_OneNumber):
         return Fused(CODES["leaky"], float(self.alpha))
 
 
-@documented
+@public
 class ELU(_OneNumber):
     """x where x > 0, alpha*(exp(x) - 1) below.
 
@@ -219,7 +219,7 @@ class ELU(_OneNumber):
         return Fused(CODES["elu"], float(self.alpha))
 
 
-@documented
+@public
 class CELU(_OneNumber):
     """x where x > 0, alpha*(exp(x/alpha) - 1) below (Barron, 2017, arXiv:1704.07483); alpha above 0.
 
@@ -242,7 +242,7 @@ class CELU(_OneNumber):
         return Fused(CODES["celu"], float(self.alpha))
 
 
-@documented
+@public
 class SoftShrink(_OneNumber):
     """x moved towards 0 by threshold, 0 from -threshold to threshold.
 
@@ -265,7 +265,7 @@ class SoftShrink(_OneNumber):
         return Fused(CODES["soft_shrink"], -float(self.threshold), float(self.threshold))
 
 
-@documented
+@public
 class HardShrink(_OneNumber):
     """x, and 0 from -threshold to threshold.
 
@@ -288,7 +288,7 @@ class HardShrink(_OneNumber):
         return Fused(CODES["hard_shrink"], float(self.threshold))
 
 
-@documented
+@public
 class PReLU(Activation):
     """x where x >= 0, alpha[c]*x below: a learnt slope for each channel, or one for all.
 
@@ -438,7 +438,7 @@ ALIASES: dict[str, str] = {
 Spec = ActivationName | Activation | Callable[[Array], Any] | None
 
 
-@documented
+@public
 def get(spec: Spec | str) -> Activation | Callable[[Array], Any] | None:
     """Return the activation that a name, an object or a callable stands for; None stays None.
 
@@ -459,7 +459,8 @@ def get(spec: Spec | str) -> Activation | Callable[[Array], Any] | None:
             raise ValueError(f"activation {shown(spec)} is unknown; {_advice(spec)}")
         return _NAMED[name]
     if isinstance(spec, type) or not callable(spec):
-        hint = f": a class; write an object of it, {spec.__name__}()" if isinstance(spec, type) else ""
+        ours = isinstance(spec, type) and issubclass(spec, Activation)
+        hint = f": a class; give an object, {spec.__name__}()" if ours else ""
         raise TypeError(f"activation must be None, a name, an object or a callable; got {shown(spec)}{hint}")
     return spec
 
@@ -532,7 +533,7 @@ def checked(after: Callable[[Array], Any], y: Array, shape: tuple[int, ...]) -> 
     return result.astype(y.dtype, copy=False).reshape(y.shape)
 
 
-@documented
+@public
 def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Array:
     """Apply an activation to an array of any shape, element by element; softmax over the last axis.
 

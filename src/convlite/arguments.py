@@ -33,9 +33,11 @@ _LONGEST = 200  # characters of a value in a message
 def shown(value: object) -> str:
     """repr(value) for a message: cut where it is long, and never an error of its own.
 
-    >>> shown("same"), len(shown([1] * 1_000_000))
-    ("'same'", 203)
+    >>> shown("same"), len(shown([1] * 1_000_000)), shown(np.zeros((1, 8, 8, 3)))
+    ("'same'", 203, 'a float64 array of shape (1, 8, 8, 3)')
     """
+    if isinstance(value, np.ndarray) and value.size > 8:
+        return f"a {value.dtype} array of shape {value.shape}"
     try:
         text = repr(value)
     except Exception:  # a repr that fails; an int of more than 4300 digits
@@ -121,7 +123,7 @@ def as_pair(value: object, name: str, *, minimum: int = 1) -> Pair:
         outer = (as_int(items[0], f"{name}[0]"), as_int(items[3], f"{name}[3]"))
         if outer != (1, 1):
             raise ValueError(
-                f"{name} as four numbers is [1, h, w, 1] (NHWC), with nothing over batch and channels; "
+                f"{name} as four numbers must be [1, h, w, 1] (NHWC): 1 for the batch and for the channels; "
                 f"got {shown(value)}"
             )
         items = items[1:3]
@@ -138,7 +140,7 @@ def as_single(value: object, name: str, *, minimum: int = 1) -> int:
         items = _items(value, name, "an int, (w,) or [1, w, 1]")
         if len(items) == 3:
             if (as_int(items[0], f"{name}[0]"), as_int(items[2], f"{name}[2]")) != (1, 1):
-                raise ValueError(f"{name} as three numbers is [1, w, 1] (NWC); got {shown(value)}")
+                raise ValueError(f"{name} as three numbers must be [1, w, 1] (NWC); got {shown(value)}")
             items = items[1:2]
         if len(items) != 1:
             raise ValueError(
@@ -192,7 +194,7 @@ def one_given(**named: Any) -> tuple[str, Any]:
     """
     given = [name for name, value in named.items() if value is not None]
     if len(given) > 1:
-        raise TypeError(f"{' and '.join(given)} are names of one thing; give one of them")
+        raise TypeError(f"{' and '.join(given)} are names of the same argument; give one of them")
     name = given[0] if given else next(iter(named))
     return name, named[name]
 
@@ -270,7 +272,7 @@ def as_padding(value: object, name: str = "padding") -> Padding:
             ends = [_before_after(items[0], f"{name}[0]"), _before_after(items[3], f"{name}[3]")]
             if ends != [(0, 0), (0, 0)]:
                 raise ValueError(
-                    f"{name} as four pairs is [[0, 0], [t, b], [l, r], [0, 0]] (NHWC); got {shown(value)}"
+                    f"{name} as four pairs must be [[0, 0], [t, b], [l, r], [0, 0]]; got {shown(value)}"
                 )
             items = items[1:3]
         if len(items) != 2:
@@ -290,12 +292,12 @@ def as_padding_1d(value: object, name: str = "padding") -> Padding:
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, bytes):
         items = _items(value, name, forms)
         if len(items) in (3, 4) and all(map(_is_number, items)):
-            raise ValueError(f"{name} must be {forms}: numbers in a pair; got {shown(value)}")
+            raise ValueError(f"{name} must be {forms}; got {len(items)} numbers: {shown(value)}")
         if len(items) == 3:
             ends = [_before_after(items[0], f"{name}[0]"), _before_after(items[2], f"{name}[2]")]
             if ends != [(0, 0), (0, 0)]:
                 raise ValueError(
-                    f"{name} as three pairs is [[0, 0], [before, after], [0, 0]] (NWC); got {shown(value)}"
+                    f"{name} as three pairs must be [[0, 0], [before, after], [0, 0]]; got {shown(value)}"
                 )
             return (0, 0), _before_after(items[1], f"{name}[1]")
         if len(items) == 1:
@@ -313,7 +315,9 @@ def as_numbers(value: object, name: str) -> tuple[int, ...]:
     """The ints of a sequence; a single int is a sequence of one."""
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         return (as_int(value, name),)
-    return tuple(as_int(v, name) for v in np.atleast_1d(np.asarray(value, dtype=object)))
+    if isinstance(value, np.ndarray):
+        value = value.tolist() if value.ndim else [value.item()]
+    return tuple(as_int(v, f"{name}[{i}]") for i, v in enumerate(cast(Sequence[object], value)))
 
 
 def as_nhwc(value: object, name: str) -> tuple[int, ...]:
@@ -359,8 +363,9 @@ def as_operand(
     else:
         array = _convert(value, name)
     if ndim is not None and array.ndim != ndim:
+        form = f"{ndim} dimension{'s' * (ndim > 1)}{_RANKS.get((name, ndim), '')}"
         raise ValueError(
-            f"{name} must have {ndim} dimensions{_RANKS.get((name, ndim), '')}; got shape {array.shape}"
+            f"{name} must have {form}; got shape {array.shape}"
             + (_missing_axes(array.shape, ndim) if name == "x" else "")
         )
     if dtype is not None and array.dtype is not dtype and array.dtype != dtype:
@@ -387,8 +392,10 @@ def mixed_dtypes(
     """The error for operands of two dtypes. The float64 one is to be cast, where the first operand is known:
     NumPy makes float64 of image / 255 and of lists.
     """
-    other, given = first or ("the first operand", None)
-    if given is not None and wanted == FLOAT64:
+    other, given = first or ("x", None)
+    if first is None and wanted == FLOAT64:
+        fix = f"x.astype(np.{received})"
+    elif given is not None and wanted == FLOAT64:
         fix = cast_of(given, other, received)
     else:
         fix = cast_of(value, name, wanted)
@@ -569,7 +576,7 @@ def check_bias(
     numbers = isinstance(bias, list | tuple) and len(bias) > 0 and all(map(_is_number, bias))
     if name == "bias" and (numbers or isinstance(bias, int | float | str | np.generic)):
         given = f"strides={shown(bias)}" if numbers or type(bias) is int else "strides=2"
-        hint = f"; if it was meant for what comes after bias elsewhere, that is a keyword here, as in {given}"
+        hint = f"; strides and all arguments after it are keywords: write {given}"
         if isinstance(bias, bool):
             hint = "; write bias=None for no bias"
         elif isinstance(bias, float | np.floating):

@@ -1,7 +1,9 @@
 """The command `convlite`: a table of subcommands, each imported only when it is asked for."""
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -9,7 +11,9 @@ from . import __version__, show_config
 
 __all__ = ["main"]
 
-# Command -> (what it does, the module and function that do it). The function gets the remaining arguments and
+BROKEN_PIPE = 141  # 128 and the number of SIGPIPE: what a shell reports of a command that it ended
+
+# Command -> (what it does, the module and function that do it). The function takes the other arguments and
 # returns the exit status.
 COMMANDS = {
     "info": (
@@ -21,7 +25,7 @@ COMMANDS = {
         "convlite.network.commands.convert:main",
     ),
     "inspect": (
-        "print what a network's file holds, or what of it is not supported",
+        "print the nodes of a network's file, or those that are not supported",
         "convlite.network.commands.inspect:main",
     ),
     "run": ("run a network on pictures and arrays", "convlite.network.commands.run:main"),
@@ -40,6 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ...
     SystemExit: 0
     """
+    try:
+        try:
+            return _run(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader has ended, as in `convlite inspect FILE | head`
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.suppress(OSError, ValueError):
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # Python flushes stdout once more at its end
+        return BROKEN_PIPE
+
+
+def _run(given: Sequence[str]) -> int:
     width = max(map(len, COMMANDS))
     parser = argparse.ArgumentParser(
         prog="convlite",
@@ -47,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="\n".join(
             ["commands:"]
             + [f"  {name:<{width}}  {purpose}" for name, (purpose, _) in COMMANDS.items()]
-            + ["", "convlite COMMAND --help tells more about one."]
+            + ["", "convlite COMMAND --help describes the options of a command."]
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -56,7 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "command", metavar="COMMAND", choices=list(COMMANDS), help="one of the commands below"
     )
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="what the command takes")
-    given = sys.argv[1:] if arguments is None else arguments
     if not given:
         parser.print_help()
         return 0

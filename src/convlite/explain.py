@@ -150,7 +150,10 @@ def resolve(
     from ._equivalents import Call
 
     if not is_one_of(operation, get_args(Operation)):
-        raise ValueError(f"operation must be one of {', '.join(get_args(Operation))}; got {shown(operation)}")
+        hint = "" if isinstance(operation, str) else '; write explain("conv2d", x.shape, kernel.shape)'
+        raise ValueError(
+            f"operation must be one of {', '.join(get_args(Operation))}; got {shown(operation)}{hint}"
+        )
     if not operation.endswith("transpose") and (output_shape is not None or output_padding is not None):
         raise ValueError(
             f"output_shape and output_padding belong to the transposed operations; got {operation}"
@@ -231,7 +234,9 @@ def _sizes(value: object, name: str, count: int | None) -> Sizes:
     try:
         items = tuple(as_int(v, name) for v in cast(Any, value))
     except TypeError as error:
-        raise TypeError(f"{name} must be a sequence of integers; got {shown(value)}") from error
+        given = name.removesuffix("_shape")
+        hint = f": write {given}.shape" if getattr(value, "shape", ()) != () else ""
+        raise TypeError(f"{name} must be a sequence of integers; got {shown(value)}{hint}") from error
     if len(items) != count and (count is not None or not items):
         raise ValueError(f"{name} must be {count or 'one or more'} sizes; got {shown(value)}")
     return items

@@ -237,7 +237,7 @@ def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
         or any(not -ndim <= a < ndim for a in numbers)
         or len({a % ndim for a in numbers}) < len(numbers)
     ):
-        raise ValueError(f"axis must be one of x's {ndim} axes, or several that differ; got {shown(axis)}")
+        raise ValueError(f"axis must name one or more axes of x, each once; x has {ndim}; got {shown(axis)}")
     return tuple(a % ndim for a in numbers)
 
 

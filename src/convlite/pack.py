@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from . import _dispatch, _kernels, _precision
 from ._locks import fork_lock
 from ._memory import aligned_empty
-from ._options import documented
+from ._options import public
 from ._types import Sizes
 from .arguments import (
     Array,
@@ -222,7 +222,7 @@ def _rows_first(kernel: ArrayLike) -> ArrayLike:
     return copy
 
 
-@documented
+@public
 class PackedKernel:
     """A kernel packed once for many calls: give it to an operation in place of the array.
 

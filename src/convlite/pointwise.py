@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads, activations
 from ._options import documented, public
+from ._types import Elementwise
 from .activations import activate, softmax_rows
 from .arguments import as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, one_given, shown
 
@@ -31,7 +32,12 @@ _PASS = _kernels.pass_codes()
 _MOST_AXES = 8  # of the core's passes
 
 
-@documented
+def _elementwise(function: Callable[[ArrayLike], Array]) -> Elementwise:
+    """`documented`; type checkers know the dtype of the result from x's."""
+    return cast(Elementwise, documented(function))
+
+
+@_elementwise
 def relu(x: ArrayLike) -> Array:
     """Return max(x, 0); float32 or float64, any shape.
 
@@ -46,7 +52,7 @@ def relu(x: ArrayLike) -> Array:
     return activate(x, "relu")
 
 
-@documented
+@_elementwise
 def relu6(x: ArrayLike) -> Array:
     """Return min(max(x, 0), 6); float32 or float64, any shape.
 
@@ -93,7 +99,7 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
     return activate(x, activations.ELU(alpha))
 
 
-@documented
+@_elementwise
 def sigmoid(x: ArrayLike) -> Array:
     """Return 1 / (1 + exp(-x)), without overflow; float32 or float64, any shape.
 
@@ -108,7 +114,7 @@ def sigmoid(x: ArrayLike) -> Array:
     return activate(x, "sigmoid")
 
 
-@documented
+@_elementwise
 def hard_sigmoid(x: ArrayLike) -> Array:
     """Return relu6(x + 3) / 6; float32 or float64, any shape.
 
@@ -125,7 +131,7 @@ def hard_sigmoid(x: ArrayLike) -> Array:
     return activate(x, "hard_sigmoid")
 
 
-@documented
+@_elementwise
 def tanh(x: ArrayLike) -> Array:
     """Return tanh(x); float32 or float64, any shape.
 
@@ -140,7 +146,7 @@ def tanh(x: ArrayLike) -> Array:
     return activate(x, "tanh")
 
 
-@documented
+@_elementwise
 def softplus(x: ArrayLike) -> Array:
     """Return log(1 + exp(x)), without overflow; float32 or float64, any shape.
 
@@ -155,7 +161,7 @@ def softplus(x: ArrayLike) -> Array:
     return activate(x, "softplus")
 
 
-@documented
+@_elementwise
 def silu(x: ArrayLike) -> Array:
     """Return x * sigmoid(x), also called swish; float32 or float64, any shape.
 
@@ -170,7 +176,7 @@ def silu(x: ArrayLike) -> Array:
     return activate(x, "silu")
 
 
-@documented
+@_elementwise
 def hard_swish(x: ArrayLike) -> Array:
     """Return x * relu6(x + 3) / 6; float32 or float64, any shape.
 
@@ -185,7 +191,7 @@ def hard_swish(x: ArrayLike) -> Array:
     return activate(x, "hard_swish")
 
 
-@public
+@_elementwise
 def gelu(x: ArrayLike) -> Array:
     """Return x * (1 + erf(x / sqrt 2)) / 2; float32 or float64, any shape.
 
@@ -202,7 +208,7 @@ def gelu(x: ArrayLike) -> Array:
     return activate(x, "gelu")
 
 
-@documented
+@_elementwise
 def hard_tanh(x: ArrayLike) -> Array:
     """Return min(max(x, -1), 1); float32 or float64, any shape.
 
@@ -217,7 +223,7 @@ def hard_tanh(x: ArrayLike) -> Array:
     return activate(x, "hard_tanh")
 
 
-@documented
+@_elementwise
 def selu(x: ArrayLike) -> Array:
     """Return 1.0507... * (x, or 1.6732... * (exp(x) - 1) where x < 0); float32 or float64, any shape.
 
@@ -251,7 +257,7 @@ def celu(x: ArrayLike, alpha: float = 1.0) -> Array:
     return activate(x, activations.CELU(alpha))
 
 
-@documented
+@_elementwise
 def mish(x: ArrayLike) -> Array:
     """Return x * tanh(log(1 + exp(x))), without overflow; float32 or float64, any shape.
 
@@ -268,7 +274,7 @@ def mish(x: ArrayLike) -> Array:
     return activate(x, "mish")
 
 
-@documented
+@_elementwise
 def exponential(x: ArrayLike) -> Array:
     """Return exp(x), infinite where it overflows; float32 or float64, any shape.
 
@@ -283,7 +289,7 @@ def exponential(x: ArrayLike) -> Array:
     return activate(x, "exponential")
 
 
-@documented
+@_elementwise
 def softsign(x: ArrayLike) -> Array:
     """Return `x / (1 + |x|)`; float32 or float64, any shape.
 
@@ -298,7 +304,7 @@ def softsign(x: ArrayLike) -> Array:
     return activate(x, "softsign")
 
 
-@documented
+@_elementwise
 def log_sigmoid(x: ArrayLike) -> Array:
     """Return -log(1 + exp(-x)), without overflow; float32 or float64, any shape.
 
@@ -313,7 +319,7 @@ def log_sigmoid(x: ArrayLike) -> Array:
     return activate(x, "log_sigmoid")
 
 
-@documented
+@_elementwise
 def tanh_shrink(x: ArrayLike) -> Array:
     """Return x - tanh(x); float32 or float64, any shape.
 
@@ -358,7 +364,7 @@ def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
     return activate(x, activations.HardShrink(threshold))
 
 
-@documented
+@public
 def threshold(x: ArrayLike, threshold: float, value: float) -> Array:
     """Return x where x > threshold, else value.
 

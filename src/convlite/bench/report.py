@@ -184,7 +184,7 @@ def busy(data: dict[str, Any]) -> str | None:
         return None
     return (
         f"The machine was busy: other processes took {most:.0%} of the processors while layers were timed. "
-        "Speeds are shown, ratios are not:\nthey would compare the neighbours. "
+        "Speeds are shown, ratios are not:\nthey would show what the other processes did. "
         "Run again when nothing else runs (--anyway shows ratios all the same)."
     )
 
@@ -196,7 +196,7 @@ def table(data: dict[str, Any]) -> str:
     for threads in thread_counts(found):
         mine = [row for row in found if row.threads == threads]
         columns = [peer for peer in PEERS if any(peer in row.us for row in mine)]
-        width = max(len(row.name) for row in mine)
+        width = max(len(row.title) for row in mine)
         lines += ["", _heading(data, threads, mine)]
         shown = [ours for ours in OURS if ours in columns and warning is None]
         ratios = ["ratio" if ours == "convlite" else "(fast)" for ours in shown]
@@ -234,7 +234,7 @@ def _line(row: Row, columns: list[str], shown: list[str], width: int) -> str:
     limit = "- " if row.family == "tiny" or math.isnan(ours) else f"{row.fraction('convlite'):.0%}{mark}"
     figures = [_number(ours), *(_ratio(row.ratio(name)) for name in shown), limit]
     best = row.rivals()[:1] if shown else []
-    return f"{_join(row.name, width, _speeds(row, columns), figures)}  {', '.join(best)}".rstrip()
+    return f"{_join(row.title, width, _speeds(row, columns), figures)}  {', '.join(best)}".rstrip()
 
 
 def _family_line(members: list[Row], columns: list[str], shown: list[str], width: int) -> str:
@@ -274,8 +274,8 @@ def _overall(mine: list[Row], columns: list[str], width: int) -> list[str]:
             f"(geomean); ahead on {len(both) - len(lost)} of {len(both)}"
         )
         if lost:
-            lines.append("  behind: " + ", ".join(f"{row.name} {row.ratio(ours):.2f}" for row in lost))
+            lines += ["  behind:", *(f"    {row.ratio(ours):.2f}  {row.title}" for row in lost)]
     note = ' (ncnn_wino is compared with precision("fast") only)' if "ncnn_wino" in columns else ""
     lines.append(f"ratio: the best peer's time over convlite's{note}; limit: of FMA peak, or of reading the")
-    lines.append("operands once (m), a dash where a call is all overhead")
+    lines.append("operands once (m), a dash where a call is too short to measure it")
     return lines

@@ -38,6 +38,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.out:
             options.out.mkdir(parents=True, exist_ok=True)
         data = _measure(options, shapes, "convlite bench " + shlex.join(arguments))
+    except BrokenPipeError:  # convlite.cli ends quietly
+        raise
     except (OSError, ValueError, RuntimeError) as error:
         print(f"convlite bench: {error}", file=sys.stderr)
         return 1
@@ -80,41 +82,56 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="convlite bench",
         description="Measure convlite against other libraries on this machine, each at its best setting, in "
-        "its own process, round robin; verify every result and print a table. With MODEL it races whole "
-        "networks, without it a set of layers. Files are written with --out only.",
+        "a process of its own, in turn. Every result is checked. With MODEL it measures "
+        "whole networks, without it a set of layers. Files are written with --out only.",
         epilog="NAME.inputs.npz beside NAME.onnx holds the arrays that the network is fed, by name; without "
-        "it they are numbers from a seed. PyTorch races where NAME.pt2 (torch.export.save) is beside it, "
-        "ncnn where pnnx is installed. Peers that are not installed are skipped and named; "
-        "pip install '.[bench]' installs them in a checkout. Let nothing else run meanwhile.",
+        "it, they are random numbers from a fixed seed. PyTorch takes part if NAME.pt2 (torch.export.save) "
+        "is in the same folder, ncnn if pnnx is installed. Libraries that are not installed are skipped and "
+        "named; pip install '.[bench]' in a checkout installs them. Run nothing else at the same time.",
     )
     parser.add_argument(
-        "models", nargs="*", type=Path, metavar="MODEL", help="networks to race: files, or folders of them"
+        "models", nargs="*", type=Path, metavar="MODEL", help="networks to measure: files, or folders of them"
     )
-    parser.add_argument("--networks", type=Path, metavar="FOLDER", help="the same, for a folder")
+    parser.add_argument("--networks", type=Path, metavar="FOLDER", help="a folder of networks to measure")
     parser.add_argument(
         "--seconds",
         type=float,
         default=5.0,
         metavar="S",
-        help="of timing, for each network on each number of threads; default: %(default)g",
+        help="seconds of timing for each network and number of threads (default: %(default)g)",
     )
     parser.add_argument(
-        "--size", type=_size, metavar="HxW", help="of images, where a network leaves their size free"
+        "--size", type=_size, metavar="HxW", help="the size of images, if the network does not fix it"
     )
     parser.add_argument("--anyway", action="store_true", help="show ratios on a busy machine too")
-    parser.add_argument("--quick", action="store_true", help="a few shapes of each kind, few rounds")
+    parser.add_argument(
+        "--quick", action="store_true", help="measure a few shapes of each kind, in few rounds"
+    )
     parser.add_argument("--against", type=_peers, default=RIVALS, metavar="A,B", help=", ".join(RIVALS))
-    parser.add_argument("--shapes", type=Path, metavar="FILE", help="lines as in convlite/bench/shapes/*.txt")
-    parser.add_argument("--threads", type=_counts, default=[1, 2], metavar="1,2", help="numbers of threads")
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds for each layer or network")
+    parser.add_argument(
+        "--shapes",
+        type=Path,
+        metavar="FILE",
+        help="a file of shapes, with lines as in convlite/bench/shapes/*.txt",
+    )
+    parser.add_argument(
+        "--threads",
+        type=_counts,
+        default=[1, 2],
+        metavar="1,2",
+        help="the numbers of threads to measure with",
+    )
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="the number of rounds for each layer or network"
+    )
     parser.add_argument(
         "--precision",
         choices=["exact", "fast"],
         default="exact",
         help='layers: "fast" adds convlite under precision("fast"), for 3x3 convolutions with stride 1',
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write results and charts")
-    parser.add_argument("--show", type=Path, metavar="JSON", help="print the table of a stored run and end")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the folder to write results and charts to")
+    parser.add_argument("--show", type=Path, metavar="JSON", help="print the table of a stored run and exit")
     return parser
 
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .._options import suggesting
 from ..arguments import shown
 from . import keras3
 from ._operations import Array, Graph, random_normal, random_uniform, truncated_normal
@@ -92,6 +93,7 @@ def spend_seed() -> None:
         keras3.draw_seed()
 
 
+@suggesting
 def get(initializer: str | type[Initializer] | Callable[..., Array]) -> Callable[..., Array]:
     """Return the initializer that a name, a class or any callable stands for.
 

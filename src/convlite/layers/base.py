@@ -1,7 +1,7 @@
 """What every layer is: a name, an input shape, and weights that are replaced as a whole, never in place.
 
-That last rule is what makes a layer safe to call from many threads: `call` reads one attribute, `_prepared`,
-and whatever another thread installs meanwhile is a new object. Building happens once, under the layer's lock.
+That last rule makes a layer safe to call from many threads: `call` reads one attribute, `_prepared`, and
+another thread replaces it by a new object. Building happens once, under the layer's lock.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import Any, ClassVar, Self, overload
 import numpy as np
 import numpy.typing as npt
 
+from .._inference import InferenceOnly
 from .._layouts import build_from
 from .._locks import fork_lock
 from .._progress import Progress
+from .._types import Real
 from ..arguments import as_operand, mixed_dtypes, shown
 from .errors import tell, telling
 from .keywords import refuse_training, understands_keras
@@ -31,11 +33,12 @@ from .texts import document
 __all__ = ["TOO_SMALL", "Array", "Layer", "Shape", "check_pixels", "keep_unknown", "product"]
 
 Array = npt.NDArray[Any]
+Symbols = Sequence[SymbolicTensor] | Mapping[str, SymbolicTensor]
 
 _STAND_INS = 1024, 1864  # two sizes for an unknown one, in a call without images
 
 
-class Layer(abc.ABC):
+class Layer(InferenceOnly, abc.ABC):
     """A named step of a network: `layer(x)` gives an array, `layer.compute_output_shape(shape)` its shape.
 
     A subclass writes `call(x)`, and `compute_output_shape` where the shape changes. Shapes include the
@@ -83,21 +86,18 @@ class Layer(abc.ABC):
         self, x: SymbolicTensor, *, training: bool | None = None, mask: None = None
     ) -> SymbolicTensor: ...
     @overload
+    def __call__(
+        self, x: npt.NDArray[Real], *, training: bool | None = None, mask: None = None
+    ) -> npt.NDArray[Real]: ...
+    @overload
     def __call__(self, x: npt.ArrayLike, *, training: bool | None = None, mask: None = None) -> Array: ...
     @overload
-    def __call__(
-        self,
-        x: Sequence[SymbolicTensor] | Mapping[str, SymbolicTensor],
-        *,
-        training: bool | None = None,
-        mask: None = None,
-    ) -> Any: ...
+    def __call__(self, x: Symbols, *, training: bool | None = None, mask: None = None) -> Any: ...
     def __call__(self, x: Any, *, training: bool | None = None, mask: None = None) -> Any:
-        """`call(x)`, after building the layer for x's shape where it is not built. training and mask are
-        Keras's, and may be False and None.
+        """Build the layer for x's shape where it is not built, and return `call(x)`.
 
-        For a symbolic tensor, which `Input` gives, the call is recorded for a `Model`; it gives one.
-        """
+        training and mask are Keras's; they may be False and None. The call on a symbolic tensor, which
+        `Input` gives, is recorded for a `Model`; its result is symbolic too."""
         if training is not None or mask is not None:
             refuse_training(self.name, training, mask)
         if type(x) is not np.ndarray and is_symbolic(x):
@@ -386,7 +386,7 @@ class Layer(abc.ABC):
         names = self.weight_names()
         missing, unknown = [n for n in names if n not in weights], [n for n in weights if n not in names]
         if missing or unknown:
-            raise ValueError(f"{self.name} has other weights: missing {missing}, unknown {unknown}")
+            raise ValueError(f"weights must be those of {self.name}: missing {missing}, unknown {unknown}")
         parts: dict[int, tuple[Layer, dict[str, str]]] = {}
         for name, (holder, weight) in self._places().items():
             parts.setdefault(id(holder), (holder, {}))[1][weight] = name
@@ -494,10 +494,10 @@ class Layer(abc.ABC):
 
     # What a layer with weights overrides.
 
-    def _ensure_weights(self, shape: Shape) -> None:  # noqa: B027  (most layers have none)
+    def _ensure_weights(self, shape: Shape) -> None:
         """Create the weights for this input shape, or check that the present ones fit it."""
 
-    def _rehearse(self, shape: Shape) -> None:  # noqa: B027
+    def _rehearse(self, shape: Shape) -> None:
         """Do what the first call with this input shape would have to do."""
 
     def _display(self, weight: str) -> str:
@@ -577,7 +577,7 @@ class Layer(abc.ABC):
         twin._renew()
         return twin
 
-    def _renew(self) -> None:  # noqa: B027
+    def _renew(self) -> None:
         """Prepare a copy, whose layers inside are others."""
 
     def __getstate__(self) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
+from ..arguments import shown
+
 if TYPE_CHECKING:
     from .base import Layer
 
@@ -37,7 +39,8 @@ def tell(error: TypeError | ValueError, layer: Layer, x: Any = None) -> None:
         return
     error.__dict__["_told"] = told
     built = getattr(layer, "input_shape", None)
-    if built is not None and isinstance(x, np.ndarray) and not _fits(x.shape, built):
+    said = shown(built) in told
+    if built is not None and not said and isinstance(x, np.ndarray) and not _fits(x.shape, built):
         text = f"{told}; {type(layer).__name__} {name!r} was built for the shape {built}, x has {x.shape}"
     error.args = (text,)
 

@@ -68,8 +68,8 @@ def load_into(model: Layer, path: StrPath, *, strict: bool = True, rename: Renam
     )
     if whole and (missing or unused):
         raise ValueError(
-            f"{model.name} has other weights: missing {list(missing)}, unknown {list(unused)}; strict=False "
-            "takes what fits, rename= says what else a name of the file means"
+            f"the weights of the file are not those of {model.name}: missing {list(missing)}, unknown "
+            f"{list(unused)}; strict=False takes those that fit, rename= changes the names of the file"
         )
     for name, array in arrays.items():
         dtype = getattr(places[name][0], "dtype", None) if name in places else None
@@ -95,7 +95,7 @@ def load_into(model: Layer, path: StrPath, *, strict: bool = True, rename: Renam
     if not fit:
         raise ValueError(
             f"{os.fspath(path)!r} has no weight that fits {model.name}: its names are {shown(list(arrays))}, "
-            f"the model's {shown(list(own))}; rename= says what a name of the file means"
+            f"the model's {shown(list(own))}; rename= changes the names of the file"
         )
     model.assign({**own, **fit})
     return LoadReport(os.fspath(path), tuple(n for n in own if n in fit), missing, unused, differ)
@@ -129,6 +129,7 @@ def _renamed(arrays: dict[str, Array], halves: set[str], rename: Rename) -> tupl
         new[to], was[to] = array, name
     if isinstance(rename, Mapping) and (idle := [key for key in rename if key not in used]):
         raise ValueError(
-            f"rename has {shown(idle)}, and no name in the file begins so; the file has {shown(list(arrays))}"
+            f"rename has {shown(idle)}, but no name in the file begins with it; the file has "
+            f"{shown(list(arrays))}"
         )
     return new, {to for to, name in was.items() if name in halves}

@@ -401,7 +401,7 @@ class Model(Whole):
             total = lengths.pop()
             if lengths or total is None:
                 raise ValueError(
-                    f"{named(self)} takes as many samples of each input; got the shapes "
+                    f"{named(self)} takes the same number of samples for each input; got the shapes "
                     f"{[array.shape for array in arrays]}"
                 )
             count = total

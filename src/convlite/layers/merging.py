@@ -68,9 +68,13 @@ class Merge(Layer):
             raise TypeError(
                 f"{self._told()} takes tensors of one dtype; got {', '.join(str(t.dtype) for t in tensors)}"
             )
-        return SymbolicTensor(
-            self.compute_output_shape([tensor.shape for tensor in tensors]), tensors[0].dtype
-        )
+        try:
+            shape = self.compute_output_shape([tensor.shape for tensor in tensors])
+        except ValueError as error:
+            from .misfits import undivided
+
+            raise ValueError(f"{error}{undivided(tensors)}") from None
+        return SymbolicTensor(shape, tensors[0].dtype)
 
     def _told(self) -> str:
         return f"the layer {self.name!r} ({type(self).__name__})"
@@ -319,8 +323,8 @@ class Concatenate(Merge):
         axis = self.axis + rank if self.axis < 0 else self.axis
         if not 0 < axis < rank:
             raise ValueError(
-                f"{self._told()} joins along axis {self.axis}, which tensors of shape {shapes[0]} have not "
-                "beside their batch"
+                f"{self._told()} joins along axis {self.axis}: it must be an axis of a sample, from 1 to "
+                f"{rank - 1}; got the shapes {shown(shapes)}"
             )
         result: list[int | None] = []
         for place, sizes in enumerate(zip(*shapes, strict=True)):
@@ -399,8 +403,8 @@ class Dot(Merge):
         a, b = (n + rank if n < 0 else n for n, rank in zip(self.along, (first, second), strict=True))
         if not 0 < a < first or not 0 < b < second:
             raise ValueError(
-                f"{self._told()} sums along the axes {self.along}, which tensors with {first} and {second} "
-                "axes have not beside their batch"
+                f"{self._told()} sums along the axes {self.along}: they must be axes of a sample, from 1 to "
+                f"{first - 1} in the first tensor and from 1 to {second - 1} in the second"
             )
         left = "a" + "bcdefghijkl"[: first - 1]
         right = "a" + "mnopqrstuvw"[: second - 1]

@@ -276,7 +276,7 @@ class GroupNormalization(_Normalized):
         if self.axis not in (-1, len(shape) - 1):
             raise ValueError(f"axis must be the last one, -1, where convlite keeps channels; got {self.axis}")
         if shape[-1] is not None and self.groups > 0 and shape[-1] % self.groups:
-            raise ValueError(f"groups must divide the number of channels; got {self.groups} and {shape[-1]}")
+            raise ValueError(f"groups must divide the {shape[-1]} channels of x; got {self.groups}")
         return shape
 
 
@@ -380,7 +380,9 @@ class Normalization(_Own):
         name: str | None = None,
     ) -> None:
         if (mean is None) != (variance is None):
-            raise ValueError("mean and variance must be given together, or both be weights; got one of them")
+            raise ValueError(
+                "give both mean and variance, or neither: then they are weights; got one of them"
+            )
         weights = {"mean": "zeros", "variance": "ones"} if mean is None else {}
         super().__init__(weights, dtype=dtype, name=name)
         self.axis = None if axis is None else as_int(axis, "axis", minimum=-(2**31))
@@ -489,7 +491,9 @@ def _sizes_along(axis: int | tuple[int, ...], shape: Shape, name: str) -> tuple[
     sizes = [shape[a] for a in normalization.as_axes(axis, len(shape))]
     known = tuple(size for size in sizes if size is not None)
     if len(known) < len(sizes):
-        raise ValueError(f"{name} has weights of the sizes along axis {axis}: {shape} must know them")
+        raise ValueError(
+            f"{name} needs to know the sizes along axis {axis}, which has its weights; got the shape {shape}"
+        )
     return known
 
 

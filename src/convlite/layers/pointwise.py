@@ -110,7 +110,7 @@ class Lambda(Layer):
             len(shape) != len(stated) or any(n not in (None, m) for n, m in zip(stated, shape, strict=True))
         ):
             raise ValueError(
-                f"output_shape of {self.name} must be that of the samples that its function gives, {shape}; "
+                f"output_shape must be {shape}, the shape of a sample that {self.name}'s function gives; "
                 f"got {shown(stated)}"
             )
         return result
@@ -289,7 +289,7 @@ class PReLU(WeightedLayer):
         super().__init__({"alpha": alpha_initializer}, dtype=dtype, name=name)
         axes = () if shared_axes is None else shared_axes
         if isinstance(axes, (str, bytes)) or not isinstance(axes, (Sequence, np.ndarray)):
-            raise TypeError(f"shared_axes must be a sequence of axes; got {shown(axes)}")
+            raise TypeError(f"shared_axes must be a sequence of axes, such as (1, 2); got {shown(axes)}")
         self.shared_axes = tuple(as_int(axis, "shared_axes", minimum=-(2**31)) for axis in axes)
         if any(axis < 1 for axis in self.shared_axes):
             raise ValueError(

@@ -61,7 +61,10 @@ class InputLayer(Layer):
         if len(shape) != len(wanted) or any(
             None not in (size, known) and size != known for size, known in zip(shape, wanted, strict=True)
         ):
-            raise ValueError(f"{self.name} was made for the shape {shown(wanted)}; got {shown(shape)}")
+            from .._hints import other_size
+
+            hint = other_size(shape, wanted, "the model")
+            raise ValueError(f"{self.name} was made for the shape {shown(wanted)}; got {shown(shape)}{hint}")
         return shape
 
     def call(self, x: Any) -> Array:
@@ -142,7 +145,8 @@ class Reshape(Layer):
         shape = tuple(free if n == -1 else n for n in self.target_shape)
         if math.prod(shape) != size:
             raise ValueError(
-                f"target_shape {shown(self.target_shape)} does not hold the {size} numbers of {tuple(rest)}"
+                f"target_shape {shown(self.target_shape)} must have as many numbers as a sample of x; got "
+                f"samples of shape {shown(tuple(rest))}"
             )
         return (batch, *shape)
 

@@ -42,7 +42,7 @@ class _ToSpace(_Blocks):
         return (
             None
             if size is None
-            else shuffles.divided(size, by, f"block_size gives {by}, which must divide the {what} of x")
+            else shuffles.divided(size, by, f"block_size * block_size ({by}) must divide the {what} of x")
         )
 
 
@@ -197,10 +197,10 @@ class Permute(Layer):
     def __init__(self, dims: Sequence[int], *, name: str | None = None) -> None:
         super().__init__(name=name)
         if isinstance(dims, (str, bytes)) or not isinstance(dims, (Sequence, np.ndarray)):
-            raise TypeError(f"dims must be a sequence of axes; got {shown(dims)}")
+            raise TypeError(f"dims must be a sequence of axes, such as (2, 1, 3); got {shown(dims)}")
         self.dims = tuple(as_int(axis, "dims", minimum=1) for axis in dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(f"dims must hold each axis from 1 to its length once; got {shown(dims)}")
+            raise ValueError(f"dims must have each number from 1 to {len(self.dims)} once; got {shown(dims)}")
 
     def call(self, x: Any) -> Array:
         array = as_operand(x, "x")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._options import TEXTS, documented
+from .._options import TEXTS, documented, suggesting_methods
 
 __all__ = ["document"]
 
@@ -161,9 +161,10 @@ TEXTS.update(
 
 
 def document(kind: type) -> None:
-    """Put the shared entries into the docstrings of a class and of its methods."""
+    """Put the shared entries into the docstrings of a class and of its methods; these suggest arguments."""
     documented(kind)
     for member in vars(kind).values():
         function: Any = getattr(member, "__func__", member)  # of a class method
         if callable(function) and getattr(function, "__doc__", None) and hasattr(function, "__qualname__"):
             documented(function)
+    suggesting_methods(kind)

@@ -127,7 +127,7 @@ class WeightedLayer(Layer):
                 expected = self._weight_shapes(self._input_shape_of(array.shape))
             except IndexError:
                 raise ValueError(
-                    f"weight {display(first)!r} has too few axes; got the shape {array.shape}"
+                    f"weight {display(first)!r} must have more axes; got the shape {array.shape}"
                 ) from None
         for name, array in arrays.items():
             if array.shape != expected[name]:

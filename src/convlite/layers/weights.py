@@ -38,7 +38,9 @@ def as_weight(value: npt.ArrayLike, label: str, dtype: np.dtype[Any]) -> Array:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"weight {label!r} is not an array: {error}") from None
+        from .._hints import not_an_array
+
+        raise ValueError(f"weight {label!r} is not an array: {not_an_array(value, label, error)}") from None
     if array.dtype != dtype:  # byte order is a matter of storage, so '>f4' counts as float32
         if array.dtype.newbyteorder("=") == dtype:
             return array.astype(dtype)

@@ -43,7 +43,7 @@ class _Assembly:
         self.parts = self._expanded(lowered)
         self.copied, self.results = self._results()
         self.start = in_place(self.parts, low, self.source, self._fixed())
-        self.last: dict[int, int] = {}  # of each root, the step that reads or writes it last
+        self.last: dict[int, int] = {}  # for each root, the last step that reads or writes it
         self.first: dict[int, int] = {}
         for number, (_, part) in enumerate(self.parts):
             for slot in (*part.reads, *part.writes):

@@ -39,7 +39,7 @@ class Executor:
         self._rounding = like is None
         self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
         self._packed: dict[Any, Any] = {} if like is None else like._packed
-        self.cuts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()  # of tiles, by the whole image's shape
+        self.cuts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()  # plans of tiles, by the image's shape
         self.lock = fork_lock()
 
     def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
@@ -51,7 +51,7 @@ class Executor:
         key = (shapes, _dispatch.active_isa(), _precision.is_fast())
         program = self._programs.get(key)
         if program is not None:
-            with suppress(KeyError):  # another thread may have made room in between
+            with suppress(KeyError):  # another thread may have removed it meanwhile
                 self._programs.move_to_end(key)
             return program
         with self.lock:
@@ -74,7 +74,7 @@ class Executor:
         facts = facts_of(graph, by_name)
         if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
             try:
-                # what hung on unknown sizes can be seen through now
+                # sizes are known now, so more can be simplified
                 graph = optimised(graph, by_name, self._rounding)
             except FAULTS as error:
                 raise ValueError(f"the network {graph.name!r} cannot be prepared: {error!r}") from error
@@ -89,7 +89,7 @@ class Executor:
         for node in graph.nodes:
             try:
                 lowered.append((node, lower_node(node, low)))
-            except FAULTS as error:  # attributes that no importer writes, out of a file
+            except FAULTS as error:  # invalid attributes, from a file that no importer wrote
                 raise ValueError(f"{named(node)} cannot be prepared: {error!r}") from error
         return assemble(graph, low, lowered)
 

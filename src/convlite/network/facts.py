@@ -58,12 +58,12 @@ class Fact:
 
     @classmethod
     def of(cls, array: Array) -> Fact:
-        """All that there is to know of a constant."""
+        """The fact for a constant, which is known completely."""
         return cls(array.dtype, array.shape, frozen_array(array))
 
     @classmethod
     def of_value(cls, value: Value) -> Fact:
-        """What the declaration of an input or output says."""
+        """The fact for a declared input or output."""
         return cls(value.dtype, value.shape)
 
     @property
@@ -164,7 +164,7 @@ def _terms(size: int | str) -> Terms:
 
 
 def _written(terms: Terms) -> int | str:
-    """The one way in which a sum is written: the largest products first, the constant last."""
+    """The normal form of a sum: the largest products first, the constant last."""
     kept = {names: value for names, value in terms.items() if value}
     if not set(kept) - {()}:
         return kept.get((), 0)
@@ -399,7 +399,7 @@ def same_size(a: Size, b: Size) -> bool | None:
 
 
 def merged(a: Size, b: Size) -> Size:
-    """One size of which two things are known; ValueError where they contradict each other.
+    """One size from two facts about it; ValueError where they contradict each other.
 
     >>> merged("N", 4), merged(None, "N"), merged("N", "M")
     (4, 'N', 'N')
@@ -412,7 +412,7 @@ def merged(a: Size, b: Size) -> Size:
 
 
 def merged_shapes(a: Shape, b: Shape) -> Shape:
-    """One shape of which two things are known.
+    """One shape from two facts about it.
 
     >>> merged_shapes(("N", 3), (None, None)), merged_shapes(None, (1,))
     (('N', 3), (1,))

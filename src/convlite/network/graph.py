@@ -1,7 +1,7 @@
 """A network as a value: named inputs, nodes in topological order, constants, outputs. Nothing here computes.
 
 A graph is frozen: a pass takes one and returns another. Every name stands for one array that is written once,
-by an input, a constant or a node. What a node means is the affair of its kind (`kinds`); all kinds with
+by an input, a constant or a node. The kind of a node defines what it computes (`kinds`); all kinds with
 spatial axes take channels last.
 """
 
@@ -26,7 +26,7 @@ class Value:
     """An input or output of a graph.
 
     name: unique within the graph. dtype: of its elements. shape: sizes, names of free sizes (the same name
-    is the same size), or None where even the rank is open.
+    is the same size), or None if even the rank is not known.
     """
 
     name: str
@@ -108,7 +108,7 @@ class Graph:
         return graph._sorted()
 
     def _sorted(self) -> Graph:
-        """The nodes in an order in which each reads what is there; the given order where it will do."""
+        """The nodes in an order in which each reads what is there; the given order if it is one."""
         written = set(self.constants)
         for value in self.inputs:
             if value.name in written:
@@ -129,7 +129,7 @@ class Graph:
             stack = [(start, iter(self.nodes[start].inputs))]
             while stack:
                 number, names = stack[-1]
-                for name in names:  # goes on where it was left
+                for name in names:  # continues where it stopped
                     if not name or name in written:
                         continue
                     if name not in producers:

@@ -97,7 +97,13 @@ def propagated(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fa
     held = 0
     for node in graph.nodes:
         inputs = [facts[name] if name else None for name in node.inputs]
-        for name, fact in zip(node.outputs, _remembered(node, inputs, memo), strict=False):
+        try:
+            found = _remembered(node, inputs, memo)
+        except ValueError as error:
+            from .misfits import undivided
+
+            raise ValueError(f"{error}{undivided(graph, facts, node)}") from None
+        for name, fact in zip(node.outputs, found, strict=False):
             if name:
                 held += 0 if fact.data is None else fact.data.size
                 facts[name] = fact if held <= MOST_HELD else Fact(fact.dtype, fact.shape)
@@ -216,7 +222,7 @@ def _equal(a: Size, b: Size) -> Size:
 
 
 def _less(a: Size, b: Size) -> Size:
-    """Whether a < b, as 0 or 1; None where that is open (a free size may be 0)."""
+    """Whether a < b, as 0 or 1; None if that is not known (a free size may be 0)."""
     if at_least(b, sum_of(a, 1)):
         return 1
     return 0 if at_least(a, b) else None
@@ -267,7 +273,7 @@ ARITHMETIC: dict[str, Callable[..., Size]] = {
 
 
 def _with_names(node: Node, inputs: Sequence[Fact | None], facts: Sequence[Fact]) -> tuple[Array, ...] | None:
-    """The outputs of a node on integers of which some have only names; None where that leads nowhere."""
+    """The outputs of a node on integers of which some have only names; None if they cannot be found."""
     kind = kind_of(node)
     if not any(fact is not None and fact.data is not None and fact.data.dtype == object for fact in inputs):
         return None
@@ -313,7 +319,7 @@ def _folded(function: Callable[[Size, Size], Size], sizes: Sequence[Size]) -> Si
 
 
 def _moved(node: Node, inputs: Sequence[Fact | None]) -> tuple[Array, ...] | None:
-    """Elements are moved about: as they are, whatever they are. Where they go must be known."""
+    """The kind only moves elements, so their values do not matter. Their places must be known."""
     joined = node.kind == "concat"
     arrays: list[Array | None] = []
     for number, fact in enumerate(inputs):

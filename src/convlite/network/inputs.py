@@ -38,7 +38,10 @@ def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]], alone:
     try:
         array = np.asarray(given)
     except ValueError as error:
-        raise ValueError(f"the input {value.name!r} is not an array: {error}") from None
+        from .._hints import not_an_array
+
+        why = not_an_array(given, value.name, error)
+        raise ValueError(f"the input {value.name!r} is not an array: {why}") from None
     if array.dtype != value.dtype:
         hint = (
             f"write x.astype(np.{value.dtype.name})"
@@ -77,4 +80,6 @@ def _hint(got: tuple[int, ...], wanted: tuple[Any, ...], alone: bool) -> str:
             isinstance(size, str) or got[axis] == size for axis, size in zip(perm, wanted, strict=True)
         ):
             return f"; this network takes images {name}: write np.transpose(x, {perm})"
-    return ""
+    from .._hints import other_size
+
+    return other_size(got, wanted, "this network")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._inference import InferenceOnly
+from .._options import suggesting_methods
 from .._progress import Progress, reporting
 from ..arguments import as_size, new_output, shown
 from .executor import Executor
@@ -21,7 +23,8 @@ from .tiling.record import TiledArray, Tiling
 __all__ = ["Network"]
 
 
-class Network:
+@suggesting_methods
+class Network(InferenceOnly):
     """A network: graph and weights, callable with arrays.
 
     `convlite.load` makes one from a file. A network is immutable: many threads may call it at once, it

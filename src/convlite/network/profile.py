@@ -1,4 +1,4 @@
-"""Where the time of a network goes: node by node, as a table, a chart or a trace."""
+"""The time of a network, node by node, as a table, a chart or a trace."""
 
 from __future__ import annotations
 

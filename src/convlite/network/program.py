@@ -75,7 +75,7 @@ class Slice(NamedTuple):
 
 @dataclass(slots=True)
 class Lowered:
-    """What became of a node.
+    """How a node is computed.
 
     run: the step, None where views do it all. reads, writes: its slots. loose: it makes its arrays itself and
     puts them into the frame (what NumPy computes); otherwise it finds them there. over: the slot whose memory
@@ -103,7 +103,7 @@ class Step:
     run: Run
     node: Node
     how: str
-    drop: tuple[int, ...] = ()  # loose slots that nobody reads after this step
+    drop: tuple[int, ...] = ()  # loose slots that no later step reads
     core: bool = False  # run(frame, script) adds it to a script
 
 
@@ -193,13 +193,13 @@ class Program:
             self._clear(frame)
 
     def _frame(self, threads: int) -> Frame:
-        """A frame that nobody uses, bound for so many threads if there is one."""
+        """A free frame, if possible one that is bound for this number of threads."""
         frames = self._frames
         try:
             for number in range(len(frames) - 1, -1, -1):
                 if frames[number].threads == threads:
                     return frames.pop(number)
-            if len(frames) > 1:  # two are kept for callers that take turns with different counts
+            if len(frames) > 1:  # two are kept for callers that alternate between thread counts
                 return frames.pop()
         except IndexError:  # another thread took it
             pass
@@ -252,7 +252,7 @@ class Program:
         return np.array(result, order="C") if slot in self.copied else result
 
     def _clear(self, frame: Frame) -> None:
-        """Let go of what belongs to the call, and keep the arena for the next one."""
+        """Drop the arrays of the call, and keep the arena for the next call."""
         for slot in self.inputs:
             frame[slot] = None
         for slot, _, _ in self.results:
@@ -262,7 +262,7 @@ class Program:
         for step in self.steps:
             for slot in step.drop:
                 frame[slot] = None
-        for slot in self.outputs:  # what steps made themselves; no output lies in the arena
+        for slot in self.outputs:  # outputs that steps allocated; none is in the arena
             frame[slot] = self.template[slot]
         self._frames.append(frame)
 

@@ -89,7 +89,7 @@ class _Places:
                 self._move(self.source[part], out, start)
 
     def _whole(self, slots: Sequence[int]) -> bool:
-        """Whether the first of these slots are all the channels of an array that may move, in order."""
+        """Whether the slots are, in order, all channels of an array that may move."""
         parent = self.source[slots[0]]
         end = 0
         for slot in slots:

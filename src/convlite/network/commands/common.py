@@ -15,7 +15,7 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layout",
         choices=["NHWC"],
-        help="images channels last at the network's ends; default: as in the file",
+        help="take and give images with the channels last (default: as the file has them)",
     )
 
 
@@ -42,6 +42,10 @@ def ending_well(command: str, run: Callable[[], int]) -> int:
     """The exit status of `run`; 1 after a line on stderr where it raises what a user can mend."""
     try:
         return run()
+    except (
+        BrokenPipeError
+    ):  # the reader of the output has ended: so does `main` of convlite.cli, without a message
+        raise
     except (ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError) as error:
         print(f"convlite {command}: {one_line(error)}", file=sys.stderr)
         return 1

@@ -16,8 +16,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run `convlite inspect` with these arguments; returns 0, or 1 after the reasons on stderr."""
     parser = argparse.ArgumentParser(
         prog="convlite inspect",
-        description="Print a network's nodes, shapes, parameters and multiply-adds, without running it; or, "
-        "with exit status 1, every node that is not supported.",
+        description="Print a network's nodes, shapes, parameters and multiply-adds without running it. If "
+        "the file has nodes that are not supported, print these, and exit with status 1.",
     )
     add_model(parser)
     add_layout(parser)

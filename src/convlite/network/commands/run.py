@@ -53,22 +53,38 @@ def _parser() -> argparse.ArgumentParser:
     add_model(parser)
     add = parser.add_argument
     add("inputs", nargs="*", type=pathlib.Path, metavar="INPUT", help="a picture, .npy, .npz or a folder")
-    add("--size", type=_size, metavar="HxW", help="height and width, where the network leaves them free")
-    add("--mean", type=_numbers, metavar="A,B,C", help="subtracted from each channel (default: nothing)")
-    add("--std", type=_numbers, metavar="A,B,C", help="what each channel is divided by (default: nothing)")
-    add("--scale", type=_scale, metavar="S", help="of pixels; default: 1/255 for floats, 1 for whole numbers")
+    add(
+        "--size",
+        type=_size,
+        metavar="HxW",
+        help="the height and width of images, if the network does not fix them",
+    )
+    add("--mean", type=_numbers, metavar="A,B,C", help="a number to subtract from each channel (default: 0)")
+    add("--std", type=_numbers, metavar="A,B,C", help="a number to divide each channel by (default: 1)")
+    add(
+        "--scale",
+        type=_scale,
+        metavar="S",
+        help="a factor for pixels (default: 1/255 if the network takes floats, 1 if it takes integers)",
+    )
     add_layout(parser)
     shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--top", type=positive, metavar="N", help="classes to show (default: 5)")
+    shown.add_argument("--top", type=positive, metavar="N", help="the number of classes to show (default: 5)")
     shown.add_argument(
         "--out",
         type=pathlib.Path,
         metavar="FILE|DIR",
-        help=".npz: all outputs; .png: the output as a picture (of several inputs: FILE-NAME.png); a folder: "
-        "a file INPUT.npz for each input, and inputs that have theirs are left out",
+        help="where to write: FILE.npz gets all outputs; FILE.png the output as a picture (FILE-NAME.png for "
+        "each of several inputs); a folder gets INPUT.npz for each input, and an input whose file is there "
+        "is skipped",
     )
-    add("--format", choices=["npz", "png"], help="of the files in --out DIR (default: npz)")
-    add("--labels", type=pathlib.Path, metavar="FILE", help="the names of the classes, one a line")
+    add("--format", choices=["npz", "png"], help="the format of the files in --out DIR (default: npz)")
+    add(
+        "--labels",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="a file with the names of the classes, one on each line",
+    )
     add(
         "--profile",
         nargs="?",
@@ -77,7 +93,13 @@ def _parser() -> argparse.ArgumentParser:
         help="print the time of each node and kind for the first input; FILE.json: a trace for "
         "chrome://tracing; FILE.png, .svg: a chart (needs matplotlib)",
     )
-    add("--workers", type=positive, default=2, metavar="N", help="inputs read at the same time (default: 2)")
+    add(
+        "--workers",
+        type=positive,
+        default=2,
+        metavar="N",
+        help="the number of inputs to read at the same time (default: 2)",
+    )
     return parser
 
 
@@ -117,6 +139,8 @@ def _run(options: argparse.Namespace) -> int:
                     write(path, outputs)
                 else:
                     show(path, outputs)
+            except BrokenPipeError:
+                raise
             except (ValueError, TypeError, OSError, MemoryError, zipfile.BadZipFile) as error:
                 failures += 1
                 clear = "\r\x1b[K" if bar else ""  # the bar has a line of its own

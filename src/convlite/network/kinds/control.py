@@ -65,7 +65,7 @@ def _if_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     for name in ("then_branch", "else_branch"):
         try:
             found.append(_facts(node.attributes[name], facts[1:]))
-        except ValueError as fault:  # shapes of which this branch is not taken: an axis to squeeze, say
+        except ValueError as fault:  # shapes for which this branch is not taken, as with an axis to squeeze
             faults.append(fault)
     if not found:
         raise faults[0]
@@ -95,7 +95,7 @@ def _loop_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     outside = list(facts[2 + count :])
     turn = [Fact(np.dtype(np.int64), ()), Fact(np.dtype(bool), ())]
     state = [Fact(fact.dtype, fact.shape) for fact in start]
-    for _ in range(8):  # a size that changes is unknown in the next round, so that this settles
+    for _ in range(8):  # a size that changes is unknown in the next round, so this converges
         out = _facts(body, [*turn, *state, *outside])
         new = [common(a, b) for a, b in zip(state, out[1 : 1 + count], strict=True)]
         if [fact.shape for fact in new] == [fact.shape for fact in state]:

@@ -153,7 +153,7 @@ def _reshaped(shape: Shape, sizes: tuple[Size, ...], allowzero: bool) -> tuple[S
             raise ValueError(
                 f"{described_shape(shape)} has {total} elements, the new shape {sizes} has {new}"
             )
-        if result.count(None) == 1 and 0 not in result:  # one size that nobody knows: what is left
+        if result.count(None) == 1 and 0 not in result:  # one unknown size: the remaining elements
             place = result.index(None)
             result[place] = floor_of(total, product(size for n, size in enumerate(result) if n != place))
     return tuple(result)

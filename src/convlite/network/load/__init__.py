@@ -7,6 +7,7 @@ import os
 import pathlib
 from collections.abc import Callable
 
+from ..._options import suggesting
 from ...arguments import shown
 from ..graph import Graph
 from ..network import Network
@@ -40,6 +41,7 @@ _OTHER_FILES = {
 }
 
 
+@suggesting
 def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     """Read a network from a file.
 
@@ -100,6 +102,11 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     if ending not in READERS:
         known = f"path must end in one of {', '.join(READERS)}"
         raise ValueError(f"{known}; got {shown(os.fspath(path))}{_OTHER_FILES.get(ending, '')}")
+    if os.fspath(path).lower().endswith(".weights.h5"):
+        raise ValueError(
+            f"path must be a file with a network; got {shown(os.fspath(path))}, which has weights only: in "
+            "Keras, build the model, call model.load_weights(path), then convlite.Network.from_keras(model)"
+        )
     if layout not in (None, "NHWC"):
         raise ValueError(f'layout must be None or "NHWC"; got {shown(layout)}')
     module, function = READERS[ending].split(":")

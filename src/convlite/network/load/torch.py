@@ -11,12 +11,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..._options import suggesting
 from ..graph import Graph
 from .onnx import read_onnx
 
 __all__ = ["from_torch"]
 
 
+@suggesting
 def from_torch(
     module: Any,
     example_inputs: Any,
@@ -115,7 +117,7 @@ def _exported(
         try:
             with _evaluating(module), _quiet(), torch.no_grad():
                 return how(torch, module, examples, names, free, opset)
-        except Exception as problem:  # whatever an exporter raises: the other one may take it
+        except Exception as problem:  # the other exporter may succeed
             text = str(problem).strip().splitlines() or [type(problem).__name__]
             problems.append(f"{how.__name__.strip('_')}: {text[0][:300]}")
     raise ValueError(f"torch.onnx.export does not take this module: {'; '.join(problems)}")
@@ -146,7 +148,7 @@ def _renamed(model: Any, names: list[str], free: dict[str, Any]) -> Any:
             found = info.type.tensor_type.shape.dim[axis].dim_param
             if not found or found in wanted:
                 continue
-            taken = set(wanted.values())  # sizes that need not be equal have names of their own
+            taken = set(wanted.values())  # sizes that may differ get names of their own
             wanted[found] = name if name not in taken else f"{info.name}[{axis}]"
     values = [*model.graph.input, *model.graph.output, *model.graph.value_info]
     for dim in (dim for value in values for dim in value.type.tensor_type.shape.dim):

@@ -46,7 +46,7 @@ def control(node: Node, low: Lowering) -> Lowered:
         arrays = [frame[slot] if slot >= 0 else None for slot in reads]
         for slot, result in zip(writes, way(node, arrays, inside), strict=False):
             if slot >= 0:
-                frame[slot] = own(result, arrays)  # a loop of no turns hands on what it was given
+                frame[slot] = own(result, arrays)  # a loop without iterations returns what it was given
                 arrays.append(frame[slot])
 
     used = tuple(slot for slot in reads if slot >= 0)

@@ -29,7 +29,7 @@ def resize(node: Node, low: Lowering) -> Lowered | None:
     attributes = node.attributes
     if len(shape) not in (3, 4) or low.facts[x].dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         return None
-    if attributes["keep_aspect_ratio_policy"] != "stretch":  # the axes hang together
+    if attributes["keep_aspect_ratio_policy"] != "stretch":  # the axes depend on each other
         return None
     if attributes["coordinates"] == "tf_crop_and_resize" or shape[0] != found[0] or shape[-1] != found[-1]:
         return None
@@ -82,7 +82,7 @@ def resample(node: Node, low: Lowering) -> Lowered | None:
     for (places, weights), size in zip(tables, low.shape(node.inputs[0])[1:-1], strict=True):
         whole = places.ndim == 2 and places.dtype.kind == "i" and places.shape == weights.shape
         if not whole or places.size == 0 or places.min() < 0 or places.max() >= size:
-            return None  # tables out of a file
+            return None  # the tables come from a file
     return _applied(low, node, tables)
 
 
@@ -123,7 +123,7 @@ def _table(
     if found is None:
         return None
     index, weight = found
-    for tap in range(index.shape[1]):  # what is the same pixel counts once
+    for tap in range(index.shape[1]):  # the same pixel counts once
         for later in range(tap + 1, index.shape[1]):
             same = (index[:, later] == index[:, tap]) & (weight[:, later] != 0)
             weight[same, tap] += weight[same, later]

@@ -32,7 +32,7 @@ __all__ = [
 
 Pass = Callable[[Graph, Mapping[str, Fact]], Graph]
 
-# In this order: each leaves what the later ones look for.
+# In this order: each prepares what later ones look for.
 PASSES: tuple[Pass, ...] = (
     fold_constants,
     sink_transposes,
@@ -43,7 +43,7 @@ PASSES: tuple[Pass, ...] = (
     fold_padding,
     fuse_activations,
 )
-# Those that round other products or sums than the graph says.
+# These round other products or sums than those of the graph.
 ROUNDING: tuple[Pass, ...] = (recognise_activations, fold_affine)
 
 

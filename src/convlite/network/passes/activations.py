@@ -1,4 +1,4 @@
-"""Activations: recognised where exporters wrote them out in pieces, and fused into the node before.
+"""Activations: recognised where exporters wrote them as several nodes, and fused into the node before.
 
 A fused activation is an attribute `activation = (name, *parameters)` of conv, conv_transpose, dense, affine,
 add and mul; the names are those of the kinds.

@@ -13,7 +13,7 @@ from .editor import Editor
 
 __all__ = ["fold_constants"]
 
-# A constant larger than this is not written down where a node of small inputs makes it: Expand, Tile.
+# A constant larger than this is not stored if a node with small inputs makes it (Expand, Tile).
 _MOST_BYTES = 1 << 22
 
 

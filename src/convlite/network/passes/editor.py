@@ -182,7 +182,7 @@ class Editor:
         if old not in self.outputs:
             return new
         writer = self._producer.get(old)
-        if writer is not None:  # its output is nobody's now
+        if writer is not None:  # no node writes its output now
             node = self.nodes[writer]
             if node.kind == "identity" and node.inputs == (new,):
                 return new

@@ -1,8 +1,8 @@
-"""Let transposes meet and vanish.
+"""Move transposes together, so that they cancel.
 
 Importers put a transpose before and after every channels-last node of a channels-first file; files of
 channels-last frameworks carry their own. Going through the graph in order, a transpose moves from the inputs
-of a node to its outputs wherever the node does not mind the order of axes:
+of a node to its outputs wherever the node works with any order of axes:
 
     op(transpose(x, p), transpose(y, p))  =  transpose(op(x, y), p)
 
@@ -37,7 +37,7 @@ def sink_transposes(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
         editor.sweep()
         if not changed:
             break
-    for number, _ in editor.of_kind("transpose"):  # not before: a reshape stops others from sinking
+    for number, _ in editor.of_kind("transpose"):  # not earlier: a reshape stops the others
         _as_reshape(editor, number)
     return editor.graph()
 
@@ -448,7 +448,7 @@ def _reshape(editor: Editor, number: int) -> bool:
         return False
     # groups: (axes of the transposed x, axes of the result), in order; each must be one run of axes of x
     places = []
-    inside = list(range(len(perm)))  # what is left to x: axes of one run in another order
+    inside = list(range(len(perm)))  # the order that stays with x: axes of one run may be permuted
     for axes, results in groups:
         run = [perm[axis] for axis in axes]
         first = min(run)
@@ -459,7 +459,7 @@ def _reshape(editor: Editor, number: int) -> bool:
     order = [results for _, results in sorted(places, key=lambda place: place[0])]
     flat = [axis for results in order for axis in results]
     if flat == sorted(flat) and inside != sorted(inside):
-        return False  # a shuffle of channels: nothing of it can go on
+        return False  # a channel shuffle: no transpose passes it
     target = _reshape_target(tuple(after[axis] for axis in flat))
     if target is None:
         return False

@@ -1,4 +1,4 @@
-"""A product of one-hot vectors with a constant matrix picks rows: it becomes the picking."""
+"""A product of one-hot vectors with a constant matrix selects rows: it becomes a gather."""
 
 from __future__ import annotations
 

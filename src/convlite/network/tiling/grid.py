@@ -191,7 +191,7 @@ def widest(cells: Cells, role: int, step: int) -> Way:
         windows = {name: cells.window(name, role, lo, min(size, lo + step)) for name in cells.outputs}
         if all(first < end for first, end in windows.values()):
             ways.append(cells.cut.way(role, windows))
-    if not ways:  # so few outputs that a tile of this size has none of its own
+    if not ways:  # too few outputs: a tile of this size has none
         return cells.cut.way(role, {name: cells.window(name, role, 0, size) for name in cells.outputs})
     return max(ways, key=lambda way: way.source[1] - way.source[0])
 

@@ -1,4 +1,4 @@
-"""A small file beside `out` that says which tiles are done, so that an interrupted run goes on where it was.
+"""A small file beside `out` that says which tiles are done, so that an interrupted run can continue.
 
 The first line is what the run depends on, as JSON; each further line is the number of a tile whose outputs
 have been flushed. A last line without its end was being written when the run stopped, and does not count.
@@ -20,7 +20,7 @@ from ..graph import Graph
 
 __all__ = ["Journal", "fingerprint"]
 
-EVERY = 2.0  # seconds between flushes, at most: what is computed twice after a crash
+EVERY = 2.0  # the most seconds between flushes: after a crash this much is computed twice
 
 
 def fingerprint(graph: Graph) -> str:

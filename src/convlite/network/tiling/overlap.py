@@ -60,7 +60,7 @@ def mapped(network: Any, executor: Executor, x: Any, threads: int) -> Any:
     ]
     if len(made) == 1:
         results = [wide.map_blocks(block, network=carried, **made[0])]
-    else:  # a block of tuples, which nobody sees, and of each tuple the parts
+    else:  # a block of tuples, which callers do not see, and the parts of each tuple
         tuples = wide.map_blocks(
             block, network=carried, dtype=object, meta=np.empty((0,) * whole.ndim, object)
         )

@@ -1,4 +1,4 @@
-"""What callers of tiles see: what may be read and written, and how a run is cut."""
+"""What callers of `tiled` see: the protocol of arrays, and the record of how a run is cut."""
 
 from __future__ import annotations
 

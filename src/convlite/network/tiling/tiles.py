@@ -22,7 +22,7 @@ from .rule import ROLES
 __all__ = ["run_tiled", "tiling_for"]
 
 DEFAULT_MEMORY = 256 << 20
-WORTH = 0.25  # how large halos may become, against a tile's side, for the sake of the bits of "fast"
+WORTH = 0.25  # the largest halo, as a part of a tile's side, that may be added to keep the bits of "fast"
 
 
 def tiling_for(
@@ -119,7 +119,7 @@ def _fitting(
         ways = {role: widest(cells, role, count * step if role else 1) for role in cells.cut.used}
         return cells.peak(cells.tile(ways))
 
-    low, high = 0, 1  # in steps: what fits, what does not
+    low, high = 0, 1  # in steps: a size that fits, and one that does not
     while high <= most and needed(high) <= limit:
         low, high = high, 2 * high
     high = min(high, most + 1)

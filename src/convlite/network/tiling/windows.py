@@ -151,7 +151,7 @@ def pool(look: Look) -> Rule:
         if look.node.kind == "avg_pool" and hi - lo == 1:  # a window that is all of the image has other bits
             lo, hi = (lo - 1, hi) if lo else (lo, min(hi + 1, out[axis + 1]))
         if (hi - 1) * strides[axis] - before + reach > n + after:
-            lo = max(0, min(lo, hi - 2))  # a window that goes beyond the margin cannot stand alone
+            lo = max(0, min(lo, hi - 2))  # a window must not be in the padding only
         lo, hi, first, last = covered(lo, hi, n, out[axis + 1], reach, strides[axis], before)
         inner = max(0, first), min(n, last)
         return Back(lo, hi, (inner,), (inner[0] - first, min(last, n + after) - inner[1]))

@@ -34,7 +34,7 @@ def read_keras(path: str | os.PathLike[str]) -> Graph:
             keras = importlib.import_module(name)
             break
         except ImportError as error:
-            if error.name != name and failed is None:  # it is there, and lacks something itself
+            if error.name != name and failed is None:  # the module exists, but one that it imports does not
                 failed = (name, error)
     if keras is None and failed is not None:
         raise ImportError(

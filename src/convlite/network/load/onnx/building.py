@@ -36,7 +36,7 @@ class Builder:
         self.inputs: list[Value] = []
         self._taken: set[str] = set(names)
         self._counts: dict[str, int] = {}
-        self._derived: dict[tuple[Any, ...], str] = {}  # made of constants; shared ones stay shared
+        self._derived: dict[tuple[Any, ...], str] = {}  # arrays made from constants; shared ones stay shared
 
     # ---- names
 

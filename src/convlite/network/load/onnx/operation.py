@@ -212,7 +212,7 @@ class Operation:
         return self.emit_many(kind, inputs, 1, **attributes)[0]
 
     def emit_many(self, kind: str, inputs: Sequence[str], count: int, **attributes: Any) -> tuple[str, ...]:
-        """A node of several outputs; their names, "" for those that nobody wants."""
+        """A node of several outputs; their names, "" for those that are not used."""
         given = list(inputs)
         while given and not given[-1]:
             given.pop()

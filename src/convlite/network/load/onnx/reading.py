@@ -21,9 +21,7 @@ __all__ = ["read_onnx"]
 
 _LONG = 40  # characters of a formula for a size
 
-MOST_UNFOLDED = (
-    50_000  # nodes beside three times the file's own: only files made to unfold without end have more
-)
+MOST_UNFOLDED = 50_000  # nodes beside three times the file's own: only malicious files have more
 
 
 def read_onnx(source: Any) -> Graph:

@@ -103,7 +103,7 @@ class Store:
         if count > 0 and len(shape) > 64:
             raise Refused(f"a tensor of {len(shape)} axes; NumPy has 64")
         outside = tensor.data_location == 1
-        raw = b"" if outside else tensor.raw_data  # once: each access copies
+        raw = b"" if outside else tensor.raw_data  # read once: each access copies
         if outside:
             stored = self._external(tensor, code, count)
         elif raw:

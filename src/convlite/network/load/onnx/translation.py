@@ -18,14 +18,14 @@ __all__ = ["Refusals", "Scope", "add_constants", "declared", "formal", "names_of
 
 _DEFAULT = ("", "ai.onnx")
 _MAX_DEPTH = 40  # of functions and sub-graphs within each other
-_FREE = {"", "?", "None", "none", "-1", "unk", "unknown"}  # what exporters write where they know no name
+_FREE = {"", "?", "None", "none", "-1", "unk", "unknown"}  # names that exporters write for an unknown size
 
 
 _PROBLEMS = (ValueError, TypeError, IndexError, KeyError, OverflowError, ZeroDivisionError, MemoryError)
 
 
 class Refusals:
-    """What could not be read, for one message; how much has been read, for files that unfold without end."""
+    """The nodes that could not be read, for one message; how much has been read, to limit malicious files."""
 
     def __init__(self, limit: int) -> None:
         self.reasons: list[str] = []
@@ -68,7 +68,7 @@ class Scope:
         self.prefix = prefix
         self.attributes = attributes or {}
         self.names: dict[str, str] = {}
-        self.poisoned: set[str] = set()  # names that refused nodes write, and what follows from them
+        self.poisoned: set[str] = set()  # names that refused nodes write, and all that depends on them
         self.depth: int = parent.depth + 1 if parent else 0
         if self.depth > _MAX_DEPTH:
             raise Refused(f"functions and sub-graphs lie more than {_MAX_DEPTH} deep within each other")
@@ -240,7 +240,7 @@ def translate(scope: Scope, nodes: Sequence[Any], wanted: Iterable[str]) -> None
 
 def _told(problem: Exception) -> str:
     if isinstance(problem, ValueError):
-        return re.sub(r"^node '.*?' \((\w+)\): ", "", str(problem))  # the caller names it as the file does
+        return re.sub(r"^node '.*?' \((\w+)\): ", "", str(problem))  # the caller names the node
     return f"it is malformed ({type(problem).__name__}: {problem})"
 
 
@@ -358,7 +358,7 @@ def _called(
         attributes,
         direct=False,
     )
-    inner.parent = None  # a function sees its own inputs and nothing else
+    inner.parent = None  # a function sees its own inputs only
     if len(inputs) > len(function.input):
         raise Refused(f"{len(inputs)} inputs; the function has {len(function.input)}")
     for place, name in enumerate(function.input):

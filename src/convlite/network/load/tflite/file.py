@@ -17,7 +17,7 @@ from ..onnx.tensors import Refused
 __all__ = ["File", "OperatorEntry", "TensorEntry", "guarded", "opened"]
 
 _MOST_AXES = 16
-# What the generated readers raise where an offset leads out of the file or a length is absurd.
+# What the generated readers raise if an offset is outside of the file or a length is impossible.
 _FAULTS = (
     struct.error,
     ValueError,

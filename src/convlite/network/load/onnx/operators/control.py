@@ -165,7 +165,7 @@ def _body(op: Operation, proto: Any, starts: Sequence[Fact]) -> Scope:
         code, stated = declared(info)
         shape = start.shape
         if place >= 2 and shape is not None:
-            # Only sizes that the body declares as fixed are known to stay.
+            # Only sizes that the body declares as fixed are known to be constant.
             same = stated is not None and len(stated) == len(shape)
             shape = tuple(
                 size if same and stated is not None and isinstance(stated[axis], int) else None

@@ -1,0 +1,57 @@
+"""Why two branches of a model differ in size by a few pixels: a stride that does not divide its input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .symbolic import Call, SymbolicTensor
+
+__all__ = ["undivided"]
+
+
+def undivided(tensors: Sequence[SymbolicTensor]) -> str:
+    """What to do where images differ in size since a layer before them has strides that do not divide its
+    input; "" where that is not so.
+
+    >>> from convlite.layers import Input, MaxPooling2D, UpSampling2D
+    >>> x = Input((15, 15, 3))
+    >>> print(undivided([x, UpSampling2D()(MaxPooling2D()(x))])[2:58])
+    the layer 'max_pooling2d' has strides 2 and gets 15 rows
+    """
+    if {len(tensor.shape) for tensor in tensors} != {4} or len({t.shape[1:3] for t in tensors}) == 1:
+        return ""
+    found = ""
+    reduced: dict[int, int] = {}  # by how much each call's images are smaller than the model's
+    for call in _in_order(tensors):
+        factor = max(
+            (reduced[id(tensor.call)] for tensor in call.inputs if tensor.call is not None), default=1
+        )
+        steps = getattr(call.target, "strides", None)
+        if isinstance(steps, tuple) and len(steps) == 2 and len(call.inputs[0].shape) == 4:
+            sizes, results = call.inputs[0].shape[1:3], call.outputs[0].shape[1:3]
+            for size, result, step, what in zip(sizes, results, steps, ("rows", "columns"), strict=True):
+                if size is not None and result is not None and result < size and size % step and not found:
+                    name = getattr(call.target, "name", "")
+                    found = f"; the layer {name!r} has strides {step} and gets {size} {what}"
+            if None in results or results < sizes:
+                factor *= max(steps)
+        reduced[id(call)] = factor
+    if not found:
+        return ""
+    most = max(reduced.values())
+    return f"{found}: make the sizes of Input multiples of {most}, and pad or resize images to them"
+
+
+def _in_order(tensors: Sequence[SymbolicTensor]) -> list[Call]:
+    """The calls that lead to the tensors, each behind those that it needs."""
+    found: dict[int, Call] = {}
+    waiting = [(tensor.call, False) for tensor in tensors]
+    while waiting:
+        call, ready = waiting.pop()
+        if call is None or id(call) in found:
+            continue
+        if ready:
+            found[id(call)] = call
+        else:
+            waiting += [(call, True), *((tensor.call, False) for tensor in call.inputs)]
+    return list(found.values())

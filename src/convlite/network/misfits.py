@@ -1,0 +1,85 @@
+"""Why two branches of a network differ in size by a few pixels: a stride that does not divide its input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import lcm
+
+from .facts import Fact
+from .graph import Graph, Node
+
+__all__ = ["undivided"]
+
+_STRIDED = {"conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool"}
+
+
+def undivided(graph: Graph, facts: Mapping[str, Fact], node: Node) -> str:
+    """What to do where a node's inputs differ in size since a stride before it does not divide an image.
+
+    Args:
+        graph: The network.
+        facts: What is known of the values before the node.
+        node: The node whose inputs do not fit.
+
+    Returns:
+        "; the node ... halves 15 rows: ...", or "" where strides are not the cause.
+    """
+    shapes = [facts[name].shape for name in node.inputs if name in facts]
+    images = [shape for shape in shapes if shape is not None and len(shape) == 4]
+    if len({shape[1:3] for shape in images}) < 2:
+        return ""
+    steps = [(before, pair) for before in _before(graph, node) for pair in [_strides(before)] if pair]
+    found = next((text for before, pair in steps for text in [_rest(before, pair, facts)] if text), "")
+    if not found:
+        return ""
+    reduced: dict[str, tuple[int, int]] = {}  # of each value: by how much it is smaller than the image
+    most = 1
+    for one in _before(graph, node):
+        known = [reduced.get(name, (1, 1)) for name in one.inputs] or [(1, 1)]
+        rows, columns = max(r for r, _ in known), max(c for _, c in known)
+        pair = _strides(one)
+        if pair and one.kind != "conv_transpose":
+            rows, columns = rows * pair[0], columns * pair[1]
+        elif one.kind in ("conv_transpose", "resize"):
+            rows, columns = 1, 1  # enlarges: later values are reduced by less than `most` says already
+        most = lcm(most, rows, columns)
+        reduced.update(dict.fromkeys(one.outputs, (rows, columns)))
+    return (
+        f"; {found}: give images whose height and width are multiples of {most}, padded (np.pad, "
+        "convlite.pad2d) or resized (convlite.resize2d)"
+    )
+
+
+def _before(graph: Graph, node: Node) -> Iterator[Node]:
+    """The nodes that a node depends on, in order."""
+    wanted = set(node.inputs)
+    found: list[Node] = []
+    place = next(number for number, one in enumerate(graph.nodes) if one is node)
+    for one in reversed(graph.nodes[:place]):
+        if wanted & set(one.outputs):
+            found.append(one)
+            wanted |= set(one.inputs)
+    return reversed(found)
+
+
+def _strides(node: Node) -> tuple[int, int] | None:
+    """The strides over rows and columns of a node that has two above 1."""
+    strides = node.attributes.get("strides") if node.kind in _STRIDED else None
+    return strides if isinstance(strides, tuple) and len(strides) == 2 and max(strides) > 1 else None
+
+
+def _rest(node: Node, strides: tuple[int, int], facts: Mapping[str, Fact]) -> str:
+    """The first axis of an image that a pool's or a convolution's stride does not divide, in words."""
+    shape = facts[node.inputs[0]].shape
+    if node.kind == "conv_transpose" or shape is None or len(shape) != 4:
+        return ""
+    for axis, size in enumerate(shape):
+        out = facts[node.outputs[0]].shape
+        if out is None or not isinstance(size, int) or axis in (0, 3):
+            continue
+        stride = strides[axis - 1]
+        if size % stride:
+            what = ("rows", "columns")[axis - 1]
+            name = node.label or node.outputs[0]
+            return f"{name!r} ({node.kind}) has strides {stride} and gets {size} {what}"
+    return ""

@@ -1,0 +1,140 @@
+"""What errors advise: it is followed here, and it works."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import convlite as cl
+from convlite.layers import (
+    Add,
+    AveragePooling2D,
+    Concatenate,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    Flatten,
+    Input,
+    InputLayer,
+    MaxPooling2D,
+    Model,
+    Sequential,
+    UpSampling2D,
+)  # fmt: skip
+
+
+def unet(height: int | None, width: int | None) -> Model:
+    """Three levels: two pools and a convolution of stride 2, so that sizes must be multiples of 8."""
+    x = Input((height, width, 3))
+    top = Conv2D(4, 3, padding="same")(x)
+    middle = Conv2D(4, 3, padding="same")(MaxPooling2D(name="first")(top))
+    low = Conv2D(4, 3, strides=2, padding="same", name="second")(middle)
+    bottom = UpSampling2D()(AveragePooling2D(name="third")(low))
+    up = Conv2DTranspose(4, 2, strides=2)(Concatenate()([bottom, low]))
+    up = UpSampling2D()(Add()([up, middle]))
+    return Model(x, Concatenate()([up, top]))
+
+
+@pytest.mark.parametrize(
+    ("size", "layer", "told"),
+    [((32, 28), "third", "7 columns"), ((36, 32), "third", "9 rows"), ((30, 32), "second", "15 rows")],
+)
+def test_sizes_that_pools_do_not_divide(size: tuple[int, int], layer: str, told: str) -> None:
+    """The layer and the multiple are named; images padded to it pass."""
+    net = unet(None, None).network()
+    x = np.zeros((1, *size, 3), np.float32)
+    with pytest.raises(ValueError, match=f"'{layer}' .* has strides 2 and gets {told}") as caught:
+        net(x)
+    found = re.search(r"multiples of (\d+)", str(caught.value))
+    assert found is not None
+    most = int(found[1])
+    assert most == 8
+    pads = [(0, -n % most) for n in size]
+    assert net(np.pad(x, [(0, 0), *pads, (0, 0)])).shape[3] == 8
+
+
+def test_sizes_of_an_input_that_pools_do_not_divide() -> None:
+    with pytest.raises(ValueError, match=r"'second' has strides 2 and gets 15 rows.* multiples of 8"):
+        unet(30, 32)
+    unet(32, 32)
+
+
+def test_other_misfits_are_not_blamed_on_strides() -> None:
+    x = Input((9, 9, 1))
+    with pytest.raises(ValueError, match="joins along axis 3") as caught:
+        Concatenate()([Conv2D(1, 3)(x), x])
+    assert "strides" not in str(caught.value)
+    with pytest.raises(ValueError, match="axes") as caught:
+        Concatenate()([MaxPooling2D()(x), Flatten()(x)])
+    assert "strides" not in str(caught.value)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 3, 1, 2)], ids=["NHWC", "NCHW"])
+def test_an_image_of_another_size(axes: tuple[int, ...]) -> None:
+    from convlite.network.graph import Graph, Node, Value
+
+    shape = tuple((1, 24, 20, 3)[axis] for axis in axes)
+    f = np.dtype("float32")
+    net = cl.Network(Graph.of([Value("x", f, shape)], [Value("y", f, shape)], [Node("relu", ("x",), ("y",))]))
+    x = np.zeros((1, 10, 30, 3), f)
+    with pytest.raises(ValueError, match=r"of 24 x 20: write convlite.resize2d\(x, \(24, 20\)\)"):
+        net(x.transpose(axes))
+    net(cl.resize2d(x, (24, 20)).transpose(axes))
+
+
+def test_an_image_of_another_size_for_a_model() -> None:
+    model = Sequential([InputLayer((24, 20, 3)), Flatten(), Dense(2)])
+    with pytest.raises(ValueError, match=r"write convlite.resize2d\(x, \(24, 20\)\)"):
+        model(np.zeros((1, 10, 30, 3), np.float32))
+    with pytest.raises(ValueError, match="was made for the shape") as caught:
+        model(np.zeros((1, 24, 20, 4), np.float32))
+    assert "resize2d" not in str(caught.value)
+
+
+def test_a_file_of_weights_without_a_network(tmp_path: Path) -> None:
+    path = tmp_path / "m.weights.h5"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"weights only.*load_weights.*Network.from_keras"):
+        cl.load(path)
+
+
+X, KERNEL = np.zeros((1, 8, 8, 3), np.float32), np.zeros((3, 3, 3, 4), np.float32)
+
+
+@pytest.mark.parametrize("arguments", [(X,), (X, KERNEL), (X, KERNEL, 1), (Conv2D(4, 3),)])
+def test_explain_takes_a_name_and_shapes(arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(
+        (TypeError, ValueError), match=r'explain\("conv2d", x.shape, kernel.shape\)'
+    ) as caught:
+        cl.explain(*arguments)
+    assert "0., 0." not in str(caught.value)
+
+
+def test_explain_with_arrays() -> None:
+    with pytest.raises(TypeError, match=r"got a float32 array of shape \(1, 8, 8, 3\): write x.shape"):
+        cl.explain("conv2d", X, KERNEL)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"write kernel.shape"):
+        cl.explain("conv2d", X.shape, KERNEL)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGPIPE and other errors for such pipes")
+@pytest.mark.parametrize("command", [["--help"], ["info"], ["inspect", "FILE", "--text"]], ids=lambda c: c[0])
+def test_a_command_whose_reader_has_ended_is_quiet(command: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "model.npz"
+    Sequential([InputLayer((8, 8, 1))] + [Conv2D(1, 1) for _ in range(9)]).save(path)
+    words = [str(path) if word == "FILE" else word for word in command]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "convlite", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdout is not None
+    running.stdout.close()
+    running.stdout = None
+    _, errors = running.communicate()
+    assert errors == b""
+    assert running.returncode in (0, 141)
