@@ -65,6 +65,7 @@ typedef struct {
     int64_t scratch_bytes; /* of a thread */
     char line[120];
     uint32_t rung, asleep; /* steps so far; sleepers */
+    int cpu;               /* the leader's */
 } Crew;
 
 static inline char *scratch_of(const Crew *crew, int id) { return crew->scratch + id * crew->scratch_bytes; }
@@ -93,6 +94,20 @@ static void ring(Crew *crew, const Step *step, int threads) {
     __atomic_fetch_add(&crew->rung, 1, __ATOMIC_SEQ_CST);
 #ifdef __linux__
     if (__atomic_load_n(&crew->asleep, __ATOMIC_SEQ_CST)) syscall(SYS_futex, &crew->rung, FUTEX_WAKE_PRIVATE, INT32_MAX, 0, 0, 0);
+#endif
+}
+
+/* Leave the leader's CPU. Linux wakes a thread up where its waker runs if no CPU is idle, even if those have only work of low priority to do, and then
+   leaves it there for many calls, as it sleeps too much to be a burden: on a machine with other work every second run had no gain from threads. */
+static void make_way(const Crew *crew) {
+#ifdef __linux__
+    cpu_set_t mine, others;
+    if (sched_getcpu() != crew->cpu || sched_getaffinity(0, sizeof(mine), &mine) != 0) return;
+    others = mine;
+    CPU_CLR(crew->cpu, &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof(others), &others) == 0) sched_setaffinity(0, sizeof(mine), &mine);
+#else
+    (void)crew;
 #endif
 }
 
@@ -163,6 +178,7 @@ static void lead(Crew *crew, int64_t count, int threads) {
 static void follow(Crew *crew, int id, int threads) {
     Lane *lane = lane_of(crew, id);
     uint64_t left, seen = 0, done = 0;
+    make_way(crew);
     for (int spins = 0; (left = __atomic_load_n(&lane->left, __ATOMIC_ACQUIRE)) != LEAVE;) {
         const int64_t count = left == seen ? 0 : run_any(crew, id, threads);
         if (count) {
@@ -176,6 +192,7 @@ static void follow(Crew *crew, int id, int threads) {
             short_pause();
         } else {
             sleep_beyond(crew, lane, left);
+            make_way(crew);
             spins = 0;
         }
     }
@@ -184,6 +201,9 @@ static void follow(Crew *crew, int id, int threads) {
 /* From the first shared step to the last. */
 static void run_region(const Step *steps, int64_t count, int threads, char *scratch, int64_t scratch_bytes) {
     Crew crew = {.steps = steps, .scratch = scratch, .scratch_bytes = scratch_bytes};
+#ifdef __linux__
+    crew.cpu = sched_getcpu();
+#endif
     for (int id = 0; id < threads; id++) {
         lane_of(&crew, id)->left = 0;
         lane_of(&crew, id)->done = 0;
