@@ -180,6 +180,11 @@ cdef void direct_task(const void *of, int64_t task, char *scratch) noexcept nogi
             break
 
 
+cdef enum:
+    TASK_NANOSECONDS = 16000   # a thread may have to wait so long for another
+    BLOCK_TILES = 4            # a block of fewer reads its weights too often
+
+
 @cython.final
 cdef class Direct(Runner):
     """A plan made ready to run: phases and blocks as C arrays."""
@@ -233,11 +238,11 @@ cdef class Direct(Runner):
 
         # the blocks
         self.padding, self.block_tiles = plan.padding, plan.block_tiles
-        self.job.block_count = self._cut_blocks(1, NULL)
+        self.job.block_count = self._cut_blocks(self.block_tiles, 1, NULL)
         self.job.blocks = <Block *> calloc(self.job.block_count + 1, sizeof(Block))
         if not self.job.blocks:
             raise MemoryError("no memory for a plan")
-        self._cut_blocks(1, self.job.blocks)
+        self._cut_blocks(self.block_tiles, 1, self.job.blocks)
         self.scratch_bytes = self._most_scratch(&self.job)
         self.job.zeros = <const char *> calloc(self._zeros(self.job.cin + 16) + 1, size)
         if not self.job.zeros:
@@ -291,14 +296,14 @@ cdef class Direct(Runner):
             return lines * pieces if pieces else ceil_div(lines, 2)
         return ceil_div(lines * self.job.column[j].count, self.job.mr)
 
-    cdef int64_t _cut_blocks(self, int64_t shares, Block *blocks) noexcept:
+    cdef int64_t _cut_blocks(self, int64_t most_tiles, int64_t shares, Block *blocks) noexcept:
         """Write down the blocks, unless NULL; how many. Of each phase pair as many as can be shared equally, if it has so many tiles,
         and no block is much larger than another."""
         cdef int64_t i, j, k, tiles, count, total = 0
         for i in range(self.row_phases):
             for j in range(self.column_phases):
                 tiles = self._tiles(i, j)
-                count = smaller(ceil_div(ceil_div(tiles, self.block_tiles), shares) * shares, tiles)
+                count = smaller(ceil_div(ceil_div(tiles, most_tiles), shares) * shares, tiles)
                 for k in range(count if blocks != NULL else 0):
                     blocks.row_phase, blocks.column_phase, blocks.all_tiles = <int> i, <int> j, tiles
                     blocks.first_tile = k * tiles // count
@@ -314,21 +319,30 @@ cdef class Direct(Runner):
             most = max(most, self._scratch(&job.blocks[i]))
         return most
 
-    cdef int64_t _share(self, Job *job, int threads, Script into) except -1:
+    cdef int64_t _share(self, Job *job, int64_t threads, Script into) except -1:
         """Cut the work for threads; how many tasks.
 
         A thread's share is neighbouring tasks: pixels, which the next step reads, or, where the weights are more than those, panels.
+        Long tasks are cut further, so that a thread which is disturbed can be helped.
         """
-        cdef int64_t shares = threads
+        cdef int64_t i, most, rows = 0, spans = 1, wanted = min(8 * threads, max(2 * threads, self.nanoseconds // TASK_NANOSECONDS))
         job.spans, job.by_panels = 1, False
         if threads > 1:
             job.by_panels = not job.depthwise and self.weight_bytes > self.x_bytes + self.out_bytes
-            if into is not None and not (job.by_panels and job.panels % shares == 0):
-                job.block_count = self._cut_blocks(shares, NULL)
+            if into is not None and not (job.by_panels and job.panels % threads == 0):
+                most = self.block_tiles
+                if not job.by_panels:
+                    for i in range(job.block_count):
+                        rows += job.blocks[i].tiles * job.groups
+                    most = smaller(most, max(rows // wanted, BLOCK_TILES))
+                job.block_count = self._cut_blocks(most, threads, NULL)
                 job.blocks = <Block *> into.hold(job.block_count * sizeof(Block))
-                self._cut_blocks(shares, job.blocks)
-            if not job.depthwise and job.block_count * job.groups < 4 * shares:
-                job.spans = max(1, min(job.panels, ceil_div(4 * shares, job.block_count * job.groups)))
+                self._cut_blocks(most, threads, job.blocks)
+            if not job.depthwise:
+                spans = ceil_div(wanted, job.block_count * job.groups)
+                if job.by_panels:
+                    spans = ceil_div(spans, threads) * threads
+                job.spans = max(1, min(job.panels, spans))
         return job.block_count * job.groups * job.spans
 
     cdef int64_t _scratch(self, const Block *block) noexcept:
