@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from network_examples import classifier
 
 import convlite as cl
 from convlite import (
@@ -208,7 +209,14 @@ def others() -> dict[str, Call]:
     """What is no convolution."""
     x = numbers(2, 20, 20, 24)
     slopes = cl.activations.PReLU(numbers(24))
+    net, images = cl.Network(classifier()), numbers(2, 12, 16, 3)
+
+    def bound_anew(out: np.ndarray | None) -> np.ndarray:
+        net.release()
+        return into(net(images), out)
+
     return {
+        "network": bound_anew,
         "max pool": lambda out: into(cl.max_pool2d(x, 3, strides=2, padding="same"), out),
         "average pool": lambda out: into(cl.avg_pool2d(x, 3, strides=2, padding="same"), out),
         "activation": lambda out: into(cl.activate(x, "gelu"), out),

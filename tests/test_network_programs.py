@@ -15,6 +15,7 @@ import pytest
 from network_examples import CONV, F, numbers
 
 import convlite as cl
+from convlite import _dispatch, _kernels, _threads
 from convlite.network.graph import Graph, Node, Value
 from convlite.network.interpret import interpret
 
@@ -64,6 +65,20 @@ def test_bits_do_not_depend_on_threads(odd: str, batch: int) -> None:
     for threads in (2, 3, 7):
         with cl.num_threads(threads):
             assert {bits(net(x)) for _ in range(20)} == {want}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5, 64])
+def test_each_task_is_done_once(threads: int) -> None:
+    """Steps that add 1 to arrays where they lie: tasks of 32 KB, fewer than threads, many, or one."""
+    arrays = [np.zeros(size, F) for size in (20_000, 24_577, 40_000, 150_001, 1_200_000, 100)]
+    script = _kernels.Script(threads, arrays)
+    add = _kernels.pass_codes()["add"]
+    for array in arrays * 3:
+        _kernels.elementwise(_dispatch.active_isa(), add, array, 1.0, array, into=script)
+    script.close()
+    for count in range(1, 41):
+        script.run(0, len(script))
+        assert all((array == 3 * count).all() for array in arrays)
 
 
 def test_sixteen_threads_on_one_program() -> None:
@@ -183,6 +198,46 @@ def test_no_thread_is_busy_after_a_call() -> None:
         before = time.process_time()
         time.sleep(0.5)
         assert time.process_time() - before < 0.1
+
+
+def test_a_quota_bounds_the_threads_of_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x = cl.Network(chain(2)), numbers(0, 1, 24, 24, 16)
+    for name in ("CONVLITE_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(_threads, "_process", None)
+    for quota, threads in ((1.5, 1), (3.0, 3)):
+        monkeypatch.setattr(_threads, "cgroup_quota", lambda quota=quota: quota)
+        monkeypatch.setattr(_threads, "_default_count", _threads._default()[0])
+        net(x)
+        (program,) = net._executor._programs.values()
+        assert program._frames[-1].script.threads == (threads if _kernels.openmp() else 1)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="CPUs of single threads")
+def test_threads_keep_the_cpus_that_they_may_use() -> None:
+    """One that meets the leader on its CPU moves away; it may come back."""
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < 2:
+        pytest.skip("there is one CPU")
+    net, x = cl.Network(chain(6)), numbers(0, 4, 24, 24, 16)
+    want = bits(net(x))
+
+    def restrict(cpus: set[int]) -> None:
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setaffinity(int(thread), cpus)
+
+    try:
+        with cl.num_threads(2):
+            for cpu in sorted(allowed) * 5:
+                restrict({cpu})  # all meet here
+                assert bits(net(x)) == want
+                restrict(allowed)
+                assert bits(net(x)) == want
+                found = [os.sched_getaffinity(int(thread)) for thread in os.listdir("/proc/self/task")]
+                assert all(cpus == allowed for cpus in found)
+    finally:
+        restrict(allowed)
 
 
 def test_a_new_count_of_threads_binds_anew() -> None:

@@ -74,7 +74,8 @@ cdef struct Job:
     const char *weights
     const char *residual
     Epilogue end               # bias and alpha padded to `padded` for each group; depthwise: as given
-    int64_t spans, panels
+    int64_t spans, panels, block_count
+    bint by_panels             # neighbouring tasks share panels, not pixels
 
 cdef struct Span:              # a section of a sum
     int64_t tap0, taps, k0, kc
@@ -221,6 +222,16 @@ cdef inline void run_tile(const Table *table, TileKernel kernel, Tile *tile, con
         in_pieces(table, kernel, tile, cuts, at, mr, nr, strided, low)
 
 
+@cython.cdivision(True)
+cdef inline const Block *place_task(const Job *job, int64_t task, int64_t *group, int64_t *span) noexcept nogil:
+    """The block, group and span of panels of a task."""
+    if job.by_panels:
+        span[0], group[0] = task // job.block_count // job.groups, task // job.block_count % job.groups
+        return &job.blocks[task % job.block_count]
+    span[0], group[0] = task % job.spans, task // job.spans % job.groups
+    return &job.blocks[task // job.spans // job.groups]
+
+
 include "gathered.pxi"
 include "strided.pxi"
 
@@ -229,8 +240,8 @@ include "strided.pxi"
 cdef void direct_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """LOOP tasks: one block of one group, over a span of panels."""
     cdef const Job *job = <const Job *> of
-    cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
-    cdef const Block *block = &job.blocks[task // job.spans // job.groups]
+    cdef int64_t span, group
+    cdef const Block *block = place_task(job, task, &group, &span)
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef const Cuts *cuts = &cp.cuts
@@ -264,17 +275,22 @@ cdef void direct_task(const void *of, int64_t task, char *scratch) noexcept nogi
             break
 
 
+cdef enum:
+    TASK_NANOSECONDS = 16000   # a thread may have to wait so long for another
+    BLOCK_TILES = 4            # a block of fewer reads its weights too often
+
+
 @cython.final
 cdef class Direct(Runner):
     """A plan made ready to run: phases and blocks as C arrays."""
 
     cdef Job job
-    cdef int64_t block_count, scratch_bytes, packed_bias_bytes
+    cdef int64_t row_phases, column_phases, block_tiles, scratch_bytes, packed_bias_bytes
     cdef bint padding
     cdef int64_t *offsets
 
     def __cinit__(self, plan):
-        cdef int64_t i, j, k, tiles, done, total, size, row_phases, column_phases, block_tiles = plan.block_tiles
+        cdef int64_t i, k, total, size
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
         self.table = self.job.table = table_of(plan.isa, kind_code(plan.kind))
@@ -303,38 +319,26 @@ cdef class Direct(Runner):
         self.job.mr = plan.tile_pixels
 
         # the axes
-        row_phases, column_phases = len(rows.phases), len(columns.phases)
+        self.row_phases, self.column_phases = len(rows.phases), len(columns.phases)
         total = sum([len(p.offsets) for p in rows.phases]) + sum([len(p.offsets) for p in columns.phases])
         self.offsets = <int64_t *> malloc((total + 1) * sizeof(int64_t))
-        self.job.row = <AxisPhase *> calloc(row_phases + 1, sizeof(AxisPhase))
-        self.job.column = <AxisPhase *> calloc(column_phases + 1, sizeof(AxisPhase))
+        self.job.row = <AxisPhase *> calloc(self.row_phases + 1, sizeof(AxisPhase))
+        self.job.column = <AxisPhase *> calloc(self.column_phases + 1, sizeof(AxisPhase))
         if not (self.offsets and self.job.row and self.job.column):
             raise MemoryError("no memory for a plan")
-        for i in range(column_phases):
+        for i in range(self.column_phases):
             self._fill_cuts(plan.cuts[i], &self.job.column[i])
         k = self._fill_axis(rows, self.job.row, 0, 1)
         k = self._fill_axis(columns, self.job.column, k, self.job.fused)
 
         # the blocks
-        self.block_count = 0
-        for i in range(row_phases):
-            for j in range(column_phases):
-                self.block_count += ceil_div(self._tiles(i, j), block_tiles)
-        self.job.blocks = <Block *> calloc(self.block_count + 1, sizeof(Block))
+        self.padding, self.block_tiles = plan.padding, plan.block_tiles
+        self.job.block_count = self._cut_blocks(self.block_tiles, 1, NULL)
+        self.job.blocks = <Block *> calloc(self.job.block_count + 1, sizeof(Block))
         if not self.job.blocks:
             raise MemoryError("no memory for a plan")
-        self.scratch_bytes, self.padding = 0, plan.padding
-        k = 0
-        for i in range(row_phases):
-            for j in range(column_phases):
-                tiles, done = self._tiles(i, j), 0
-                while done < tiles:
-                    self.job.blocks[k].row_phase, self.job.blocks[k].column_phase = i, j
-                    self.job.blocks[k].first_tile, self.job.blocks[k].all_tiles = done, tiles
-                    self.job.blocks[k].tiles = smaller(block_tiles, tiles - done)
-                    self.scratch_bytes = max(self.scratch_bytes, self._scratch(&self.job.blocks[k]))
-                    done += self.job.blocks[k].tiles
-                    k += 1
+        self._cut_blocks(self.block_tiles, 1, self.job.blocks)
+        self.scratch_bytes = self._most_scratch(&self.job)
         self.job.zeros = <const char *> calloc(self._zeros(self.job.cin + 16) + 1, size)
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")
@@ -386,6 +390,55 @@ cdef class Direct(Runner):
         if self.job.strided:
             return lines * pieces if pieces else ceil_div(lines, 2)
         return ceil_div(lines * self.job.column[j].count, self.job.mr)
+
+    cdef int64_t _cut_blocks(self, int64_t most_tiles, int64_t shares, Block *blocks) noexcept:
+        """Write down the blocks, unless NULL; how many. Of each phase pair as many as can be shared equally, if it has so many tiles,
+        and no block is much larger than another."""
+        cdef int64_t i, j, k, tiles, count, total = 0
+        for i in range(self.row_phases):
+            for j in range(self.column_phases):
+                tiles = self._tiles(i, j)
+                count = smaller(ceil_div(ceil_div(tiles, most_tiles), shares) * shares, tiles)
+                for k in range(count if blocks != NULL else 0):
+                    blocks.row_phase, blocks.column_phase, blocks.all_tiles = <int> i, <int> j, tiles
+                    blocks.first_tile = k * tiles // count
+                    blocks.tiles = (k + 1) * tiles // count - blocks.first_tile
+                    blocks += 1
+                total += count
+        return total
+
+    cdef int64_t _most_scratch(self, const Job *job) noexcept:
+        """Bytes that a task needs."""
+        cdef int64_t i, most = 0
+        for i in range(job.block_count):
+            most = max(most, self._scratch(&job.blocks[i]))
+        return most
+
+    cdef int64_t _share(self, Job *job, int64_t threads, Script into) except -1:
+        """Cut the work for threads; how many tasks.
+
+        A thread's share is neighbouring tasks: pixels, which the next step reads, or, where the weights are more than those, panels.
+        Long tasks are cut further, so that a thread which is disturbed can be helped.
+        """
+        cdef int64_t i, most, rows = 0, spans = 1, wanted = min(8 * threads, max(2 * threads, self.nanoseconds // TASK_NANOSECONDS))
+        job.spans, job.by_panels = 1, False
+        if threads > 1:
+            job.by_panels = not job.depthwise and self.weight_bytes > self.x_bytes + self.out_bytes
+            if into is not None and not (job.by_panels and job.panels % threads == 0):
+                most = self.block_tiles
+                if not job.by_panels:
+                    for i in range(job.block_count):
+                        rows += job.blocks[i].tiles * job.groups
+                    most = smaller(most, max(rows // wanted, BLOCK_TILES))
+                job.block_count = self._cut_blocks(most, threads, NULL)
+                job.blocks = <Block *> into.hold(job.block_count * sizeof(Block))
+                self._cut_blocks(most, threads, job.blocks)
+            if not job.depthwise:
+                spans = ceil_div(wanted, job.block_count * job.groups)
+                if job.by_panels:
+                    spans = ceil_div(spans, threads) * threads
+                job.spans = max(1, min(job.panels, spans))
+        return job.block_count * job.groups * job.spans
 
     cdef int64_t _scratch(self, const Block *block) noexcept:
         """Bytes that a task on this block needs."""
@@ -440,14 +493,11 @@ cdef class Direct(Runner):
         job.apart = job.apart and job.phase_width % (job.table.nr * job.table.lanes) > 0
         if job.strided and job.x.pixel > (job.cin + 16) * size:
             held += self._zeros(job.x.pixel // size) * size
-        # enough tasks for the threads: split by panels where there are few blocks
-        job.spans = 1
-        if threads > 1 and not job.depthwise and self.block_count * job.groups < <int64_t> 4 * threads:
-            job.spans = max(1, min(job.panels, ceil_div(<int64_t> 4 * threads, self.block_count * job.groups)))
-        tasks = self.block_count * job.groups * job.spans
+        tasks = self._share(&job, threads, into)
         if tasks < threads:
             threads = <int> tasks
-        lane_bytes = ceil_div(self.scratch_bytes, 64) * 64 + 64  # + a line, so that threads share none
+        bytes = self.scratch_bytes if job.blocks == self.job.blocks else self._most_scratch(&job)
+        lane_bytes = ceil_div(bytes, 64) * 64 + 64  # + a line, so that threads share none
         bytes = held + threads * lane_bytes
         if into is not None:
             memory = into.hold(held)

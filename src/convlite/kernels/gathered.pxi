@@ -151,8 +151,8 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
 cdef void direct_inside_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     """The same task without zeros for padding: pixel by pixel, tap by tap; for kernels that hold Inf or NaN."""
     cdef const Job *job = <const Job *> of
-    cdef int64_t span = task % job.spans, group = task // job.spans % job.groups
-    cdef const Block *block = &job.blocks[task // job.spans // job.groups]
+    cdef int64_t span, group
+    cdef const Block *block = place_task(job, task, &group, &span)
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef const Cuts *cuts = &cp.cuts

@@ -10,6 +10,8 @@
 ctypedef void (*Task)(const void *job, int64_t task, char *scratch) noexcept nogil
 
 cdef extern from "stretch.h" nogil:
+    enum:
+        LANE_BYTES
     ctypedef struct Step:
         Task task
         const void *job
@@ -153,7 +155,7 @@ cdef class Script:
 
     def close(self):
         """After the last step: get the scratch."""
-        cdef int64_t lane = ceil_div(self.lane_bytes, 64) * 64 + 64  # + a line, so that threads share none
+        cdef int64_t lane = ceil_div(self.lane_bytes, 64) * 64 + 64 + LANE_BYTES  # a line more, so that threads share none
         free(self.scratch)
         self.scratch = <char *> malloc(<size_t> (lane * self.threads + 64))
         if self.scratch == NULL:

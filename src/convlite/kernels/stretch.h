@@ -1,16 +1,20 @@
 /* A stretch of bound steps, run one after the other: the tasks of a step in turn, or dealt out to threads that stay awake from the first step to the
    last.
 
-   One parallel region holds the whole stretch. The leading thread says which step it is at by a ticket, which is step << 32 | next task; whoever adds one
-   to the ticket has drawn that task of that step, or finds that there is none left. So a thread that comes late, or is not run by the system at all,
-   holds up nobody: the leader draws what nobody else does, and waits for tasks only that others have begun. A step of one task is the leader's, and
-   nobody is told of it.
+   One parallel region holds all from the first shared step to the last. Each thread has a lane, which says what nobody has begun yet of its share of the
+   step at hand: neighbouring tasks, and the same ones of each step that is cut alike. So most of what a thread reads it wrote itself, one step or one call
+   before, and finds in its own cache. (When threads drew from one counter, the 14x14 depthwise layers of MobileNetV2 took two threads twice as long as
+   one.) Who has done its share goes on at the ends of the others'. So a thread that comes late, or is not run by the system at all, holds up nobody: the
+   others do its share, and wait for tasks only that it has begun. The leader gives out the lanes of the next step when all tasks of this one are done. A
+   step of one task is the leader's, and nobody is told of it.
 
-   Threads without a task spin for some tens of microseconds, then sleep until the next ticket (on Linux), or give way to others. */
+   Threads without a task spin for some tens of microseconds, then sleep until the next step (on Linux), or give way to others. */
 #ifndef CONVLITE_STRETCH_H
 #define CONVLITE_STRETCH_H
 #include <stdint.h>
 #include "float_mode.h"
+
+enum { LANE_BYTES = 256 }; /* of a thread's scratch, at its end: two lines apart, as lines are fetched in pairs */
 
 typedef struct {
     void (*task)(const void *job, int64_t index, char *scratch);
@@ -19,13 +23,17 @@ typedef struct {
     int threads, subnormals;
 } Step;
 
-static void run_alone(const Step *step, char *scratch) {
+static void run_tasks(const Step *step, int64_t first, int64_t count, char *scratch) {
     const uint64_t mode = float_mode_enter(step->subnormals);
-    for (int64_t i = 0; i < step->tasks; i++) step->task(step->job, i, scratch);
+    for (int64_t i = first; i < first + count; i++) step->task(step->job, i, scratch);
     float_mode_leave(mode);
 }
 
-static int is_shared(const Step *step) { return step->threads > 1 && step->tasks > 1 && step->tasks < (1 << 30); }
+static void run_alone(const Step *steps, int64_t count, char *scratch) {
+    for (int64_t i = 0; i < count; i++) run_tasks(steps + i, 0, steps[i].tasks, scratch);
+}
+
+static int is_shared(const Step *step) { return step->threads > 1 && step->tasks > 1 && step->tasks < (1 << 22); }
 
 #if defined(_OPENMP) && defined(__GNUC__)
 #include <omp.h>
@@ -36,15 +44,33 @@ static int is_shared(const Step *step) { return step->threads > 1 && step->tasks
 #include <unistd.h>
 #endif
 
-enum { SPINS = 1500 }; /* a pause is 15 to 45 ns */
+enum {
+    SPINS = 1500,       /* a pause is 15 to 45 ns */
+    DRAWS = 16,         /* of many tasks, a thread begins so small a part of its share at a time */
+    MOST_STEPS = 1 << 20 /* of a region: no lane ever says twice the same */
+};
 
 typedef struct {
-    uint64_t ticket;
+    uint64_t left; /* step << 44 | next task << 22 | end */
     char line1[120];
-    uint64_t done; /* tasks that others than the leader have done, in all steps */
+    uint64_t done; /* how many tasks this thread has done, in all steps */
     char line2[120];
-    uint32_t rung, asleep; /* tickets so far; sleepers */
+} Lane;
+
+#define LEAVE UINT64_MAX
+
+typedef struct {
+    const Step *steps;
+    char *scratch;
+    int64_t scratch_bytes; /* of a thread */
+    char line[120];
+    uint32_t rung, asleep; /* steps so far; sleepers */
+    int cpu;               /* the leader's */
 } Crew;
+
+static inline char *scratch_of(const Crew *crew, int id) { return crew->scratch + id * crew->scratch_bytes; }
+
+static inline Lane *lane_of(const Crew *crew, int id) { return (Lane *)(scratch_of(crew, id + 1) - LANE_BYTES); }
 
 static inline void short_pause(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -54,93 +80,152 @@ static inline void short_pause(void) {
 #endif
 }
 
-static void ring(Crew *crew, uint64_t ticket) {
-    __atomic_store_n(&crew->ticket, ticket, __ATOMIC_SEQ_CST);
+/* Tell everybody: about their shares of a step, or, with NULL, that they may leave. */
+static void ring(Crew *crew, const Step *step, int threads) {
+    for (int id = threads - 1; id >= 0; id--) {
+        uint64_t left = LEAVE;
+        if (step) {
+            const int64_t size = step->tasks / threads, longer = step->tasks % threads;
+            const int64_t first = id * size + (id < longer ? id : longer), end = first + size + (id < longer);
+            left = (uint64_t)(step - crew->steps) << 44 | (uint64_t)first << 22 | (uint64_t)end;
+        }
+        __atomic_store_n(&lane_of(crew, id)->left, left, __ATOMIC_SEQ_CST);
+    }
     __atomic_fetch_add(&crew->rung, 1, __ATOMIC_SEQ_CST);
 #ifdef __linux__
     if (__atomic_load_n(&crew->asleep, __ATOMIC_SEQ_CST)) syscall(SYS_futex, &crew->rung, FUTEX_WAKE_PRIVATE, INT32_MAX, 0, 0, 0);
 #endif
 }
 
-static void sleep_beyond(Crew *crew, uint64_t ticket) {
+/* Leave the leader's CPU. Linux wakes a thread up where its waker runs if no CPU is idle, even if those have only work of low priority to do, and then
+   leaves it there for many calls, as it sleeps too much to be a burden: on a machine with other work every second run had no gain from threads. */
+static void make_way(const Crew *crew) {
+#ifdef __linux__
+    cpu_set_t mine, others;
+    if (sched_getcpu() != crew->cpu || sched_getaffinity(0, sizeof(mine), &mine) != 0) return;
+    others = mine;
+    CPU_CLR(crew->cpu, &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof(others), &others) == 0) sched_setaffinity(0, sizeof(mine), &mine);
+#else
+    (void)crew;
+#endif
+}
+
+static void sleep_beyond(Crew *crew, const Lane *lane, uint64_t left) {
 #ifdef __linux__
     const uint32_t rung = __atomic_load_n(&crew->rung, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&crew->asleep, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&crew->ticket, __ATOMIC_SEQ_CST) == ticket) syscall(SYS_futex, &crew->rung, FUTEX_WAIT_PRIVATE, rung, 0, 0, 0);
+    if (__atomic_load_n(&lane->left, __ATOMIC_SEQ_CST) == left) syscall(SYS_futex, &crew->rung, FUTEX_WAIT_PRIVATE, rung, 0, 0, 0);
     __atomic_fetch_sub(&crew->asleep, 1, __ATOMIC_SEQ_CST);
 #else
-    (void)crew, (void)ticket;
+    (void)crew, (void)lane, (void)left;
     sched_yield();
 #endif
 }
 
-static void lead(Crew *crew, const Step *steps, int64_t count, char *scratch) {
-    uint64_t others = 0;
+/* Take some tasks from the front of a thread's own lane, or from the end of another's, and run them; how many. */
+static int64_t run_some(Crew *crew, int id, int from, int threads) {
+    uint64_t *const lane = &lane_of(crew, from)->left, left = __atomic_load_n(lane, __ATOMIC_ACQUIRE), rest;
+    const uint64_t most = (1 << 22) - 1;
+    const Step *step;
+    int64_t next, end, count;
+    do {
+        next = (int64_t)(left >> 22 & most), end = (int64_t)(left & most);
+        if (next >= end) return 0;
+        step = crew->steps + (left >> 44);
+        count = step->tasks / (DRAWS * threads) + 1;
+        if (count > end - next) count = end - next;
+        rest = from == id ? left + ((uint64_t)count << 22) : left - (uint64_t)count;
+    } while (!__atomic_compare_exchange_n(lane, &left, rest, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    run_tasks(step, from == id ? next : end - count, count, scratch_of(crew, id));
+    return count;
+}
+
+/* Its own tasks, and when there are none those of the next thread that has some. */
+static int64_t run_any(Crew *crew, int id, int threads) {
+    int64_t count = 0;
+    for (int i = id; i < id + threads && count == 0; i++) count = run_some(crew, id, i < threads ? i : i - threads, threads);
+    return count;
+}
+
+static void lead(Crew *crew, int64_t count, int threads) {
+    uint64_t others = 0, done;
     for (int64_t i = 0; i < count; i++) {
-        const Step *step = steps + i;
+        const Step *step = crew->steps + i;
         if (!is_shared(step)) {
-            run_alone(step, scratch);
+            run_alone(step, 1, crew->scratch);
             continue;
         }
-        ring(crew, (uint64_t)i << 32);
-        const uint64_t mode = float_mode_enter(step->subnormals);
-        others += (uint64_t)step->tasks;
-        for (;;) {
-            const int64_t task = (int64_t)(uint32_t)__atomic_fetch_add(&crew->ticket, 1, __ATOMIC_ACQ_REL);
-            if (task >= step->tasks) break;
-            step->task(step->job, task, scratch);
-            others--;
-        }
-        float_mode_leave(mode);
-        for (int spins = 0; __atomic_load_n(&crew->done, __ATOMIC_ACQUIRE) != others;) {
+        ring(crew, step, threads);
+        int64_t mine = 0, more;
+        while ((more = run_any(crew, 0, threads)) > 0) mine += more;
+        others += (uint64_t)(step->tasks - mine);
+        for (int spins = 0;; spins++) {
+            done = 0;
+            for (int id = 1; id < threads; id++) done += __atomic_load_n(&lane_of(crew, id)->done, __ATOMIC_ACQUIRE);
+            if (done == others) break;
             if (spins < SPINS) {
-                spins++;
                 short_pause();
             } else {
                 sched_yield();
+                spins = SPINS;
             }
         }
     }
-    ring(crew, (uint64_t)count << 32);
+    ring(crew, 0, threads);
 }
 
-static void follow(Crew *crew, const Step *steps, int64_t count, int id, char *scratch) {
-    int spins = 0;
-    for (;;) {
-        uint64_t ticket = __atomic_load_n(&crew->ticket, __ATOMIC_ACQUIRE);
-        const Step *step = steps + (ticket >> 32);
-        if ((int64_t)(ticket >> 32) >= count) return;
-        if ((int64_t)(uint32_t)ticket < step->tasks && id < step->threads) {
-            ticket = __atomic_fetch_add(&crew->ticket, 1, __ATOMIC_ACQ_REL); /* maybe of a later step than the one looked at */
-            step = steps + (ticket >> 32);
-            if ((int64_t)(ticket >> 32) >= count) return;
-            if ((int64_t)(uint32_t)ticket < step->tasks) {
-                const uint64_t mode = float_mode_enter(step->subnormals);
-                step->task(step->job, (int64_t)(uint32_t)ticket, scratch);
-                float_mode_leave(mode);
-                __atomic_fetch_add(&crew->done, 1, __ATOMIC_RELEASE);
-            }
+static void follow(Crew *crew, int id, int threads) {
+    Lane *lane = lane_of(crew, id);
+    uint64_t left, seen = 0, done = 0;
+    make_way(crew);
+    for (int spins = 0; (left = __atomic_load_n(&lane->left, __ATOMIC_ACQUIRE)) != LEAVE;) {
+        const int64_t count = left == seen ? 0 : run_any(crew, id, threads);
+        if (count) {
+            done += (uint64_t)count;
+            __atomic_store_n(&lane->done, done, __ATOMIC_RELEASE);
             spins = 0;
-        } else if (++spins < SPINS) {
+            continue;
+        }
+        seen = left; /* until the next step there is nothing to do */
+        if (++spins < SPINS) {
             short_pause();
         } else {
-            sleep_beyond(crew, ticket);
+            sleep_beyond(crew, lane, left);
+            make_way(crew);
             spins = 0;
         }
     }
 }
 
-static void run_stretch(const Step *steps, int64_t count, int threads, char *scratch, int64_t lane_bytes) {
-    if (threads <= 1) {
-        for (int64_t i = 0; i < count; i++) run_alone(steps + i, scratch);
-        return;
+/* From the first shared step to the last. */
+static void run_region(const Step *steps, int64_t count, int threads, char *scratch, int64_t scratch_bytes) {
+    Crew crew = {.steps = steps, .scratch = scratch, .scratch_bytes = scratch_bytes};
+#ifdef __linux__
+    crew.cpu = sched_getcpu();
+#endif
+    for (int id = 0; id < threads; id++) {
+        lane_of(&crew, id)->left = 0;
+        lane_of(&crew, id)->done = 0;
     }
-    Crew crew = {.ticket = UINT32_MAX >> 1}; /* of step 0, beyond its tasks */
 #pragma omp parallel num_threads(threads)
     {
-        const int id = omp_get_thread_num();
-        if (id == 0) lead(&crew, steps, count, scratch);
-        else follow(&crew, steps, count, id, scratch + id * lane_bytes);
+        const int id = omp_get_thread_num(), present = omp_get_num_threads();
+        if (id == 0) lead(&crew, count, present);
+        else follow(&crew, id, present);
+    }
+}
+
+static void run_stretch(const Step *steps, int64_t count, int threads, char *scratch, int64_t scratch_bytes) {
+    while (count > 0) {
+        int64_t first = 0, end;
+        while (first < count && !(threads > 1 && is_shared(steps + first))) first++;
+        run_alone(steps, first, scratch);
+        if (first == count) return;
+        end = count - first > MOST_STEPS ? first + MOST_STEPS : count;
+        while (!is_shared(steps + end - 1)) end--;
+        run_region(steps + first, end - first, threads, scratch, scratch_bytes);
+        steps += end, count -= end;
     }
 }
 
@@ -150,11 +235,11 @@ static void run_stretch(const Step *steps, int64_t count, int threads, char *scr
 #endif
 
 /* A region for each step; without OpenMP one thread runs all. */
-static void run_stretch(const Step *steps, int64_t count, int threads, char *scratch, int64_t lane_bytes) {
+static void run_stretch(const Step *steps, int64_t count, int threads, char *scratch, int64_t scratch_bytes) {
     for (int64_t s = 0; s < count; s++) {
         const Step *step = steps + s;
         if (threads <= 1 || !is_shared(step)) {
-            run_alone(step, scratch);
+            run_alone(step, 1, scratch);
             continue;
         }
 #ifdef _OPENMP
@@ -162,14 +247,14 @@ static void run_stretch(const Step *steps, int64_t count, int threads, char *scr
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
         for (i = 0; i < step->tasks; i++) {
             const uint64_t mode = float_mode_enter(step->subnormals);
-            step->task(step->job, i, scratch + omp_get_thread_num() * lane_bytes);
+            step->task(step->job, i, scratch + omp_get_thread_num() * scratch_bytes);
             float_mode_leave(mode);
         }
 #else
-        run_alone(step, scratch);
+        run_alone(step, 1, scratch);
 #endif
     }
-    (void)lane_bytes;
+    (void)scratch_bytes;
 }
 #endif
 #endif
