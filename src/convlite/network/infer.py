@@ -27,7 +27,7 @@ from .facts import (
 from .graph import Array, Graph, Node, described_shape
 from .kinds import kind_of
 
-__all__ = ["facts_of", "facts_of_node"]
+__all__ = ["Memo", "facts_of", "facts_of_node", "remembered"]
 
 MOST_SYMBOLS = 1024  # elements of a value that is kept with names in it
 MOST_HELD = 1 << 24  # elements of all values of a graph that are known beforehand, but for constants
@@ -97,14 +97,14 @@ def propagated(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fa
     held = 0
     for node in graph.nodes:
         inputs = [facts[name] if name else None for name in node.inputs]
-        for name, fact in zip(node.outputs, _remembered(node, inputs, memo), strict=False):
+        for name, fact in zip(node.outputs, remembered(node, inputs, memo), strict=False):
             if name:
                 held += 0 if fact.data is None else fact.data.size
                 facts[name] = fact if held <= MOST_HELD else Fact(fact.dtype, fact.shape)
     return facts
 
 
-def _remembered(node: Node, inputs: Sequence[Fact | None], memo: Memo) -> tuple[Fact, ...]:
+def remembered(node: Node, inputs: Sequence[Fact | None], memo: Memo) -> tuple[Fact, ...]:
     """facts_of_node, once for all nodes of one kind and attributes with the same known of their inputs."""
     known = tuple(
         None if fact is None else (fact.dtype, fact.shape, None if fact.data is None else id(fact.data))

@@ -12,6 +12,7 @@ import numpy as np
 
 from convlite.network.facts import Fact
 from convlite.network.graph import Array, Dim, Graph, Value
+from convlite.network.infer import Memo
 
 from .aside import set_aside
 from .building import Builder
@@ -28,10 +29,11 @@ MOST_UNFOLDED = (
 )
 
 
-def read_onnx(source: Any) -> Graph:
+def read_onnx(source: Any, memo: Memo | None = None) -> Graph:
     """An ONNX model as a graph with the file's own names, layout and order of inputs and outputs.
 
     source: the path of a file (external data is looked for beside it), its bytes, or an `onnx.ModelProto`.
+    memo: takes what is found about the nodes' shapes.
 
     Weights of 16-bit floats are widened and everything is computed in float32; inputs and outputs of float16
     keep that dtype, those of bfloat16 become float32. Initialisers that are listed as inputs are constants.
@@ -45,7 +47,7 @@ def read_onnx(source: Any) -> Graph:
 
     model, store, title = _model(source)
     try:
-        return _graph(model, store, title)
+        return _graph(model, store, title, memo)
     except Refused as problem:
         raise ValueError(f"{title} cannot be read: {problem}") from None
 
@@ -106,7 +108,7 @@ def _versions(model: Any) -> dict[str, int]:
     return versions
 
 
-def _graph(model: Any, store: Store, title: str) -> Graph:
+def _graph(model: Any, store: Store, title: str, memo: Memo | None) -> Graph:
     if not model.HasField("graph") or not model.graph.output:
         raise Refused("it holds no graph with an output")
     proto = model.graph
@@ -118,7 +120,7 @@ def _graph(model: Any, store: Store, title: str) -> Graph:
         ): function
         for function in model.functions
     }
-    builder = Builder(names=names_of(proto))
+    builder = Builder(names=names_of(proto), memo=memo)
     refusals = Refusals(MOST_UNFOLDED + 3 * len(proto.node))
     scope = Scope(builder, store, refusals, _versions(model), functions)
     add_constants(scope, proto, store.aside)
