@@ -34,6 +34,8 @@ _RANK = {"conv2d": 4, "conv2d_transpose": 4, "depthwise_conv2d": 4, "dense": 2}
 
 
 _IN_ORDER = ("pixel_vectors", "tall_skinny", "merged_phases")
+# Layouts that have every number of the kernel once, and zeros: the kernel can be read out of them.
+_MOVED = frozenset((*_IN_ORDER, "direct", "depthwise", "lanewise"))
 
 
 class Panels(NamedTuple):
@@ -134,6 +136,38 @@ def pack_panels(
     size, recipe = recipe_for(operation, kernel.shape, strides, dilations, groups, isa, bits, layout, steps)
     data = aligned_empty(size, kernel.dtype)
     return Panels(data, recipe.pack(memory, data))
+
+
+def unpacked(
+    panels: Panels,
+    operation: str,
+    shape: tuple[int, ...],
+    strides: Pair,
+    dilations: Pair,
+    groups: int,
+    isa: str,
+    layout: str,
+) -> Array:
+    """The kernel, in C order, that was packed in one of the layouts _MOVED: the numbers of its places are packed
+    like it, and say where each one went.
+
+    >>> kernel = np.arange(36.0).reshape(3, 3, 2, 2)
+    >>> how = ((1, 1), (1, 1), 1, _dispatch.active_isa(), "direct")
+    >>> bool((unpacked(pack_panels(kernel, "conv2d", *how), "conv2d", kernel.shape, *how) == kernel).all())
+    True
+    """
+    count, dtype = math.prod(shape), panels.data.dtype
+    size, recipe = recipe_for(
+        operation, shape, strides, dilations, groups, isa, 8 * dtype.itemsize, layout
+    )
+    word = np.dtype(f"u{dtype.itemsize}")
+    places = aligned_empty(size, word)
+    recipe.pack(np.arange(1, count + 1, dtype=word), places)
+    flat = np.empty(count + 1, dtype)  # the first place is that of the zeros
+    flat[places] = panels.data
+    kernel = flat[1:].reshape(shape)
+    kernel.flags.writeable = False
+    return kernel
 
 
 def recipe_for(
@@ -260,7 +294,10 @@ class PackedKernel:
     array([18., 18., 18., 18.], dtype=float32)
     """
 
-    __slots__ = ("_lock", "_panels", "calls", "dilations", "groups", "kernel", "operation", "strides")
+    __slots__ = (
+        *("_array", "_lock", "_panels", "_whole", "calls", "dilations", "dtype", "groups", "operation"),
+        *("shape", "strides"),
+    )
 
     def __init__(
         self,
@@ -293,7 +330,10 @@ class PackedKernel:
         self, array: Array, operation: Operation, strides: object, dilations: object, groups: int
     ) -> None:
         check_taps(*(array.shape[:2] if array.ndim == 4 else (1, 1)))
-        self.kernel: Array = array
+        self._array: Array | None = array
+        self._whole: tuple[str, str, Panels] | None = None  # what the array is made from where it is gone
+        self.shape: tuple[int, ...] = array.shape
+        self.dtype: np.dtype[Any] = array.dtype
         self.operation: str = operation
         # what the packing depends on; 1 where it does not
         transposed = operation == "conv2d_transpose"
@@ -318,14 +358,27 @@ class PackedKernel:
         raise AttributeError(f"a PackedKernel is immutable: {name} stays")
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the array that was packed."""
-        return self.kernel.shape
+    def kernel(self) -> Array:
+        """The array that was packed."""
+        array = self._array
+        if array is not None:
+            return array
+        assert self._whole is not None
+        isa, layout, panels = self._whole
+        options = (self.operation, self.shape, self.strides, self.dilations, self.groups)
+        return unpacked(panels, *options, isa, layout)
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of the array that was packed."""
-        return self.kernel.dtype
+    def _let_go(self) -> bool:
+        """Forget the array where the panels hold every number of it; `kernel` then makes it again."""
+        if self._array is None:
+            return True
+        with self._lock:
+            for (isa, layout), panels in self._panels.items():
+                if layout in _MOVED:
+                    object.__setattr__(self, "_whole", (isa, layout, panels))
+                    object.__setattr__(self, "_array", None)
+                    return True
+        return False
 
     def panels(self, layout: str | None = None, isa: str | None = None) -> Panels:
         """The packed weights, as the core reads them.
@@ -364,7 +417,7 @@ class PackedKernel:
 
     def _forget_old(self) -> None:
         """Drop the panels that were packed first, where all take too much; and the calls, which hold them."""
-        most = max(MOST_PANELS * self.kernel.nbytes, SMALL_PANELS)
+        most = max(MOST_PANELS * math.prod(self.shape) * self.dtype.itemsize, SMALL_PANELS)
         taken = sum([panels.data.nbytes for panels in self._panels.values()])
         while taken > most and len(self._panels) > 1:
             taken -= self._panels.pop(next(iter(self._panels))).data.nbytes

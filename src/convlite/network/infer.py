@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .constants import entry_of, is_there
 from .facts import (
     Fact,
     Size,
@@ -92,8 +93,9 @@ def facts_of(
 
 def propagated(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fact]:
     """facts_of with facts for the inputs."""
-    for name, array in graph.constants.items():
-        facts[name] = Fact.of(array)
+    for name in graph.constants:
+        entry = entry_of(graph.constants, name)
+        facts[name] = Fact.of(entry) if is_there(entry) else Fact(entry.dtype, entry.shape)
     held = 0
     for node in graph.nodes:
         inputs = [facts[name] if name else None for name in node.inputs]

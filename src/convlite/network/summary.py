@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from .constants import entry_of
 from .executor import Executor
 from .facts import Fact, Size, product, sum_of, times
 from .graph import Graph, Node, described_shape
@@ -79,9 +80,11 @@ def _row(
     counted: set[str],
 ) -> Row:
     parameters = sum(
-        graph.constants[name].size
+        entry.size
         for name in dict.fromkeys(node.inputs)
-        if name in graph.constants and name not in counted and graph.constants[name].dtype.kind == "f"
+        if (entry := entry_of(graph.constants, name)) is not None
+        and name not in counted
+        and entry.dtype.kind == "f"
     )
     counted.update(node.inputs)
     inside = [value for value in node.attributes.values() if isinstance(value, Graph)]
@@ -107,13 +110,8 @@ def kind_shown(node: Node) -> str:
 
 
 def _parameters(graph: Graph) -> int:
-    own = sum(array.size for array in graph.constants.values() if array.dtype.kind == "f")
-    return own + sum(
-        array.size
-        for inner in graph.subgraphs()
-        for array in inner.constants.values()
-        if array.dtype.kind == "f"
-    )
+    held = (entry_of(each.constants, name) for each in (graph, *graph.subgraphs()) for name in each.constants)
+    return sum(entry.size for entry in held if entry.dtype.kind == "f")
 
 
 def multiply_adds(node: Node, facts: Mapping[str, Fact]) -> Size:
