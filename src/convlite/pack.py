@@ -148,8 +148,9 @@ def unpacked(
     isa: str,
     layout: str,
 ) -> Array:
-    """The kernel, in C order, that was packed in one of the layouts _MOVED: the numbers of its places are packed
-    like it, and say where each one went.
+    """The kernel, in C order, that was packed in one of the layouts _MOVED.
+
+    The numbers of its places are packed as it was, and say where each one went.
 
     >>> kernel = np.arange(36.0).reshape(3, 3, 2, 2)
     >>> how = ((1, 1), (1, 1), 1, _dispatch.active_isa(), "direct")
@@ -157,9 +158,7 @@ def unpacked(
     True
     """
     count, dtype = math.prod(shape), panels.data.dtype
-    size, recipe = recipe_for(
-        operation, shape, strides, dilations, groups, isa, 8 * dtype.itemsize, layout
-    )
+    size, recipe = recipe_for(operation, shape, strides, dilations, groups, isa, 8 * dtype.itemsize, layout)
     word = np.dtype(f"u{dtype.itemsize}")
     places = aligned_empty(size, word)
     recipe.pack(np.arange(1, count + 1, dtype=word), places)
@@ -295,8 +294,8 @@ class PackedKernel:
     """
 
     __slots__ = (
-        *("_array", "_lock", "_panels", "_whole", "calls", "dilations", "dtype", "groups", "operation"),
-        *("shape", "strides"),
+        *("_array", "_dtype", "_lock", "_panels", "_shape", "_whole"),
+        *("calls", "dilations", "groups", "operation", "strides"),
     )
 
     def __init__(
@@ -332,8 +331,8 @@ class PackedKernel:
         check_taps(*(array.shape[:2] if array.ndim == 4 else (1, 1)))
         self._array: Array | None = array
         self._whole: tuple[str, str, Panels] | None = None  # what the array is made from where it is gone
-        self.shape: tuple[int, ...] = array.shape
-        self.dtype: np.dtype[Any] = array.dtype
+        self._shape: tuple[int, ...] = array.shape
+        self._dtype: np.dtype[Any] = array.dtype
         self.operation: str = operation
         # what the packing depends on; 1 where it does not
         transposed = operation == "conv2d_transpose"
@@ -356,6 +355,16 @@ class PackedKernel:
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a PackedKernel is immutable: {name} stays")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array that was packed."""
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the array that was packed."""
+        return self._dtype
 
     @property
     def kernel(self) -> Array:

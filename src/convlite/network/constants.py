@@ -1,8 +1,8 @@
 """A graph's constants, of which the large kernels need not lie in memory twice.
 
-Once a kernel is packed, all that is left to do with the array in the graph is to look at it, to save it, or to
-pack it in yet another way. So it is put away: its panels stay, and give it back, to the bit, whenever it is
-asked for by name (`Packed`). Whoever only wants to know what it is like takes the `entry`.
+Once a kernel is packed, all that is left to do with the array in the graph is to look at it, to save it, or
+to pack it in yet another way. So it is put away: its panels stay, and give it back, to the bit, whenever it
+is asked for by name (`Packed`). Whoever only wants to know what it is like takes the `entry`.
 """
 
 from __future__ import annotations

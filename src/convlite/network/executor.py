@@ -99,7 +99,7 @@ class Executor:
         return assemble(graph, low, lowered)
 
     def _put_away(self, graph: Graph, low: Lowering, kept: set[str]) -> None:
-        """Keep large kernels that were packed just now as panels only, so that the next ones take their place.
+        """Keep large kernels that were packed just now as panels only: the next ones take their place.
 
         Not what nodes of other kinds read as well (kept), nor where tiles share the arrays.
         """

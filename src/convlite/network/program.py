@@ -12,7 +12,7 @@ it, and all such steps that follow, without Python (kernels/script.pxi).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 

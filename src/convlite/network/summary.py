@@ -160,7 +160,7 @@ def described(executor: Executor, shapes: Shapes | None) -> list[str]:
         ends.append(f"For {told}")
     rule = "-" * max(map(len, lines))
     totals = [
-        f"Nodes: {len(rows)}",
+        f"Nodes: {_counted(len(rows), len(graph.nodes))}",
         f"Parameters: {_parameters(graph):,}",
         f"Multiply-adds: {_number(total)}",
     ]
@@ -179,6 +179,16 @@ def aligned(cells: Sequence[Sequence[str]], sides: str) -> list[str]:
 
 def _padded(row: Sequence[str], sides: str, widths: Sequence[int]) -> Iterable[str]:
     return (f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True))
+
+
+def _counted(run: int, held: int) -> str:
+    """The rows, and the graph's nodes where some are computed with others, which depends on shapes: files and
+    `convlite convert` count those.
+
+    >>> _counted(66, 66), _counted(56, 66)
+    ('66', '56 run, of 66 in the graph')
+    """
+    return f"{run}" if run == held else f"{run} run, of {held} in the graph"
 
 
 def _short(name: str) -> str:
