@@ -17,7 +17,6 @@ from .facts import (
     elementwise,
     floor_of,
     largest,
-    listed,
     merged_shapes,
     product,
     same_size,
@@ -344,8 +343,3 @@ def _reduced(
     result = np.empty(shape, object)
     result[...] = function(values.tolist())
     return (result,)
-
-
-def sizes_of(fact: Fact) -> list[Size] | None:
-    """A value as sizes (see facts.listed)."""
-    return listed(fact)

@@ -54,13 +54,6 @@ class Builder:
         self._taken.add(name)
         return name
 
-    def reserve(self, name: str) -> bool:
-        """Takes a name for a value of the file; False where it is taken."""
-        if name in self._taken:
-            return False
-        self._taken.add(name)
-        return True
-
     # ---- values
 
     def add_input(self, name: str, dtype: np.dtype[Any], shape: tuple[Dim, ...] | None, fact: Fact) -> None:
