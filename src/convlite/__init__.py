@@ -33,48 +33,6 @@ from .ops import (
     same_padding,
 )
 from .pack import PackedKernel
-from .pointwise import (
-    batch_norm,
-    bias_add,
-    celu,
-    elu,
-    exponential,
-    flatten,
-    gelu,
-    hard_shrink,
-    hard_sigmoid,
-    hard_swish,
-    hard_tanh,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    mish,
-    prelu,
-    relu,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    soft_shrink,
-    softmax,
-    softplus,
-    softsign,
-    tanh,
-    tanh_shrink,
-    threshold,
-)
-from .pooling import (
-    adaptive_avg_pool2d,
-    adaptive_max_pool2d,
-    avg_pool1d,
-    avg_pool2d,
-    global_avg_pool1d,
-    global_avg_pool2d,
-    global_max_pool1d,
-    global_max_pool2d,
-    max_pool1d,
-    max_pool2d,
-)
 
 if TYPE_CHECKING:
     from . import convert, initializers, layers, reference
@@ -82,6 +40,48 @@ if TYPE_CHECKING:
     from .network.load import load
     from .network.network import Network
     from .normalization import group_norm, instance_norm, layer_norm, lrn, rms_norm, unit_norm
+    from .pointwise import (
+        batch_norm,
+        bias_add,
+        celu,
+        elu,
+        exponential,
+        flatten,
+        gelu,
+        hard_shrink,
+        hard_sigmoid,
+        hard_swish,
+        hard_tanh,
+        leaky_relu,
+        log_sigmoid,
+        log_softmax,
+        mish,
+        prelu,
+        relu,
+        relu6,
+        selu,
+        sigmoid,
+        silu,
+        soft_shrink,
+        softmax,
+        softplus,
+        softsign,
+        tanh,
+        tanh_shrink,
+        threshold,
+    )
+    from .pooling import (
+        adaptive_avg_pool2d,
+        adaptive_max_pool2d,
+        avg_pool1d,
+        avg_pool2d,
+        global_avg_pool1d,
+        global_avg_pool2d,
+        global_max_pool1d,
+        global_max_pool2d,
+        max_pool1d,
+        max_pool2d,
+    )
     from .shuffles import (
         channel_shuffle,
         depth_to_space,
@@ -115,7 +115,20 @@ __all__ = [
     "num_threads", "set_num_threads", "get_num_threads", "show_config", "__version__",
 ]  # fmt: skip
 
+_POINTWISE = (
+    "batch_norm bias_add celu elu exponential flatten gelu hard_shrink hard_sigmoid hard_swish hard_tanh "
+    "leaky_relu log_sigmoid log_softmax mish prelu relu relu6 selu sigmoid silu soft_shrink softmax softplus "
+    "softsign tanh tanh_shrink threshold"
+)
+_POOLING = (
+    "adaptive_avg_pool2d adaptive_max_pool2d avg_pool1d avg_pool2d global_avg_pool1d global_avg_pool2d "
+    "global_max_pool1d global_max_pool2d max_pool1d max_pool2d"
+)
 _LAZY = {
+    "pointwise": "pointwise",
+    "pooling": "pooling",
+    **{name: f"pointwise:{name}" for name in _POINTWISE.split()},
+    **{name: f"pooling:{name}" for name in _POOLING.split()},
     "layers": "layers",
     "initializers": "initializers",
     "convert": "convert",

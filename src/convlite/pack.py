@@ -42,6 +42,8 @@ MOST_PANELS = 10
 SMALL_PANELS = 256 * 1024
 
 _IN_ORDER = ("pixel_vectors", "tall_skinny", "merged_phases")
+# Layouts that have every number of the kernel once, and zeros: the kernel can be read out of them.
+_MOVED = frozenset((*_IN_ORDER, "direct", "depthwise", "lanewise"))
 
 
 class Panels(NamedTuple):
@@ -66,6 +68,29 @@ def pack_panels(kernel: Array, weights: Weights, isa: str, layout: str) -> Panel
     size, recipe = recipe_for(weights, isa, kind_of(kernel.dtype), layout, steps)
     data = aligned_empty(size, kernel.dtype)
     return Panels(data, recipe.pack(memory, data))
+
+
+def unpacked(panels: Panels, weights: Weights, isa: str, layout: str) -> Array:
+    """The kernel, in C order, that was packed in one of the layouts _MOVED.
+
+    The numbers of its places are packed as it was, and say where each one went.
+
+    >>> kernel, isa = np.arange(36.0).reshape(3, 3, 2, 2), _dispatch.active_isa()
+    >>> weights = Weights("conv2d", kernel.shape)
+    >>> panels = pack_panels(kernel, weights, isa, "direct")
+    >>> bool((unpacked(panels, weights, isa, "direct") == kernel).all())
+    True
+    """
+    count, dtype = math.prod(weights.shape), panels.data.dtype
+    size, recipe = recipe_for(weights, isa, kind_of(dtype), layout)
+    word = np.dtype(f"u{dtype.itemsize}")
+    places = aligned_empty(size, word)
+    recipe.pack(np.arange(1, count + 1, dtype=word), places)
+    flat = np.empty(count + 1, dtype)  # the first place is that of the zeros
+    flat[places] = panels.data
+    kernel = flat[1:].reshape(weights.shape)
+    kernel.flags.writeable = False
+    return kernel
 
 
 @lru_cache(maxsize=512)
@@ -253,7 +278,10 @@ class PackedKernel:
     array([18., 18., 18., 18.], dtype=float32)
     """
 
-    __slots__ = ("_lock", "_panels", "calls", "dilations", "groups", "kernel", "operation", "strides")
+    __slots__ = (
+        *("_array", "_dtype", "_lock", "_panels", "_shape", "_whole"),
+        *("calls", "dilations", "groups", "operation", "strides"),
+    )
 
     def __init__(
         self,
@@ -286,7 +314,10 @@ class PackedKernel:
         self, array: Array, operation: Operation, strides: object, dilations: object, groups: int
     ) -> None:
         check_taps(*(array.shape[:2] if array.ndim == 4 else (1, 1)))
-        self.kernel: Array = array
+        self._array: Array | None = array
+        self._whole: tuple[str, str, Panels] | None = None  # what the array is made from where it is gone
+        self._shape: tuple[int, ...] = array.shape
+        self._dtype: np.dtype[Any] = array.dtype
         self.operation: str = operation
         # what the packing depends on; 1 where it does not
         record = OPERATIONS[operation]
@@ -313,12 +344,38 @@ class PackedKernel:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the array that was packed."""
-        return self.kernel.shape
+        return self._shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the array that was packed."""
-        return self.kernel.dtype
+        return self._dtype
+
+    @property
+    def kernel(self) -> Array:
+        """The array that was packed."""
+        array = self._array
+        if array is not None:
+            return array
+        assert self._whole is not None
+        isa, layout, panels = self._whole
+        return unpacked(panels, self._weights, isa, layout)
+
+    @property
+    def _weights(self) -> Weights:
+        return Weights(self.operation, self.shape, self.strides, self.dilations, self.groups)
+
+    def _let_go(self) -> bool:
+        """Forget the array where the panels hold every number of it; `kernel` then makes it again."""
+        if self._array is None:
+            return True
+        with self._lock:
+            for (isa, layout), panels in self._panels.items():
+                if layout in _MOVED:
+                    object.__setattr__(self, "_whole", (isa, layout, panels))
+                    object.__setattr__(self, "_array", None)
+                    return True
+        return False
 
     def panels(self, layout: str | None = None, isa: str | None = None) -> Panels:
         """The packed weights, as the core reads them.
@@ -342,7 +399,7 @@ class PackedKernel:
         True
         """
         isa = isa or _dispatch.active_isa()
-        weights = Weights(self.operation, self.shape, self.strides, self.dilations, self.groups)
+        weights = self._weights
         if layout is None:
             layout = usual_layout(weights, self.dtype, isa)
         panels = self._panels.get((isa, layout))
@@ -357,7 +414,7 @@ class PackedKernel:
 
     def _forget_old(self) -> None:
         """Drop the panels that were packed first, where all take too much; and the calls, which hold them."""
-        most = max(MOST_PANELS * self.kernel.nbytes, SMALL_PANELS)
+        most = max(MOST_PANELS * math.prod(self.shape) * self.dtype.itemsize, SMALL_PANELS)
         taken = sum([panels.data.nbytes for panels in self._panels.values()])
         while taken > most and len(self._panels) > 1:
             taken -= self._panels.pop(next(iter(self._panels))).data.nbytes

@@ -14,6 +14,7 @@ the output's root then becomes a view of the operand's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -143,7 +144,7 @@ class _Assembly:
         shape, dtype = self.low.shapes[slot], self.low.dtypes[slot]
         assert shape is not None
         assert dtype is not None
-        return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        return math.prod(shape) * dtype.itemsize
 
     def program(self) -> Program:
         low = self.low

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Any
 
 from .. import _dispatch, _precision
 from .._locks import fork_lock
 from .assemble import assemble
+from .constants import Away, Constants, is_there
 from .facts import Fact
 from .graph import Array, Graph
 from .infer import facts_of
@@ -22,6 +22,8 @@ from .program import Lowering, Program
 __all__ = ["Executor"]
 
 _MOST_PROGRAMS = 8
+_LEAST_AWAY = 1 << 14  # bytes of a kernel that is kept as panels only
+_OF_KERNELS = frozenset(("conv", "conv_transpose", "dense", "matmul"))
 FAULTS = (TypeError, KeyError, IndexError, AttributeError, AssertionError, ArithmeticError)
 
 
@@ -84,14 +86,35 @@ class Executor:
     def _made(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
         names = (value.name for value in self.graph.inputs)
         graph, facts = self.prepared(dict(zip(names, shapes, strict=True)))
-        low = Lowering(facts, MappingProxyType(dict(graph.constants)), self._packed)
+        low = Lowering(facts, Constants(graph.constants), self._packed)
+        kept = {name for node in graph.nodes if node.kind not in _OF_KERNELS for name in node.inputs}
+        kept.update(value.name for value in graph.outputs)
         lowered = []
         for node in graph.nodes:
             try:
                 lowered.append((node, lower_node(node, low)))
             except FAULTS as error:  # invalid attributes, from a file that no importer wrote
                 raise ValueError(f"{named(node)} cannot be prepared: {error!r}") from error
+            self._put_away(graph, low, kept)
         return assemble(graph, low, lowered)
+
+    def _put_away(self, graph: Graph, low: Lowering, kept: set[str]) -> None:
+        """Keep large kernels that were packed just now as panels only: the next ones take their place.
+
+        Not what nodes of other kinds read as well (kept), nor where tiles share the arrays.
+        """
+        while low.spare:
+            name, key = low.spare.pop()
+            entry, packed = low.packed[key]
+            shared = name in kept or name in low.names or not self._rounding or self.cuts
+            if shared or entry.nbytes < _LEAST_AWAY or not packed._let_go() or not is_there(entry):
+                continue
+            away = Away(packed, entry.shape, entry.dtype)
+            low.packed[key] = (away, packed)
+            low.facts[name] = Fact(entry.dtype, entry.shape)
+            for constants in (self.graph.constants, graph.constants, low.constants):
+                if isinstance(constants, Constants) and constants.entry(name) is entry:
+                    constants.put_away(name, away)
 
     def release(self) -> None:
         """Forget the programs and give their memory back; weights stay packed."""

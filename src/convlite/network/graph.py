@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .constants import Constants, entry_of, is_there
+
 __all__ = ["Array", "Dim", "Graph", "Node", "Value", "described_shape", "frozen_array"]
 
 Array = npt.NDArray[Any]
@@ -103,8 +105,12 @@ class Graph:
         Nodes may come in any order that can be sorted. ValueError for a name that is written twice, read but
         never written, or for a cycle.
         """
-        held = {key: frozen_array(np.asarray(value)) for key, value in (constants or {}).items()}
-        graph = cls(name, tuple(inputs), tuple(outputs), tuple(nodes), MappingProxyType(held))
+        given = constants or {}
+        entries = ((key, entry_of(given, key)) for key in given)  # type: ignore[arg-type]
+        held = Constants(
+            {key: frozen_array(np.asarray(entry)) if is_there(entry) else entry for key, entry in entries}
+        )
+        graph = cls(name, tuple(inputs), tuple(outputs), tuple(nodes), held)
         return graph._sorted()
 
     def _sorted(self) -> Graph:
@@ -156,7 +162,7 @@ class Graph:
     def with_(self, **changes: Any) -> Graph:
         """A copy with some fields changed; `constants` is made read-only."""
         if "constants" in changes:
-            changes["constants"] = MappingProxyType(dict(changes["constants"]))
+            changes["constants"] = Constants(changes["constants"])
         return replace(self, **changes)
 
     def uses(self) -> dict[str, list[int]]:
@@ -223,7 +229,7 @@ def _rebuilt(
     constants: dict[str, Array],
 ) -> Graph:
     held = {key: frozen_array(array) for key, array in constants.items()}
-    return Graph(name, inputs, outputs, nodes, MappingProxyType(held))
+    return Graph(name, inputs, outputs, nodes, Constants(held))
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .constants import entry_of, is_there
 from .facts import (
     Fact,
     Size,
@@ -16,7 +17,6 @@ from .facts import (
     elementwise,
     floor_of,
     largest,
-    listed,
     merged_shapes,
     product,
     same_size,
@@ -27,7 +27,7 @@ from .facts import (
 from .graph import Array, Graph, Node, described_shape
 from .kinds import kind_of
 
-__all__ = ["facts_of", "facts_of_node"]
+__all__ = ["Memo", "facts_of", "facts_of_node", "remembered"]
 
 MOST_SYMBOLS = 1024  # elements of a value that is kept with names in it
 MOST_HELD = 1 << 24  # elements of all values of a graph that are known beforehand, but for constants
@@ -92,13 +92,14 @@ def facts_of(
 
 def propagated(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fact]:
     """facts_of with facts for the inputs."""
-    for name, array in graph.constants.items():
-        facts[name] = Fact.of(array)
+    for name in graph.constants:
+        entry = entry_of(graph.constants, name)
+        facts[name] = Fact.of(entry) if is_there(entry) else Fact(entry.dtype, entry.shape)
     held = 0
     for node in graph.nodes:
         inputs = [facts[name] if name else None for name in node.inputs]
         try:
-            found = _remembered(node, inputs, memo)
+            found = remembered(node, inputs, memo)
         except ValueError as error:
             from .misfits import undivided
 
@@ -110,7 +111,7 @@ def propagated(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fa
     return facts
 
 
-def _remembered(node: Node, inputs: Sequence[Fact | None], memo: Memo) -> tuple[Fact, ...]:
+def remembered(node: Node, inputs: Sequence[Fact | None], memo: Memo) -> tuple[Fact, ...]:
     """facts_of_node, once for all nodes of one kind and attributes with the same known of their inputs."""
     known = tuple(
         None if fact is None else (fact.dtype, fact.shape, None if fact.data is None else id(fact.data))
@@ -348,8 +349,3 @@ def _reduced(
     result = np.empty(shape, object)
     result[...] = function(values.tolist())
     return (result,)
-
-
-def sizes_of(fact: Fact) -> list[Size] | None:
-    """A value as sizes (see facts.listed)."""
-    return listed(fact)

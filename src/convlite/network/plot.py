@@ -9,6 +9,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 
+from .constants import entry_of
 from .facts import Fact
 from .graph import Graph, Node, described_shape
 from .infer import facts_of
@@ -97,7 +98,8 @@ def _label(node: Node, graph: Graph) -> list[str]:
     lines = [kind_shown(node)]
     if node.label:
         lines.append(node.label if len(node.label) <= 40 else "..." + node.label[-37:])
-    held = [described_shape(graph.constants[name].shape) for name in node.inputs if name in graph.constants]
+    constants = (entry_of(graph.constants, name) for name in node.inputs)
+    held = [described_shape(entry.shape) for entry in constants if entry is not None]
     if held:
         lines.append(" ".join(held))
     return lines

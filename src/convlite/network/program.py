@@ -12,7 +12,7 @@ it, and all such steps that follow, without Python (kernels/script.pxi).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from .. import _kernels, _threads
 from .._memory import aligned_empty, empty
+from .constants import Constants
 from .facts import Fact
 from .graph import Array, Node
 
@@ -110,10 +111,11 @@ class Step:
 class Lowering:
     """The state while nodes become steps: slots by name, and what is known of them."""
 
-    def __init__(self, facts: Mapping[str, Fact], constants: Mapping[str, Array], packed: dict[Any, Any]):
+    def __init__(self, facts: dict[str, Fact], constants: Constants, packed: dict[Any, Any]):
         self.facts = facts
         self.constants = constants
         self.packed = packed  # PackedKernels by what they were made from, shared by a network's programs
+        self.spare: list[tuple[str, Any]] = []  # constants that a PackedKernel holds too, with its key
         self.names: dict[str, int] = {}
         self.held: list[Array | None] = []  # constants, by slot
         self.shapes: list[tuple[int, ...] | None] = []

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from .constants import entry_of
 from .executor import Executor
 from .facts import Fact, Size, product, sum_of, times
 from .graph import Graph, Node, described_shape
@@ -79,9 +80,11 @@ def _row(
     counted: set[str],
 ) -> Row:
     parameters = sum(
-        graph.constants[name].size
+        entry.size
         for name in dict.fromkeys(node.inputs)
-        if name in graph.constants and name not in counted and graph.constants[name].dtype.kind == "f"
+        if (entry := entry_of(graph.constants, name)) is not None
+        and name not in counted
+        and entry.dtype.kind == "f"
     )
     counted.update(node.inputs)
     inside = [value for value in node.attributes.values() if isinstance(value, Graph)]
@@ -107,13 +110,8 @@ def kind_shown(node: Node) -> str:
 
 
 def _parameters(graph: Graph) -> int:
-    own = sum(array.size for array in graph.constants.values() if array.dtype.kind == "f")
-    return own + sum(
-        array.size
-        for inner in graph.subgraphs()
-        for array in inner.constants.values()
-        if array.dtype.kind == "f"
-    )
+    held = (entry_of(each.constants, name) for each in (graph, *graph.subgraphs()) for name in each.constants)
+    return sum(entry.size for entry in held if entry.dtype.kind == "f")
 
 
 def multiply_adds(node: Node, facts: Mapping[str, Fact]) -> Size:
@@ -162,7 +160,7 @@ def described(executor: Executor, shapes: Shapes | None) -> list[str]:
         ends.append(f"For {told}")
     rule = "-" * max(map(len, lines))
     totals = [
-        f"Nodes: {len(rows)}",
+        f"Nodes: {_counted(len(rows), len(graph.nodes))}",
         f"Parameters: {_parameters(graph):,}",
         f"Multiply-adds: {_number(total)}",
     ]
@@ -181,6 +179,16 @@ def aligned(cells: Sequence[Sequence[str]], sides: str) -> list[str]:
 
 def _padded(row: Sequence[str], sides: str, widths: Sequence[int]) -> Iterable[str]:
     return (f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True))
+
+
+def _counted(run: int, held: int) -> str:
+    """The rows, and the graph's nodes where some are computed with others, which depends on shapes: files and
+    `convlite convert` count those.
+
+    >>> _counted(66, 66), _counted(56, 66)
+    ('66', '56 run, of 66 in the graph')
+    """
+    return f"{run}" if run == held else f"{run} run, of {held} in the graph"
 
 
 def _short(name: str) -> str:

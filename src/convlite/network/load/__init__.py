@@ -10,6 +10,7 @@ from collections.abc import Callable
 from ..._options import suggesting
 from ...arguments import shown
 from ..graph import Graph
+from ..infer import Memo
 from ..network import Network
 
 __all__ = ["READERS", "load"]
@@ -89,7 +90,7 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     """
     from ..file import ENDINGS
     from ..network import Network
-    from ..passes import channels_last_ends
+    from ..passes import channels_last_ends, optimised
 
     if not isinstance(path, str | os.PathLike):
         hint = ""
@@ -110,8 +111,10 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     if layout not in (None, "NHWC"):
         raise ValueError(f'layout must be None or "NHWC"; got {shown(layout)}')
     module, function = READERS[ending].split(":")
-    read: Callable[[str | os.PathLike[str]], Graph] = getattr(importlib.import_module(module), function)
-    graph = read(path)
-    if ending not in ENDINGS:
-        return Network(graph, layout=layout)
+    read: Callable[..., Graph] = getattr(importlib.import_module(module), function)
+    if ending in ENDINGS:
+        graph = read(path)
+    else:
+        memo: Memo = {}
+        graph = optimised(read(path, memo), memo=memo)
     return Network.of_optimised(channels_last_ends(graph) if layout == "NHWC" else graph)

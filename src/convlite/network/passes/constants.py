@@ -30,7 +30,7 @@ def fold_constants(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
         if node.kind == "identity" or _changes_nothing(editor, node):
             editor.replace(node.outputs[0], node.inputs[0])
             continue
-        given = sum(held.nbytes for name in node.inputs if (held := editor.constants.get(name)) is not None)
+        given = sum(held.nbytes for name in node.inputs if (held := editor.constants.entry(name)) is not None)
         for name in node.outputs:
             known = facts[name].known if name and name in facts else None
             if known is None or known.nbytes > max(_MOST_BYTES, 2 * given):

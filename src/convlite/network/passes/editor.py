@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..constants import Draft
 from ..facts import Fact
 from ..graph import Array, Graph, Node, frozen_array
 
@@ -24,7 +25,7 @@ class Editor:
     def __init__(self, graph: Graph, facts: Mapping[str, Fact]) -> None:
         self._source = graph
         self.facts: dict[str, Fact] = dict(facts)
-        self.constants: dict[str, Array] = dict(graph.constants)
+        self.constants = Draft(graph.constants)
         self.nodes: dict[int, Node] = {}
         self._producer: dict[str, int] = {}
         self._readers: dict[

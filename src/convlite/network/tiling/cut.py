@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..constants import entry_of
 from ..facts import Fact
 from ..graph import Array, Graph, Node, Value, described_shape
 from ..kinds import named
@@ -158,7 +159,7 @@ class _Maker:
 
     def __init__(self, cut: Cut, ways: Mapping[int, Way]) -> None:
         self.cut, self.ways = cut, ways
-        self.constants: dict[str, Array] = {}
+        self.constants: dict[str, Any] = {}  # arrays, or what stands for them
         self.nodes: list[Node] = []
 
     def graph(self) -> Graph:
@@ -179,10 +180,10 @@ class _Maker:
         for node in self.nodes:
             for name in node.inputs:
                 if name in cut.graph.constants:
-                    self.constants[name] = cut.graph.constants[name]
+                    self.constants[name] = entry_of(cut.graph.constants, name)
         for value in outputs:
             if value.name in cut.graph.constants:
-                self.constants[value.name] = cut.graph.constants[value.name]
+                self.constants[value.name] = entry_of(cut.graph.constants, value.name)
         source = Value(cut.input.name, cut.input.dtype, self._shape(cut.input.name))
         return Graph.of([source], outputs, self.nodes, self.constants, name=cut.graph.name)
 

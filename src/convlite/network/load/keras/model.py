@@ -10,6 +10,7 @@ import numpy as np
 
 from ...facts import Fact
 from ...graph import Dim, Graph, Value
+from ...infer import Memo
 from ..onnx.building import Builder
 from ..onnx.tensors import Refused
 from .call import LAYERS, Call
@@ -21,8 +22,10 @@ _KERAS = ("keras", "tf_keras")
 _RANDOM = ("Dropout", "Spatial", "Gaussian", "Alpha", "BatchNormalization", "Random")
 
 
-def read_keras(path: str | os.PathLike[str]) -> Graph:
+def read_keras(path: str | os.PathLike[str], memo: Memo | None = None) -> Graph:
     """A `.keras` or `.h5` file as a graph, loaded by the Keras that is installed (`keras`, else `tf_keras`).
+
+    memo: takes what is found about the nodes' shapes.
 
     Raises ValueError naming every layer that is not supported, and ImportError without Keras.
     """
@@ -46,10 +49,10 @@ def read_keras(path: str | os.PathLike[str]) -> Graph:
             "Keras's files are read with the package keras, which is not installed: pip install keras, and a "
             "backend such as tensorflow"
         )
-    return from_keras(keras.models.load_model(os.fspath(path), compile=False))
+    return from_keras(keras.models.load_model(os.fspath(path), compile=False), memo)
 
 
-def from_keras(model: Any) -> Graph:
+def from_keras(model: Any, memo: Memo | None = None) -> Graph:
     """A live Keras model as a graph, with its own layout and order of inputs and outputs.
 
     model: a functional or Sequential model of Keras 3 or tf_keras, nested as it may be. Weights are copied;
@@ -64,7 +67,7 @@ def from_keras(model: Any) -> Graph:
 
     if not _is_keras(model) or not hasattr(model, "layers"):
         raise TypeError(f"model must be a Keras model; got a {type(model).__module__}.{type(model).__name__}")
-    return _Walk(model).graph()
+    return _Walk(model, memo).graph()
 
 
 def _is_keras(thing: Any) -> bool:
@@ -94,9 +97,9 @@ def _is_tensor(value: Any) -> bool:
 
 
 class _Walk:
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, memo: Memo | None = None) -> None:
         self.model = model
-        self.builder = Builder()
+        self.builder = Builder(memo=memo)
         self.weights: dict[int, str] = {}
         self.reasons: dict[str, None] = {}  # in order, each once
 

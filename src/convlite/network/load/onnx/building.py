@@ -9,7 +9,7 @@ import numpy as np
 
 from convlite.network.facts import Fact
 from convlite.network.graph import Array, Dim, Graph, Node, Value, frozen_array
-from convlite.network.infer import facts_of_node
+from convlite.network.infer import Memo, remembered
 from convlite.network.kinds import KINDS
 
 from .tensors import Refused
@@ -25,10 +25,15 @@ class Builder:
 
     A builder with a parent makes a sub-graph: what it uses of the parent's values becomes an input of its own
     (`captured`), constants of the parent become its own (the same arrays).
+
+    memo: what is found about nodes is left in it, for the passes that follow.
     """
 
-    def __init__(self, parent: Builder | None = None, names: Iterable[str] = ()) -> None:
+    def __init__(
+        self, parent: Builder | None = None, names: Iterable[str] = (), memo: Memo | None = None
+    ) -> None:
         self.parent = parent
+        self.memo: Memo = memo if memo is not None else {} if parent is None else parent.memo
         self.nodes: list[Node] = []
         self.constants: dict[str, Array] = {}
         self.facts: dict[str, Fact] = {}
@@ -48,13 +53,6 @@ class Builder:
             name = f"{base or 'value'}.{self._counts[base]}"
         self._taken.add(name)
         return name
-
-    def reserve(self, name: str) -> bool:
-        """Takes a name for a value of the file; False where it is taken."""
-        if name in self._taken:
-            return False
-        self._taken.add(name)
-        return True
 
     # ---- values
 
@@ -120,7 +118,7 @@ class Builder:
         node = Node(kind, tuple(inputs), tuple(outputs), attributes, label)
         if kind not in KINDS:
             raise Refused(f"the kind {kind!r} is not in the vocabulary yet")
-        facts = facts_of_node(node, [self.fact(name) if name else None for name in node.inputs])
+        facts = remembered(node, [self.fact(name) if name else None for name in node.inputs], self.memo)
         self.nodes.append(node)
         for name, fact in zip(outputs, facts, strict=False):
             if name:

@@ -194,14 +194,6 @@ class Operation:
             raise Refused(f"its {what} is computed while the network runs; it must be a constant")
         return value
 
-    def integers_of(self, name: str, what: str) -> tuple[int, ...]:
-        value = self.static(name, what)
-        if value.dtype.kind not in "iu" or value.ndim > 1:
-            raise Refused(
-                f"its {what} must be a vector of integers, not {value.dtype} of shape {value.shape}"
-            )
-        return tuple(int(entry) for entry in value.reshape(-1))
-
     def sizes_of(self, name: str) -> list[int | str | None] | None:
         return listed(self.fact(name))
 

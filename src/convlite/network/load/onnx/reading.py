@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convlite.network.facts import Fact
-from convlite.network.graph import Dim, Graph, Value
+from convlite.network.graph import Array, Dim, Graph, Value
+from convlite.network.infer import Memo
 
+from .aside import set_aside
 from .building import Builder
 from .operation import NEWEST, OLDEST
 from .tensors import FLOAT16, Refused, Store, file_dtype
@@ -24,10 +27,11 @@ _LONG = 40  # characters of a formula for a size
 MOST_UNFOLDED = 50_000  # nodes beside three times the file's own: only malicious files have more
 
 
-def read_onnx(source: Any) -> Graph:
+def read_onnx(source: Any, memo: Memo | None = None) -> Graph:
     """An ONNX model as a graph with the file's own names, layout and order of inputs and outputs.
 
     source: the path of a file (external data is looked for beside it), its bytes, or an `onnx.ModelProto`.
+    memo: takes what is found about the nodes' shapes.
 
     Weights of 16-bit floats are widened and everything is computed in float32; inputs and outputs of float16
     keep that dtype, those of bfloat16 become float32. Initialisers that are listed as inputs are constants.
@@ -39,14 +43,14 @@ def read_onnx(source: Any) -> Graph:
     # Operators register themselves when they are imported.
     from . import operators  # noqa: F401
 
-    model, folder, title = _model(source)
+    model, store, title = _model(source)
     try:
-        return _graph(model, Store(folder), title)
+        return _graph(model, store, title, memo)
     except Refused as problem:
         raise ValueError(f"{title} cannot be read: {problem}") from None
 
 
-def _model(source: Any) -> tuple[Any, Path | None, str]:
+def _model(source: Any) -> tuple[Any, Store, str]:
     try:
         import onnx
     except ImportError:
@@ -56,12 +60,15 @@ def _model(source: Any) -> tuple[Any, Path | None, str]:
     from google.protobuf.message import DecodeError
 
     if isinstance(source, onnx.ModelProto):
-        return source, None, "the ONNX model"
+        return source, Store(None), "the ONNX model"
+    folder: Path | None
     if isinstance(source, (bytes, bytearray, memoryview)):
-        data, folder, title = bytes(source), None, "the ONNX model"
+        folder, title = None, "the ONNX model"
+        data, aside = _parted(bytes(source))
     elif isinstance(source, (str, os.PathLike)):
         path = Path(os.fspath(source))
-        data, folder, title = path.read_bytes(), path.parent, path.name
+        folder, title = path.parent, path.name
+        data, aside = _read(path)
     else:
         raise TypeError(f"source must be a path, bytes or an onnx.ModelProto; got a {type(source).__name__}")
     model = onnx.ModelProto()
@@ -69,7 +76,22 @@ def _model(source: Any) -> tuple[Any, Path | None, str]:
         model.ParseFromString(data)
     except DecodeError as problem:
         raise ValueError(f"{title} is no ONNX file: {problem}") from None
-    return model, folder, title
+    return model, Store(folder, aside), title
+
+
+def _parted(data: Any) -> tuple[bytes, dict[int, Array]]:
+    """What is to be parsed, and the large weights."""
+    return set_aside(data) or (data[:], {})
+
+
+def _read(path: Path) -> tuple[bytes, dict[int, Array]]:
+    """A file, mapped while the weights are copied out of it."""
+    with path.open("rb") as file:
+        try:
+            with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+                return _parted(data)
+        except (OSError, ValueError):  # it is empty, or what cannot be mapped: a pipe
+            return _parted(file.read())
 
 
 def _versions(model: Any) -> dict[str, int]:
@@ -84,7 +106,7 @@ def _versions(model: Any) -> dict[str, int]:
     return versions
 
 
-def _graph(model: Any, store: Store, title: str) -> Graph:
+def _graph(model: Any, store: Store, title: str, memo: Memo | None) -> Graph:
     if not model.HasField("graph") or not model.graph.output:
         raise Refused("it holds no graph with an output")
     proto = model.graph
@@ -96,10 +118,10 @@ def _graph(model: Any, store: Store, title: str) -> Graph:
         ): function
         for function in model.functions
     }
-    builder = Builder(names=names_of(proto))
+    builder = Builder(names=names_of(proto), memo=memo)
     refusals = Refusals(MOST_UNFOLDED + 3 * len(proto.node))
     scope = Scope(builder, store, refusals, _versions(model), functions)
-    add_constants(scope, proto)
+    add_constants(scope, proto, store.aside)
     _add_inputs(scope, proto)
     wanted = [str(output.name) for output in proto.output]
     translate(scope, proto.node, wanted)

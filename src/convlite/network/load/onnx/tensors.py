@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,18 @@ def file_dtype(code: int) -> np.dtype[Any]:
 
 
 class Store:
-    """Reads tensors; knows where the files of external data lie."""
+    """Reads tensors; knows where the files of external data lie, and what was set aside of the file.
 
-    def __init__(self, folder: Path | None) -> None:
+    aside: the raw data of initialisers of the outermost graph, by their numbers, which the model lacks.
+    """
+
+    def __init__(self, folder: Path | None, aside: Mapping[int, Array] | None = None) -> None:
         self.folder = folder
+        self.aside = aside or {}
 
-    def array(self, tensor: Any) -> Array:
-        """A TensorProto's elements in the dtype that is computed in, read-only."""
+    def array(self, tensor: Any, raw: Array | None = None) -> Array:
+        """A TensorProto's elements in the dtype that is computed in, read-only; raw: its raw data, if that
+        was set aside."""
         code = int(tensor.data_type)
         dtype = computed_dtype(code)
         shape = tuple(int(size) for size in tensor.dims)
@@ -103,11 +109,12 @@ class Store:
         if count > 0 and len(shape) > 64:
             raise Refused(f"a tensor of {len(shape)} axes; NumPy has 64")
         outside = tensor.data_location == 1
-        raw = b"" if outside else tensor.raw_data  # read once: each access copies
         if outside:
             stored = self._external(tensor, code, count)
-        elif raw:
-            stored = np.frombuffer(raw, np.uint8)
+        elif raw is not None:
+            stored = raw
+        elif held := tensor.raw_data:  # once: each access copies
+            stored = np.frombuffer(held, np.uint8)
         else:
             return self._typed(tensor, code, shape, count, dtype)
         item = np.dtype(_TYPES[code][1])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from convlite.network.facts import Fact
+from convlite.network.graph import Array
 
 from .building import UNKNOWN, Builder
 from .operation import NEWEST, OPERATORS, Operation
@@ -442,10 +443,11 @@ def _definition(schema: Any, node: Any, operation: Operation, inputs: Sequence[s
 # ---- graphs ----
 
 
-def add_constants(scope: Scope, graph: Any) -> None:
-    """The initialisers of a graph."""
-    for tensor in graph.initializer:
-        _add_constant(scope, str(tensor.name), tensor, scope.store.array)
+def add_constants(scope: Scope, graph: Any, aside: Mapping[int, Array] | None = None) -> None:
+    """The initialisers of a graph. aside: raw data that the graph lacks, by the initialiser's number."""
+    raw = aside or {}
+    for number, tensor in enumerate(graph.initializer):
+        _add_constant(scope, str(tensor.name), tensor, partial(scope.store.array, raw=raw.get(number)))
     for sparse in graph.sparse_initializer:
         _add_constant(scope, str(sparse.values.name), sparse, scope.store.dense)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from convlite.network.facts import Fact
 from convlite.network.graph import Dim, Graph, Value
+from convlite.network.infer import Memo
 
 from ..onnx.building import Builder
 from ..onnx.tensors import Refused
@@ -30,10 +31,11 @@ _IN_RANGE = {
 }  # fmt: skip
 
 
-def read_tflite(source: Any) -> Graph:
+def read_tflite(source: Any, memo: Memo | None = None) -> Graph:
     """A TFLite model as a graph with the file's own names, layout and order of inputs and outputs.
 
-    source: the path of a file, or its bytes. The first graph of the file is read.
+    source: the path of a file, or its bytes. The first graph of the file is read. memo: takes what is found
+    about the nodes' shapes.
 
     Everything is computed in float32. Float16 weights are widened, sparse ones unfolded. In a quantised
     model weights, biases and activations are the numbers that scale * (integer - zero) stands for; between
@@ -56,7 +58,7 @@ def read_tflite(source: Any) -> Graph:
             "TFLite files are read with the package tflite, which is not installed: pip install tflite"
         ) from None
     try:
-        return _Reader(opened(data, title)).graph()
+        return _Reader(opened(data, title), memo).graph()
     except Refused as problem:
         raise ValueError(f"{title} cannot be read: {problem}") from None
 
@@ -71,10 +73,11 @@ def _bytes(source: Any) -> tuple[bytes, str]:
 
 
 class _Reader:
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: File, memo: Memo | None) -> None:
         self.file = file
         self.store = Store(file)
-        self.builder = Builder(names={file.tensors[number].name for number in (*file.inputs, *file.outputs)})
+        ends = {file.tensors[number].name for number in (*file.inputs, *file.outputs)}
+        self.builder = Builder(names=ends, memo=memo)
         self.names: dict[int, str] = {}  # tensor -> value
         self.reasons: list[str] = []
         self.failed: set[int] = set()  # tensors that an operator with a fault should have written
