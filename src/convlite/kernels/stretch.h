@@ -20,6 +20,7 @@ typedef struct {
 } Step;
 
 static void run_alone(const Step *step, char *scratch) {
+    if (step->tasks == 0) return; /* it went into a chain */
     const uint64_t mode = float_mode_enter(step->subnormals);
     for (int64_t i = 0; i < step->tasks; i++) step->task(step->job, i, scratch);
     float_mode_leave(mode);
