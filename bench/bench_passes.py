@@ -1,10 +1,10 @@
-"""What stands between convolutions against the fastest of PyTorch, ONNX Runtime and OpenVINO: passes, norms, pools, resizing.
+"""Passes, norms, pools and resizing against the fastest of PyTorch, ONNX Runtime and OpenVINO.
 
     python bench/bench_passes.py [OPERATION ...] [--threads N] [--rounds N] [--json FILE]
 
-One process, rounds in turn, the fastest round of each. Results are new arrays at each call, but OpenVINO's, whose
-tensors stay. PyTorch has its data both ways, channels first and last; the others channels first where their operation
-wants it, and what needs no order as convlite has it. Each result is compared with convlite's before it counts.
+One process, rounds in turn, the fastest round of each. Results are new arrays at each call, but OpenVINO's,
+whose tensors stay. PyTorch has its data both ways, channels first and last; the others channels first where
+their operation wants it. Each result is compared with convlite's before it counts.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 import convlite as cl
 
 Array = np.ndarray[Any, Any]
+Peer = tuple[Callable[[], Any], Callable[[Any], Array]]  # the call, and what makes (N,H,W,C) of its result
 SHAPES = (
     (1, 224, 224, 1), (1, 224, 224, 2), (1, 224, 224, 3), (1, 224, 224, 4), (1, 112, 112, 5), (1, 56, 56, 17),
     (1, 56, 56, 63), (4, 56, 56, 64), (1, 512, 512, 32), (1, 7, 7, 1024),
@@ -44,20 +45,8 @@ ONNX: dict[str, tuple[str, int, dict[str, Any], bool, int]] = {
     "avg_pool": ("AveragePool", 17, {"kernel_shape": [3, 3], "strides": [2, 2]}, True, 0),
     "max_pool": ("MaxPool", 17, {"kernel_shape": [3, 3], "strides": [2, 2]}, True, 0),
     "max_pool_2": ("MaxPool", 17, {"kernel_shape": [2, 2], "strides": [2, 2]}, True, 0),
-    "bilinear_x2": (
-        "Resize",
-        17,
-        {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
-        True,
-        0,
-    ),
-    "bilinear_half": (
-        "Resize",
-        17,
-        {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
-        True,
-        0,
-    ),
+    "bilinear_x2": ("Resize", 17, {"mode": "linear"}, True, 0),
+    "bilinear_half": ("Resize", 17, {"mode": "linear"}, True, 0),
 }
 
 
@@ -74,13 +63,11 @@ def size_of(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
 def ours(name: str, x: Array, vectors: list[Array]) -> Callable[[], Array]:
     """The call of convlite's."""
     channels = x.shape[3]
-    one, two = vectors[:2]
+    one, two, mean, variance = vectors
     size = size_of(name, x.shape)
     return {
         "prelu": lambda: cl.prelu(x, one),
-        "batch_norm": lambda: cl.batch_norm(
-            x, vectors[2], vectors[3], scale=one, offset=two, epsilon=EPSILON
-        ),
+        "batch_norm": lambda: cl.batch_norm(x, mean, variance, scale=one, offset=two, epsilon=EPSILON),
         "instance_norm": lambda: cl.instance_norm(x, gamma=one, beta=two, epsilon=EPSILON),
         "group_norm": lambda: cl.group_norm(x, groups_of(channels), gamma=one, beta=two, epsilon=EPSILON),
         "layer_norm": lambda: cl.layer_norm(x, gamma=one, beta=two, epsilon=EPSILON),
@@ -136,26 +123,19 @@ def model_of(name: str, shape: tuple[int, ...], vectors: list[Array]) -> tuple[b
     kept = [numpy_helper.from_array(c, m) for c, m in zip(constants, [m for m in names if m], strict=True)]
     sizes = (n, channels, height, width) if first else shape
     node = helper.make_node(kind, ["x", *names], ["y"], **attributes)
-    x, y = (
-        helper.make_tensor_value_info("x", TensorProto.FLOAT, sizes),
-        helper.make_tensor_value_info("y", TensorProto.FLOAT, None),
-    )
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, sizes)
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     graph = helper.make_graph([node], "g", [x], [y], kept)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     return model.SerializeToString(), first
 
 
-def others(
-    name: str, x: Array, vectors: list[Array], threads: int
-) -> dict[str, tuple[Callable[[], Any], Callable[[Any], Array]]]:
-    """The peers' calls, and what makes (N,H,W,C) of a result."""
-    image, tensors, size = (
-        torch.from_numpy(x).permute(0, 3, 1, 2),
-        [torch.from_numpy(v) for v in vectors],
-        size_of(name, x.shape),
-    )
+def others(name: str, x: Array, vectors: list[Array], threads: int) -> dict[str, Peer]:
+    """The peers' calls."""
+    image, size = torch.from_numpy(x).permute(0, 3, 1, 2), size_of(name, x.shape)
+    tensors = [torch.from_numpy(v) for v in vectors]
     back = lambda y: y.permute(0, 2, 3, 1).numpy()  # noqa: E731
-    found: dict[str, tuple[Callable[[], Any], Callable[[Any], Array]]] = {
+    found: dict[str, Peer] = {
         "torch nhwc": (torch_call(name, image, tensors, size), back),
         "torch nchw": (torch_call(name, image.contiguous(), tensors, size), back),
     }
@@ -167,15 +147,9 @@ def others(
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     moved: Callable[[Array], Array] = lambda y: np.moveaxis(y, 1, 3) if first else y  # noqa: E731
     found["ort"] = (lambda: session.run(None, {"x": data})[0], moved)
-    hints = {
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    request = (
-        openvino.Core().compile_model(openvino.Core().read_model(model), "CPU", hints).create_infer_request()
-    )
+    hints = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    core = openvino.Core()
+    request = core.compile_model(core.read_model(model), "CPU", hints).create_infer_request()
     request.set_input_tensor(openvino.Tensor(data, shared_memory=True))
 
     def infer() -> Any:
@@ -200,25 +174,17 @@ def measure(name: str, shape: tuple[int, ...], threads: int, rounds: int) -> dic
             calls[peer] = call
         else:
             print(f"{name} {shape}: {peer} computes something else")
-    times = {
-        n: min(t) * 1e6 for n, t in zip(calls, interleaved(list(calls.values()), rounds, 0.004), strict=True)
-    }
+    found = interleaved(list(calls.values()), rounds, 0.004)
+    times = {n: min(t) * 1e6 for n, t in zip(calls, found, strict=True)}
     best = min(times.keys() - {"convlite"}, key=times.__getitem__)
-    return {
-        "operation": name,
-        "shape": shape,
-        "threads": threads,
-        "us": times,
-        "best": best,
-        "ratio": times[best] / times["convlite"],
-    }
+    row = {"operation": name, "shape": shape, "threads": threads, "us": times, "best": best}
+    return row | {"ratio": times[best] / times["convlite"]}
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("operations", nargs="*", help="default: all of " + ", ".join(ONNX))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=12)
@@ -227,25 +193,14 @@ def main() -> None:
     cl.set_num_threads(options.threads)
     torch.set_num_threads(options.threads)
     torch.set_grad_enabled(False)
-    rows = [
-        measure(name, shape, options.threads, options.rounds)
-        for name in options.operations or ONNX
-        for shape in SHAPES
-    ]
+    wanted = [(name, shape) for name in options.operations or ONNX for shape in SHAPES]
+    rows = [measure(*each, options.threads, options.rounds) for each in wanted]
     cells = []
     for row in rows:
-        others_ = " ".join(f"{n} {t:.1f}" for n, t in row["us"].items() if n != "convlite")
-        cells.append(
-            (
-                row["operation"],
-                "x".join(map(str, row["shape"])),
-                f"{row['us']['convlite']:.1f}",
-                row["best"],
-                f"{row['ratio']:.2f}",
-                others_,
-            )
-        )
-    print_table(("operation", "x", "us", "best", "ratio", "others"), cells)
+        peers = " ".join(f"{n} {t:.1f}" for n, t in row["us"].items() if n != "convlite")
+        name, size, us = row["operation"], "x".join(map(str, row["shape"])), row["us"]["convlite"]
+        cells.append((name, size, f"{us:.1f}", row["best"], f"{row['ratio']:.2f}", peers))
+    print_table(("operation", "x", "us", "best", "ratio", "peers, us"), cells)
     write_json(options.json, rows)
 
 

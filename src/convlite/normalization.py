@@ -228,6 +228,8 @@ def as_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     >>> as_axes(-1, 4), as_axes((1, -1), 4)
     ((3,), (1, 3))
     """
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     given = (
         axis if isinstance(axis, (Sequence, np.ndarray)) and not isinstance(axis, (str, bytes)) else (axis,)
     )
@@ -276,16 +278,17 @@ def _rowwise(values: Array, axes: tuple[int, ...], fill: Callable[[Array, Array]
     result = new_output(values.shape, values.dtype)
     if values.size == 0:
         return result
+    if axes == tuple(range(values.ndim - len(axes), values.ndim)):
+        n = math.prod(values.shape[axes[0] :])
+        fill(values.reshape(-1, n), result.reshape(-1, n))
+        return result
     ends = tuple(range(-len(axes), 0))
     moved, target = np.moveaxis(values, axes, ends), np.moveaxis(result, axes, ends)
     n = math.prod(moved.shape[-len(axes) :])
     rows = np.ascontiguousarray(moved).reshape(-1, n)
-    if target.flags.c_contiguous:  # the axes are the last ones
-        fill(rows, target.reshape(-1, n))
-    else:
-        out = np.empty_like(rows)
-        fill(rows, out)
-        target[...] = out.reshape(moved.shape)
+    out = np.empty_like(rows)
+    fill(rows, out)
+    target[...] = out.reshape(moved.shape)
     return result
 
 

@@ -415,13 +415,14 @@ def prelu(x: ArrayLike, alpha: ArrayLike) -> Array:
     """
     values = as_operand(x, "x")
     slopes = as_operand(alpha, "alpha", dtype=values.dtype, first=("x", x))
-    try:
-        np.broadcast_to(slopes, values.shape)
-    except ValueError:
+    sizes, given = values.shape, slopes.shape
+    if given != sizes[-1:] and not (
+        len(given) <= len(sizes) and all(n in (1, m) for n, m in zip(given[::-1], sizes[::-1], strict=False))
+    ):
         raise ValueError(
-            f"alpha of shape {slopes.shape} does not broadcast to x of shape {values.shape}; expected a "
+            f"alpha of shape {given} does not broadcast to x of shape {sizes}; expected a "
             "slope for each channel, (C,), or for each position, (H, W, C)"
-        ) from None
+        )
     return _combined("prelu", values, slopes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -352,9 +353,27 @@ def window_axes(
     sizes: Sequence[int], pool_size: Any, strides: Any, padding: Any, dilations: Any, ceil_mode: Any
 ) -> tuple[_Windows, _Windows]:
     """What the core takes for the windows along both axes."""
+    given = (sizes, pool_size, strides, padding, dilations)
+    if type(ceil_mode) is bool and all(map(_is_plain, given)):
+        return _known_axes(*given, ceil_mode)
+    return _axes_of(*given, ceil_mode)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether equal values of this kind mean the same: 2 and 2.0 are equal, and so are 1 and True."""
+    kind = type(value)
+    return kind is int or kind is str or value is None or (kind is tuple and all(map(_is_plain, value)))
+
+
+def _axes_of(
+    sizes: Sequence[int], pool_size: Any, strides: Any, padding: Any, dilations: Any, ceil_mode: Any
+) -> tuple[_Windows, _Windows]:
     window = as_pair(pool_size, "pool_size")
     step = window if strides is None else as_pair(strides, "strides")
     return _windows(sizes, window, step, as_pair(dilations, "dilations"), as_padding(padding), ceil_mode)
+
+
+_known_axes = lru_cache(256)(_axes_of)  # they took most of a small pool's time
 
 
 def _axes_1d(

@@ -1,6 +1,6 @@
 # Pools: for each output pixel, the taps of its window that lie inside the image. A task is one row of outputs.
-# Of few channels, the windows of a row that lie inside are computed along the row: each input row is turned into a plane for each channel
-# and place in the stride, so that neighbouring outputs read neighbouring numbers, and the results are turned back.
+# Of few channels, the windows of a row that lie inside are computed along the row: each input row is turned into a plane for each
+# channel and place in the stride, so that neighbouring outputs read neighbouring numbers, and the results are turned back.
 # A largest number is one of the inputs, subnormal or not; it is not computed.
 
 cdef struct PoolAxis:
@@ -78,7 +78,8 @@ cdef void pool_task(const void *of, int64_t task, char *scratch) noexcept nogil:
 
 
 @cython.cdivision(True)
-cdef void pool_along(const Pool *job, const Window *window, int64_t row, const char *image, char *out, char *scratch) noexcept nogil:
+cdef void pool_along(const Pool *job, const Window *window, int64_t row, const char *image, char *out,
+                     char *scratch) noexcept nogil:
     """The outputs of a row whose windows lie inside of it."""
     cdef const Table *table = job.table
     cdef const PoolAxis *axis = &job.columns

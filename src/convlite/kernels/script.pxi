@@ -131,7 +131,7 @@ cdef class Script:
         return 0
 
     def join(self, int64_t first, int64_t last):
-        """Of the steps first <= i < last, passes over the same elements that follow one another become one step; how many went."""
+        """Of the steps first <= i < last, passes in a row over the same elements become one step; how many went."""
         cdef int64_t end, piece, i, gone = 0
         cdef ChainJob *chain
         cdef Step *step

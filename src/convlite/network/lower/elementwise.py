@@ -228,8 +228,7 @@ def softmax(node: Node, low: Lowering) -> Lowered | None:
         x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
         threads = threads_of(size, 0.6)
         keep(into, x)
-        _kernels.softmax(
-            isa, x.itemsize, x, frame[target], size // columns, columns, threads, into, logarithm
-        )
+        rows = size // columns
+        _kernels.softmax(isa, x.itemsize, x, frame[target], rows, columns, threads, into, logarithm)
 
     return Lowered(run, (source,), (target,), how=node.kind, core=True)
