@@ -22,6 +22,7 @@ cdef inline Epilogue end_at(const Epilogue *of, const char *residual, const char
     end.bias = <const char *> of.bias + first if of.bias != NULL else NULL
     end.alpha = <const char *> of.alpha + first if of.alpha != NULL else NULL
     end.residual = residual - out if residual != NULL else 0
+    end.out = out
     return end
 
 
@@ -82,6 +83,26 @@ cdef class Runner:
         """out = act(operation(x, weights) + bias), now, or where the script comes to it."""
         raise NotImplementedError
 
+    cdef int borrow_residual(self, residual, View *view, Operands *on) except -1:
+        """What is added to out, which was borrowed."""
+        cdef Extent of = self.out
+        cdef Image added
+        of.channels = residual.shape[residual.ndim - 1]
+        borrow_image(residual, view, &of, self.table.itemsize, False, &added, "residual")
+        on.residual = added.at
+        if of.channels == self.out.channels:
+            if added.image != on.out.image or added.row != on.out.row or added.pixel != on.out.pixel:
+                raise ValueError("internal error: the residual lies otherwise than out")
+        elif of.channels > self.out.channels or not (self.even_steps(&added) and self.even_steps(&on.out)):
+            raise ValueError("internal error: a residual of other channels than out, or pixels at other steps")
+        else:
+            on.end.fewer, on.end.more_pixel, on.end.out_pixel = of.channels * self.table.itemsize, added.pixel, on.out.pixel
+        return 0
+
+    cdef bint even_steps(self, const Image *image) noexcept:
+        """Whether all pixels of an array as large as out lie one step apart."""
+        return image.row == self.out.columns * image.pixel and image.image == self.out.rows * image.row
+
     def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads, Script into=None,
             residual=None, int last=0, double last_a=0.0, double last_b=0.0):
         """out = act(operation(x, weights) + bias), now, or as a step of the script `into`, which must keep the arrays.
@@ -89,13 +110,12 @@ cdef class Runner:
         With a residual, which needs `adds`: out = last(act(operation(x, weights) + bias) + residual).
 
         Arrays are of the plan's dtype and sizes, and C-contiguous; but x and out may be some channels of a larger array, and some
-        rows and columns, where the form does not take all pixels for one row. The residual's pixels lie as out's do. out overlaps
-        none.
+        rows and columns, where the form does not take all pixels for one row. The residual's pixels lie as out's do; or it has fewer
+        channels, which are added to the first ones, and its pixels and out's lie at even steps. out overlaps none.
         """
         cdef View views[6]
         memset(views, 0, sizeof(views))
         cdef Operands on
-        cdef Image added
         cdef int i
         memset(&on, 0, sizeof(on))
         try:
@@ -107,10 +127,7 @@ cdef class Runner:
             if residual is not None:
                 if not self.adds:
                     raise ValueError("internal error: this form adds no residual")
-                borrow_image(residual, &views[5], &self.out, self.table.itemsize, False, &added, "residual")
-                if added.image != on.out.image or added.row != on.out.row or added.pixel != on.out.pixel:
-                    raise ValueError("internal error: the residual lies otherwise than out")
-                on.residual = added.at
+                self.borrow_residual(residual, &views[5], &on)
             on.end.act.code, on.end.act.a, on.end.act.b = code, a, b
             on.end.last.code, on.end.last.a, on.end.last.b = last, last_a, last_b
             on.finite, on.threads = finite, threads if into is None else into.share(self.nanoseconds)

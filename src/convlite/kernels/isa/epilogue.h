@@ -105,18 +105,27 @@ NOINLINE void NAME(end_rows)(const Epilogue *end, void *out, int64_t step, int64
     if (!end->residual) return;
     const int clip = end->last.code == ACT_CLIP;
     const V low = VSPLAT(clip ? (REAL)end->last.a : (REAL)-INFINITY), high = VSPLAT(clip ? (REAL)end->last.b : (REAL)INFINITY);
+    const char *from = (const char *)out + end->residual;
+    int64_t from_step = step, most = columns; /* columns that the residual has */
+    if (end->fewer) {
+        const int64_t at = (const char *)out - (const char *)end->out, pixel = at / end->out_pixel;
+        from += pixel * (end->more_pixel - end->out_pixel);
+        from_step = step / end->out_pixel * end->more_pixel;
+        most = (end->fewer - (at - pixel * end->out_pixel)) / (int64_t)sizeof(REAL);
+        most = most < 0 ? 0 : most < columns ? most : columns;
+    }
     for (int64_t r = 0; r < rows; r++) {
         REAL *to = (REAL *)((char *)out + r * step);
-        const REAL *more = (const REAL *)((const char *)to + end->residual);
+        const REAL *more = (const REAL *)(from + r * from_step);
         int64_t c = 0;
-        for (; c + LANES <= columns; c += LANES) VSTORE(to + c, VMIN(high, VMAX(low, VADD(VLOAD(to + c), VLOAD(more + c)))));
-        if (c < columns) {
-            const int64_t n = columns - c;
-            const V sum = VADD(NAME(load_some)(to + c, n), NAME(load_some)(more + c, n));
+        for (; c + LANES <= most; c += LANES) VSTORE(to + c, VMIN(high, VMAX(low, VADD(VLOAD(to + c), VLOAD(more + c)))));
+        for (; c < columns; c += LANES) {
+            const int64_t n = columns - c < LANES ? columns - c : LANES, m = most - c;
+            const V sum = VADD(NAME(load_some)(to + c, n), m > 0 ? NAME(load_some)(more + c, m < n ? m : n) : VZERO());
             NAME(store_some)(to + c, VMIN(high, VMAX(low, sum)), n);
         }
     }
-    if (end->last.code > ACT_CLIP) NAME(activate_apart)(out, step, out, step, rows, columns, NULL, &end->last);
+    if (end->last.code > ACT_CLIP) NAME(activate_apart)(out, step, out, step, rows, columns, end->alpha, &end->last);
 }
 
 /* n outputs of channel c, side by side, any activation: one channel has one slope. */

@@ -56,7 +56,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
 
     if (narrow) UNROLL for (int i = 0; i < mr; i++) last[i] = FIRST_HALF(acc[i][nr - 1]);
 
-    if (strided && t->finish && t->end.residual) for (int i = 0; i < mr; i++) { /* it may be far away */
+    if (strided && t->finish && t->end.residual && !t->end.fewer) for (int i = 0; i < mr; i++) { /* it may be far away */
         const char *more = NAME(tile_out)(t, i, half, 1) + t->end.residual;
         PREFETCH(more);
         PREFETCH(more + 64);
