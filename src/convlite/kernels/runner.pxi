@@ -96,7 +96,8 @@ cdef class Runner:
         elif of.channels > self.out.channels or not (self.even_steps(&added) and self.even_steps(&on.out)):
             raise ValueError("internal error: a residual of other channels than out, or pixels at other steps")
         else:
-            on.end.fewer, on.end.more_pixel, on.end.out_pixel = of.channels * self.table.itemsize, added.pixel, on.out.pixel
+            on.end.fewer = of.channels * self.table.itemsize
+            on.end.more_pixel, on.end.out_pixel = added.pixel, on.out.pixel
         return 0
 
     cdef bint even_steps(self, const Image *image) noexcept:

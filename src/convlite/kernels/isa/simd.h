@@ -5,6 +5,7 @@
         VADD, VSUB, VMUL, VDIV, VMAX(a, b), VMIN(a, b), VSELECT_NEGATIVE(x, a, b) = x < 0 ? a : b; on the bits: VBITS(word) a splat,
         VAND, VOR, VEXPONENT(x) = the bits of x shifted so far left that the lowest ones become the exponent; and as functions
         NAME(load_some), NAME(store_some) for the first n < LANES elements: they touch no byte beyond.
+        HAS_MASKS: whether load_some is an instruction, also for 0 and LANES elements.
         HAS_HALF: whether multiply-adds of half vectors cost less. HALF, HALF_LOAD, HALF_SPLAT, HALF_FMA: as above, of LANES/2 elements;
         FIRST_HALF(v), and FROM_HALF(h), whose second half is undefined: neither is an instruction.
    VMAX and VMIN return b when either operand is NaN: put the data second and NaN travels through.
@@ -34,6 +35,7 @@
 #undef WORD
 #undef HAS_FMA
 #undef HAS_HALF
+#undef HAS_MASKS
 #undef HALF
 #undef HALF_LOAD
 #undef HALF_SPLAT
@@ -303,6 +305,12 @@ static inline REAL NAME(real_of)(WORD word) {
 #define VAND(a, b) NAME(real_of)(NAME(word_of)(a) & NAME(word_of)(b))
 #define VOR(a, b) NAME(real_of)(NAME(word_of)(a) | NAME(word_of)(b))
 #define VEXPONENT(x) NAME(real_of)(NAME(word_of)(x) << (REAL_BITS == 32 ? 23 : 52))
+#endif
+
+#if defined(SIMD_AVX512) || defined(SIMD_AVX2)
+#define HAS_MASKS 1
+#else
+#define HAS_MASKS 0
 #endif
 
 /* Elsewhere whole vectors stand in, so that the code compiles: AVX2's multiply-adds of 16 bytes take as long as those of 32. */
