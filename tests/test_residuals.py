@@ -66,7 +66,7 @@ def apart(monkeypatch: pytest.MonkeyPatch, graph: Graph, inputs: Any) -> np.ndar
 def test_a_conv_takes_what_is_added_to_it_alone(why: str) -> None:
     slopes = ("prelu", numbers(9, 4)) if why == "slopes" else None
     nodes = [
-        Node("conv", ("x", "k"), ("c",), SAME),
+        Node("conv", ("x", "k"), ("c",), {**SAME, "activation": slopes}),
         Node("add", ("c", "c" if why == "twice" else "r"), ("y",), {"activation": slopes}),
     ]
     outputs = [value("y", 1, 5, 5, 4)]
@@ -161,6 +161,7 @@ def precision(request: pytest.FixtureRequest) -> Iterator[str]:
         (("silu",), None),
         (("relu6",), ("tanh",)),
         (("prelu", 0.2), ("relu",)),
+        (("leaky_relu", 0.3), ("prelu", 0.2)),
     ],
 )
 def test_the_bits_are_those_of_two_steps(
@@ -173,8 +174,8 @@ def test_the_bits_are_those_of_two_steps(
     last: Any,
 ) -> None:
     shape, kernel, options = FORMS[form]
-    if first == ("prelu", 0.2):
-        first = ("prelu", numbers(8, kernel[-1]).astype(dtype))
+    slopes = ("prelu", numbers(8, kernel[-1]).astype(dtype))
+    first, last = (slopes if act == ("prelu", 0.2) else act for act in (first, last))
     graph, inputs = block(shape, kernel, first, last, dtype, turned=form == "cut", **options)
     got = Network(graph)(*inputs)
     assert got.tobytes() == apart(monkeypatch, graph, inputs).tobytes()
@@ -201,6 +202,107 @@ def test_weights_that_are_not_finite(monkeypatch: pytest.MonkeyPatch, isa: str) 
         got, want = Network(graph)(*inputs), interpret(graph, inputs)[0]
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(got, apart(monkeypatch, graph, inputs))
+
+
+# ---- a residual of fewer channels ----
+
+
+def padded_block(
+    shape: tuple[int, ...],
+    kernel: tuple[int, ...],
+    channels: int,
+    last: Any = None,
+    dtype: Any = F,
+    first: Any = None,
+    **options: Any,
+) -> tuple[Graph, tuple[np.ndarray, ...]]:
+    """last(first(conv(x)) + r), where r has so many channels and zeros in place of the others."""
+    graph, (x, r) = block(shape, kernel, first, last, dtype, **options)
+    r = np.ascontiguousarray(r[..., :channels])
+    missing = np.array([0] * (2 * r.ndim - 1) + [kernel[-1] - channels])
+    pad = Node("pad", ("r", "pads"), ("p",), {"mode": "constant"})
+    conv, add = graph.nodes
+    inputs = (graph.inputs[0], Value("r", r.dtype, r.shape))
+    constants = {**graph.constants, "pads": missing}
+    nodes = (conv, pad, add.with_(inputs=("c", "p")))
+    return Graph.of(inputs, graph.outputs, nodes, constants), (x, r)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("last", [None, ("relu",), ("prelu", 0.2), ("silu",)])
+def test_channels_that_a_residual_lacks_are_zeros(
+    monkeypatch: pytest.MonkeyPatch, isa: str, dtype: np.dtype, form: str, last: Any
+) -> None:
+    shape, kernel, options = FORMS[form]
+    if last == ("prelu", 0.2):
+        last = ("prelu", numbers(8, kernel[-1]).astype(dtype))
+    for channels in {1, kernel[-1] // 2, kernel[-1] - 1} - {0, kernel[-1]}:
+        graph, inputs = padded_block(shape, kernel, channels, last, dtype, ("leaky_relu", 0.5), **options)
+        found = fuse_residuals(graph, facts_of(graph))
+        assert [node.kind for node in found.nodes] == ["conv"]
+        np.testing.assert_allclose(interpret(found, inputs)[0], interpret(graph, inputs)[0], 3e-7, 3e-7)
+        got = Network(graph)(*inputs)
+        assert got.tobytes() == apart(monkeypatch, graph, inputs).tobytes()
+        tolerance = (1e-5 if dtype == np.float32 else 1e-13) * np.sqrt(np.prod(kernel[:-1]))
+        np.testing.assert_allclose(got, interpret(graph, inputs)[0], rtol=tolerance, atol=tolerance)
+
+
+def test_winograds_form_adds_fewer_channels(monkeypatch: pytest.MonkeyPatch, isa: str) -> None:
+    graph, inputs = padded_block((2, 21, 23, 64), (3, 3, 64, 72), 41, ("relu",))
+    with cl.precision("fast"):
+        got = Network(graph)(*inputs)
+        assert got.tobytes() == apart(monkeypatch, graph, inputs).tobytes()
+    np.testing.assert_allclose(got, interpret(graph, inputs)[0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("why", ["output", "two readers", "in front", "not zero", "reflected"])
+def test_channels_that_are_not_zeros_behind_stay_a_step(why: str) -> None:
+    graph, inputs = padded_block((1, 5, 17, 6), (1, 1, 6, 20), 12)
+    conv, pad, add = graph.nodes
+    constants = dict(graph.constants)
+    if why == "output":
+        graph = graph.with_(outputs=(*graph.outputs, Value("p", np.dtype(F), (1, 5, 17, 20))))
+    if why == "two readers":
+        graph = graph.with_(
+            nodes=(*graph.nodes, Node("neg", ("p",), ("z",))),
+            outputs=(*graph.outputs, value("z", 1, 5, 17, 20)),
+        )
+    if why == "in front":
+        constants["pads"] = np.array([0, 0, 0, 8, 0, 0, 0, 0])
+    if why == "not zero":
+        constants["fill"] = np.array(0.5, F)
+        graph = graph.with_(nodes=(conv, pad.with_(inputs=("r", "pads", "fill")), add))
+    if why == "reflected":
+        graph = graph.with_(nodes=(conv, pad.with_(attributes={"mode": "reflect"}), add))
+    graph = graph.with_(constants=constants)
+    found = fuse_residuals(graph, facts_of(graph))
+    assert "pad" in [node.kind for node in found.nodes]
+    got, want = Network(graph)(*inputs), interpret(graph, inputs)
+    for one, other in zip(got if isinstance(got, tuple) else (got,), want, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_fewer_channels_out_of_a_split_into_a_concat(monkeypatch: pytest.MonkeyPatch, isa: str) -> None:
+    """The residual is some channels of a larger array, and so is the output."""
+    nodes = [
+        Node("conv", ("x", "k"), ("a",), {**SAME, "activation": ("silu",)}),
+        Node("split", ("a", "sizes"), ("l", "r"), {"axis": -1}),
+        Node("conv", ("a", "m"), ("c",), {**SAME, "activation": None}),
+        Node("pad", ("r", "pads"), ("p",), {"mode": "constant"}),
+        Node("add", ("p", "c"), ("s",), {"activation": ("relu",)}),
+        Node("concat", ("l", "s"), ("y",), {"axis": -1}),
+    ]
+    constants = {
+        "k": numbers(1, 1, 1, 12, 32),
+        "m": numbers(2, 3, 3, 32, 24),
+        "sizes": np.array([16, 16]),
+        "pads": np.array([0, 0, 0, 0, 0, 0, 0, 8]),
+    }
+    graph = Graph.of([value("x", 2, 9, 17, 12)], [value("y", 2, 9, 17, 40)], nodes, constants)
+    x = numbers(3, 2, 9, 17, 12)
+    got = Network(graph)(x)
+    np.testing.assert_allclose(got, interpret(graph, [x])[0], rtol=1e-4, atol=1e-4)
+    assert got.tobytes() == apart(monkeypatch, graph, [x]).tobytes()
 
 
 @pytest.mark.parametrize("form", ["strided", "cut", "sections", "lines 2", "groups"])

@@ -28,6 +28,8 @@ cdef extern from "isa/table.h" nogil:
         Activation act
         int64_t residual
         Activation last
+        int64_t fewer, more_pixel, out_pixel
+        const void *out
     ctypedef struct WinogradAxis:
         int n, m, phases
     ctypedef struct WinogradInput:

@@ -24,6 +24,7 @@ cdef inline Epilogue end_at(const Epilogue *of, const char *residual, const char
     end.bias = <const char *> of.bias + first if of.bias != NULL else NULL
     end.alpha = <const char *> of.alpha + first if of.alpha != NULL else NULL
     end.residual = residual - out if residual != NULL else 0
+    end.out = out
     return end
 
 
@@ -84,17 +85,26 @@ cdef class Runner:
         """out = act(operation(x, weights) + bias), now, or where the script comes to it."""
         raise NotImplementedError
 
-    cdef const char *borrow_residual(self, residual, View *view, const Image *out) except? NULL:
-        """Where it is; NULL where there is none."""
+    cdef int borrow_residual(self, residual, View *view, Operands *on) except -1:
+        """What is added to out, which was borrowed."""
+        cdef Extent of = self.out
         cdef Image added
-        if residual is None:
-            return NULL
-        if not self.adds:
-            raise ValueError("internal error: this form adds no residual")
-        borrow_image(residual, view, &self.out, self.table.itemsize, False, &added, "residual")
-        if added.image != out.image or added.row != out.row or added.pixel != out.pixel:
-            raise ValueError("internal error: the residual lies otherwise than out")
-        return added.at
+        of.channels = residual.shape[residual.ndim - 1]
+        borrow_image(residual, view, &of, self.table.itemsize, False, &added, "residual")
+        on.residual = added.at
+        if of.channels == self.out.channels:
+            if added.image != on.out.image or added.row != on.out.row or added.pixel != on.out.pixel:
+                raise ValueError("internal error: the residual lies otherwise than out")
+        elif of.channels > self.out.channels or not (self.even_steps(&added) and self.even_steps(&on.out)):
+            raise ValueError("internal error: a residual of other channels than out, or pixels at other steps")
+        else:
+            on.end.fewer = of.channels * self.table.itemsize
+            on.end.more_pixel, on.end.out_pixel = added.pixel, on.out.pixel
+        return 0
+
+    cdef bint even_steps(self, const Image *image) noexcept:
+        """Whether all pixels of an array as large as out lie one step apart."""
+        return image.row == self.out.columns * image.pixel and image.image == self.out.rows * image.row
 
     def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads, Script into=None,
             residual=None, int last=0, double last_a=0.0, double last_b=0.0):
@@ -103,8 +113,8 @@ cdef class Runner:
         With a residual, which needs `adds`: out = last(act(operation(x, weights) + bias) + residual).
 
         Arrays are of the plan's dtype and sizes, and C-contiguous; but x and out may be some channels of a larger array, and some
-        rows and columns, where the form does not take all pixels for one row. The residual's pixels lie as out's do. out overlaps
-        none.
+        rows and columns, where the form does not take all pixels for one row. The residual's pixels lie as out's do; or it has fewer
+        channels, which are added to the first ones, and its pixels and out's lie at even steps. out overlaps none.
         """
         cdef View views[6]
         memset(views, 0, sizeof(views))
@@ -117,7 +127,10 @@ cdef class Runner:
             on.end.bias = borrow(bias, &views[2], self.bias_bytes, False, "bias")
             on.end.alpha = borrow(alpha, &views[3], self.bias_bytes, False, "alpha")
             borrow_image(out, &views[4], &self.out, self.table.itemsize, True, &on.out, "out")
-            on.residual = self.borrow_residual(residual, &views[5], &on.out)
+            if residual is not None:
+                if not self.adds:
+                    raise ValueError("internal error: this form adds no residual")
+                self.borrow_residual(residual, &views[5], &on)
             on.end.act.code, on.end.act.a, on.end.act.b = code, a, b
             on.end.last.code, on.end.last.a, on.end.last.b = last, last_a, last_b
             on.finite, on.threads = finite, threads if into is None else into.share(self.nanoseconds)

@@ -1,7 +1,8 @@
 /* How a sum ends (Epilogue in table.h), in two halves.
 
    In registers, end_sums: bias and ACT_CLIP, relu and its like. On rows just stored, which are in L1, end_rows: any other activation, the
-   residual and what follows it; inlined they tripled the code and gained nothing. A kernel whose rows are channels, not pixels, has
+   residual and what follows it; other activations inlined tripled the code and gained nothing. A strided tile adds the residual in registers
+   where it can (microkernel.h: +3% of code). A kernel whose rows are channels, not pixels, has
    end_channel for the second half, which knows no residual.
 
    Contract: `code` is one of table.h; NaN in gives NaN out. An element's result depends on nothing but the element: the last, incomplete vector
@@ -40,17 +41,14 @@ INLINE void NAME(activate_rows)(const void *x_, int64_t x_step, void *out_, int6
                                 const void *alpha_, const Activation *act, const int code) {
     const REAL *alpha = (const REAL *)alpha_;
     const V a = VSPLAT((REAL)act->a), b = VSPLAT((REAL)act->b);
+    REAL slope[LANES] = {0}; /* of the last, incomplete vector */
+    if (code == ACT_PRELU) for (int64_t c = columns - columns % LANES, i = 0; c + i < columns; i++) slope[i] = alpha[c + i];
     for (int64_t r = 0; r < rows; r++) {
         const REAL *x = (const REAL *)((const char *)x_ + r * x_step);
         REAL *out = (REAL *)((char *)out_ + r * out_step);
         int64_t c = 0;
         for (; c + LANES <= columns; c += LANES) VSTORE(out + c, NAME(finish)(VLOAD(x + c), code, a, b, alpha + c));
-        if (c < columns) {
-            REAL slope[LANES] = {0};
-            if (code == ACT_PRELU)
-                for (int64_t i = 0; c + i < columns; i++) slope[i] = alpha[c + i];
-            NAME(store_some)(out + c, NAME(finish)(NAME(load_some)(x + c, columns - c), code, a, b, slope), columns - c);
-        }
+        if (c < columns) NAME(store_some)(out + c, NAME(finish)(NAME(load_some)(x + c, columns - c), code, a, b, slope), columns - c);
     }
 }
 
@@ -99,24 +97,47 @@ INLINE void NAME(end_sums)(V *sums, const int count, const int step, V bias, con
 
 INLINE int NAME(ends_later)(const Epilogue *end) { return end->act.code > ACT_CLIP || end->residual; }
 
+/* Where the residual of some rows is that lie `step` bytes apart from `out` on: its first column, bytes from one to the next, and how many of
+   `columns` it has. */
+typedef struct {
+    const char *at;
+    int64_t step, columns;
+} NAME(Residual);
+
+INLINE NAME(Residual) NAME(residual_of)(const Epilogue *end, const void *out, int64_t step, int64_t columns) {
+    NAME(Residual) of = {(const char *)out + end->residual, step, columns};
+    if (end->fewer) {
+        const int64_t at = (const char *)out - (const char *)end->out, pixel = at / end->out_pixel;
+        of.at += pixel * (end->more_pixel - end->out_pixel);
+        of.step = step / end->out_pixel * end->more_pixel;
+        of.columns = (end->fewer - (at - pixel * end->out_pixel)) / (int64_t)sizeof(REAL);
+        of.columns = of.columns < 0 ? 0 : of.columns < columns ? of.columns : columns;
+    }
+    return of;
+}
+
+/* Whether a residual can be added in registers: nothing that they do not do comes before it. */
+INLINE int NAME(adds_in_registers)(const Epilogue *end) { return end->residual && end->act.code <= ACT_CLIP; }
+
 /* Rows after end_sums, `step` bytes apart; `end` is that of their first column. */
 NOINLINE void NAME(end_rows)(const Epilogue *end, void *out, int64_t step, int64_t rows, int64_t columns) {
     if (end->act.code > ACT_CLIP) NAME(activate_apart)(out, step, out, step, rows, columns, end->alpha, &end->act);
     if (!end->residual) return;
     const int clip = end->last.code == ACT_CLIP;
     const V low = VSPLAT(clip ? (REAL)end->last.a : (REAL)-INFINITY), high = VSPLAT(clip ? (REAL)end->last.b : (REAL)INFINITY);
+    const NAME(Residual) of = NAME(residual_of)(end, out, step, columns);
     for (int64_t r = 0; r < rows; r++) {
         REAL *to = (REAL *)((char *)out + r * step);
-        const REAL *more = (const REAL *)((const char *)to + end->residual);
+        const REAL *more = (const REAL *)(of.at + r * of.step);
         int64_t c = 0;
-        for (; c + LANES <= columns; c += LANES) VSTORE(to + c, VMIN(high, VMAX(low, VADD(VLOAD(to + c), VLOAD(more + c)))));
-        if (c < columns) {
-            const int64_t n = columns - c;
-            const V sum = VADD(NAME(load_some)(to + c, n), NAME(load_some)(more + c, n));
+        for (; c + LANES <= of.columns; c += LANES) VSTORE(to + c, VMIN(high, VMAX(low, VADD(VLOAD(to + c), VLOAD(more + c)))));
+        for (; c < columns; c += LANES) {
+            const int64_t n = columns - c < LANES ? columns - c : LANES, m = of.columns - c;
+            const V sum = VADD(NAME(load_some)(to + c, n), m > 0 ? NAME(load_some)(more + c, m < n ? m : n) : VZERO());
             NAME(store_some)(to + c, VMIN(high, VMAX(low, sum)), n);
         }
     }
-    if (end->last.code > ACT_CLIP) NAME(activate_apart)(out, step, out, step, rows, columns, NULL, &end->last);
+    if (end->last.code > ACT_CLIP) NAME(activate_apart)(out, step, out, step, rows, columns, end->alpha, &end->last);
 }
 
 /* n outputs of channel c, side by side, any activation: one channel has one slope. */

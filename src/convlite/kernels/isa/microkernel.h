@@ -39,6 +39,24 @@ INLINE char *NAME(tile_out)(const Tile *t, const int i, const int half, const in
     return base + t->out_offset * (int64_t)sizeof(REAL) + (strided ? (i < half ? i : i - half) * t->out_step : 0);
 }
 
+/* last(acc + residual), the clipping of it, while the sums are in registers. On rows just stored it took half as long as a 1x1 kernel on 24
+   channels: a load of what a masked store has just written waits for it. */
+INLINE void NAME(add_residual)(const Tile *t, V (*acc)[MAX_NR], const int mr, const int nr, const int half) {
+    const int clips = t->end.last.code == ACT_CLIP;
+    const V low = VSPLAT((REAL)t->end.last.a), high = VSPLAT((REAL)t->end.last.b);
+    NAME(Residual) of = NAME(residual_of)(&t->end, NAME(tile_out)(t, 0, half, 1), t->out_step, t->channels);
+    const int64_t last = of.columns - (nr - 1) * LANES, first = nr == 1 || of.columns > LANES ? LANES : of.columns;
+    const int64_t n[2] = {nr == 1 ? last : first, last < 0 ? 0 : last}; /* columns of each vector */
+    const char *more = of.at;
+    UNROLL for (int i = 0; i < mr; i++) {
+        if (i == half) more = NAME(residual_of)(&t->end, NAME(tile_out)(t, half, half, 1), t->out_step, t->channels).at;
+        else if (i) more += of.step;
+        KEEP(more);
+        UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(acc[i][j], NAME(load_some)((const REAL *)more + j * LANES, n[j]));
+    }
+    if (clips) UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VMIN(high, VMAX(low, acc[i][j]));
+}
+
 INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narrow, const int strided) {
     V acc[TILE_MR][MAX_NR];
     HALF last[TILE_MR]; /* narrow: what is summed in place of acc[i][nr - 1] */
@@ -56,7 +74,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
 
     if (narrow) UNROLL for (int i = 0; i < mr; i++) last[i] = FIRST_HALF(acc[i][nr - 1]);
 
-    if (strided && t->finish && t->end.residual) for (int i = 0; i < mr; i++) { /* it may be far away */
+    if (strided && t->finish && t->end.residual && !t->end.fewer) for (int i = 0; i < mr; i++) { /* it may be far away */
         const char *more = NAME(tile_out)(t, i, half, 1) + t->end.residual;
         PREFETCH(more);
         PREFETCH(more + 64);
@@ -126,20 +144,30 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     }
     const NAME(Clip) clip = NAME(clip_of)(&t->end);
     if (t->finish) UNROLL for (int j = 0; j < nr; j++) NAME(end_sums)(&acc[0][j], mr, MAX_NR, NAME(bias_at)(&t->end, j * LANES, LANES), &clip);
+    const int adds = HAS_MASKS && strided && t->finish && NAME(adds_in_registers)(&t->end);
+    if (adds) NAME(add_residual)(t, acc, mr, nr, half);
+    /* What an activation reads next is kept whole, not stored in part: a load waits for a masked store that covers it. */
+    const Activation *then = adds ? &t->end.last : &t->end.act;
+    const int activates = HAS_MASKS && strided && t->finish && then->code > ACT_CLIP && (adds || !t->end.residual);
+    const int keeps = activates && rest;
+    const int64_t step = keeps ? nr * (int64_t)sizeof(V) : t->out_step;
+    V kept[TILE_MR * MAX_NR];
     char *out = 0;
     UNROLL for (int i = 0; i < mr; i++) {
-        if (strided && i && i != half) out += t->out_step;
-        else out = NAME(tile_out)(t, i, half, strided);
+        if (strided && i && i != half) out += step;
+        else out = keeps ? (char *)(kept + i * nr) : NAME(tile_out)(t, i, half, strided);
         KEEP(out); /* one address after the other: all at once they were spilled */
         UNROLL for (int j = 0; j < nr - 1; j++) VSTORE((REAL *)out + j * LANES, acc[i][j]);
-        if (full == nr) VSTORE((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1]);
+        if (full == nr || keeps) VSTORE((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1]);
         else NAME(store_some)((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1], rest);
     }
     if (!t->finish || !NAME(ends_later)(&t->end)) return;
     if (!strided) for (int i = 0; i < mr; i++) NAME(end_rows)(&t->end, NAME(tile_out)(t, i, half, 0), 0, 1, t->channels);
-    else { /* run by run: a call costs as much as some vectors */
-        NAME(end_rows)(&t->end, NAME(tile_out)(t, 0, half, 1), t->out_step, half, t->channels);
-        if (mr > half) NAME(end_rows)(&t->end, NAME(tile_out)(t, half, half, 1), t->out_step, mr - half, t->channels);
+    else for (int i = 0; i < mr; i += half) { /* run by run: a call costs as much as some vectors */
+        char *to = NAME(tile_out)(t, i, half, 1);
+        const int rows = i ? mr - half : half;
+        if (activates) NAME(activate_apart)(keeps ? (char *)(kept + i * nr) : to, step, to, t->out_step, rows, t->channels, t->end.alpha, then);
+        else if (!adds) NAME(end_rows)(&t->end, to, t->out_step, rows, t->channels);
     }
 }
 #undef STRIDED

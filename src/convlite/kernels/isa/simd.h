@@ -19,7 +19,8 @@
         WIDE_STORE, WIDE_ZERO, WIDE_ADD, WIDE_SUB, WIDE_MUL.
 
    Where an instruction does it:
-        VLOAD_SOME(p, n), VSTORE_SOME(p, v, n): of the first n < LANES elements; they touch no byte beyond. Kernels call load_some and store_some.
+        VLOAD_SOME(p, n), VSTORE_SOME(p, v, n): of the first n <= LANES elements; they touch no byte beyond. Kernels call load_some and store_some.
+             HAS_MASKS says whether they are instructions.
         VPERMUTE(v, places) = v[places[0]], v[places[1]], ...: of float.
         HALF, HALF_LOAD, HALF_SPLAT, HALF_FMA: as above, of LANES/2 elements, if their multiply-adds cost less; FIRST_HALF(v), and
         FROM_HALF(h), whose second half is undefined: neither is an instruction. They also choose narrow tiles: HAS_HALF. */
@@ -67,6 +68,7 @@
 #undef VSTORE_SOME
 #undef VPERMUTE
 #undef HAS_HALF
+#undef HAS_MASKS
 #undef HALF
 #undef HALF_LOAD
 #undef HALF_SPLAT
@@ -100,6 +102,12 @@
 #define WIDE_ADD(a, b) VADD(a, b)
 #define WIDE_SUB(a, b) VSUB(a, b)
 #define WIDE_MUL(a, b) VMUL(a, b)
+#endif
+
+#ifdef VLOAD_SOME
+#define HAS_MASKS 1
+#else
+#define HAS_MASKS 0
 #endif
 
 /* Whole vectors stand in, so that the code compiles: AVX2's multiply-adds of 16 bytes take as long as those of 32. */

@@ -53,7 +53,11 @@ typedef struct {
     const void *bias, *alpha; /* of the first channel that the kernel computes, in whole vectors where its contract says so; NULL: none */
     Activation act;           /* alpha: the slopes of ACT_PRELU */
     int64_t residual;         /* bytes from an output to what is added to it; 0: nothing */
-    Activation last;
+    Activation last;          /* its slopes are `alpha` too: only one of the two has some */
+    /* A residual of fewer channels: `fewer` bytes of a pixel, more_pixel from one to the next, where the outputs lie out_pixel apart, from `out`
+       on. To the other channels zeros are added. 0: it has as many, and lies as the outputs do. */
+    int64_t fewer, more_pixel, out_pixel;
+    const void *out;
 } Epilogue;
 
 /* Winograd's transforms of one tile: see winograd.h. Steps of pixels are in bytes, the others in elements. */

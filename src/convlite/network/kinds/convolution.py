@@ -64,10 +64,14 @@ def _conv_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
     fused_activation(node.attributes.get("activation"), shape[-1] if shape else None)
     if residual is not None:
         fused_activation(node.attributes["last"])
-        for wanted, size in zip(
-            shape or (), shape_of(residual, len(shape or ()), "residual") or (), strict=False
-        ):
+        added = shape_of(residual, len(shape or ()), "residual") or ()
+        for wanted, size in list(zip(shape or (), added, strict=False))[:-1]:
             must_fit(size, wanted, "the residual")
+        channels = [sizes[-1] for sizes in (shape, added) if sizes and isinstance(sizes[-1], int)]
+        if len(channels) == 2 and channels[0] < channels[1]:
+            raise ValueError(
+                f"the residual has {channels[1]} channels, more than the {channels[0]} of the output"
+            )
     return (Fact(dtype_of((x, kernel, bias)), shape),)
 
 
@@ -100,7 +104,8 @@ def _conv(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     total = convolved(node, x, kernel)
     y = _finished(node, total if bias is None else total + bias, x.dtype)
     if residual is not None:
-        y = activated(node.attributes["last"], exact(y) + exact(residual)).astype(x.dtype)
+        rest = [(0, 0)] * (y.ndim - 1) + [(0, y.shape[-1] - residual.shape[-1])]  # zeros for other channels
+        y = activated(node.attributes["last"], exact(y) + np.pad(exact(residual), rest)).astype(x.dtype)
     return (y,)
 
 

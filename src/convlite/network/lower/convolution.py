@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -60,7 +61,8 @@ def step_of(
     be some channels of larger arrays.
 
     options: strides, padding, dilations. sizes: output_shape and output_padding of a transposed convolution.
-    residual: the slot of what is added at the end, of the output's shape, and the activation behind that.
+    residual: the slot of what is added at the end, of the output's shape or of fewer channels, and the
+    activation behind that. Only one of the two activations may have slopes.
     """
     plan, panels = made_ready(packed, shape, *options, *sizes)
     geometry, (source, target) = plan.geometry, slots
@@ -80,8 +82,8 @@ def step_of(
     how = f"{packed.operation}: {plan}"
     if residual is None:
         return run, how
-    slot, (last, low, high, _) = residual[0], fused_of(residual[1], geometry.cout, packed.dtype)
-    isa = _dispatch.active_isa()
+    slot, (last, low, high, slopes) = residual[0], fused_of(residual[1], geometry.cout, packed.dtype)
+    isa, both = _dispatch.active_isa(), alpha if slopes is None else slopes
 
     def run_and_add(frame: Frame, into: Script | None = None) -> None:
         x, out, more = frame[source], frame[target], frame[slot]
@@ -89,23 +91,52 @@ def step_of(
         runner = plan.runner if x.flags.c_contiguous else plan.apart
         if not (runner.adds and _lie_alike(out, more)):
             run(frame, into)
-            _kernels.elementwise(isa, _ADD, out, more, out, last, low, high, None, threads_of(out.size), into)
+            keep(into, slopes)
+            after = isa, (last, low, high, slopes), threads_of(out.size), into
+            _add_apart(out, more, *after)
             return
-        keep(into, runner, data, offsets, alpha)
+        keep(into, runner, data, offsets, both)
         threads = _threads.threads_for(work)
-        runner.run(x, data, offsets, alpha, out, code, a, b, finite, threads, into, more, last, low, high)
+        runner.run(x, data, offsets, both, out, code, a, b, finite, threads, into, more, last, low, high)
 
     return run_and_add, how if plan.runner.adds else f"{how}, pass"
 
 
-_ADD = _kernels.pass_codes()["add"]
+_CODES = _kernels.pass_codes()
+
+
+def _add_apart(
+    out: Array, more: Array, isa: str, last: tuple[Any, ...], threads: int, into: Script | None
+) -> None:
+    """out = last(out + more), where `more` may have fewer channels, in passes of their own."""
+    channels, combine, (code, a, b, slopes) = more.shape[-1], _kernels.elementwise, last
+    if channels == out.shape[-1]:
+        combine(isa, _CODES["add"], out, more, out, code, a, b, slopes, threads, into)
+        return
+    first, rest = out[..., :channels], out[..., channels:]
+    combine(isa, _CODES["add"], first, more, first, 0, 0.0, 0.0, None, threads, into)
+    zero = np.zeros(1, out.dtype)
+    keep(into, zero)
+    combine(isa, _CODES["add"], rest, zero, rest, 0, 0.0, 0.0, None, threads, into)
+    if code:
+        combine(isa, _CODES["first"], out, None, out, code, a, b, slopes, threads, into)
 
 
 def _lie_alike(out: Array, residual: Array) -> bool:
-    """Whether all numbers of two arrays of one shape lie equally far from the first one."""
+    """Whether all numbers of two arrays of one shape lie equally far from the first one; where one has fewer
+    channels, whether the pixels of both lie at even steps."""
+    if out.shape != residual.shape:
+        return _is_even(out) and _is_even(residual)
     if out.flags.c_contiguous and residual.flags.c_contiguous:
         return True
     return out.strides == residual.strides
+
+
+def _is_even(array: Array) -> bool:
+    """Whether all pixels lie one step apart."""
+    shape, strides = array.shape[:-1], array.strides[:-1]
+    longer = [axis for axis, size in enumerate(shape) if size > 1]
+    return all(strides[a] == strides[b] * shape[b] for a, b in itertools.pairwise(longer))
 
 
 def _nothing(frame: Frame, into: Script | None = None) -> None:
@@ -141,11 +172,11 @@ def conv(node: Node, low: Lowering) -> Lowered | None:
     if len(sizes) == 1:
         inner = low.view(source, (images, 1, sizes[0], cin))
         outer = low.view(target, (images, 1, *out_shape[1:]))
-        other = low.view(added, (images, 1, *out_shape[1:])) if more else -1
+        other = low.view(added, (images, 1, out_shape[1], low.shape(more)[-1])) if more else -1
     elif _is_column(sizes, out_shape, window, padding):
         inner = low.view(source, (images, 1, sizes[0], cin))
         outer = low.view(target, (images, 1, out_shape[1], out_shape[3]))
-        other = low.view(added, (images, 1, out_shape[1], out_shape[3])) if more else -1
+        other = low.view(added, (images, 1, out_shape[1], low.shape(more)[-1])) if more else -1
         window, turned = (window[1], window[0], *window[2:]), _column_as_row
         strides, dilations = strides[::-1], dilations[::-1]
         padding = padding if isinstance(padding, str) else padding[::-1]
