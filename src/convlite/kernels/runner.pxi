@@ -143,7 +143,7 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
     `taps` are offsets of taps in src, in packed order. 12 to 24 GB/s; copying rows of one panel by a helper with a
     constant step was slower, and so was reading the transpose's layout along its neighbours (14 -> 2 GB/s).
     """
-    cdef int64_t wide = nr * lanes, phase, g, first, t, k, l, n, this
+    cdef int64_t panel_lanes = nr * lanes, phase, g, first, t, k, l, n, this
     cdef Word exponent = <Word> 0x7f800000 if sizeof(Word) == 4 else <Word> 0x7ff0000000000000ULL
     cdef Word value
     cdef bint finite = True
@@ -152,7 +152,7 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
         for g in range(groups):
             first = 0
             while first < width:
-                n = smaller(wide, width - first)
+                n = smaller(panel_lanes, width - first)
                 this = ceil_div(n, lanes) * lanes
                 for t in range(phase_taps[phase]):
                     for k in range(kc):
@@ -164,7 +164,7 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
                         for l in range(n, this):
                             dst[l] = 0
                         dst += this
-                first += wide
+                first += panel_lanes
         taps += phase_taps[phase]
     return finite
 
