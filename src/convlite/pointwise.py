@@ -520,11 +520,11 @@ def batch_norm(
     scale_name, scale = one_given(scale=scale, gamma=gamma, weight=weight)
     offset_name, offset = one_given(offset=offset, beta=beta, bias=bias)
     centre = _per_channel(mean, "mean", values)
-    spread = _per_channel(variance, "variance", values)
+    variances = _per_channel(variance, "variance", values)
     times = None if scale is None else _per_channel(scale, scale_name, values)
     moved = None if offset is None else _per_channel(offset, offset_name, values)
-    factor = new_output(spread.shape, spread.dtype)
-    _kernels.norm_factor(spread, times, factor, spread.itemsize, small)
+    factor = new_output(variances.shape, variances.dtype)
+    _kernels.norm_factor(variances, times, factor, variances.itemsize, small)
     # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
     result, threads = new_output(values.shape, values.dtype), _threads.threads_for(0.1 * values.size)
     if values.size:

@@ -40,14 +40,14 @@ _REDUCE = _kernels.reduce_codes()
 
 
 class _Windows(NamedTuple):
-    """What the core takes for one axis: output i reads first + i*step + t*spread, t < kernel, where inside.
+    """What the core takes for one axis: output i reads first + i*step + t*dilation, t < kernel, where inside.
 
     Places from `limit` on are neither image nor padding. A step of 0 is adaptive.
     """
 
     first: int
     step: int
-    spread: int
+    dilation: int
     kernel: int
     in_size: int
     out_size: int
@@ -381,19 +381,19 @@ def _axes_1d(
 ) -> tuple[_Windows, _Windows]:
     window = as_single(pool_size, "pool_size")
     step = window if strides is None else as_single(strides, "strides")
-    spread = as_single(dilations, "dilations")
-    return _windows((1, size), (1, window), (1, step), (1, spread), as_padding_1d(padding), ceil_mode)
+    dilation = as_single(dilations, "dilations")
+    return _windows((1, size), (1, window), (1, step), (1, dilation), as_padding_1d(padding), ceil_mode)
 
 
 def _windows(
-    sizes: Sequence[int], window: Pair, step: Pair, spread: Pair, pads: Padding, ceil_mode: Any
+    sizes: Sequence[int], window: Pair, step: Pair, dilation: Pair, pads: Padding, ceil_mode: Any
 ) -> tuple[_Windows, _Windows]:
     check_taps(*window, "pool_size")
     ceil = as_flag(ceil_mode, "ceil_mode")
     axes = []
     for a, name in enumerate(_AXES):
         pad = pads if isinstance(pads, str) else pads[a]
-        extent = (window[a] - 1) * spread[a] + 1
+        extent = (window[a] - 1) * dilation[a] + 1
         if not isinstance(pad, str) and max(pad) >= extent:
             raise ValueError(
                 f"padding {pad} along {name} must be smaller than the window's {extent} elements there: "
@@ -413,11 +413,11 @@ def _windows(
                     'padding="same"'
                 )
             pad = before, after + beyond
-        axis = conv_axis(sizes[a], window[a], step[a], spread[a], pad, name)
+        axis = conv_axis(sizes[a], window[a], step[a], dilation[a], pad, name)
         first = axis.phases[0].offsets[0]
         if limit is None:
             limit = first + max(axis.out_size - 1, 0) * step[a] + extent
-        found = _Windows(first, step[a], spread[a], window[a], sizes[a], axis.out_size, limit)
+        found = _Windows(first, step[a], dilation[a], window[a], sizes[a], axis.out_size, limit)
         _check_windows(found, name)
         axes.append(found)
     return axes[0], axes[1]
@@ -433,15 +433,15 @@ def _beyond(size: int, before: int, padded: int, extent: int, step: int) -> int:
 
 def _check_windows(axis: _Windows, name: str) -> None:
     """A dilated window may step over the whole image: refused, as one that lies in the padding is."""
-    if axis.spread == 1 or axis.in_size == 0:
+    if axis.dilation == 1 or axis.in_size == 0:
         return
     for i in range(min(axis.out_size, -(-max(-axis.first, 0) // axis.step))):  # those that begin before it
         at = axis.first + i * axis.step
-        skipped = -(at // axis.spread)
-        if skipped >= axis.kernel or at + skipped * axis.spread >= axis.in_size:
+        skipped = -(at // axis.dilation)
+        if skipped >= axis.kernel or at + skipped * axis.dilation >= axis.in_size:
             raise ValueError(
                 f"the window of output {i} along {name} has no element inside of x: {axis.kernel} elements "
-                f"{axis.spread} apart, from {at} on, and x has {axis.in_size}; use a smaller padding"
+                f"{axis.dilation} apart, from {at} on, and x has {axis.in_size}; use a smaller padding"
             )
 
 
@@ -459,7 +459,7 @@ def _is_whole(axis: _Windows) -> bool:
     """Whether the one window is the image."""
     if axis.step == 0:
         return axis.out_size == 1
-    window = (axis.first, axis.spread, axis.kernel, axis.out_size, axis.limit)
+    window = (axis.first, axis.dilation, axis.kernel, axis.out_size, axis.limit)
     return window == (0, 1, axis.in_size, 1, axis.in_size)
 
 

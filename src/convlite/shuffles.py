@@ -195,7 +195,7 @@ def extract_patches(
     window = as_pair(size, "size")
     check_taps(*window, "size")
     step = window if strides is None else as_pair(strides, "strides")
-    spread, pads = as_pair(dilations, "dilations"), as_padding(padding)
+    dilation, pads = as_pair(dilations, "dilations"), as_padding(padding)
     if not is_one_of(order, ("HWC", "CHW")):
         raise ValueError(f"order must be 'HWC' or 'CHW'; got {shown(order)}")
     rows, columns = (
@@ -203,7 +203,7 @@ def extract_patches(
             image.shape[1 + a],
             window[a],
             step[a],
-            spread[a],
+            dilation[a],
             pads if isinstance(pads, str) else pads[a],
             name,
             "size",
@@ -222,7 +222,7 @@ def extract_patches(
     patches = as_strided(
         image,
         (n, rows.out_size, columns.out_size, *window, c),
-        (sn, sh * step[0], sw * step[1], sh * spread[0], sw * spread[1], sc),
+        (sn, sh * step[0], sw * step[1], sh * dilation[0], sw * dilation[1], sc),
         writeable=False,
     )
     if order == "CHW":

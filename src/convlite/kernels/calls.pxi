@@ -12,9 +12,10 @@
 # For any other call `replay` returns None; then Python checks and plans it, and raises all errors. Each call that is large
 # enough for several threads decides on their number anew.
 
-from numpy import ndarray as _ndarray
+from numpy import dtype as _dtype, ndarray as _ndarray
 
 cdef object array_type = _ndarray
+cdef object float32 = _dtype("f4"), float64 = _dtype("f8")
 
 cdef extern from "Python.h":
     int view_of "PyObject_GetBuffer"(object, View *, int)  # without an exception: see `look`
@@ -65,13 +66,16 @@ cdef bint look(object array, View *view):
     """View an aligned, C-contiguous float array that is an ndarray itself; False, with nothing to release, for all else."""
     cdef Py_ssize_t step
     cdef int i
+    cdef bint known
     if type(array) is not array_type:
         return False
-    if view_of(array, view, PyBUF_FORMAT | PyBUF_STRIDES) < 0:  # a dtype without a buffer
+    dtype = array.dtype
+    known = dtype is float32 or dtype is float64  # NumPy writes a format anew for each view, which takes longer than all else
+    if view_of(array, view, PyBUF_STRIDES if known else PyBUF_FORMAT | PyBUF_STRIDES) < 0:  # a dtype without a buffer
         PyErr_Clear()
         view[0].buf = NULL
         return False
-    if (view.format[0] == c"f" or view.format[0] == c"d") and view.format[1] == 0 and view.ndim <= MOST_AXES \
+    if (known or ((view.format[0] == c"f" or view.format[0] == c"d") and view.format[1] == 0)) and view.ndim <= MOST_AXES \
             and <uintptr_t> view.buf & <uintptr_t> (view.itemsize - 1) == 0:
         step, i = view.itemsize, view.ndim - 1
         while i >= 0 and (view.strides[i] == step or view.shape[i] == 1):

@@ -86,7 +86,7 @@ cdef struct Span:              # a section of a sum
     char *sums                 # depthwise: see depthwise_in_pieces
 
 
-cdef inline bint is_cut(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
+cdef inline bint has_pieces(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
     """Whether the sums of a phase pair are more than one piece."""
     return rp.taps * cp.taps * (1 if job.depthwise else job.kc) > cp.cuts.part
 
@@ -105,8 +105,8 @@ cdef inline int64_t pixel_bytes_of(const Job *job) noexcept nogil:
 
 cdef inline int64_t sums_bytes(const Job *job, const Block *block) noexcept nogil:
     """Bytes for the pieces of a depthwise tile."""
-    cdef bint cut = is_cut(job, &job.row[block.row_phase], &job.column[block.column_phase])
-    return job.mr * pixel_bytes_of(job) if job.depthwise and cut else 0
+    cdef bint several = has_pieces(job, &job.row[block.row_phase], &job.column[block.column_phase])
+    return job.mr * pixel_bytes_of(job) if job.depthwise and several else 0
 
 
 cdef inline int64_t low_bytes(const Job *job, const Block *block) noexcept nogil:
@@ -250,7 +250,7 @@ cdef void direct_task(const void *of, int64_t task, char *scratch) noexcept nogi
     cdef char **out = <char **> (scratch + low + sums_bytes(job, block))
     cdef const char **rows = <const char **> out + block.tiles * job.mr
     part.tap0, part.accumulate, part.cuts, part.low, part.sums, part.tile_step = 0, False, NULL, NULL, scratch + low, 0
-    if is_cut(job, rp, cp):
+    if has_pieces(job, rp, cp):
         part.cuts = cuts
     if low:
         part.low, part.tile_step = scratch, job.mr * pixel_bytes_of(job) // (1 if job.depthwise else job.panels)

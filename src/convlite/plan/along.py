@@ -154,12 +154,12 @@ def weights_of(kernel: int, phases: int, tile: int) -> list[list[float]]:
     values.append([0.0] * (taps - 1) + [1.0])
     for phase in range(phases):
         for row in values:
-            spread = [0.0] * kernel
+            factors = [0.0] * kernel
             for k, value in enumerate(row):
                 at = kernel - 1 - phase - phases * (taps - 1 - k)
                 if at >= 0:  # else the tap of zero
-                    spread[at] = value
-            rows.append(spread)
+                    factors[at] = value
+            rows.append(factors)
     return rows
 
 

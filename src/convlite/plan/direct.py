@@ -50,7 +50,7 @@ COPY_SHARE = 0.4
 CALL_WORK = 150
 # Tiles of a block at least where wide dilations leave its tiles few pixels in common: 2048 to 256 channels of
 # 33x33 with a dilation of 12 +25%, of 256 channels no change.
-WIDE_TILES = 16
+FAR_TILES = 16
 
 
 class Direct(Plan):
@@ -126,16 +126,16 @@ def strided_blocks(problem: Problem, loops: Geometry, cuttable: bool) -> dict[st
     narrowest = min([p.count for p in loops.columns.phases], default=0)
     if 4 * narrowest <= mr or (padding and not problem.weights.finite):
         return None
-    wide_edges = padding and _edge_bytes(loops, mr, size) > EDGE_BYTES
-    if wide_edges and not cuttable:
+    far_edges = padding and _edge_bytes(loops, mr, size) > EDGE_BYTES
+    if far_edges and not cuttable:
         return None
-    spread = not wide_edges and _spread(loops, mr, problem.panel_lanes, size)
+    spread = not far_edges and _spread(loops, mr, problem.panel_lanes, size)
     fused = not spread and _fused(loops)
     run = loops.columns.kernel if fused else 1
     chosen = blocks(problem, loops, mr, addresses=2, run=run)
-    if wide_edges:  # tiles share no pixels, so a panel in L2 serves many of them
-        chosen["block_tiles"] = max(chosen["block_tiles"], WIDE_TILES)
-    return chosen | {"fused": fused, "spread": spread, "call_work": -1 if wide_edges else CALL_WORK}
+    if far_edges:  # tiles share no pixels, so a panel in L2 serves many of them
+        chosen["block_tiles"] = max(chosen["block_tiles"], FAR_TILES)
+    return chosen | {"fused": fused, "spread": spread, "call_work": -1 if far_edges else CALL_WORK}
 
 
 def blocks(

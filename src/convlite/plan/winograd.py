@@ -154,10 +154,10 @@ def _direct(axis: Axis) -> int:
 
 def _tiles(rows: Axis, columns: Axis) -> list[Pair]:
     """Where both axes have tiles, the same along both; those that err most along one axis only."""
-    high, wide = tiles_of(rows), tiles_of(columns)
-    if high == (1,) or wide == (1,):
-        return [(m, n) for m in high for n in wide if (m, n) != (1, 1)]
-    both = [m for m in high if m in wide]
+    down, across = tiles_of(rows), tiles_of(columns)
+    if down == (1,) or across == (1,):
+        return [(m, n) for m in down for n in across if (m, n) != (1, 1)]
+    both = [m for m in down if m in across]
     return [(m, m) for m in both if max(along(axis, m).n for axis in (rows, columns)) <= MOST]
 
 
@@ -229,17 +229,17 @@ def periods_for(geometry: Geometry) -> Pair:
     return rows.period, columns.period
 
 
-def block_tiles(read: int, positions: int, cin: int, cout: int, itemsize: int, mr: int, wide: int) -> int:
-    """How many tiles go through the three steps at a time; the micro-kernel computes mr x wide sums.
+def block_tiles(read: int, positions: int, cin: int, cout: int, itemsize: int, mr: int, panel: int) -> int:
+    """How many tiles go through the three steps at a time; the micro-kernel computes mr x panel sums.
 
-    A thread's scratch is so many times read * cin + positions * wide elements: in float32 0.4 to 1.2 MB for
+    A thread's scratch is so many times read * cin + positions * panel elements: in float32 0.4 to 1.2 MB for
     up to 256 channels with 3x3 kernels in tiles of 2 and 4, up to 2.1 MB with 5 and 6, and in proportion to
     cin beyond.
     """
     weights = positions * itemsize * cin * cout
     if weights > BLOCK_BYTES:
-        weights = positions * itemsize * cin * min(wide, cout)
-    tiles = (BLOCK_BYTES - weights) // (itemsize * (read * cin + positions * wide))
+        weights = positions * itemsize * cin * min(panel, cout)
+    tiles = (BLOCK_BYTES - weights) // (itemsize * (read * cin + positions * panel))
     return max(LEAST_TILES, min(tiles, MOST_TILES)) // mr * mr
 
 
