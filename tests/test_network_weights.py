@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_models
 import pytest
 
 import convlite as cl
@@ -175,6 +174,7 @@ def test_tiles_use_the_panels_of_a_network_that_ran() -> None:
 
 def file_of_weights() -> Any:
     """A model with large and small weights, of two dtypes, of which one has its elements in a typed field."""
+    import onnx_models
     from onnx import helper
 
     weights = {"w": odd((64, 40)), "v": odd((40, 64), np.float64).astype(F), "b": odd((64,))}
