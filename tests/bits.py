@@ -72,8 +72,7 @@ def _of_function(name: str, shape: tuple[int, ...], function: Any, size: float =
 
 
 _BY_NAME = {case.name: case for case in SMALL}
-# NumPy's exp and log, of which log_softmax is made, are its own.
-_ACTIVATIONS = (*(name for name in cl.activations.NAMES if name != "log_softmax"), "swish")
+_ACTIVATIONS = (*cl.activations.NAMES, "swish")
 _FUSED = ("conv-channels-33", "transpose-channels-17", "depthwise-channels-33", "dense-channels-33")
 _FAST = tuple(
     Case(f"fast-{n}", "conv2d", (1, h, w, n), (3, 3, n, 40), {"padding": "same"})

@@ -100,6 +100,7 @@ INLINE void NAME(norm_rows)(const LayerNorm *on, const REAL *x, REAL *out, const
 INLINE void NAME(turned_sums)(const REAL *x, const int64_t columns, const int square, double *sums) {
     UNROLL for (int i = 0; i < LANES; i += WIDE_LANES) {
         WIDE part[NAME(PARTS)];
+        part[1] = WIDE_ZERO(); /* compilers cannot see that it is not read before */
         const WIDE middle = square ? WIDE_LOAD(sums + i) : WIDE_ZERO();
         for (int64_t c = 0; c < columns; c++) {
             const WIDE value = WIDEN(x + c * LANES + i), far = square ? WIDE_SUB(value, middle) : value;
@@ -138,7 +139,7 @@ INLINE void NAME(norm_turned)(const LayerNorm *on, const int64_t columns) {
 static void NAME(layer_norm)(const LayerNorm *on) {
     const int64_t columns = on->columns;
     if (columns <= LANES && LANES > 1 && on->rows > 1 && on->x_step == columns && on->out_step == columns) {
-        switch (columns) {
+        switch (SPECIAL ? columns : 0) { /* of doubles, one for all */
         case 1: NAME(norm_turned)(on, 1); return;
         case 2: NAME(norm_turned)(on, 2); return;
         case 3: NAME(norm_turned)(on, 3); return;

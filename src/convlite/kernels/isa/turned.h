@@ -2,7 +2,7 @@
    fills its vectors, and needs no sums across lanes. */
 
 /* to[c*LANES + r] = from[r*columns + c] for r < rows <= LANES; the lanes beyond are zeros. `more` rows lie behind these. */
-INLINE void NAME(turn)(const REAL *from, int64_t columns, int64_t rows, int64_t more, REAL *to) {
+NOINLINE void NAME(turn)(const REAL *from, int64_t columns, int64_t rows, int64_t more, REAL *to) {
     if (rows == LANES) {
         if (columns == 1) VSTORE(to, VLOAD(from));
         else
@@ -15,7 +15,7 @@ INLINE void NAME(turn)(const REAL *from, int64_t columns, int64_t rows, int64_t 
 }
 
 /* out[r*columns + c] = from[c*LANES + r], nothing beyond `rows` rows. */
-INLINE void NAME(turn_back)(const REAL *from, int64_t columns, int64_t rows, REAL *out) {
+NOINLINE void NAME(turn_back)(const REAL *from, int64_t columns, int64_t rows, REAL *out) {
     if (rows == LANES && LANES > 1) {
         if (columns == 1) VSTORE(out, VLOAD(from));
         else if (columns == 2) NAME(interleave_block)(from, LANES, 2, LANES >= 2 ? 2 : 1, 1, LANES, 2, out);
