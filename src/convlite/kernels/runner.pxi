@@ -95,8 +95,10 @@ cdef class Runner:
         if of.channels == self.out.channels:
             if added.image != on.out.image or added.row != on.out.row or added.pixel != on.out.pixel:
                 raise ValueError("internal error: the residual lies otherwise than out")
-        elif of.channels > self.out.channels or not (self.even_steps(&added) and self.even_steps(&on.out)):
-            raise ValueError("internal error: a residual of other channels than out, or pixels at other steps")
+        elif of.channels > self.out.channels:
+            raise ValueError("internal error: the residual has more channels than out")
+        elif not (self.even_steps(&added) and self.even_steps(&on.out)):
+            raise ValueError("internal error: a residual of fewer channels, or out, has pixels at uneven steps")
         else:
             on.end.fewer = of.channels * self.table.itemsize
             on.end.more_pixel, on.end.out_pixel = added.pixel, on.out.pixel
@@ -113,8 +115,8 @@ cdef class Runner:
         With a residual, which needs `adds`: out = last(act(operation(x, weights) + bias) + residual).
 
         Arrays are of the plan's dtype and sizes, and C-contiguous; but x and out may be some channels of a larger array, and some
-        rows and columns, where the form does not take all pixels for one row. The residual's pixels lie as out's do; or it has fewer
-        channels, which are added to the first ones, and its pixels and out's lie at even steps. out overlaps none.
+        rows and columns, where the form does not take all pixels for one row. The residual's pixels lie as out's do; or it has
+        fewer channels, which are added to the first ones, and its pixels and out's lie at even steps. out overlaps none.
         """
         cdef View views[6]
         memset(views, 0, sizeof(views))

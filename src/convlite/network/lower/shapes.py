@@ -9,7 +9,7 @@ import numpy as np
 from ... import _dispatch, _kernels
 from ..graph import Array, Node
 from ..program import Frame, Lowered, Lowering, Run, Script, Slice
-from .elementwise import threads_of
+from .elementwise import keep, threads_of
 from .table import rule
 
 _MOST_AXES = 8
@@ -231,6 +231,23 @@ def _moved(source: int, target: int, order: tuple[int, ...]) -> Run:
     return run
 
 
+def _pad_channels(node: Node, low: Lowering, before: int, value: float) -> Lowered:
+    """The last axis: channels into their place, and a constant beside them."""
+    x, output = node.inputs[0], node.outputs[0]
+    source, target, isa = low.slot(x), low.slot(output), _dispatch.active_isa()
+    rank, channels, fill = len(low.shape(x)), low.shape(x)[-1], np.full(1, value, low.facts[x].dtype)
+    middle = (*(slice(None),) * (rank - 1), slice(before, before + channels))
+
+    def run(frame: Frame, into: Script | None = None) -> None:
+        out = frame[target]
+        keep(into, fill)
+        for rest in (out[..., :before], out[..., before + channels :]):
+            _copied(np.broadcast_to(fill, rest.shape), rest, isa, into)
+        _copied(frame[source], out[middle], isa, into)
+
+    return Lowered(run, (source,), (target,), how="copy", core=True, gaps=(source, target))
+
+
 @rule("pad")
 def pad(node: Node, low: Lowering) -> Lowered | None:
     """Margins of rows and columns around images."""
@@ -258,7 +275,10 @@ def pad(node: Node, low: Lowering) -> Lowered | None:
         before[axis] = int(count)
     grown = [after - size for after, size in zip(found, shape, strict=True)]
     ends: tuple[int, ...] = (0, len(shape) - 1)
-    if all(grown[axis] == before[axis] == 0 for axis in range(len(shape) - 1)):  # the last axis alone
+    alone = all(grown[axis] == before[axis] == 0 for axis in range(len(shape) - 1))
+    if alone and mode == "constant" and 0 <= before[len(shape) - 1] <= grown[-1]:
+        return _pad_channels(node, low, before[len(shape) - 1], value)
+    if alone:  # the last axis
         rows = math.prod(shape[:-1])
         shape, found = (rows, shape[-1], 1), (rows, found[-1], 1)
         grown, before, ends = [0, grown[-1], 0], {0: 0, 1: before[len(before) - 1], 2: 0}, (0, 2)
