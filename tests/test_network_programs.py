@@ -68,7 +68,7 @@ def test_bits_do_not_depend_on_threads(odd: str, batch: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5, 64])
-def test_each_task_is_done_once(threads: int) -> None:
+def test_threads_do_each_task_once(threads: int) -> None:
     """Steps that add 1 to arrays where they lie: tasks of 32 KB, fewer than threads, many, or one."""
     arrays = [np.zeros(size, F) for size in (20_000, 24_577, 40_000, 150_001, 1_200_000, 100)]
     script = _kernels.Script(threads, arrays)

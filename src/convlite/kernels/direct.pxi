@@ -392,8 +392,8 @@ cdef class Direct(Runner):
         return ceil_div(lines * self.job.column[j].count, self.job.mr)
 
     cdef int64_t _cut_blocks(self, int64_t most_tiles, int64_t shares, Block *blocks) noexcept:
-        """Write down the blocks, unless NULL; how many. Of each phase pair as many as can be shared equally, if it has so many tiles,
-        and no block is much larger than another."""
+        """Write down the blocks, unless NULL; how many. Of each phase pair as many as can be shared equally, if it has so many
+        tiles, and no block is much larger than another."""
         cdef int64_t i, j, k, tiles, count, total = 0
         for i in range(self.row_phases):
             for j in range(self.column_phases):
@@ -417,10 +417,11 @@ cdef class Direct(Runner):
     cdef int64_t _share(self, Job *job, int64_t threads, Script into) except -1:
         """Cut the work for threads; how many tasks.
 
-        A thread's share is neighbouring tasks: pixels, which the next step reads, or, where the weights are more than those, panels.
-        Long tasks are cut further, so that a thread which is disturbed can be helped.
+        A thread's share is neighbouring tasks: pixels, which the next step reads, or, where the weights are more than those,
+        panels. Long tasks are cut further, so that a thread which is disturbed can be helped.
         """
-        cdef int64_t i, most, rows = 0, spans = 1, wanted = min(8 * threads, max(2 * threads, self.nanoseconds // TASK_NANOSECONDS))
+        cdef int64_t i, most, tiles = 0, spans
+        cdef int64_t wanted = min(8 * threads, max(2 * threads, self.nanoseconds // TASK_NANOSECONDS))
         job.spans, job.by_panels = 1, False
         if threads > 1:
             job.by_panels = not job.depthwise and self.weight_bytes > self.x_bytes + self.out_bytes
@@ -428,8 +429,8 @@ cdef class Direct(Runner):
                 most = self.block_tiles
                 if not job.by_panels:
                     for i in range(job.block_count):
-                        rows += job.blocks[i].tiles * job.groups
-                    most = smaller(most, max(rows // wanted, BLOCK_TILES))
+                        tiles += job.blocks[i].tiles * job.groups
+                    most = smaller(most, max(tiles // wanted, BLOCK_TILES))
                 job.block_count = self._cut_blocks(most, threads, NULL)
                 job.blocks = <Block *> into.hold(job.block_count * sizeof(Block))
                 self._cut_blocks(most, threads, job.blocks)
