@@ -464,7 +464,10 @@ cdef class Direct(Runner):
         free(<void *> self.job.zeros)
 
     cdef const char *_pad(self, const char *values, char *into) noexcept:
-        """[groups][width] -> [groups][padded], so that the micro-kernel loads whole vectors."""
+        """[groups][width] -> [groups][padded], so that the micro-kernel loads whole vectors.
+
+        At each call, since a bias is an argument of its own: below what can be measured of a call of 1.3 us. In a network, once.
+        """
         cdef int64_t g, i, size = self.job.table.itemsize, width = self.job.width * size, padded = self.job.padded * size
         if values == NULL or self.job.depthwise or self.bias_bytes == self.packed_bias_bytes:
             return values
