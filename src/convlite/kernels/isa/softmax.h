@@ -218,7 +218,7 @@ static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t colu
         return;
     }
     if (columns < 2 * LANES && LANES > 1) {
-        switch (SPECIAL ? columns : 0) { /* of doubles, one for all */
+        switch (SPECIAL_FORMS ? columns : 0) { /* of doubles, one for all */
 #define CASE(n) case n: if (logarithm) NAME(softmax_turned)(x, out, rows, n, 1); else NAME(softmax_turned)(x, out, rows, n, 0); return;
         CASE(2) CASE(3) CASE(4)
 #undef CASE
