@@ -102,9 +102,9 @@ static void ring(Crew *crew, const Step *step, int threads) {
 static void make_way(const Crew *crew) {
 #ifdef __linux__
     cpu_set_t mine, others;
-    if (sched_getcpu() != crew->cpu || sched_getaffinity(0, sizeof(mine), &mine) != 0) return;
+    if (crew->cpu < 0 || sched_getcpu() != crew->cpu || sched_getaffinity(0, sizeof(mine), &mine) != 0) return;
     others = mine;
-    CPU_CLR(crew->cpu, &others);
+    CPU_CLR((size_t)crew->cpu, &others);
     if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof(others), &others) == 0) sched_setaffinity(0, sizeof(mine), &mine);
 #else
     (void)crew;
