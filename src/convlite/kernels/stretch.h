@@ -30,7 +30,9 @@ static void run_tasks(const Step *step, int64_t first, int64_t count, char *scra
 }
 
 static void run_alone(const Step *steps, int64_t count, char *scratch) {
-    for (int64_t i = 0; i < count; i++) run_tasks(steps + i, 0, steps[i].tasks, scratch);
+    for (int64_t i = 0; i < count; i++) {
+        if (steps[i].tasks > 0) run_tasks(steps + i, 0, steps[i].tasks, scratch);
+    }
 }
 
 static int is_shared(const Step *step) { return step->threads > 1 && step->tasks > 1 && step->tasks < (1 << 22); }
