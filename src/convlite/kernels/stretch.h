@@ -30,8 +30,9 @@ static void run_tasks(const Step *step, int64_t first, int64_t count, char *scra
 }
 
 static void run_alone(const Step *steps, int64_t count, char *scratch) {
-    for (int64_t i = 0; i < count; i++)
-        if (steps[i].tasks) run_tasks(steps + i, 0, steps[i].tasks, scratch); /* else it went into a chain */
+    for (int64_t i = 0; i < count; i++) {
+        if (steps[i].tasks > 0) run_tasks(steps + i, 0, steps[i].tasks, scratch);
+    }
 }
 
 static int is_shared(const Step *step) { return step->threads > 1 && step->tasks > 1 && step->tasks < (1 << 22); }
@@ -103,9 +104,9 @@ static void ring(Crew *crew, const Step *step, int threads) {
 static void make_way(const Crew *crew) {
 #ifdef __linux__
     cpu_set_t mine, others;
-    if (sched_getcpu() != crew->cpu || sched_getaffinity(0, sizeof(mine), &mine) != 0) return;
+    if (crew->cpu < 0 || sched_getcpu() != crew->cpu || sched_getaffinity(0, sizeof(mine), &mine) != 0) return;
     others = mine;
-    CPU_CLR(crew->cpu, &others);
+    CPU_CLR((size_t)crew->cpu, &others);
     if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof(others), &others) == 0) sched_setaffinity(0, sizeof(mine), &mine);
 #else
     (void)crew;
