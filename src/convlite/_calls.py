@@ -76,7 +76,7 @@ def remember(
             return
         kernel_shape = np.shape(kernel)
         if plan.layout:
-            recipe = recipe_for(weights, plan.isa, plan.kind, plan.layout)[1]
+            recipe = recipe_for(weights, plan.isa, plan.kind, plan.layout, None)[1]
     call = _kernels.Call(
         plan.runner,
         given,

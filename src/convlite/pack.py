@@ -82,7 +82,7 @@ def unpacked(panels: Panels, weights: Weights, isa: str, layout: str) -> Array:
     True
     """
     count, dtype = math.prod(weights.shape), panels.data.dtype
-    size, recipe = recipe_for(weights, isa, kind_of(dtype), layout)
+    size, recipe = recipe_for(weights, isa, kind_of(dtype), layout, None)
     word = np.dtype(f"u{dtype.itemsize}")
     places = aligned_empty(size, word)
     recipe.pack(np.arange(1, count + 1, dtype=word), places)
@@ -94,9 +94,7 @@ def unpacked(panels: Panels, weights: Weights, isa: str, layout: str) -> Array:
 
 
 @lru_cache(maxsize=512)
-def recipe_for(
-    weights: Weights, isa: str, kind: str, layout: str, steps: tuple[int, ...] | None = None
-) -> Recipe:
+def recipe_for(weights: Weights, isa: str, kind: str, layout: str, steps: tuple[int, ...] | None) -> Recipe:
     """The size of a kernel's panels in the layout of a plan, and how to fill them.
 
     steps: of the kernel's axes in its memory, in elements; None for C order, which those of _IN_ORDER want.
