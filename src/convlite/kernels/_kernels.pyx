@@ -101,12 +101,11 @@ cdef extern from "isa/table.h" nogil:
         int64_t to_step
         int in_order
     ctypedef struct FewRowsCall:
-        const void *x
+        const void *const *x
         const void *w
-        void *out
-        int64_t x_step, w_step, out_step, rows, columns, kc, piece, section
-        void *sums
-        Epilogue end
+        int64_t w_step
+        void *const *to
+        int64_t rows, kc, columns
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
     ctypedef struct PixelVectorsPass:
@@ -192,6 +191,7 @@ cdef extern from "isa/table.h" nogil:
         void (*lanewise_copy)(const LanewiseCopy *) noexcept nogil
         void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *) noexcept nogil
         void (*few_rows)(const FewRowsCall *) noexcept nogil
+        void (*few_rows_end)(const Epilogue *, const void *, void *, int64_t) noexcept nogil
         void (*tall_skinny)(const TallSkinnyCall *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         void (*softmax)(const void *, void *, int64_t, int64_t) noexcept nogil

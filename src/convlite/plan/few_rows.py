@@ -8,20 +8,21 @@ from typing import ClassVar
 from .. import _kernels, sums
 from ..geometry import Geometry
 from . import costs
-from .direct import flattened
+from .direct import cuts_of, flattened
 from .problem import Problem
 from .record import Plan
 
-# Packing a matrix for one product with few rows costs more than the product.
+# Packing a kernel for so few pixels costs more than the sums; and what is gained by it.
 FEW_ROWS = 8
+MOST_ROWS = 64
+LEAST_VECTORS = 2  # of output channels, beyond FEW_ROWS
 
 
 class FewRows(Plan):
-    """The rows of x are `rows`; the weights lie as [Cin][Cout]."""
+    """The weights lie as [taps][Cin][Cout]."""
 
-    rows: int
-    piece: int  # input channels of a piece of a sum
-    section: int  # and of a section
+    loops: Geometry  # what the loops run over: `geometry`, or the same pixels in one row
+    cuts: sums.Cuts
     form: ClassVar[str] = "few_rows"
 
     @property
@@ -35,17 +36,23 @@ class FewRows(Plan):
         return _kernels.FewRows(self)
 
 
-def is_product(loops: Geometry) -> bool:
-    """Whether the operation is a matrix product of one row of pixels, as `flattened` leaves it."""
-    one_row = loops.groups == loops.images == loops.rows.out_size == 1
-    return one_row and loops.rows.is_point and loops.columns.is_point
-
-
 def few_rows(problem: Problem) -> FewRows | None:
     """The plan, where the form serves."""
     weights, loops = problem.weights, flattened(problem.geometry)
-    rows = loops.columns.out_size
-    if weights.packed or weights.transposed or rows > FEW_ROWS or not is_product(loops):
+    pixels = loops.images * loops.rows.out_size * loops.columns.out_size
+    serves = (
+        not weights.packed
+        and weights.operation in ("conv2d", "dense")
+        and loops.groups == 1
+        and all(len(axis.phases) == 1 for axis in (loops.rows, loops.columns))
+        and (pixels <= FEW_ROWS or _pays(problem, pixels))
+    )
+    if not serves:
         return None
-    cut, shared = sums.cuts(1, loops.cin), problem.shared(costs.few_rows(problem, rows))
-    return FewRows(**shared, rows=rows, piece=cut.part, section=cut.channels)
+    cuts, shared = cuts_of(loops.columns, loops.cin)[0], problem.shared(costs.few_rows(problem, pixels))
+    return FewRows(**shared, loops=loops, cuts=cuts)
+
+
+def _pays(problem: Problem, pixels: int) -> bool:
+    """Whether more pixels are faster than packing."""
+    return pixels <= MOST_ROWS and problem.geometry.cout >= LEAST_VECTORS * problem.table["lanes"]

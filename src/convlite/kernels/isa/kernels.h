@@ -130,6 +130,7 @@ static const Table NAME(table) = {
 #endif
 #endif
     .few_rows = NAME(few_rows),
+    .few_rows_end = NAME(few_rows_end),
     .skinny_sums = SKINNY_SUMS,
 #if SKINNY_SUMS
     .tall_skinny = NAME(tall_skinny),

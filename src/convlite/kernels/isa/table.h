@@ -206,15 +206,13 @@ typedef struct {
     int in_order;
 } LanewiseCopy;
 
-/* A few rows times a matrix that was not packed. */
+/* Rows times a matrix that was not packed: see few_rows.h. */
 typedef struct {
-    const void *x, *w;
-    void *out;
-    int64_t x_step, w_step, out_step; /* elements from one row to the next */
-    int64_t rows, columns, kc;
-    int64_t piece, section; /* of so many products each: sums.py */
-    void *sums;             /* [3][rows][columns] where there is more than a piece: the piece, the section, its low */
-    Epilogue end;           /* [columns]; no residual */
+    const void *const *x; /* [rows], of kc elements */
+    const void *w;        /* [kc][columns] */
+    int64_t w_step;       /* elements from one row to the next */
+    void *const *to;      /* [rows]: sums, which are continued */
+    int64_t rows, kc, columns;
 } FewRowsCall;
 
 enum {
@@ -254,6 +252,7 @@ typedef struct {
     void (*lanewise_copy)(const LanewiseCopy *);
     void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *); /* NULL where lanes are not moved by an instruction */
     void (*few_rows)(const FewRowsCall *);
+    void (*few_rows_end)(const Epilogue *, const void *sums, void *out, int64_t columns);
     void (*tall_skinny)(const TallSkinnyCall *); /* up to skinny_sums sums; NULL where that is 0 */
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
