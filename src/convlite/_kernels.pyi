@@ -71,7 +71,7 @@ class Runner:
         last: int = 0,
         last_a: float = 0.0,
         last_b: float = 0.0,
-    ) -> None: ...
+    ) -> bool: ...
 
 @final
 class Direct(Runner):

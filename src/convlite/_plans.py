@@ -117,11 +117,13 @@ def made_ready(
     return (plan, None) if 0 in plan.geometry.out_shape else with_weights(plan, packed, call)
 
 
-def with_weights(plan: Plan, weights: Array | PackedKernel, shapes: tuple[Any, ...]) -> tuple[Plan, Panels]:
+def with_weights(
+    plan: Plan, weights: Array | PackedKernel, shapes: tuple[Any, ...], finite: bool = True
+) -> tuple[Plan, Panels]:
     """A plan, and the weights in its layout.
 
     Where they hold Inf or NaN and zeros would stand for padding, it is another plan, which leaves padding
-    out. `shapes` are _plan's last arguments.
+    out. `shapes` are _plan's last arguments; `finite`: nobody knows yet that they hold Inf or NaN.
     """
 
     def pack(layout: str) -> Panels:
@@ -133,7 +135,7 @@ def with_weights(plan: Plan, weights: Array | PackedKernel, shapes: tuple[Any, .
         return pack_panels(weights, operation, strides, dilations, groups, plan.isa, layout)
 
     panels = pack(plan.layout)
-    if panels.finite or not plan.needs_finite:
+    if finite and (panels.finite or not plan.needs_finite):
         return plan, panels
     other = _plan(plan.isa, weights.dtype, False, isinstance(weights, PackedKernel), False, *shapes)
     return other, panels if other.layout == plan.layout else pack(other.layout)

@@ -205,7 +205,8 @@ cdef class Call:
             if self.threads_for is not None:
                 on.threads = self.threads_for(self.nanoseconds)
             on.x.at, on.out.at = <char *> x.buf, <char *> views[0].buf
-            self.runner.execute(&on, None)
+            if self.runner.execute(&on, None) and self.needs_finite:
+                return None
         finally:
             free(packed)
             for i in range(3):

@@ -77,6 +77,8 @@ cdef struct Job:
     Image x, out
     int64_t out_pixel          # bytes from one of the loops' pixels to the next: `phases` of the output's
     bint apart                 # merged phases: a panel holds channels of pixels between which there are gaps
+    int64_t panel_bytes        # the kernel lies as it was given: room for a section of a panel; else 0
+    int *odd                   # set where it holds Inf or NaN
     const char *weights
     const char *residual
     Epilogue end               # bias and alpha padded to `padded` for each group; depthwise: as given
@@ -89,6 +91,7 @@ cdef struct Span:              # a section of a sum
     char *low                  # [panel][tile][mr][nr*lanes]: what sections leave over; NULL: there is one
     int64_t tile_step          # bytes from one tile to the next
     char *sums                 # depthwise: see pieces.pxi
+    char *panel                # room for a section of a panel
 
 
 cdef inline bint is_cut(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
@@ -141,6 +144,8 @@ cdef void direct_task(const void *of, int64_t task, char *scratch) noexcept nogi
     cdef const Cuts *cuts = &cp.cuts
     cdef int64_t all_taps = rp.taps * cp.taps, low = low_bytes(job, block)
     cdef Span part
+    part.panel = scratch + (64 - <uintptr_t> scratch % 64) % 64 if job.panel_bytes else NULL
+    scratch += job.panel_bytes
     cdef char **out = <char **> (scratch + low + sums_bytes(job, block))
     cdef const char **rows = <const char **> out + block.tiles * job.mr
     part.tap0, part.accumulate, part.cuts, part.low, part.sums, part.tile_step = 0, False, NULL, NULL, scratch + low, 0
@@ -252,6 +257,8 @@ cdef class Direct(Runner):
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
+        if self.job.strided and plan.takes:
+            self._take(size)
         self.adds = plan.form != "merged_phases"
         self.describe_work(plan.nanoseconds)
 
@@ -285,6 +292,14 @@ cdef class Direct(Runner):
             cut_line(&self.job, ap)
             ap += 1
         return k
+
+    cdef void _take(self, int64_t size) noexcept:
+        """The kernel lies as it was given, [taps][kc][groups][width]."""
+        cdef const Cuts *cuts = &self.job.column[0].cuts
+        cdef int64_t rows = smaller(self.job.kernel_taps, cuts.taps) * smaller(self.job.kc, cuts.channels)
+        self.job.panel_bytes = rows * self.job.table.nr * self.job.table.lanes * size + 64
+        self.scratch_bytes += self.job.panel_bytes
+        self.weight_bytes = self.job.groups * self.job.kernel_taps * self.job.kc * self.job.width * size
 
     cdef int64_t _tiles(self, int64_t i, int64_t j) noexcept:
         cdef int64_t lines = self.job.images * self.job.row[i].count, pieces = self.job.column[j].pieces
@@ -333,13 +348,16 @@ cdef class Direct(Runner):
         cdef char *memory
         cdef void *small[256]
         cdef int64_t tasks, lane_bytes, bytes, held = 2 * self.packed_bias_bytes, size = self.table.itemsize
-        cdef int threads = on.threads
+        cdef int threads = on.threads, odd = False
         cdef bint taps_inside = self.padding and not on.finite and not job.strided
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
         if job.fused > 1 and job.x.pixel != job.cin * size:
             raise ValueError("internal error: the taps of a kernel row are not one run of numbers")
+        if job.panel_bytes and into is not None:
+            raise ValueError("internal error: a script's kernels are packed")
+        job.odd = &odd
         job.out_pixel = job.phases * job.out.pixel
         job.apart = job.phases > 1 and job.out.pixel != job.phase_width * size
         job.apart = job.apart and job.phase_width % (job.table.nr * job.table.lanes) > 0
@@ -369,4 +387,4 @@ cdef class Direct(Runner):
                   lane_bytes, &job.x.at, &job.out.at, &job.residual)
         if memory != <char *> small and into is None:
             free(memory)
-        return 0
+        return odd

@@ -65,6 +65,27 @@ static void NAME(few_rows)(const FewRowsCall *r) {
 }
 #undef ROWS_AT_ONCE
 
+/* A panel of a kernel as it lies: to[k][0:whole] = w[k][0:n] and zeros, n <= whole, which is a few vectors; whether all numbers are finite.
+   The rows lie on different pages, so the next ones are fetched ahead. */
+static int NAME(take_panel)(const void *w_, int64_t w_step, int64_t rows, int64_t n, void *to_, int64_t whole) {
+    const REAL *w = (const REAL *)w_;
+    REAL *to = (REAL *)to_, lanes[LANES];
+    const V zero = VZERO();
+    V odd = VZERO(); /* 0 * Inf and 0 * NaN are NaN */
+    for (int64_t k = 0; k < rows; k++, w += w_step, to += whole) {
+        for (int64_t c = 0; c < whole; c += LANES) {
+            PREFETCH(w + 16 * w_step + c);
+            const V v = c + LANES <= n ? VLOAD(w + c) : NAME(load_apart)(w + c, 1, n - c);
+            odd = VFMA(v, zero, odd);
+            VSTORE(to + c, v);
+        }
+    }
+    VSTORE(lanes, odd);
+    for (int i = 0; i < LANES; i++)
+        if (lanes[i] != lanes[i]) return 0;
+    return 1;
+}
+
 /* One row: out[n] = act(sums[n] + bias[n]) and what follows. */
 static void NAME(few_rows_end)(const Epilogue *end, const void *sums, void *to, int64_t n) {
     REAL *out = (REAL *)to;

@@ -131,6 +131,7 @@ static const Table NAME(table) = {
 #endif
     .few_rows = NAME(few_rows),
     .few_rows_end = NAME(few_rows_end),
+    .take_panel = NAME(take_panel),
     .skinny_sums = SKINNY_SUMS,
 #if SKINNY_SUMS
     .tall_skinny = NAME(tall_skinny),
