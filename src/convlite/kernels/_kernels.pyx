@@ -59,7 +59,7 @@ cdef extern from "isa/table.h" nogil:
         void *const *out
         int64_t step, out_step
         const void *ahead
-        int64_t out_offset, taps, kc, lanes
+        int64_t ahead_step, out_offset, taps, kc, lanes
         Epilogue end
         int accumulate, finish
         void *const *total
@@ -128,7 +128,7 @@ cdef extern from "isa/table.h" nogil:
         const void *x
         const void *weights
         void *out
-        int64_t x_step, out_step, out_row, first, last, width, rows, sums, cin, cout, piece
+        int64_t x_step, out_step, out_row, first, last, width, rows, sums, cin, cout, piece, together
         Epilogue end
     ctypedef struct Window:
         const void *x
@@ -249,6 +249,7 @@ include "pixel_vectors.pxi"
 include "tall_skinny.pxi"
 include "winograd.pxi"
 include "packing.pxi"
+include "philox.pxi"
 include "few_rows.pxi"
 include "elementwise.pxi"
 include "pooling.pxi"
@@ -295,7 +296,7 @@ def describe(str isa, int bits):
         "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
         "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums, "pixels": table.pixels[1] != NULL,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL},
-        "lanewise": table.lanewise != NULL, "fma": bool(table.fma),
+        "lanewise": table.lanewise != NULL, "moves": table.lanewise_point != NULL, "fma": bool(table.fma),
     }
     return found
 

@@ -1,9 +1,43 @@
 # Weights into panels. The layout (see README.md): for each phase, each group, each panel: [taps][kc][nr*lanes], zero-padded.
 
 
+cdef int64_t ROWS_AT_ONCE = 16
+
+
 ctypedef fused Word:
     uint32_t
     uint64_t
+
+
+cdef bint pack_rows(const Word *src, Word *dst, const int64_t *taps, int64_t all_taps, int64_t kc, int64_t width, int64_t k_step,
+                    int64_t lanes, int64_t wide) noexcept nogil:
+    """The panels of a group whose channels are neighbours, some rows at a time: of wide ones, a panel's part of each row is on another page."""
+    cdef int64_t t, k, k0, first, n, this, l, rows = all_taps * kc
+    cdef Word exponent = <Word> 0x7f800000 if sizeof(Word) == 4 else <Word> 0x7ff0000000000000ULL
+    cdef Word value
+    cdef bint finite = True
+    cdef const Word *row
+    cdef Word *to
+    for t in range(all_taps):
+        k0 = 0
+        while k0 < kc:
+            first = 0
+            while first < width:
+                n = smaller(wide, width - first)
+                this = ceil_div(n, lanes) * lanes
+                to = dst + rows * first + (t * kc + k0) * this
+                for k in range(k0, smaller(k0 + ROWS_AT_ONCE, kc)):
+                    row = src + taps[t] + k * k_step + first
+                    for l in range(n):
+                        value = row[l]
+                        to[l] = value
+                        finite = finite & ((value & exponent) != exponent)
+                    for l in range(n, this):
+                        to[l] = 0
+                    to += this
+                first += wide
+            k0 += ROWS_AT_ONCE
+    return finite
 
 
 cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t phases, const int64_t *phase_taps, int64_t groups,
@@ -22,6 +56,10 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
     for phase in range(phases):
         for g in range(groups):
             first = 0
+            if l_step == 1 and width > wide and sizeof(Word) * width >= 4096:
+                finite = pack_rows(src + g * group_step, dst, taps, phase_taps[phase], kc, width, k_step, lanes, wide) & finite
+                dst += phase_taps[phase] * kc * ceil_div(width, lanes) * lanes
+                continue
             while first < width:
                 n = smaller(wide, width - first)
                 this = ceil_div(n, lanes) * lanes

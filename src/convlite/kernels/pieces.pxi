@@ -89,7 +89,7 @@ cdef void in_pieces(const Table *table, TileKernel kernel, Tile *call, const Cut
             break
         call.total = to
         call.panel = <const char *> call.panel + n * row_bytes
-        call.ahead = <const char *> call.ahead + n * 32
+        call.ahead = <const char *> call.ahead + n // 4 * call.ahead_step
         if k == 0:
             bases += call.taps * runs
         rest = rest - n if rest > n else cuts.period

@@ -53,6 +53,7 @@
 #include "lanewise.h"
 #endif
 #include "pixel_vectors.h"
+#include "few_channels.h"
 #include "tall_skinny.h"
 #include "wide.h"
 #include "pooling.h"

@@ -96,6 +96,7 @@ typedef struct {
     void *const *out;        /* gathered: [mr]; strided: [2] */
     int64_t step, out_step;  /* strided: bytes from one pixel to the next */
     const void *ahead;       /* strided: what to prefetch into L2 meanwhile, 128 bytes every 4 channels; any address */
+    int64_t ahead_step;      /* bytes from one of these to the next */
     int64_t out_offset;      /* elements added to each out[i] */
     int64_t taps, kc;
     int64_t lanes;           /* valid ones, 1 .. nr*LANES */
@@ -155,6 +156,7 @@ typedef struct {
     int64_t first, last;     /* pixels that this call computes: a vector of them, or more */
     int64_t width, rows, sums, cin, cout;
     int64_t piece; /* of so many products each: sums.py */
+    int64_t together; /* pixels side by side in a vector: see few_channels.h; 0: the lanes are pixels */
     Epilogue end;  /* [cout]: sum i is of output channel i % cout; no residual */
 } TallSkinnyCall;
 
