@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "_dispatch",
         "_kernels",
     },
-    "_plans": {"_dispatch", "_layouts", "_precision", "arguments", "geometry", "pack", "plan"},
+    "_plans": {"_dispatch", "_kernels", "_layouts", "_precision", "arguments", "geometry", "pack", "plan"},
     "ops": {"_types", "_plans", "arguments", "geometry", "pack", "activations", "_dispatch", "_precision"}
     | {"_threads", "_kernels", "_calls", "_options", "_hints"},
     "_equivalents": {"arguments", "geometry"},
@@ -69,7 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_progress": set(),
     "_weight_files": {"arguments"},
     "_libm": set(),
-    "_philox": {"_libm"},
+    "_philox": {"_kernels", "_libm", "_threads"},
     "initializers": {"_options", "_philox", "arguments"},
     "layers": {
         "_hints",

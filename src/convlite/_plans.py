@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _dispatch, _precision
+from . import _dispatch, _kernels, _precision
 from ._layouts import check_channels, warn_of_foreign
 from .arguments import (
     Array,
@@ -117,25 +117,24 @@ def made_ready(
     return (plan, None) if 0 in plan.geometry.out_shape else with_weights(plan, packed, call)
 
 
-def with_weights(
-    plan: Plan, weights: Array | PackedKernel, shapes: tuple[Any, ...], finite: bool = True
-) -> tuple[Plan, Panels]:
+def with_weights(plan: Plan, weights: Array | PackedKernel, shapes: tuple[Any, ...]) -> tuple[Plan, Panels]:
     """A plan, and the weights in its layout.
 
     Where they hold Inf or NaN and zeros would stand for padding, it is another plan, which leaves padding
-    out. `shapes` are _plan's last arguments; `finite`: nobody knows yet that they hold Inf or NaN.
+    out. `shapes` are _plan's last arguments.
     """
 
     def pack(layout: str) -> Panels:
         if isinstance(weights, PackedKernel):
             return weights.panels(layout, plan.isa)
         if not layout:
-            return Panels(weights, True)  # as they lie
+            finite = not plan.needs_finite or _kernels.all_finite(weights, plan.isa, plan.bits)
+            return Panels(weights, finite)  # as they lie
         operation, _, _, strides, _, dilations, groups = shapes[:7]
         return pack_panels(weights, operation, strides, dilations, groups, plan.isa, layout)
 
     panels = pack(plan.layout)
-    if finite and (panels.finite or not plan.needs_finite):
+    if panels.finite or not plan.needs_finite:
         return plan, panels
     other = _plan(plan.isa, weights.dtype, False, isinstance(weights, PackedKernel), False, *shapes)
     return other, panels if other.layout == plan.layout else pack(other.layout)

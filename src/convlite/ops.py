@@ -527,11 +527,7 @@ def _run(
         plan, panels = with_weights(plan, weights, shapes)
         code, a, b, alpha = fused
         threads = _threads.threads_for(plan.nanoseconds)
-        call = (bias_array, alpha, target, code, a, b)
-        done = plan.runner.run(array, panels.data, *call, panels.finite, threads)
-        if not done and plan.needs_finite:
-            plan, panels = with_weights(plan, weights, shapes, finite=False)
-            plan.runner.run(array, panels.data, *call, panels.finite, threads)
+        plan.runner.run(array, panels.data, bias_array, alpha, target, code, a, b, panels.finite, threads)
     if after is not None:
         y[...] = checked(after, target, shape)
     if busy:  # from here on nothing may raise: `out` is written

@@ -192,7 +192,8 @@ cdef extern from "isa/table.h" nogil:
         void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *) noexcept nogil
         void (*few_rows)(const FewRowsCall *) noexcept nogil
         void (*few_rows_end)(const Epilogue *, const void *, void *, int64_t) noexcept nogil
-        int (*take_panel)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
+        int (*all_finite)(const void *, int64_t) noexcept nogil
+        void (*take_panel)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
         void (*tall_skinny)(const TallSkinnyCall *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         void (*softmax)(const void *, void *, int64_t, int64_t) noexcept nogil

@@ -78,7 +78,6 @@ cdef struct Job:
     int64_t out_pixel          # bytes from one of the loops' pixels to the next: `phases` of the output's
     bint apart                 # merged phases: a panel holds channels of pixels between which there are gaps
     int64_t panel_bytes        # the kernel lies as it was given: room for a section of a panel; else 0
-    int *odd                   # set where it holds Inf or NaN
     const char *weights
     const char *residual
     Epilogue end               # bias and alpha padded to `padded` for each group; depthwise: as given
@@ -348,16 +347,13 @@ cdef class Direct(Runner):
         cdef char *memory
         cdef void *small[256]
         cdef int64_t tasks, lane_bytes, bytes, held = 2 * self.packed_bias_bytes, size = self.table.itemsize
-        cdef int threads = on.threads, odd = False
+        cdef int threads = on.threads
         cdef bint taps_inside = self.padding and not on.finite and not job.strided
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
         if job.fused > 1 and job.x.pixel != job.cin * size:
             raise ValueError("internal error: the taps of a kernel row are not one run of numbers")
-        if job.panel_bytes and into is not None:
-            raise ValueError("internal error: a script's kernels are packed")
-        job.odd = &odd
         job.out_pixel = job.phases * job.out.pixel
         job.apart = job.phases > 1 and job.out.pixel != job.phase_width * size
         job.apart = job.apart and job.phase_width % (job.table.nr * job.table.lanes) > 0
@@ -387,4 +383,4 @@ cdef class Direct(Runner):
                   lane_bytes, &job.x.at, &job.out.at, &job.residual)
         if memory != <char *> small and into is None:
             free(memory)
-        return odd
+        return 0

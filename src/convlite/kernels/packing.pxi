@@ -78,6 +78,20 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
     return finite
 
 
+def all_finite(kernel, str isa, int bits):
+    """Whether a contiguous kernel holds neither Inf nor NaN."""
+    cdef const Table *table = table_of(isa, bits)
+    cdef View view
+    cdef bint finite
+    PyObject_GetBuffer(kernel, &view, PyBUF_SIMPLE)
+    try:
+        with nogil:
+            finite = table.all_finite(view.buf, view.len // table.itemsize)
+        return finite
+    finally:
+        PyBuffer_Release(&view)
+
+
 cdef bint pack_depthwise_words(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t channels,
                                int64_t multiplier, int64_t c_step, int64_t m_step) noexcept nogil:
     """[multiplier][taps][channels], as isa/depthwise.h wants them; returns whether every weight is finite."""

@@ -79,13 +79,12 @@ cdef class Runner:
                 run_in_turn(run, job, tasks, scratch)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        """out = act(operation(x, weights) + bias), now, or where the script comes to it; 1 where the weights were used as they
-        lie and hold Inf or NaN, for which the form may not serve."""
+        """out = act(operation(x, weights) + bias), now, or where the script comes to it."""
         raise NotImplementedError
 
     def run(self, x, weights, bias, alpha, out, int code, double a, double b, bint finite, int threads, Script into=None,
             residual=None, int last=0, double last_a=0.0, double last_b=0.0):
-        """out = act(operation(x, weights) + bias), now, or as a step of the script `into`, which must keep the arrays; whether it did.
+        """out = act(operation(x, weights) + bias), now, or as a step of the script `into`, which must keep the arrays.
 
         With a residual, which needs `adds`: out = last(act(operation(x, weights) + bias) + residual).
 
@@ -115,7 +114,7 @@ cdef class Runner:
             on.end.act.code, on.end.act.a, on.end.act.b = code, a, b
             on.end.last.code, on.end.last.a, on.end.last.b = last, last_a, last_b
             on.finite, on.threads = finite, threads if into is None else into.share(self.nanoseconds)
-            return self.execute(&on, into) == 0
+            self.execute(&on, into)
         finally:
             for i in range(6):
                 PyBuffer_Release(&views[i])

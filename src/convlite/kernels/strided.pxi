@@ -324,8 +324,7 @@ cdef inline const char *take_panel(const Job *job, int64_t group, const Span *pa
     """A section of the panel that begins with channel `first` of a kernel as it lies; where the panel of all taps would begin."""
     cdef int64_t size = job.table.itemsize
     cdef const char *source = panel_source(job, group, part, first)
-    if not job.table.take_panel(source, job.groups * job.width, part.taps * part.kc, lanes, part.panel, row_bytes // size):
-        job.odd[0] = True
+    job.table.take_panel(source, job.groups * job.width, part.taps * part.kc, lanes, part.panel, row_bytes // size)
     return part.panel - part.tap0 * job.kc * row_bytes
 
 

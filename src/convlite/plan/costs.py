@@ -155,7 +155,7 @@ def winograd(problem: Problem, products: float) -> float:
 
 
 def pixels_together(problem: Problem) -> int:
-    """How many pixels of a 1x1 kernel lie side by side in a vector: tall_skinny has them so; 0: it has not."""
+    """How many pixels of a 1x1 kernel tall_skinny has side by side in a vector; 0: it has not."""
     geometry, table = problem.geometry, problem.table
     if problem.empty or not table["moves"] or problem.weights.size != (1, 1) or problem.weights.transposed:
         return 0

@@ -1,4 +1,5 @@
-"""Few rows: a matrix product of at most eight rows with an array that is used once, as it lies."""
+"""Few rows: a matrix product of few rows, or a convolution to few pixels, with an array that is used once, as
+it lies."""
 
 from __future__ import annotations
 
@@ -12,9 +13,10 @@ from .direct import cuts_of, flattened
 from .problem import Problem
 from .record import Plan
 
-# Packing a kernel for so few pixels costs more than the sums; and what is gained by it.
+# Of so few pixels packing a kernel costs more than the sums. Of so many, two tiles with AVX-512, panels that
+# tiles take from the kernel are as fast (direct.py): they keep sums in registers, which here pass through L1.
 FEW_ROWS = 8
-MOST_ROWS = 64
+MOST_ROWS = 28
 LEAST_VECTORS = 2  # of output channels, beyond FEW_ROWS
 
 

@@ -132,6 +132,7 @@ static const Table NAME(table) = {
 #endif
     .few_rows = NAME(few_rows),
     .few_rows_end = NAME(few_rows_end),
+    .all_finite = NAME(all_finite),
     .take_panel = NAME(take_panel),
     .skinny_sums = SKINNY_SUMS,
 #if SKINNY_SUMS

@@ -255,7 +255,8 @@ typedef struct {
     void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *); /* NULL where lanes are not moved by an instruction */
     void (*few_rows)(const FewRowsCall *);
     void (*few_rows_end)(const Epilogue *, const void *sums, void *out, int64_t columns);
-    int (*take_panel)(const void *w, int64_t w_step, int64_t rows, int64_t n, void *to, int64_t whole);
+    int (*all_finite)(const void *numbers, int64_t n);
+    void (*take_panel)(const void *w, int64_t w_step, int64_t rows, int64_t n, void *to, int64_t whole);
     void (*tall_skinny)(const TallSkinnyCall *); /* up to skinny_sums sums; NULL where that is 0 */
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);
