@@ -75,7 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_progress": set(),
     "_weight_files": {"_options", "arguments"},
     "_libm": set(),
-    "_philox": {"_libm"},
+    "_philox": {"_kernels", "_libm", "_threads"},
     "initializers": {"_options", "_philox", "arguments"},
     "layers": {
         "_hints",

@@ -29,6 +29,7 @@ class _Table(TypedDict):
     line_mr: int
     lines: set[tuple[int, int]]
     lanewise: bool
+    moves: bool
     pixels: bool
     skinny_sums: int
     fma: bool
@@ -125,6 +126,9 @@ class Recipe:
         depthwise: bool,
     ) -> None: ...
     def pack(self, kernel: Array, packed: Array) -> bool: ...
+
+def all_finite(kernel: Array, isa: str, kind: str) -> bool: ...
+def philox_uniform(k0: int, k1: int, upper0: int, upper1: int, out: Array, threads: int) -> None: ...
 
 # Calls that were made before: kernels/calls.pxi.
 

@@ -450,7 +450,8 @@ def with_weights(
         if isinstance(weights, PackedKernel):
             return weights.panels(layout, plan.isa)
         if not layout:
-            return Panels(weights, True)  # as they lie
+            finite = not plan.needs_finite or _kernels.all_finite(weights, plan.isa, plan.kind)
+            return Panels(weights, finite)  # as they lie
         return pack_panels(weights, facts, plan.isa, layout)
 
     panels = pack(plan.layout)

@@ -62,7 +62,7 @@ cdef extern from "isa/table.h" nogil:
         void *const *out
         int64_t step, out_step
         const void *ahead
-        int64_t out_offset, taps, kc, channels
+        int64_t ahead_step, out_offset, taps, kc, channels
         Epilogue end
         int accumulate, finish
         void *const *total
@@ -104,12 +104,11 @@ cdef extern from "isa/table.h" nogil:
         int64_t to_step
         int in_order
     ctypedef struct FewRowsCall:
-        const void *x
+        const void *const *x
         const void *w
-        void *out
-        int64_t x_step, w_step, out_step, rows, columns, kc, piece, section
-        void *sums
-        Epilogue end
+        int64_t w_step
+        void *const *to
+        int64_t rows, kc, columns
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
     ctypedef struct PixelVectorsPass:
@@ -132,7 +131,7 @@ cdef extern from "isa/table.h" nogil:
         const void *x
         const void *weights
         void *out
-        int64_t x_step, out_step, out_row, first, last, width, rows, sums, cin, cout, piece
+        int64_t x_step, out_step, out_row, first, last, width, rows, sums, cin, cout, piece, together
         Epilogue end
     ctypedef struct Window:
         const void *x
@@ -203,6 +202,9 @@ cdef extern from "isa/table.h" nogil:
         void (*lanewise_copy)(const LanewiseCopy *) noexcept nogil
         void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *) noexcept nogil
         void (*few_rows)(const FewRowsCall *) noexcept nogil
+        void (*few_rows_end)(const Epilogue *, const void *, void *, int64_t) noexcept nogil
+        int (*all_finite)(const void *, int64_t) noexcept nogil
+        void (*take_panel)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
         void (*tall_skinny)(const TallSkinnyCall *) noexcept nogil
         void (*activate)(const void *, void *, int64_t, int64_t, const void *, Activation) noexcept nogil
         void (*softmax)(const void *, void *, int64_t, int64_t, int) noexcept nogil
@@ -253,6 +255,7 @@ include "lanewise.pxi"
 include "pixel_vectors.pxi"
 include "tall_skinny.pxi"
 include "winograd.pxi"
+include "philox.pxi"
 include "few_rows.pxi"
 include "elementwise.pxi"
 include "pooling.pxi"
@@ -316,7 +319,8 @@ def describe(str isa, str kind):
         "itemsize": table.itemsize, "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
         "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums, "pixels": table.pixels[1] != NULL,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL},
-        "lanewise": table.lanewise != NULL, "fma": bool(table.fma), "vector_nanoseconds": table.vector_nanoseconds,
+        "lanewise": table.lanewise != NULL, "moves": table.lanewise_point != NULL, "fma": bool(table.fma),
+        "vector_nanoseconds": table.vector_nanoseconds,
     }
     return found
 

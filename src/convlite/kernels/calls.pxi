@@ -166,6 +166,16 @@ cdef class Call:
             return False
         return same(given, self.given) and (self.fast is None or self.is_fast() is self.fast)
 
+    cdef bint all_finite(self, const void *weights) noexcept:
+        """Of a kernel that is used as it lies."""
+        cdef int64_t n = self.runner.weight_bytes // self.runner.table.itemsize
+        cdef bint finite
+        if self.runner.short:
+            return self.runner.table.all_finite(weights, n)
+        with nogil:
+            finite = self.runner.table.all_finite(weights, n)
+        return finite
+
     cdef object run(self, const View *x, object kernel, object bias, object out):
         """The output; None where an array does not fit."""
         cdef View views[3]
@@ -208,6 +218,8 @@ cdef class Call:
                         on.finite = self.recipe.fill(views[2].buf, <void *> on.weights)
                 if self.needs_finite and not on.finite:
                     return None
+            elif self.plain and self.needs_finite and not self.all_finite(views[2].buf):
+                return None
             if self.threads_for is not None:
                 on.threads = self.threads_for(self.nanoseconds)
             on.x.at, on.out.at = <char *> x.buf, <char *> views[0].buf

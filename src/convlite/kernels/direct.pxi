@@ -71,6 +71,7 @@ cdef struct Job:
     Image x, out
     int64_t out_pixel          # bytes from one of the loops' pixels to the next: `phases` of the output's
     bint apart                 # merged phases: a panel holds channels of pixels between which there are gaps
+    int64_t panel_bytes        # the kernel lies as it was given: room for a section of a panel; else 0
     const char *weights
     const char *residual
     Epilogue end               # bias and alpha padded to `padded` for each group; depthwise: as given
@@ -84,6 +85,7 @@ cdef struct Span:              # a section of a sum
     char *low                  # [panel][tile][mr][nr*lanes]: what sections leave over; NULL: there is one
     int64_t tile_step          # bytes from one tile to the next
     char *sums                 # depthwise: see depthwise_in_pieces
+    char *panel                # room for a section of a panel
 
 
 cdef inline bint has_pieces(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
@@ -201,7 +203,7 @@ cdef void in_pieces(const Table *table, TileKernel kernel, Tile *call, const Cut
             break
         call.total = to
         call.panel = <const char *> call.panel + n * row_bytes
-        call.ahead = <const char *> call.ahead + n * 32
+        call.ahead = <const char *> call.ahead + n // 4 * call.ahead_step
         if k == 0:
             bases += call.taps * runs
         rest = rest - n if rest > n else cuts.period
@@ -247,6 +249,8 @@ cdef void direct_task(const void *of, int64_t task, char *scratch) noexcept nogi
     cdef const Cuts *cuts = &cp.cuts
     cdef int64_t all_taps = rp.taps * cp.taps, low = low_bytes(job, block)
     cdef Span part
+    part.panel = scratch + (64 - <uintptr_t> scratch % 64) % 64 if job.panel_bytes else NULL
+    scratch += job.panel_bytes
     cdef char **out = <char **> (scratch + low + sums_bytes(job, block))
     cdef const char **rows = <const char **> out + block.tiles * job.mr
     part.tap0, part.accumulate, part.cuts, part.low, part.sums, part.tile_step = 0, False, NULL, NULL, scratch + low, 0
@@ -351,6 +355,8 @@ cdef class Direct(Runner):
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
+        if self.job.strided and plan.takes:
+            self._take(size)
         self.adds = plan.form != "merged_phases"
         self.describe_work(plan.nanoseconds)
 
@@ -384,6 +390,14 @@ cdef class Direct(Runner):
             cut_line(&self.job, ap)
             ap += 1
         return k
+
+    cdef void _take(self, int64_t size) noexcept:
+        """The kernel lies as it was given, [taps][kc][groups][width]."""
+        cdef const Cuts *cuts = &self.job.column[0].cuts
+        cdef int64_t rows = smaller(self.job.kernel_taps, cuts.taps) * smaller(self.job.kc, cuts.channels)
+        self.job.panel_bytes = rows * self.job.table.nr * self.job.table.lanes * size + 64
+        self.scratch_bytes += self.job.panel_bytes
+        self.weight_bytes = self.job.groups * self.job.kernel_taps * self.job.kc * self.job.width * size
 
     cdef int64_t _tiles(self, int64_t i, int64_t j) noexcept:
         cdef int64_t lines = self.job.images * self.job.row[i].count, pieces = self.job.column[j].pieces

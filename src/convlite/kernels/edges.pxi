@@ -199,7 +199,7 @@ cdef bint add_cut_taps(CutTile *cut, int64_t at, bint ends) noexcept nogil:
         elif added:
             cut.call.total = <void *const *> cut.total
         cut.call.panel = <const char *> cut.whole.panel + at * cut.row_bytes
-        cut.call.ahead = <const char *> cut.whole.ahead + at * 32
+        cut.call.ahead = <const char *> cut.whole.ahead + at // 4 * cut.whole.ahead_step
         cut.call.accumulate, cut.call.finish = cut.begun, cut.last and ends and cut.full and cut.whole.finish
         cut.kernels[2 * cut.pixels if both else cut.pixels](&cut.call)
         if cut.call.finish:

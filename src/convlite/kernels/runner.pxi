@@ -152,6 +152,7 @@ ctypedef fused Word:
 
 cdef enum:
     PACKED_BLOCK = 24 * 1024  # bytes of panels that are filled at once: half of a first cache
+    ROWS_AT_ONCE = 16
 
 
 cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t phases, const int64_t *phase_taps, int64_t groups,
@@ -169,6 +170,10 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
     for phase in range(phases):
         for g in range(groups):
             first = 0
+            if l_step == 1 and width > panel_lanes and sizeof(Word) * width >= 4096:
+                found |= pack_rows(src + g * group_step, dst, taps, phase_taps[phase], kc, width, k_step, lanes, panel_lanes)
+                dst += phase_taps[phase] * kc * ceil_div(width, lanes) * lanes
+                continue
             while first < width:
                 n = smaller(panel_lanes, width - first)
                 this = ceil_div(n, lanes) * lanes
@@ -215,6 +220,34 @@ cdef Word pack_panel(const Word *src, Word *dst, const int64_t *taps, int64_t co
     return found
 
 
+cdef Word pack_rows(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t kc, int64_t width, int64_t k_step,
+                    int64_t lanes, int64_t panel_lanes) noexcept nogil:
+    """The panels of a group whose channels are neighbours, some rows at a time: of wide rows, each panel's part is on another page."""
+    cdef int64_t t, k, k0, first, n, this, l
+    cdef Word found = 0
+    cdef const Word *row
+    cdef Word *into
+    for t in range(count):
+        k0 = 0
+        while k0 < kc:
+            first = 0
+            while first < width:
+                n = smaller(panel_lanes, width - first)
+                this = ceil_div(n, lanes) * lanes
+                into = dst + count * kc * first + (t * kc + k0) * this
+                for k in range(k0, smaller(k0 + ROWS_AT_ONCE, kc)):
+                    row = src + taps[t] + k * k_step + first
+                    memcpy(into, row, n * sizeof(Word))
+                    for l in range(n):
+                        found |= exponent_full(row[l])
+                    for l in range(n, this):
+                        into[l] = 0
+                    into += this
+                first += panel_lanes
+            k0 += ROWS_AT_ONCE
+    return found
+
+
 cdef Word pack_panel_apart(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t kc, int64_t n, int64_t this,
                            int64_t k_step, int64_t l_step, int64_t block) noexcept nogil:
     """The same column by column, `block` rows of each tap at a time."""
@@ -239,6 +272,20 @@ cdef Word pack_panel_apart(const Word *src, Word *dst, const int64_t *taps, int6
                     into[k * this + l] = 0
         first += rows
     return found
+
+
+def all_finite(kernel, str isa, str kind):
+    """Whether a contiguous kernel holds neither Inf nor NaN."""
+    cdef const Table *table = table_of(isa, kind_code(kind))
+    cdef View view
+    cdef bint finite
+    PyObject_GetBuffer(kernel, &view, PyBUF_SIMPLE)
+    try:
+        with nogil:
+            finite = table.all_finite(view.buf, view.len // table.itemsize)
+        return finite
+    finally:
+        PyBuffer_Release(&view)
 
 
 cdef bint pack_depthwise_words(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t channels,

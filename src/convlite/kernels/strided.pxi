@@ -331,6 +331,21 @@ cdef inline void run_spot(const Job *job, const AxisPhase *cp, const TileKernel 
         run_tile(job.table, kernels[spot.mr], call, part.cuts, product, spot.mr, nr, True, sums)
 
 
+cdef inline const char *panel_source(const Job *job, int64_t group, const Span *part, int64_t first) noexcept nogil:
+    """Where a kernel as it lies has a section of the panel that begins with channel `first`."""
+    cdef int64_t product = part.tap0 * job.kc + part.k0
+    return job.weights + ((product * job.groups + group) * job.width + first) * job.table.itemsize
+
+
+cdef inline const char *take_panel(const Job *job, int64_t group, const Span *part, int64_t first, int64_t lanes,
+                                   int64_t row_bytes) noexcept nogil:
+    """A section of the panel that begins with channel `first` of a kernel as it lies; where the panel of all taps would begin."""
+    cdef int64_t size = job.table.itemsize
+    cdef const char *source = panel_source(job, group, part, first)
+    job.table.take_panel(source, job.groups * job.width, part.taps * part.kc, lanes, part.panel, row_bytes // size)
+    return part.panel - part.tap0 * job.kc * row_bytes
+
+
 @cython.cdivision(True)
 cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t span, const Span *part,
                       char *scratch) noexcept nogil:
@@ -358,11 +373,17 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
         kernels = job.table.strided[ceil_div(2 * channels, job.table.lanes)]
         row_bytes = nr * job.table.lanes * size
         at = weights + panel * panel_lanes * all_taps * job.kc * size + part.k0 * row_bytes
+        if part.panel != NULL:
+            at = take_panel(job, group, part, panel * panel_lanes, channels, row_bytes)
         call.channels, call.out_offset = channels, panel_offset(job, panel * panel_lanes)
         call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * panel_lanes) * size)
         # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
         slice_bytes = part.taps * part.kc * row_bytes // (4 if block.tiles > 4 else block.tiles)
         next_panel = at + all_taps * job.kc * panel_lanes * size + part.tap0 * job.kc * row_bytes if job.fetch else at
+        call.ahead_step = 128
+        if part.panel != NULL:  # its next one lies beside it; a tile fetches every fourth row
+            slice_bytes = job.groups * job.width * size
+            next_panel, call.ahead_step = panel_source(job, group, part, (panel + 1) * panel_lanes), 4 * slice_bytes
         for tile in range(block.tiles):
             call.panel = at + spots[tile].tap * job.kc * row_bytes
             call.taps_at, call.out = <const void **> (bases + 2 * part.taps * tile), spots[tile].out

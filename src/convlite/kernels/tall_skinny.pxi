@@ -35,7 +35,7 @@ cdef class TallSkinny(Runner):
         whole.width, whole.rows, whole.cin, whole.cout = columns.in_size, rows.kernel, geometry.cin, geometry.cout
         whole.sums = rows.kernel * columns.kernel * geometry.cout
         self.job.pixels = geometry.images * rows.in_size * columns.in_size
-        whole.piece = plan.piece
+        whole.piece, whole.together = plan.piece, plan.together
         if not 0 < whole.sums <= self.table.skinny_sums or self.job.pixels < self.table.lanes:
             raise ValueError("internal error: not a plan for few sums")
         self.x_bytes = self.bytes_of(&self.x, 1, 1, self.job.pixels, whole.cin)

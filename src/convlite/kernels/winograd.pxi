@@ -131,6 +131,7 @@ cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v
             out[0] = s + low * call.out_step + q * width * size
             out[1] = <char *> out[0] + half * call.out_step
             # each tile fetches a quarter of the next position's weights, which lie behind these
+            call.ahead_step = 128
             call.ahead = <const char *> call.panel + slice_bytes + (g * slice_bytes // 4 if g < 4 else 0)
             run_tile(job.table, job.table.strided[half_vectors][high - low], &call, cuts, 0, high - low, width // job.table.lanes,
                      True, NULL)

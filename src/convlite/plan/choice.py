@@ -139,6 +139,8 @@ TILE_VECTOR, TILE_TAP = 12.0, 0.95
 # Lanewise: an output vector, a tap of it, a copied vector. On the same machine 0.5 to 1.3 times what 24 calls
 # took with AVX-512 and AVX2.
 LANEWISE_VECTOR, LANEWISE_TAP, LANEWISE_COPY = 4.5, 0.35, 0.8
+# Pixels side by side: a vector of them, and each input channel.
+TOGETHER_VECTOR, TOGETHER_TAP = 6.0, 2.0
 ROW_VECTOR, ROW_PRODUCT = 0.6, 0.65  # few rows: a vector of weights, and its product with each row
 WINOGRAD = 1.6  # of what winograd.py counts as a product
 
@@ -202,6 +204,8 @@ def pixel_vectors_costs(problem: Problem) -> float:
 def tall_skinny_costs(problem: Problem) -> float:
     """Vectors of pixels that stay in registers."""
     geometry, (height, width), lanes = problem.geometry, problem.weights.size, problem.table["lanes"]
+    if together := pixels_together(problem):
+        return _whole(problem, (TOGETHER_VECTOR + TOGETHER_TAP * geometry.cin) / together)
     sums = height * width * geometry.cout
     element, product = (4.0, 0.7) if lanes >= 8 else (2.0, 1.0)  # where lanes of them are one
     return _whole(problem, geometry.cin * (element + product * sums) / lanes + INTERLEAVE * sums)
@@ -243,6 +247,15 @@ def few_rows_costs(problem: Problem, rows: int) -> float:
 def winograd_costs(problem: Problem, products: float) -> float:
     """Winograd's form; its transforms count as products."""
     return CALL + WINOGRAD * products / problem.table["lanes"] * vector(problem)
+
+
+def pixels_together(problem: Problem) -> int:
+    """How many pixels of a 1x1 kernel tall_skinny has side by side in a vector; 0: it has not."""
+    geometry, table = problem.geometry, problem.table
+    if problem.empty or not table["moves"] or problem.weights.size != (1, 1) or problem.weights.transposed:
+        return 0
+    together = table["lanes"] // max(geometry.cin, geometry.cout)
+    return int(together) if together >= 2 else 0
 
 
 # ---- what they share ---------------------------------------------------------------------------------------

@@ -80,7 +80,13 @@ class Strided(Direct):
     fused: bool  # a kernel row's taps are one run of numbers: see kernels/strided.pxi
     spread: bool  # tiles copy their input: its pixels lie in one set of the L1 cache
     call_work: int  # what another call of a tile costs, in multiply-adds of vectors; -1: cut all edges
+    takes: bool  # the kernel lies as it was given: each task takes its panels from there
     form: ClassVar[str] = "strided"
+
+    @property
+    def layout(self) -> str:
+        """Panels for each phase; none where they are taken from the kernel as it lies."""
+        return "" if self.takes else "direct"
 
     @property
     def needs_finite(self) -> bool:
@@ -135,7 +141,26 @@ def strided_blocks(problem: Problem, loops: Geometry, cuttable: bool) -> dict[st
     chosen = blocks(problem, loops, mr, addresses=2, run=run)
     if far_edges:  # tiles share no pixels, so a panel in L2 serves many of them
         chosen["block_tiles"] = max(chosen["block_tiles"], FAR_TILES)
-    return chosen | {"fused": fused, "spread": spread, "call_work": -1 if far_edges else CALL_WORK}
+    takes = takes_panels(problem)
+    if takes:
+        chosen["block_tiles"] = max(chosen["block_tiles"], taken_tiles(loops, mr, run))
+    return chosen | {
+        "fused": fused,
+        "spread": spread,
+        "call_work": -1 if far_edges else CALL_WORK,
+        "takes": takes,
+    }
+
+
+def takes_panels(problem: Problem) -> bool:
+    """Whether panels are taken from the kernel as it lies: it is used once, and its channels are in a row."""
+    return not problem.weights.packed and problem.weights.outputs_last
+
+
+def taken_tiles(loops: Geometry, mr: int, run: int) -> int:
+    """Tiles of a block, of which each takes all panels once: many, though their pixels exceed L2."""
+    most = TABLE_BYTES // max(loops.rows.kernel * loops.columns.kernel // run * 2 * 8, 1)
+    return max(min(MAX_BLOCK_TILES, most), 1)
 
 
 def blocks(

@@ -1,4 +1,5 @@
-"""Few rows: a matrix product of at most eight rows with an array that is used once, as it lies."""
+"""Few rows: a matrix product of few rows, or a convolution to few pixels, with an array that is used once, as
+it lies."""
 
 from __future__ import annotations
 
@@ -8,20 +9,22 @@ from typing import ClassVar
 from .. import _kernels, sums
 from ..geometry import Geometry
 from .choice import few_rows_costs, form
-from .direct import flattened
+from .direct import cuts_of, flattened
 from .problem import Problem
 from .record import Plan
 
-# Packing a matrix for one product with few rows costs more than the product.
+# Of so few pixels packing a kernel costs more than the sums. Of so many, two tiles with AVX-512, panels that
+# tiles take from the kernel are as fast (direct.py): they keep sums in registers, which here pass through L1.
 FEW_ROWS = 8
+MOST_ROWS = 28
+LEAST_VECTORS = 2  # of output channels, beyond FEW_ROWS
 
 
 class FewRows(Plan):
-    """The rows of x are `rows`; the weights lie as [Cin][Cout]."""
+    """The weights lie as [taps][Cin][Cout]."""
 
-    rows: int
-    piece: int  # input channels of a piece of a sum
-    section: int  # and of a section
+    loops: Geometry  # what the loops run over: `geometry`, or the same pixels in one row
+    cuts: sums.Cuts
     form: ClassVar[str] = "few_rows"
 
     @property
@@ -35,18 +38,24 @@ class FewRows(Plan):
         return _kernels.FewRows(self)
 
 
-def is_product(loops: Geometry) -> bool:
-    """Whether the operation is a matrix product of one row of pixels, as `flattened` leaves it."""
-    one_row = loops.groups == loops.images == loops.rows.out_size == 1
-    return one_row and loops.rows.is_point and loops.columns.is_point
-
-
 @form
 def few_rows(problem: Problem) -> FewRows | None:
     """The plan, where the form serves."""
     weights, loops = problem.weights, flattened(problem.geometry)
-    rows = loops.columns.out_size
-    if weights.packed or weights.transposed or rows > FEW_ROWS or not is_product(loops):
+    pixels = loops.images * loops.rows.out_size * loops.columns.out_size
+    serves = (
+        not weights.packed
+        and weights.outputs_last
+        and loops.groups == 1
+        and all(len(axis.phases) == 1 for axis in (loops.rows, loops.columns))
+        and (pixels <= FEW_ROWS or _pays(problem, pixels))
+    )
+    if not serves:
         return None
-    cut, shared = sums.cuts(1, loops.cin), problem.shared(few_rows_costs(problem, rows))
-    return FewRows(**shared, rows=rows, piece=cut.part, section=cut.channels)
+    cuts, shared = cuts_of(loops.columns, loops.cin)[0], problem.shared(few_rows_costs(problem, pixels))
+    return FewRows(**shared, loops=loops, cuts=cuts)
+
+
+def _pays(problem: Problem, pixels: int) -> bool:
+    """Whether more pixels are faster than packing."""
+    return pixels <= MOST_ROWS and problem.geometry.cout >= LEAST_VECTORS * problem.table["lanes"]

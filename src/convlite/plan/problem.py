@@ -31,6 +31,11 @@ class Weights(NamedTuple):
         return OPERATIONS[self.operation].grouped
 
     @property
+    def outputs_last(self) -> bool:
+        """Whether the array is (..., input channels, output channels)."""
+        return OPERATIONS[self.operation].kernel[-2:] in (("k", "gl"), ("k", "l"))
+
+    @property
     def size(self) -> Pair:
         """(height, width)."""
         return (self.shape[0], self.shape[1]) if len(self.shape) == 4 else (1, 1)

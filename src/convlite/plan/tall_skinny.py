@@ -1,5 +1,6 @@
 """Tall and skinny: each output reads one pixel, and each pixel gives few outputs. Vectors run along the
-pixels, and all sums of a pixel stay in registers."""
+pixels, and all sums of a pixel stay in registers; or, of few channels, pixels lie side by side in a vector
+as they do in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from .. import _kernels, sums
-from .choice import form, tall_skinny_costs
+from .choice import form, pixels_together, tall_skinny_costs
 from .direct import one_section
 from .problem import Problem
 from .record import Plan
@@ -19,6 +20,7 @@ class TallSkinny(Plan):
     """The geometry says all but where sums are cut."""
 
     piece: int  # input channels of a piece of a sum
+    together: int  # pixels in a vector as they lie; 0: the lanes are pixels
     form: ClassVar[str] = "tall_skinny"
 
     @cached_property
@@ -41,11 +43,12 @@ def tall_skinny(problem: Problem) -> TallSkinny | None:
         and weights.strides == steps
         and (not weights.transposed or max(weights.dilations) == 1)
         and all(a.pads == (0, 0) and a.out_size == a.in_size * a.kernel for a in (rows, columns))
-        and geometry.cin >= LEAST_CHANNELS
+        and (geometry.cin >= LEAST_CHANNELS or pixels_together(problem))
         and rows.kernel * columns.kernel * geometry.cout <= table["skinny_sums"]
         and geometry.images * rows.in_size * columns.in_size >= table["lanes"]
         and one_section(geometry)
     )
     if not serves:
         return None
-    return TallSkinny(**problem.shared(tall_skinny_costs(problem)), piece=sums.cuts(1, geometry.cin).part)
+    together, shared = pixels_together(problem), problem.shared(tall_skinny_costs(problem))
+    return TallSkinny(**shared, piece=sums.cuts(1, geometry.cin).part, together=together)

@@ -1,82 +1,107 @@
-/* A few rows times a matrix as it lies, without packing: dense layers called once. What it computes:
+/* Rows times a matrix as it lies, without packing: kernels that are used once. What it computes:
 
-       for m < rows, n < columns:
-           s = 0
-           for pieces of k < kc:  a = 0;  for k of the piece:  a = fma(x[m][k], w[k][n], a);  s = s + a
-           sections of these: see sections.h
-           out[m][n] = act(s + bias[n])
+       for m < rows, n < columns:  to[m][n] = a chain of fma(x[m][k], w[k][n], to[m][n]) over k < kc
 
-   The loops below go through w once, four of its rows at a time, while the unfinished pieces wait in `out` or, where there is more than one
-   piece, in `sums` (L1): each (m, n) still meets its products in the order of k, and storing and reloading a sum is exact. Reading whole
-   rows is what makes it as fast as memory: down a panel of columns every row of a wide matrix is another page.
+   The loops below go through w once, four of its rows at a time, and through these for ROWS_AT_ONCE rows of x at a time: so many numbers of w
+   are loaded once for as many multiply-adds, and a sum once for four. The sums wait in L1; storing and reloading one is exact, and each
+   meets its products in the order of k. Reading whole rows is what makes it as fast as memory: down a panel of columns every row of a
+   wide matrix is another page.
 
-   Contract: x has `rows` rows of kc elements, w kc rows of which `columns` elements from w on are readable, out likewise; steps in elements.
-   Pieces are all kc, or a multiple of four; sections are whole pieces. */
+   Contract: each x[m] has kc elements, w kc rows of which `columns` elements from w on are readable, steps in elements; to[m] has `columns`
+   elements, rounded up to whole vectors. */
 
-/* Products k0 .. k1 of all sums into a chain from zero, to[m][n], to_step apart. */
-static void NAME(few_rows_piece)(const FewRowsCall *r, int64_t k0, int64_t k1, REAL *to, int64_t to_step) {
-    const int64_t n = r->columns, whole = n - n % LANES;
-    const REAL *x = (const REAL *)r->x, *w = (const REAL *)r->w;
-    for (int64_t k = k0; k < k1 || k == k0; k += 4) {
-        const int64_t step = r->w_step;
-        const int several = k + 4 <= k1, begun = k > k0;
-        for (int64_t m = 0; m < r->rows; m++) {
-            REAL *out = to + m * to_step;
-            const REAL *a = x + m * r->x_step + k;
-            if (several) {
-                const V s0 = VSPLAT(a[0]), s1 = VSPLAT(a[1]), s2 = VSPLAT(a[2]), s3 = VSPLAT(a[3]);
-                const REAL *w0 = w + k * step, *w1 = w0 + step, *w2 = w1 + step, *w3 = w2 + step;
-                for (int64_t c = 0; c < whole; c += LANES) {
-                    V sum = begun ? VLOAD(out + c) : VZERO();
-                    sum = VFMA(s0, VLOAD(w0 + c), sum);
-                    sum = VFMA(s1, VLOAD(w1 + c), sum);
-                    sum = VFMA(s2, VLOAD(w2 + c), sum);
-                    VSTORE(out + c, VFMA(s3, VLOAD(w3 + c), sum));
-                }
-                if (whole < n) {
-                    V sum = begun ? NAME(load_some)(out + whole, n - whole) : VZERO();
-                    sum = VFMA(s0, NAME(load_some)(w0 + whole, n - whole), sum);
-                    sum = VFMA(s1, NAME(load_some)(w1 + whole, n - whole), sum);
-                    sum = VFMA(s2, NAME(load_some)(w2 + whole, n - whole), sum);
-                    NAME(store_some)(out + whole, VFMA(s3, NAME(load_some)(w3 + whole, n - whole), sum), n - whole);
-                }
-                continue;
-            }
-            for (int64_t c = 0; c < n; c += LANES) { /* the last one to three rows, or none at all */
-                const int64_t l = n - c < LANES ? n - c : LANES;
-                V sum = begun ? NAME(load_apart)(out + c, 1, l) : VZERO();
-                for (int64_t u = 0; k + u < k1; u++) sum = VFMA(VSPLAT(a[u]), NAME(load_apart)(w + (k + u) * step + c, 1, l), sum);
-                NAME(store_apart)(out + c, sum, 1, l);
-            }
+#if defined(SIMD_AVX512) || defined(SIMD_NEON) /* 32 registers: 16 numbers of x, 4 vectors of w, a sum */
+#define ROWS_AT_ONCE 4
+#else
+#define ROWS_AT_ONCE 2
+#endif
+
+/* Products k .. k + 4 of `rows` rows. */
+INLINE void NAME(few_rows_four)(const FewRowsCall *r, int64_t m, int64_t k, const int rows) {
+    const int64_t n = r->columns, whole = n - n % LANES, step = r->w_step;
+    const REAL *w0 = (const REAL *)r->w + k * step, *w1 = w0 + step, *w2 = w1 + step, *w3 = w2 + step;
+    V s[ROWS_AT_ONCE][4], sum;
+    REAL *to[ROWS_AT_ONCE];
+    UNROLL for (int i = 0; i < rows; i++) {
+        const REAL *x = (const REAL *)r->x[m + i] + k;
+        to[i] = (REAL *)r->to[m + i];
+        UNROLL for (int u = 0; u < 4; u++) s[i][u] = VSPLAT(x[u]);
+    }
+    for (int64_t c = 0; c < whole; c += LANES) {
+        const V a = VLOAD(w0 + c), b = VLOAD(w1 + c), d = VLOAD(w2 + c), e = VLOAD(w3 + c);
+        UNROLL for (int i = 0; i < rows; i++) {
+            sum = VFMA(s[i][1], b, VFMA(s[i][0], a, VLOAD(to[i] + c)));
+            VSTORE(to[i] + c, VFMA(s[i][3], e, VFMA(s[i][2], d, sum)));
+        }
+    }
+    if (whole < n) {
+        const V a = NAME(load_some)(w0 + whole, n - whole), b = NAME(load_some)(w1 + whole, n - whole);
+        const V d = NAME(load_some)(w2 + whole, n - whole), e = NAME(load_some)(w3 + whole, n - whole);
+        UNROLL for (int i = 0; i < rows; i++) {
+            sum = VFMA(s[i][1], b, VFMA(s[i][0], a, VLOAD(to[i] + whole)));
+            VSTORE(to[i] + whole, VFMA(s[i][3], e, VFMA(s[i][2], d, sum)));
         }
     }
 }
 
 static void NAME(few_rows)(const FewRowsCall *r) {
-    const int64_t n = r->columns, all = r->rows * n;
-    REAL *piece = (REAL *)r->sums, *section = piece + all, *low = section + all; /* each [rows][columns] */
-    if (r->piece >= r->kc) NAME(few_rows_piece)(r, 0, r->kc, (REAL *)r->out, r->out_step);
-    else for (int64_t s0 = 0; s0 < r->kc; s0 += r->section) { /* LOOP sections, LOOP pieces */
-        const int64_t s1 = r->kc - s0 < r->section ? r->kc : s0 + r->section;
-        for (int64_t k0 = s0; k0 < s1; k0 += r->piece) {
-            NAME(few_rows_piece)(r, k0, s1 - k0 < r->piece ? s1 : k0 + r->piece, k0 == s0 ? section : piece, n);
-            for (int64_t i = 0; k0 > s0 && i < all; i++) section[i] += piece[i];
-        }
+    const int64_t n = r->columns, step = r->w_step;
+    int64_t k = 0;
+    for (; k + 4 <= r->kc; k += 4) {
+        int64_t m = 0;
+        for (; m + ROWS_AT_ONCE <= r->rows; m += ROWS_AT_ONCE) NAME(few_rows_four)(r, m, k, ROWS_AT_ONCE);
+#if ROWS_AT_ONCE > 2
+        if (m + 2 <= r->rows) NAME(few_rows_four)(r, m, k, 2), m += 2;
+#endif
+        if (m < r->rows) NAME(few_rows_four)(r, m, k, 1);
+    }
+    for (; k < r->kc; k++) /* the last one to three rows */
         for (int64_t m = 0; m < r->rows; m++) {
-            REAL *out = (REAL *)r->out + m * r->out_step;
-            if (r->section < r->kc) NAME(add_low)(out, low + m * n, section + m * n, n, s0 == 0, s1 == r->kc);
-            else memcpy(out, section + m * n, (size_t)n * sizeof(REAL));
+            const V s = VSPLAT(((const REAL *)r->x[m])[k]);
+            const REAL *w = (const REAL *)r->w + k * step;
+            REAL *to = (REAL *)r->to[m];
+            for (int64_t c = 0; c < n; c += LANES) VSTORE(to + c, VFMA(s, NAME(load_apart)(w + c, 1, n - c < LANES ? n - c : LANES), VLOAD(to + c)));
+        }
+}
+#undef ROWS_AT_ONCE
+
+/* A panel of a kernel as it lies: to[k][0:whole] = w[k][0:n] and zeros, n <= whole, which is a few vectors. The rows lie on different pages, so
+   the next ones are fetched ahead. */
+static void NAME(take_panel)(const void *w_, int64_t w_step, int64_t rows, int64_t n, void *to_, int64_t whole) {
+    const REAL *w = (const REAL *)w_;
+    REAL *to = (REAL *)to_;
+    for (int64_t k = 0; k < rows; k++, w += w_step, to += whole) {
+        for (int64_t c = 0; c < whole; c += LANES) {
+            PREFETCH(w + 16 * w_step + c);
+            VSTORE(to + c, c + LANES <= n ? VLOAD(w + c) : NAME(load_apart)(w + c, 1, n - c));
         }
     }
-    const NAME(Clip) clip = NAME(clip_of)(&r->end);
-    for (int64_t m = 0; m < r->rows; m++) {
-        REAL *out = (REAL *)r->out + m * r->out_step;
-        for (int64_t c = 0; c < n; c += LANES) {
-            const int64_t some = n - c < LANES ? n - c : LANES;
-            V sum = NAME(load_apart)(out + c, 1, some);
-            NAME(end_sums)(&sum, 1, 1, NAME(bias_at)(&r->end, c, some), &clip);
-            NAME(store_apart)(out + c, sum, 1, some);
-        }
-        if (NAME(ends_later)(&r->end)) NAME(end_rows)(&r->end, out, 0, 1, n);
+}
+
+/* Whether n numbers are all finite: 0 * Inf and 0 * NaN are NaN. Four chains, so that it goes as fast as memory. */
+static int NAME(all_finite)(const void *numbers, int64_t n) {
+    const REAL *x = (const REAL *)numbers;
+    const V zero = VZERO();
+    V odd[4] = {zero, zero, zero, zero};
+    REAL lanes[LANES];
+    int64_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES) UNROLL for (int j = 0; j < 4; j++) odd[j] = VFMA(VLOAD(x + i + j * LANES), zero, odd[j]);
+    for (; i < n; i += LANES) odd[0] = VFMA(NAME(load_apart)(x + i, 1, n - i < LANES ? n - i : LANES), zero, odd[0]);
+    VSTORE(lanes, VADD(VADD(odd[0], odd[1]), VADD(odd[2], odd[3])));
+    for (int j = 0; j < LANES; j++)
+        if (lanes[j] != lanes[j]) return 0;
+    return 1;
+}
+
+/* One row: out[n] = act(sums[n] + bias[n]) and what follows. */
+static void NAME(few_rows_end)(const Epilogue *end, const void *sums, void *to, int64_t n) {
+    REAL *out = (REAL *)to;
+    const NAME(Clip) clip = NAME(clip_of)(end);
+    for (int64_t c = 0; c < n; c += LANES) {
+        const int64_t some = n - c < LANES ? n - c : LANES;
+        V sum = NAME(load_apart)((const REAL *)sums + c, 1, some);
+        NAME(end_sums)(&sum, 1, 1, NAME(bias_at)(end, c, some), &clip);
+        NAME(store_apart)(out + c, sum, 1, some);
     }
+    if (NAME(ends_later)(end)) NAME(end_rows)(end, out, 0, 1, n);
 }

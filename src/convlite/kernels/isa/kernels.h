@@ -64,6 +64,7 @@
 #include "lanewise.h"
 #endif
 #include "pixel_vectors.h"
+#include "few_channels.h"
 #include "tall_skinny.h"
 #include "pooling.h"
 #include "turned.h"
@@ -131,6 +132,9 @@ static const Table NAME(table) = {
 #endif
 #endif
     .few_rows = NAME(few_rows),
+    .few_rows_end = NAME(few_rows_end),
+    .all_finite = NAME(all_finite),
+    .take_panel = NAME(take_panel),
     .skinny_sums = SKINNY_SUMS,
 #if SKINNY_SUMS
     .tall_skinny = NAME(tall_skinny),

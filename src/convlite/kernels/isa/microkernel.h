@@ -83,7 +83,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     const REAL *b = (const REAL *)t->panel;
     const void *const *taps_at = t->taps_at;
     const char *ahead = (const char *)t->ahead;
-    const int64_t kc = t->kc;
+    const int64_t kc = t->kc, ahead_step = strided ? t->ahead_step : 0;
     int64_t s1 = strided ? t->step : 0, s3 = 3 * s1, s5 = 5 * s1; /* a gathered tile has none */
     for (int64_t tap = 0; tap < t->taps; tap++, taps_at += strided ? 2 : mr) {
         const char *a[TILE_MR], *a0 = (const char *)taps_at[0], *a1 = (const char *)taps_at[strided ? 1 : 0];
@@ -110,7 +110,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
             if (strided) {
                 PREFETCH_L2(ahead);
                 PREFETCH_L2(ahead + 64);
-                ahead += 128;
+                ahead += ahead_step;
                 a0 += 4 * sizeof(REAL);
                 a1 += 4 * sizeof(REAL);
                 KEEP_BASES(a0, a1);

@@ -106,6 +106,7 @@ typedef struct {
     void *const *out;        /* gathered: [mr]; strided: [2] */
     int64_t step, out_step;  /* strided: bytes from one pixel to the next */
     const void *ahead;       /* strided: what to prefetch into L2 meanwhile, 128 bytes every 4 channels; any address */
+    int64_t ahead_step;      /* bytes from one of these to the next */
     int64_t out_offset;      /* elements added to each out[i] */
     int64_t taps, kc;
     int64_t channels;        /* of the output: 1 .. nr*LANES */
@@ -165,6 +166,7 @@ typedef struct {
     int64_t first, last;     /* pixels that this call computes: a vector of them, or more */
     int64_t width, rows, sums, cin, cout;
     int64_t piece; /* of so many products each: sums.py */
+    int64_t together; /* pixels side by side in a vector: see few_channels.h; 0: the lanes are pixels */
     Epilogue end;  /* [cout]: sum i is of output channel i % cout; no residual */
 } TallSkinnyCall;
 
@@ -216,15 +218,13 @@ typedef struct {
     int in_order;
 } LanewiseCopy;
 
-/* A few rows times a matrix that was not packed. */
+/* Rows times a matrix that was not packed: see few_rows.h. */
 typedef struct {
-    const void *x, *w;
-    void *out;
-    int64_t x_step, w_step, out_step; /* elements from one row to the next */
-    int64_t rows, columns, kc;
-    int64_t piece, section; /* of so many products each: sums.py */
-    void *sums;             /* [3][rows][columns] where there is more than a piece: the piece, the section, its low */
-    Epilogue end;           /* [columns]; no residual */
+    const void *const *x; /* [rows], of kc elements */
+    const void *w;        /* [kc][columns] */
+    int64_t w_step;       /* elements from one row to the next */
+    void *const *to;      /* [rows]: sums, which are continued */
+    int64_t rows, kc, columns;
 } FewRowsCall;
 
 enum {
@@ -264,6 +264,9 @@ typedef struct {
     void (*lanewise_copy)(const LanewiseCopy *);
     void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *); /* NULL where lanes are not moved by an instruction */
     void (*few_rows)(const FewRowsCall *);
+    void (*few_rows_end)(const Epilogue *, const void *sums, void *out, int64_t columns);
+    int (*all_finite)(const void *numbers, int64_t n);
+    void (*take_panel)(const void *w, int64_t w_step, int64_t rows, int64_t n, void *to, int64_t whole);
     void (*tall_skinny)(const TallSkinnyCall *); /* up to skinny_sums sums; NULL where that is 0 */
     /* out[r][c] = act(x[r][c]) for rows x columns; alpha[columns] for ACT_PRELU; out may be x */
     void (*activate)(const void *x, void *out, int64_t rows, int64_t columns, const void *alpha, Activation act);

@@ -94,6 +94,12 @@ static void NAME(tall_skinny)(const TallSkinnyCall *call) {
         NAME(skinny_9), NAME(skinny_10), NAME(skinny_11), NAME(skinny_12),
 #endif
     };
+#ifdef VPERMUTE
+    if (call->together) {
+        NAME(few_channels)(call);
+        return;
+    }
+#endif
     enum { BLOCK = SKINNY_BLOCK * LANES };
     const int64_t width = call->width, cin = call->cin, sums = call->sums, m = sums / call->rows;
     REAL room[SKINNY_SUMS * BLOCK + LANES + 64 / sizeof(REAL)], bias[SKINNY_SUMS]; /* `interleave` reads whole vectors */
