@@ -11,7 +11,7 @@ ctypedef fused Word:
 
 cdef bint pack_rows(const Word *src, Word *dst, const int64_t *taps, int64_t all_taps, int64_t kc, int64_t width, int64_t k_step,
                     int64_t lanes, int64_t wide) noexcept nogil:
-    """The panels of a group whose channels are neighbours, some rows at a time: of wide ones, a panel's part of each row is on another page."""
+    """The panels of a group whose channels are neighbours, some rows at a time: a panel's part of each is on another page."""
     cdef int64_t t, k, k0, first, n, this, l, rows = all_taps * kc
     cdef Word exponent = <Word> 0x7f800000 if sizeof(Word) == 4 else <Word> 0x7ff0000000000000ULL
     cdef Word value
@@ -57,7 +57,8 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
         for g in range(groups):
             first = 0
             if l_step == 1 and width > wide and sizeof(Word) * width >= 4096:
-                finite = pack_rows(src + g * group_step, dst, taps, phase_taps[phase], kc, width, k_step, lanes, wide) & finite
+                if not pack_rows(src + g * group_step, dst, taps, phase_taps[phase], kc, width, k_step, lanes, wide):
+                    finite = False
                 dst += phase_taps[phase] * kc * ceil_div(width, lanes) * lanes
                 continue
             while first < width:
