@@ -1,8 +1,9 @@
 # A matrix product, or a convolution to few pixels, with a kernel as it lies (isa/few_rows.h): the rows of weights of a
-# tap are multiplied by the inputs of all pixels that this tap reads inside the image, so that none is packed, and no zero multiplied.
+# tap are multiplied by the inputs of all pixels that this tap reads inside the image, so that nothing is packed, and
+# no zero multiplied.
 #
-# A task is a share of the output channels: the sums of all pixels stay in L1 while the rows of weights pass by, in pieces and sections as
-# sums.py cuts them.
+# A task is a share of the output channels: the sums of all pixels stay in L1 while the rows of weights pass by, in
+# pieces and sections as sums.py cuts them.
 
 
 # Sums of a share.
