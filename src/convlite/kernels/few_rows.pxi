@@ -1,8 +1,9 @@
-# A matrix product, or a convolution to few pixels, with a kernel as it lies (isa/few_rows.h): the rows of weights of a tap are multiplied by
-# the inputs of all pixels that this tap reads inside the image, so that none is packed, and no zero multiplied.
+# A matrix product, or a convolution to few pixels, with a kernel as it lies (isa/few_rows.h): the rows of weights of a
+# tap are multiplied by the inputs of all pixels that this tap reads inside the image, so that nothing is packed, and
+# no zero multiplied.
 #
-# A task is a share of the output channels: the sums of all pixels stay in L1 while the rows of weights pass by, in pieces and sections as
-# sums.py cuts them.
+# A task is a share of the output channels: the sums of all pixels stay in L1 while the rows of weights pass by, in
+# pieces and sections as sums.py cuts them.
 
 
 # Sums of a share.
@@ -43,8 +44,8 @@ cdef int64_t pixels_inside(const FewRowsJob *job, int64_t tap, int64_t k, char *
 
 
 @cython.cdivision(True)
-cdef void one_piece(const FewRowsJob *job, FewRowsCall *call, int64_t at, int64_t products, int64_t first, char *sums, const void **x,
-                    void **to) noexcept nogil:
+cdef void one_piece(const FewRowsJob *job, FewRowsCall *call, int64_t at, int64_t products, int64_t first, char *sums,
+                    const void **x, void **to) noexcept nogil:
     """So many products of all sums from product `at` on: LOOP taps, of which the piece is some, or some channels of one."""
     cdef int64_t n, k
     while products:
@@ -68,7 +69,8 @@ cdef void few_rows_task(const void *of, int64_t share, char *scratch) noexcept n
     """The share's columns, cut at cache lines."""
     cdef const FewRowsJob *job = <const FewRowsJob *> of
     cdef int64_t size = job.table.itemsize, line = 64 // size, lines = ceil_div(job.columns, line)
-    cdef int64_t first = share * lines // job.shares * line, columns = smaller((share + 1) * lines // job.shares * line, job.columns) - first
+    cdef int64_t first = share * lines // job.shares * line
+    cdef int64_t columns = smaller((share + 1) * lines // job.shares * line, job.columns) - first
     cdef int64_t pixels = job.images * job.ho * job.wo, numbers = pixels * job.widest, at = 0, n, tap, m, section = 0
     cdef int64_t total = job.taps * job.kc
     cdef char *sums = scratch + (64 - <uintptr_t> scratch % 64) % 64

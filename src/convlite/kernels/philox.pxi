@@ -14,7 +14,8 @@ cdef inline void philox_block(uint64_t block, uint64_t upper, uint32_t k0, uint3
     words[0], words[1], words[2], words[3] = c0, c1, c2, c3
 
 
-cdef void philox_uniform_blocks(uint64_t first, uint64_t last, uint64_t upper, uint32_t k0, uint32_t k1, uint32_t *out) noexcept nogil:
+cdef void philox_uniform_blocks(uint64_t first, uint64_t last, uint64_t upper, uint32_t k0, uint32_t k1,
+                                uint32_t *out) noexcept nogil:
     """Values in [0, 1): 23 bits of a word are the fraction of a float in [1, 2), from which 1 is taken."""
     cdef uint64_t block
     cdef uint32_t *word
@@ -42,7 +43,8 @@ def philox_uniform(uint32_t k0, uint32_t k1, uint32_t upper0, uint32_t upper1, o
         blocks, to = view.len // 16, <uint32_t *> view.buf
         if threads > 1:
             for share in prange(shares, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-                philox_uniform_blocks(share_start(share, shares, blocks), share_start(share + 1, shares, blocks), upper, k0, k1, to)
+                philox_uniform_blocks(share_start(share, shares, blocks), share_start(share + 1, shares, blocks), upper,
+                                      k0, k1, to)
         else:
             with nogil:
                 philox_uniform_blocks(0, blocks, upper, k0, k1, to)
