@@ -217,8 +217,8 @@ static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t colu
         for (int64_t r = 0; r < rows; r++) out[r] = (x[r] - x[r]) + (REAL)!logarithm;
         return;
     }
-    if (columns < 2 * LANES && LANES > 1) {
-        switch (SPECIAL_FORMS ? columns : 0) { /* of doubles, one for all */
+    if (SPECIAL_FORMS && columns < 2 * LANES && LANES > 1) { /* of doubles not worth its code */
+        switch (columns) {
 #define CASE(n) case n: if (logarithm) NAME(softmax_turned)(x, out, rows, n, 1); else NAME(softmax_turned)(x, out, rows, n, 0); return;
         CASE(2) CASE(3) CASE(4)
 #undef CASE

@@ -5,6 +5,9 @@
 NOINLINE void NAME(turn)(const REAL *from, int64_t columns, int64_t rows, int64_t more, REAL *to) {
     if (rows == LANES) {
         if (columns == 1) VSTORE(to, VLOAD(from));
+        else if (columns == 2) NAME(transpose_whole)(from, 2, 2, more >= 3, to, LANES);
+        else if (columns == 3) NAME(transpose_whole)(from, 3, 3, more >= 3, to, LANES);
+        else if (columns == 4 && LANES >= 4) NAME(transpose_whole)(from, 4, 4, more >= 3, to, LANES);
         else
             for (int64_t c = 0; c < columns; c += LANES) /* quads may reach into three more rows */
                 NAME(transpose_whole)(from + c, columns, columns - c < LANES ? columns - c : LANES, more >= 3, to + c * LANES, LANES);
