@@ -351,6 +351,7 @@ BESIDE_THE_WAY |= {
     *(f"plan/{form}.py" for form in ("few_rows", "lanewise", "depthwise", "tall_skinny")),
 }
 CHECKS_AND_OTHER_FORMS = {"_kernel", "_check_kernel", "pixel_vectors_costs", "tall_skinny_costs", "_line"}
+CHECKS_AND_OTHER_FORMS.add("pixels_together")
 
 
 def test_the_walk_in_the_docs_is_the_way() -> None:

@@ -222,7 +222,7 @@ cdef Word pack_panel(const Word *src, Word *dst, const int64_t *taps, int64_t co
 
 cdef Word pack_rows(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t kc, int64_t width, int64_t k_step,
                     int64_t lanes, int64_t panel_lanes) noexcept nogil:
-    """The panels of a group whose channels are neighbours, some rows at a time: of wide rows, each panel's part is on another page."""
+    """The panels of a group whose channels are neighbours, some rows at a time: each panel's part of a wide row is on another page."""
     cdef int64_t t, k, k0, first, n, this, l
     cdef Word found = 0
     cdef const Word *row
@@ -279,10 +279,13 @@ def all_finite(kernel, str isa, str kind):
     cdef const Table *table = table_of(isa, kind_code(kind))
     cdef View view
     cdef bint finite
+    cdef uint64_t mode
     PyObject_GetBuffer(kernel, &view, PyBUF_SIMPLE)
     try:
         with nogil:
+            mode = float_mode_enter(False)
             finite = table.all_finite(view.buf, view.len // table.itemsize)
+            float_mode_leave(mode)
         return finite
     finally:
         PyBuffer_Release(&view)

@@ -65,19 +65,6 @@ static void NAME(few_rows)(const FewRowsCall *r) {
 }
 #undef ROWS_AT_ONCE
 
-/* A panel of a kernel as it lies: to[k][0:whole] = w[k][0:n] and zeros, n <= whole, which is a few vectors. The rows lie on different pages, so
-   the next ones are fetched ahead. */
-static void NAME(take_panel)(const void *w_, int64_t w_step, int64_t rows, int64_t n, void *to_, int64_t whole) {
-    const REAL *w = (const REAL *)w_;
-    REAL *to = (REAL *)to_;
-    for (int64_t k = 0; k < rows; k++, w += w_step, to += whole) {
-        for (int64_t c = 0; c < whole; c += LANES) {
-            PREFETCH(w + 16 * w_step + c);
-            VSTORE(to + c, c + LANES <= n ? VLOAD(w + c) : NAME(load_apart)(w + c, 1, n - c));
-        }
-    }
-}
-
 /* Whether n numbers are all finite: 0 * Inf and 0 * NaN are NaN. Four chains, so that it goes as fast as memory. */
 static int NAME(all_finite)(const void *numbers, int64_t n) {
     const REAL *x = (const REAL *)numbers;

@@ -144,11 +144,12 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     }
     const NAME(Clip) clip = NAME(clip_of)(&t->end);
     if (t->finish) UNROLL for (int j = 0; j < nr; j++) NAME(end_sums)(&acc[0][j], mr, MAX_NR, NAME(bias_at)(&t->end, j * LANES, LANES), &clip);
-    const int adds = HAS_MASKS && strided && t->finish && NAME(adds_in_registers)(&t->end);
+    const int large = strided && mr > TILE_MR * 3 / 4; /* the others are few: their own code took 60 KB */
+    const int adds = HAS_MASKS && large && t->finish && NAME(adds_in_registers)(&t->end);
     if (adds) NAME(add_residual)(t, acc, mr, nr, half);
     /* What an activation reads next is kept whole, not stored in part: a load waits for a masked store that covers it. */
     const Activation *then = adds ? &t->end.last : &t->end.act;
-    const int activates = HAS_MASKS && strided && t->finish && then->code > ACT_CLIP && (adds || !t->end.residual);
+    const int activates = HAS_MASKS && large && t->finish && then->code > ACT_CLIP && (adds || !t->end.residual);
     const int keeps = activates && rest;
     const int64_t step = keeps ? nr * (int64_t)sizeof(V) : t->out_step;
     V kept[TILE_MR * MAX_NR];
@@ -171,6 +172,19 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     }
 }
 #undef STRIDED
+
+/* A panel of a kernel as it lies: to[k][0:whole] = w[k][0:n] and zeros, n <= whole, which is a few vectors. The rows lie on different pages, so
+   the next ones are fetched ahead. */
+static void NAME(take_panel)(const void *w_, int64_t w_step, int64_t rows, int64_t n, void *to_, int64_t whole) {
+    const REAL *w = (const REAL *)w_;
+    REAL *to = (REAL *)to_;
+    for (int64_t k = 0; k < rows; k++, w += w_step, to += whole) {
+        for (int64_t c = 0; c < whole; c += LANES) {
+            PREFETCH(w + 16 * w_step + c);
+            VSTORE(to + c, c + LANES <= n ? VLOAD(w + c) : c < n ? NAME(load_some)(w + c, n - c) : VZERO());
+        }
+    }
+}
 
 #if REAL_BITS == 64
 /* Strided tiles of doubles are gathered ones, whose pointers are written down first: own code took 58 KB with AVX-512. A few taps at a time;

@@ -139,13 +139,8 @@ INLINE void NAME(norm_turned)(const LayerNorm *on, const int64_t columns) {
 static void NAME(layer_norm)(const LayerNorm *on) {
     const int64_t columns = on->columns;
     if (SPECIAL_FORMS && columns <= LANES && LANES > 1 && on->rows > 1 && on->x_step == columns && on->out_step == columns) {
-        switch (columns) {
-        case 1: NAME(norm_turned)(on, 1); return;
-        case 2: NAME(norm_turned)(on, 2); return;
-        case 3: NAME(norm_turned)(on, 3); return;
-        case 4: NAME(norm_turned)(on, 4); return;
-        default: NAME(norm_turned)(on, columns); return;
-        }
+        NAME(norm_turned)(on, columns);
+        return;
     }
     const REAL *x = (const REAL *)on->x;
     REAL *out = (REAL *)on->out;

@@ -1,7 +1,7 @@
 /* AVX-512F with 32 registers, and VL for half vectors in all of them. */
 #include <immintrin.h>
 #define HAS_FMA 1
-#define TILE_MR 14 /* 14x2: 28 sums + 2 weights + 1 splat fit 32 registers */
+#define TILE_MR 14 /* 14x2: 28 sums + 2 weights + 1 splat fit 32 registers; of doubles 6x2 took 58 KB less, and 1.02 to 1.3 times the time */
 #define VECTOR_NANOSECONDS 0.22
 #if REAL_BITS == 32
 #define V __m512
