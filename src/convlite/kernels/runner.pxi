@@ -222,7 +222,7 @@ cdef Word pack_panel(const Word *src, Word *dst, const int64_t *taps, int64_t co
 
 cdef Word pack_rows(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t kc, int64_t width, int64_t k_step,
                     int64_t lanes, int64_t panel_lanes) noexcept nogil:
-    """The panels of a group whose channels are neighbours, some rows at a time: each panel's part of a wide row is on another page."""
+    """The panels of a group whose channels are neighbours, some rows at a time: the parts of a wide row lie on several pages."""
     cdef int64_t t, k, k0, first, n, this, l
     cdef Word found = 0
     cdef const Word *row
