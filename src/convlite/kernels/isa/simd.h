@@ -2,7 +2,7 @@
    element kind; what it may leave out is made of the others below, and what it must not is an error at the end.
 
    In:  ISA, and REAL, WORD and REAL_BITS (32 or 64) of the kind.
-   Out: V, LANES, TILE_MR (pixels of the largest tile), HAS_FMA, VECTOR_NANOSECONDS (a multiply-add of a vector in a tile: plan/costs.py), VZERO,
+   Out: V, LANES, TILE_MR (pixels of the largest tile), HAS_FMA, VECTOR_NANOSECONDS (a multiply-add of a vector in a tile: plan/choice.py), VZERO,
         VLOAD (aligned or not), VSTORE, VSPLAT(scalar), VFMA(a, b, c) = a*b + c, VADD, VSUB, VMUL, VDIV, VMAX(a, b), VMIN(a, b),
         VSELECT_NEGATIVE(x, a, b) = x < 0 ? a : b; on the bits: VBITS(word) a splat, VAND, VOR, VEXPONENT(x) = the bits of x shifted so far
         left that the lowest ones become the exponent.

@@ -247,7 +247,7 @@ typedef struct {
 
 typedef struct {
     int kind, itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
-    double vector_nanoseconds; /* a multiply-add of a vector: plan/costs.py */
+    double vector_nanoseconds; /* a multiply-add of a vector: plan/choice.py */
     void (*winograd_input)(const WinogradInput *);
     void (*winograd_output)(const WinogradOutput *);
     void (*winograd_kernel)(const WinogradKernel *);
