@@ -27,6 +27,7 @@ from convlite.layers import (
     Sequential,
     UpSampling2D,
 )  # fmt: skip
+from convlite.network.graph import Graph, Node, Value
 
 
 def unet(height: int | None, width: int | None) -> Model:
@@ -75,10 +76,43 @@ def test_other_misfits_are_not_blamed_on_strides() -> None:
     assert "strides" not in str(caught.value)
 
 
+def advised(shape: tuple[Any, ...], *nodes: Node, first: bool = False, **constants: Any) -> str:
+    """What is told of images "x" of 15 x 15 that a pool halves before other nodes; "p" is its result.
+
+    first: whether channels come first in the network's input.
+    """
+    pool: dict[str, Any] = {"kernel": (2, 2), "strides": (2, 2), "dilations": (1, 1), "ceil_mode": False}
+    pool["padding"] = ((0, 0), (0, 0))
+    f = np.dtype("float32")
+    perm = (0, 2, 3, 1) if first else (0, 1, 2, 3)
+    turned = Node("transpose", ("z",), ("x",), {"perm": perm})
+    ends = [Value("z", f, shape)], [Value("y", f, None)]
+    graph = Graph.of(*ends, [turned, Node("max_pool", ("x",), ("p",), pool), *nodes], constants)
+    with pytest.raises(ValueError, match=r"node 'y") as caught:
+        cl.Network(graph)(np.zeros((1, 3, 15, 15) if first else (1, 15, 15, 3), f))
+    return str(caught.value)
+
+
+def test_multiples_are_advised_only_where_they_help() -> None:
+    """Not where images of another size would not fit either, nor where the error is of another kind."""
+    conv = {"strides": (1, 1), "padding": "same", "dilations": (1, 1), "groups": 1, "activation": None}
+    up = Node("depth_to_space", ("q",), ("u",), {"block": 2, "mode": "DCR"})
+    wide = Node("concat", ("p", "p", "p", "p"), ("q",), {"axis": 3})
+    both = Node("add", ("x", "u"), ("y",), {"activation": None})
+    advice = "'p' (max_pool) has strides 2 and gets 15 rows: give images"
+    assert advice in advised(("n", "h", "w", 3), wide, up, both)
+    assert advice in advised(("n", 3, "h", "w"), wide, up, both, first=True)
+    assert advice not in advised((1, 15, 15, 3), wide, up, both)  # takes no other images
+    half = Node("add", ("x", "p"), ("y",), {"activation": None})
+    assert "multiples" not in advised(("n", "h", "w", 3), half)
+    kernel = np.zeros((3, 3, 5, 4), np.float32)
+    told = advised(tuple("nhwc"), Node("conv", ("p", "k"), ("y",), conv), k=kernel)
+    assert "channels" in told
+    assert "multiples" not in told
+
+
 @pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 3, 1, 2)], ids=["NHWC", "NCHW"])
 def test_an_image_of_another_size(axes: tuple[int, ...]) -> None:
-    from convlite.network.graph import Graph, Node, Value
-
     shape = tuple((1, 24, 20, 3)[axis] for axis in axes)
     f = np.dtype("float32")
     net = cl.Network(Graph.of([Value("x", f, shape)], [Value("y", f, shape)], [Node("relu", ("x",), ("y",))]))

@@ -72,6 +72,12 @@ class Executor:
 
     def prepared(self, by_name: Mapping[str, Sequence[int]]) -> tuple[Graph, dict[str, Fact]]:
         """The graph that runs for inputs of these shapes, and what is known of its values."""
+        graph, facts = self.simplified(by_name)
+        return fuse_residuals(graph, facts), facts
+
+    def simplified(self, by_name: Mapping[str, Sequence[int]]) -> tuple[Graph, dict[str, Fact]]:
+        """`prepared` before the passes that must run last: what tiles are cut from, which run these passes
+        themselves."""
         graph = self.graph
         facts = facts_of(graph, by_name)
         if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
@@ -81,7 +87,7 @@ class Executor:
             except FAULTS as error:
                 raise ValueError(f"the network {graph.name!r} cannot be prepared: {error!r}") from error
             facts = facts_of(graph, by_name)
-        return fuse_residuals(graph, facts), facts
+        return graph, facts
 
     def _made(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
         names = (value.name for value in self.graph.inputs)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import lcm
 
-from .facts import Fact
-from .graph import Graph, Node
+from .facts import Fact, Size
+from .graph import Graph, Node, Value
+from .infer import facts_of_node
 
 __all__ = ["undivided"]
 
@@ -22,7 +23,8 @@ def undivided(graph: Graph, facts: Mapping[str, Fact], node: Node) -> str:
         node: The node whose inputs do not fit.
 
     Returns:
-        "; the node ... halves 15 rows: ...", or "" where strides are not the cause.
+        "; the node ... halves 15 rows: ...", or "" where images of such sizes do not fit either, or the
+        network takes none of other sizes, as that of one tile.
     """
     shapes = [facts[name].shape for name in node.inputs if name in facts]
     images = [shape for shape in shapes if shape is not None and len(shape) == 4]
@@ -44,9 +46,41 @@ def undivided(graph: Graph, facts: Mapping[str, Fact], node: Node) -> str:
             rows, columns = 1, 1  # enlarges: later values are reduced by less than `most` says already
         most = lcm(most, rows, columns)
         reduced.update(dict.fromkeys(one.outputs, (rows, columns)))
+    if not any(_fits(graph, facts, node, most, axes) for axes in ((1, 2), (2, 3))):
+        return ""
     return (
         f"; {found}: give images whose height and width are multiples of {most}, padded (np.pad, "
         "convlite.pad2d) or resized (convlite.resize2d)"
+    )
+
+
+def _fits(graph: Graph, facts: Mapping[str, Fact], node: Node, most: int, axes: tuple[int, int]) -> bool:
+    """Whether the node's inputs fit once the images, whose rows and columns are these axes, are enlarged to
+    multiples of `most`."""
+    known = dict(facts)
+    for value in graph.inputs:
+        known[value.name] = Fact(facts[value.name].dtype, _enlarged(value, facts[value.name], most, axes))
+    if all(known[value.name].shape == facts[value.name].shape for value in graph.inputs):
+        return False
+    try:
+        for one in (*_before(graph, node), node):
+            found = facts_of_node(one, [known[name] if name else None for name in one.inputs])
+            known.update(zip(one.outputs, found, strict=False))
+    except ValueError:
+        return False
+    return True
+
+
+def _enlarged(value: Value, fact: Fact, most: int, axes: tuple[int, int]) -> tuple[Size, ...] | None:
+    """An input's shape with multiples of `most` for rows and columns that the network leaves open."""
+    if fact.shape is None or len(fact.shape) != 4:
+        return fact.shape
+    declared = (None,) * 4 if value.shape is None else value.shape
+    return tuple(
+        -(-size // most) * most
+        if axis in axes and not isinstance(fixed, int) and isinstance(size, int)
+        else size
+        for axis, (size, fixed) in enumerate(zip(fact.shape, declared, strict=True))
     )
 
 

@@ -81,6 +81,9 @@ class Cut:
         if node.kind not in RULES:
             look.refuse("is of a kind that needs all of the image, as far as is known")
         found = self.rules[number] = RULES[node.kind](look)
+        for name, axes in zip(node.inputs, found.cut, strict=True):
+            if any(role is not None and role not in axes for role in self.roles.get(name, ())):
+                look.refuse(f"takes its input {name!r} from the image")
         before: dict[int, Fraction] = {}
         for name in node.inputs:
             before = {**self.scales.get(name, {}), **before}

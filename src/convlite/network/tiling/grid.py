@@ -51,7 +51,7 @@ class Cells:
     def __init__(self, executor: Executor, shape: tuple[int, ...], aligned: bool = False) -> None:
         self.shape, self.fast, self.aligned = shape, _precision.is_fast(), aligned
         self._like = executor
-        graph, facts = executor.prepared({executor.graph.inputs[0].name: shape})
+        graph, facts = executor.simplified({executor.graph.inputs[0].name: shape})
         self.cut: Cut = cut_network(graph, facts, aligned)
         self.outputs = tuple(value.name for value in graph.outputs)
         self.output_shapes = tuple(self._shape(facts[name]) for name in self.outputs)
