@@ -52,6 +52,7 @@ def calls(dtype: Any) -> dict[str, Call]:
         assert tile_for(Geometry(1, axis, axis, *shape[2:], 1)) == {8: (4, 4), 10: (5, 5), 12: (6, 6)}[size]
         return cl.conv2d(x, kernel_of(shape, dtype), padding="same", precision="fast")
 
+    small = np.finfo(dtype).tiny / 4
     return {
         "conv2d": of("conv2d", (3, 3, 4, 6), padding="same"),
         "gathered": of("conv2d", (3, 3, 4, 6), dilations=3, padding="same"),
@@ -63,6 +64,7 @@ def calls(dtype: Any) -> dict[str, Call]:
         "dense": of("dense", (4, 33)),
         "dense, few rows": lambda x: cl.dense(x.reshape(1, -1), kernel_of((x.size, 33), dtype)),
         "infinite weights": lambda x: cl.conv2d(x, np.full((3, 3, 4, 2), np.inf, dtype), padding="same"),
+        "subnormal weights": lambda x: cl.conv2d(x, np.full((3, 3, 4, 6), small, dtype), padding="same"),
         "avg_pool2d": lambda x: cl.avg_pool2d(x, 3, padding="same"),
         "softmax": lambda x: cl.softmax(x),
         **{

@@ -169,11 +169,17 @@ cdef class Call:
     cdef bint all_finite(self, const void *weights) noexcept:
         """Of a kernel that is used as it lies."""
         cdef int64_t n = self.runner.weight_bytes // self.runner.table.itemsize
+        cdef uint64_t mode
         cdef bint finite
         if self.runner.short:
-            return self.runner.table.all_finite(weights, n)
-        with nogil:
+            mode = float_mode_enter(False)
             finite = self.runner.table.all_finite(weights, n)
+            float_mode_leave(mode)
+            return finite
+        with nogil:
+            mode = float_mode_enter(False)
+            finite = self.runner.table.all_finite(weights, n)
+            float_mode_leave(mode)
         return finite
 
     cdef object run(self, const View *x, object kernel, object bias, object out):
