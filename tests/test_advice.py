@@ -74,6 +74,11 @@ def test_other_misfits_are_not_blamed_on_strides() -> None:
     with pytest.raises(ValueError, match="axes") as caught:
         Concatenate()([MaxPooling2D()(x), Flatten()(x)])
     assert "strides" not in str(caught.value)
+    with pytest.raises(ValueError, match="axis 1 has 4 and 9") as caught:
+        Add()([MaxPooling2D()(x), x])  # of even sizes they would not fit either
+    assert "strides" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"'halved' has strides 2 and gets 9 rows: make .* multiples of 2"):
+        Add()([UpSampling2D()(MaxPooling2D(name="halved")(x)), x])
 
 
 def advised(shape: tuple[Any, ...], *nodes: Node, first: bool = False, **constants: Any) -> str:

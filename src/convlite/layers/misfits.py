@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from .shapes import Shape
 from .symbolic import Call, SymbolicTensor
 
 __all__ = ["undivided"]
@@ -11,7 +13,7 @@ __all__ = ["undivided"]
 
 def undivided(tensors: Sequence[SymbolicTensor]) -> str:
     """What to do where images differ in size since a layer before them has strides that do not divide its
-    input; "" where that is not so.
+    input; "" where that is not so, or where images of multiples of the strides would differ as well.
 
     >>> from convlite.layers import Input, MaxPooling2D, UpSampling2D
     >>> x = Input((15, 15, 3))
@@ -39,7 +41,37 @@ def undivided(tensors: Sequence[SymbolicTensor]) -> str:
     if not found:
         return ""
     most = max(reduced.values())
+    if _still_differ(tensors, most):
+        return ""
     return f"{found}: make the sizes of Input multiples of {most}, and pad or resize images to them"
+
+
+def _still_differ(tensors: Sequence[SymbolicTensor], most: int) -> bool:
+    """Whether the images differ in size where the model's rows and columns are multiples of `most`, too.
+
+    False where that is not known: of arithmetic, several outputs, layers made for one size.
+    """
+    shapes: dict[int, Any] = {}
+    try:
+        for call in _in_order(tensors):
+            (tensor,) = call.outputs
+            if call.inputs:
+                given = [shapes[id(x)] for x in call.inputs]
+                shape = call.target.compute_output_shape(given[0] if call.single else given)  # type: ignore[union-attr]
+            else:
+                shape = _enlarged(tensor.shape, most)
+            shapes[id(tensor)] = shape
+        return len({shapes[id(tensor)][1:3] for tensor in tensors}) > 1
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return False
+
+
+def _enlarged(shape: Shape, most: int) -> Shape:
+    """An image's shape with multiples of `most` for its rows and columns."""
+    if len(shape) != 4:
+        return shape
+    rows, columns = (None if size is None else -(-size // most) * most for size in shape[1:3])
+    return shape[0], rows, columns, shape[3]
 
 
 def _in_order(tensors: Sequence[SymbolicTensor]) -> list[Call]:
