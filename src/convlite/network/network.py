@@ -15,7 +15,7 @@ from .._progress import Progress, reporting
 from ..arguments import as_size, new_output, shown
 from .executor import Executor
 from .graph import Array, Graph, Value
-from .inputs import checked_inputs
+from .inputs import check_axes, checked_inputs, refuse_shape
 from .passes import channels_last_ends, optimised
 from .profile import Profile
 from .tiling.record import TiledArray, Tiling
@@ -227,6 +227,8 @@ class Network(InferenceOnly):
             raise ValueError(
                 f"predict takes a network of one input; this one has {len(self.inputs)}: call it"
             )
+        (value,) = self.inputs
+        refuse_shape(x, value, "x")
         batches: Iterable[Any]
         if isinstance(x, Iterable) and not hasattr(x, "__array__") and not _nested(x):
             batches, total = x, 0
@@ -234,6 +236,7 @@ class Network(InferenceOnly):
             array = np.asarray(x)
             if array.ndim == 0:
                 raise ValueError("x must have a batch axis; got a scalar")
+            check_axes(array, value)
             total = array.shape[0]
             batches = (array[start : start + size] for start in range(0, max(total, 1), size))
         results: list[tuple[Array, ...]] = []
