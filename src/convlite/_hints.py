@@ -291,6 +291,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "; did you mean 'Conv2D'?"
     """
     names = list(known)
+    if "3d" in name.lower():
+        flat = difflib.get_close_matches(name.replace("3D", "2D").replace("3d", "2d"), names, 1)
+        if flat:
+            return f": there is none, convlite has one or two spatial axes, as in {flat[0]!r}"
     same = [other for other in names if other.lower() == name.lower()]
     near = same or difflib.get_close_matches(name, names, 1)
     return f"; did you mean {near[0]!r}?" if near else ""

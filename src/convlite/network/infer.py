@@ -103,7 +103,7 @@ def propagated(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fa
         except ValueError as error:
             from .misfits import undivided
 
-            raise ValueError(f"{error}{undivided(graph, facts, node)}") from None
+            raise ValueError(f"{undivided(graph, facts, node)}{error}") from None
         for name, fact in zip(node.outputs, found, strict=False):
             if name:
                 held += 0 if fact.data is None else fact.data.size

@@ -190,6 +190,10 @@ def described(executor: Executor, shapes: Shapes | None) -> list[str]:
         f"Parameters: {_parameters(graph):,}",
         f"Multiply-adds: {_number(total)}",
     ]
+    if any(row.how == "?" for row in rows):
+        totals.append(
+            '"?" under "Runs as" depends on free sizes: call summary(shape), or give the command --size HxW'
+        )
     return [*ends, rule, lines[0], rule, *lines[1:], rule, *totals]
 
 
