@@ -88,6 +88,16 @@ def test_numbers_written_out_are_an_array() -> None:
         net([1, 2, 3])
 
 
+def test_a_sample_of_a_table_written_out_is_no_shape() -> None:
+    net = Sequential([InputLayer((3,))]).network()
+    with pytest.raises(TypeError, match=r"must be float32; got int(32|64): write np\.asarray"):
+        net([1, 2, 3])
+    with pytest.raises(ValueError, match=r"got \(3,\); is the batch axis missing\?"):
+        net.predict([1, 2, 3])
+    with pytest.raises(TypeError, match="looks like a shape"):
+        net.profile((1, 3))
+
+
 def test_sizes_without_a_tuple() -> None:
     with pytest.raises(ValueError, match=r"got 4: write one tuple, \(1, 24, 16, 3\)"):
         sequential().network().summary(*SHAPE)  # type: ignore[arg-type]

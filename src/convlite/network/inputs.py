@@ -70,8 +70,9 @@ def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]], alone:
 
 
 def refuse_shape(given: Any, value: Value, name: str) -> None:
-    """TypeError for a shape where an array is wanted."""
-    if isinstance(given, tuple | list) and (value.shape is None or len(value.shape) > 1):
+    """TypeError for a shape where an array is wanted; a list may be one sample of a table, written out."""
+    least = 2 if isinstance(given, list) else 1
+    if isinstance(given, tuple | list) and (value.shape is None or len(value.shape) > least):
         from .._hints import is_shape, shape_for_array
 
         if is_shape(given):
