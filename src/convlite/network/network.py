@@ -212,8 +212,10 @@ class Network(InferenceOnly):
 
         Raises
         ------
+        TypeError
+            For a shape instead of an array, and for another dtype.
         ValueError
-            Where there is nothing to compute, or the network has several inputs.
+            Where there is nothing to compute, shapes do not fit, or the network has several inputs.
 
         Examples
         --------
@@ -273,6 +275,8 @@ class Network(InferenceOnly):
 
         Raises
         ------
+        TypeError
+            For an array instead of its shape.
         ValueError
             For a network with a node that looks at the whole image, by its name, and for a tile that is no
             multiple of the strides.
@@ -432,6 +436,13 @@ class Network(InferenceOnly):
             are free. "?" stands for what is not known.
         print_fn : callable or None, default None
             What is called with each line, instead of print.
+
+        Raises
+        ------
+        TypeError
+            For an array instead of its shape.
+        ValueError
+            For shapes that do not fit the inputs.
 
         Examples
         --------
