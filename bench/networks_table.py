@@ -20,6 +20,7 @@ from convlite.bench.standings import Standing, names
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "bench" / "results" / "convlite-networks.json"
 BEGIN, END = "<!-- networks: bench/networks_table.py -->", "<!-- end of networks -->"
+FIRST, LAST = "<!-- fast: bench/networks_table.py -->", "<!-- end of fast -->"  # within one line
 ALT = "A bar for each network: how many times faster than the fastest other runtime, which is named."
 
 
@@ -46,6 +47,22 @@ def sentences(data: dict[str, Any]) -> list[str]:
             f'{_won(fast)}; **{geomean(exact.values()):.2f}** with "exact", ahead on {_won(exact)}.'
         )
     return lines
+
+
+def headline(data: dict[str, Any]) -> str:
+    """The README's first sentence about speed, of one thread."""
+    rows = [row for row in standings.standings(data) if row.threads == 1]
+    exact, fast = (ratios(rows, ours) for ours in OURS)
+    return (
+        f"On one thread, {len(fast)} networks run at **{geomean(fast.values()):.2f}** times the speed of the "
+        f'fastest other runtime of each with `precision("fast")`, at **{geomean(exact.values()):.2f}** times '
+        f"with the default (geometric means): [Speed](#speed)."
+    )
+
+
+def written(readme: str, data: dict[str, Any]) -> str:
+    """The README with the sentence and the lines of a result."""
+    return rewrite(rewrite(readme, front(data), BEGIN, END), headline(data), FIRST, LAST, gap="")
 
 
 def measured(data: dict[str, Any]) -> str:
@@ -149,7 +166,7 @@ def main() -> None:
     result = arguments[0] if arguments else RESULT
     readme = arguments[1] if len(arguments) > 1 else ROOT / "README.md"
     data = json.loads(result.read_text(encoding="utf-8"))
-    text = rewrite(readme.read_text(encoding="utf-8"), front(data), BEGIN, END)
+    text = written(readme.read_text(encoding="utf-8"), data)
     result.with_suffix(".svg").write_text(standings.draw(data), encoding="utf-8")
     result.with_name(f"{result.stem}-dark.svg").write_text(standings.draw(data, dark=True), encoding="utf-8")
     readme.write_text(text, encoding="utf-8")

@@ -91,13 +91,13 @@ def _cell(entry: Summary | None) -> str:
     return f"**{entry.ratio:.2f}**, {ratio:.2f} ({entry.worst.title}){limit}"
 
 
-def rewrite(text: str, lines: str, first: str = BEGIN, last: str = END) -> str:
+def rewrite(text: str, lines: str, first: str = BEGIN, last: str = END, gap: str = "\n\n") -> str:
     """The README with the lines between its markers; ValueError if it has none."""
     before, begin, rest = text.partition(first)
     _, end, after = rest.partition(last)
     if not begin or not end:
         raise ValueError(f"the README has no {first} ... {last}")
-    return f"{before}{first}\n\n{lines}\n\n{last}{after}"
+    return f"{before}{first}{gap}{lines}{gap}{last}{after}"
 
 
 def main() -> None:

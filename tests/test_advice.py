@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import convlite as cl
+from convlite import cli
 from convlite.layers import (
     Add,
     AveragePooling2D,
@@ -44,7 +45,12 @@ def unet(height: int | None, width: int | None) -> Model:
 
 @pytest.mark.parametrize(
     ("size", "layer", "told"),
-    [((32, 28), "third", "7 columns"), ((36, 32), "third", "9 rows"), ((30, 32), "second", "15 rows")],
+    [
+        ((32, 28), "third", "7 columns"),
+        ((36, 32), "third", "9 rows"),
+        ((30, 32), "second", "15 rows"),
+        ((30, 28), "third", "7 columns"),  # rows do not fit either: they are not what this node is about
+    ],
 )
 def test_sizes_that_pools_do_not_divide(size: tuple[int, int], layer: str, told: str) -> None:
     """The layer and the multiple are named; images padded to it pass."""
@@ -58,10 +64,81 @@ def test_sizes_that_pools_do_not_divide(size: tuple[int, int], layer: str, told:
     assert most == 8
     pads = [(0, -n % most) for n in size]
     assert net(np.pad(x, [(0, 0), *pads, (0, 0)])).shape[3] == 8
+    assert str(caught.value).startswith("give images")
+    assert told.split()[1] == ("columns" if "axis 2" in str(caught.value) else "rows")
+
+
+def test_a_size_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "unet.npz")
+    unet(None, None).save(path)
+    assert cli.main(["run", path, "--size", "30x28"]) == 1
+    assert "give --size 32x32, or give images" in capsys.readouterr().err
+    assert cli.main(["run", path, "--size", "32x32"]) == 0
+    np.save(tmp_path / "x.npy", np.zeros((1, 30, 28, 3), np.float32))  # --size leaves arrays as they are
+    assert cli.main(["run", path, str(tmp_path / "x.npy")]) == 1
+    told = capsys.readouterr().err
+    assert "give images" in told
+    assert "--size" not in told
+
+
+def test_what_runs_each_node_needs_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "unet.npz")
+    unet(None, None).save(path)
+    assert cli.main(["inspect", path]) == 0
+    assert "give the command --size HxW" in capsys.readouterr().out.splitlines()[-1]
+    assert cli.main(["inspect", path, "--size", "32x24"]) == 0
+    told = capsys.readouterr().out
+    assert "?" not in told
+    assert "(1, 32, 24, 4)" in told
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        (["inspekt", "m.npz"], "inspect"),
+        (["run", "m.npz", "--lables", "f.txt"], "--labels"),
+        (["run", "m.npz", "--lables=f.txt"], "--labels"),
+        (["inspect", "m.npz", "--sise", "3x3"], "--size"),
+        (["convert", "a", "b", "--layuot", "NHWC"], "--layout"),
+        (["convert", "a", "b", "--layout", "NHCW"], "NHWC"),
+        (["demo", "--thraeds", "1"], "--threads"),
+        (["bench", "--secnods", "1"], "--seconds"),
+    ],
+    ids=lambda c: c[-1] if isinstance(c, list) else "",
+)
+def test_misspelt_commands_and_options(
+    command: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(command)
+    assert capsys.readouterr().err.endswith(f"did you mean {meant!r}?\n")
+
+
+def test_three_spatial_axes() -> None:
+    for name, flat in [("Conv3D", "Conv2D"), ("MaxPool3D", "MaxPooling2D"), ("UpSampling3D", "UpSampling2D")]:
+        with pytest.raises(
+            AttributeError, match=f"there is none, .* one or two spatial axes, as in '{flat}'"
+        ):
+            getattr(cl.layers, name)
+    with pytest.raises(AttributeError, match=r"there is none, .* as in 'conv2d'"):
+        _ = cl.conv3d  # type: ignore[attr-defined]
+
+
+def test_a_whole_network_is_no_file_of_weights(tmp_path: Path) -> None:
+    model = Sequential([InputLayer((4,)), Dense(2)])
+    model.save(tmp_path / "net.npz")
+    for strict in (True, False):
+        with pytest.raises(ValueError, match=r"net.npz' is a whole network.*convlite\.load\("):
+            model.load_weights(tmp_path / "net.npz", strict=strict)
+    assert cl.load(tmp_path / "net.npz")(np.ones((1, 4), np.float32)).shape == (1, 2)
+    model.save_weights(tmp_path / "w.npz")
+    model.load_weights(tmp_path / "w.npz")
 
 
 def test_sizes_of_an_input_that_pools_do_not_divide() -> None:
-    with pytest.raises(ValueError, match=r"'second' has strides 2 and gets 15 rows.* multiples of 8"):
+    with pytest.raises(
+        ValueError, match=r"^make .* multiples of 8.* 'second' has strides 2 and gets 15 rows"
+    ):
         unet(30, 32)
     unet(32, 32)
 

@@ -441,6 +441,7 @@ def test_the_script_writes_readme_and_page() -> None:
     assert "ahead on 1 of 2; **0.63** with" in lines
     assert "2026-01-02, A CPU, 2 cores, avx2" in lines
     assert "OpenVINO 2026.4" in lines
+    assert module.headline(stored()).startswith("On one thread, 2 networks run at **0.89** times the speed")
     page = module.block(stored())
     assert "| large | 10 | 5 | 11 | 8 | OpenVINO | **0.80** | **1.60** |" in page
     assert "| large | 10 | 20 | 3.0 | 50 | 50 | 2.00 |" in page
@@ -455,7 +456,8 @@ def test_the_readme_has_the_lines_of_the_committed_result() -> None:
     if not module.RESULT.exists():
         pytest.skip("no result is committed yet")
     data = json.loads(module.RESULT.read_text(encoding="utf-8"))
-    assert module.rewrite(readme, module.front(data), module.BEGIN, module.END) == readme
+    assert module.written(readme, data) == readme
+    assert module.headline(data) in readme
     for dark, ending in ((False, ""), (True, "-dark")):
         drawn = module.RESULT.with_name(f"convlite-networks{ending}.svg").read_text(encoding="utf-8")
         assert drawn == standings.draw(data, dark=dark)

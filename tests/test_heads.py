@@ -156,8 +156,8 @@ def test_few_sums_for_each_pixel_give_the_plain_bits(
             channels = (cout, cin) if operation == "conv2d_transpose" else (cin, cout)
             call = Call(operation, (*shape, cin), (*kernel, *channels), dtype, strides=strides)
             sums, pixels = kernel[0] * kernel[1] * cout, shape[0] * shape[1] * shape[2]
-            together = kernel == (1, 1) and operation == "conv2d" and max(cin, cout) <= lanes // 2  # of some pixels
-            few = table["moves"] and together or (cin >= 4 and sums <= most)
+            together = kernel == (1, 1) and operation == "conv2d" and max(cin, cout) <= lanes // 2  # pixels
+            few = (table["moves"] and together) or (cin >= 4 and sums <= most)
             serves = dtype == np.float32 and pixels >= lanes and few
             assert call.plan(isa, "tall_skinny").layout == ("tall_skinny" if serves else "direct")
             served += serves

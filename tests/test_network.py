@@ -255,6 +255,11 @@ def test_the_profile(net: cl.Network, tmp_path: Path) -> None:
     assert sum(row.ms for row in profile.rows) == pytest.approx(profile.ms)
     assert sum(row.count for row in profile.by_kind()) == len(profile.rows)
     assert "depthwise_conv2d" in str(profile)
+    for table in str(profile).split("\n\n"):  # the rows add up to the time of a call, but for the last digit
+        rows = [line for line in table.splitlines() if not line.startswith(("Profile", "-", "Node", "Kind"))]
+        sums = [float(re.findall(r"-?\d+\.\d{3}", row)[-1]) for row in rows]
+        assert rows[-1].startswith("between nodes")
+        assert abs(sum(sums) - profile.total_ms) < 0.0005 * (len(sums) + 1)
     profile.trace(tmp_path / "t.json")
     events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
     assert [event["name"] for event in events] == [row.node for row in profile.rows]

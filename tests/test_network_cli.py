@@ -75,6 +75,30 @@ def test_run_shows_the_classes_of_a_picture(run: Run, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("names", ["red\ngreen\n", "red\ngreen\nblue\nblack\n"])
+def test_labels_name_each_class(run: Run, tmp_path: Path, names: str) -> None:
+    model = mean_of_channels(tmp_path, (1, 4, 6, 3), [1, 2])
+    labels = tmp_path / "labels.txt"
+    labels.write_text(names)
+    status, out, err = run("run", model, picture(tmp_path / "p.png"), "--labels", labels)
+    assert (status, out) == (1, "")
+    assert re.search(
+        rf"--labels must name each of the 3 classes.* it names {names.count(chr(10))}$", err.strip()
+    )
+    labels.write_bytes(b"\xff\xfe\x00")
+    status, _, err = run("run", model, picture(tmp_path / "p.png"), "--labels", labels)
+    assert status == 1
+    assert "must be a text file in UTF-8" in err
+
+
+def test_labels_want_classes(run: Run, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("red\n")
+    status, _, err = run("run", convolution(tmp_path), picture(tmp_path / "p.png"), "--labels", labels)
+    assert status == 1
+    assert "--labels needs one output that is a vector" in err
+
+
 def test_run_takes_channels_first_and_normalises(run: Run, tmp_path: Path) -> None:
     model = mean_of_channels(tmp_path, ("N", 3, "H", "W"), [2, 3])
     status, out, _ = run(

@@ -1,6 +1,7 @@
 """The README's Python runs, and its commands are the ones that `.ci/run` runs."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import network_examples
@@ -31,3 +32,8 @@ def test_relative_links_lead_somewhere(target: str) -> None:
 @pytest.mark.parametrize("command", re.findall(r'^pip install ".*$', README, re.MULTILINE))
 def test_the_commands_are_run_by_ci(command: str) -> None:
     assert f"readme '{command}'" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_documentation_is_at_the_project_s_address() -> None:
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    assert f"]({urls['Documentation']})" in README

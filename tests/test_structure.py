@@ -103,6 +103,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "arguments",
     },
     "_options": {"_hints"},
+    "_parser": {"_hints"},
     "_layouts": {"_hints", "arguments"},
     "_weights": {"_hints", "_options", "arguments"},
     "_convolutionalize": {"_options", "layers", "activations", "_weights", "arguments"},
@@ -111,7 +112,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
     "network": {"_locks", "_memory", "_kernels", "_precision", "_threads", "_dispatch"}
     | {"activations", "arguments", "geometry", "reference", "ops", "pack", "plan", "pooling", "images"}
-    | {"pointwise", "_progress", "_weight_files", "_types", "_inference", "_options", "_hints"},
+    | {"pointwise", "_progress", "_weight_files", "_types", "_inference", "_options", "_hints", "_parser"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 

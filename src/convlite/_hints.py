@@ -98,6 +98,8 @@ def _refusal(function: Callable[..., Any], more: tuple[object, ...], others: Ite
         return f"{name}() has no argument {other!r}; {hint}"
     first = next(iter(by_name), "")
     hint = f": {first} is a keyword, write {first}={_short(more[0])}" if first else ""
+    if not by_position:
+        return f"{name}() takes no arguments without a name; got {len(more)}{hint}"
     return (
         f"{name}() takes at most {len(by_position)} arguments without a name, {', '.join(by_position)}; got "
         f"{len(by_position) + len(more)}{hint}"
@@ -188,6 +190,80 @@ def missing_axes(shape: tuple[int | None, ...], ndim: int) -> str:
     return ""
 
 
+def is_shape(value: Any) -> bool:
+    """Whether a value looks like the shape of an array: two to six whole numbers in a tuple or a list.
+
+    >>> is_shape((1, 224, 224, 3)), is_shape([[1, 2], [3, 4]])
+    (True, False)
+    """
+    return (
+        isinstance(value, (tuple, list))
+        and 2 <= len(value) <= 6
+        and all(type(size) is int and size > 0 for size in value)
+    )
+
+
+def shape_for_array(value: Any, name: str, dtype: object, takers: str = "") -> str:
+    """The message for a shape where an array is wanted; takers: what takes shapes.
+
+    >>> print(shape_for_array((1, 4), "x", "float32"))
+    x must be an array; got (1, 4), which looks like a shape: write np.zeros((1, 4), np.float32)
+    """
+    shape = tuple(value)
+    told = (
+        f"{name} must be an array; got {shape}, which looks like a shape: write np.zeros({shape}, np.{dtype})"
+    )
+    return f"{told}; {takers} take shapes" if takers else told
+
+
+def array_for_shape(value: Any, name: str) -> str:
+    """The message for an array where its shape is wanted.
+
+    >>> import numpy as np
+    >>> array_for_shape(np.zeros((2, 3)), "shape")
+    'shape must be a sequence of sizes; got an array of shape (2, 3): write x.shape'
+    """
+    return f"{name} must be a sequence of sizes; got an array of shape {tuple(value.shape)}: write x.shape"
+
+
+def other_order(got: tuple[Any, ...], wanted: tuple[Any, ...], whose: str, array: bool) -> str:
+    """What to write where the axes of images are in the other order, or the batch axis is missing.
+
+    Args:
+        got: The shape that was given, of an array or itself.
+        wanted: The declared one; what is no number is free.
+        whose: What takes images, as "this network".
+        array: Whether an array was given.
+
+    Returns:
+        The end of a message, "" where neither is so.
+
+    >>> other_order((1, 3, 9, 9), (None, None, None, 3), "the model", True)
+    '; the model takes images channels last: write np.transpose(x, (0, 2, 3, 1))'
+    >>> other_order((1, 3, 9, 9), (None, None, None, 3), "the model", False)
+    '; the model takes images channels last: write (1, 9, 9, 3)'
+    """
+
+    def fits(sizes: tuple[Any, ...]) -> bool:
+        return len(sizes) == len(wanted) and all(
+            not isinstance(want, int) or size in (want, None)
+            for size, want in zip(sizes, wanted, strict=True)
+        )
+
+    if fits(got):
+        return ""
+    if len(got) == len(wanted) - 1:
+        batched = (1, *got)
+        if got[0] is None or (not fits(batched) and len(got) != 3):
+            return ""
+        return f"; is the batch axis missing? Write {'x[None]' if array else batched}"
+    for perm, name in (((0, 3, 1, 2), "first"), ((0, 2, 3, 1), "last")):
+        if len(got) == 4 and fits(moved := tuple(got[axis] for axis in perm)):
+            write = f"np.transpose(x, {perm})" if array else moved
+            return f"; {whose} takes images channels {name}: write {write}"
+    return ""
+
+
 def other_size(got: tuple[int | None, ...], wanted: tuple[int | str | None, ...], whose: str) -> str:
     """What to write where images have another height or width than the one that is fixed, and all else fits.
 
@@ -215,6 +291,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "; did you mean 'Conv2D'?"
     """
     names = list(known)
+    if "3d" in name.lower():
+        flat = difflib.get_close_matches(name.replace("3D", "2D").replace("3d", "2d"), names, 1)
+        if flat:
+            return f": there is none, convlite has one or two spatial axes, as in {flat[0]!r}"
     same = [other for other in names if other.lower() == name.lower()]
     near = same or difflib.get_close_matches(name, names, 1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -459,6 +459,8 @@ def _of_floats(value: object, array: Array, name: str) -> str:
     if kind in "iufb":
         cast_it = cast_of(value, name)
         scaled = f", or {cast_it} / 255 if the network expects 0 to 1" if array.dtype == np.uint8 else ""
+        if isinstance(value, tuple) and kind == "i" and array.ndim == 1 < array.size:
+            return f"{rule}; write {cast_it}, or np.zeros({name}, np.float32) if it is a shape"
         return f"{rule}; write {cast_it}{scaled if name == 'x' else ''}"
     if kind == "c":
         return f"{rule}; write {name}.real or {name}.imag"

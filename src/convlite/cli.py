@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from . import __version__, show_config
+from ._parser import Parser
 
 __all__ = ["main"]
 
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: Sequence[str]) -> int:
     width = max(map(len, COMMANDS))
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="convlite",
         description="Run convolutional networks on CPUs with NumPy alone.",
         epilog="\n".join(
@@ -83,7 +84,7 @@ def _run(given: Sequence[str]) -> int:
 
 def info(arguments: Sequence[str]) -> int:
     """`convlite info`: print `convlite.show_config()`."""
-    argparse.ArgumentParser(
+    Parser(
         prog="convlite info", description="Print what convlite was built with, what it chose and why."
     ).parse_args(arguments)
     show_config()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._parser import Parser
 from . import conduct, machine, picture, race, report, standings
 from .rivals import PEERS, RACERS
 from .shape import Shape, load, shipped
@@ -79,7 +80,7 @@ def _store(data: dict[str, Any], folder: Path, name: str, draw: Callable[..., st
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="convlite bench",
         description="Measure convlite against other libraries on this machine, each at its best setting, in "
         "a process of its own, in turn. Every result is checked. With MODEL it measures "

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import num_threads
+from .._parser import Parser
 from .clock import Clock
 from .detect import Detection, Progress, detect
 from .draw import annotate, heat_map
@@ -62,7 +63,7 @@ def read_image(path: pathlib.Path) -> npt.NDArray[np.uint8]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="convlite demo",
         description="Find the faces in a photograph: MTCNN's three networks on convlite and NumPy alone.",
         epilog=_EPILOG,

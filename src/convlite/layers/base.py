@@ -461,9 +461,9 @@ class Layer(InferenceOnly, abc.ABC):
                 raise TypeError
             shape = tuple(None if size is None else as_dimension(size) for size in input_shape)
         except TypeError:
-            raise TypeError(
-                f"input_shape must be a sequence of sizes or None; got {shown(input_shape)}"
-            ) from None
+            hint = ": write x.shape" * isinstance(input_shape, np.ndarray)
+            told = f"input_shape must be a sequence of sizes or None; got {shown(input_shape)}{hint}"
+            raise TypeError(told) from None
         if self.rank is not None and len(shape) != self.rank:
             raise ValueError(
                 f"{type(self).__name__} {self.name!r} takes {self.rank} axes ({self.axes}); got the shape "

@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from .._weight_files import StrPath, read_halves, read_weights, write_weights
 from ..arguments import as_flag, shown
 from .base import Array, Layer
@@ -60,6 +62,12 @@ def load_into(model: Layer, path: StrPath, *, strict: bool = True, rename: Renam
     """Give a model the weights of a file: `Sequential.load_weights`, which documents it."""
     whole = as_flag(strict, "strict")
     arrays, halves = read_halves(path)
+    if _is_network(arrays):
+        file = os.fspath(path)
+        raise ValueError(
+            f"{file!r} is a whole network, as save writes it: read it by convlite.load({file!r}); "
+            "load_weights takes files of save_weights"
+        )
     arrays, halves = _renamed(arrays, halves, rename)
     places = model._places()
     missing, unused = (
@@ -99,6 +107,18 @@ def load_into(model: Layer, path: StrPath, *, strict: bool = True, rename: Renam
         )
     model.assign({**own, **fit})
     return LoadReport(os.fspath(path), tuple(n for n in own if n in fit), missing, unused, differ)
+
+
+def _is_network(arrays: Mapping[str, Array]) -> bool:
+    """Whether a file holds a graph in JSON beside arrays under numbers."""
+    graph = arrays.get("graph")
+    return (
+        graph is not None
+        and graph.dtype == np.uint8
+        and graph.ndim == 1
+        and graph[:20].tobytes().startswith(b'{"format":')
+        and all(name == "graph" or name.isdecimal() for name in arrays)
+    )
 
 
 def _renamed(arrays: dict[str, Array], halves: set[str], rename: Rename) -> tuple[dict[str, Array], set[str]]:

@@ -404,6 +404,10 @@ class Model(Whole):
                     f"{named(self)} takes the same number of samples for each input; got the shapes "
                     f"{[array.shape for array in arrays]}"
                 )
+            from ..network.inputs import check_axes
+
+            for array, value in zip(arrays, self._running().inputs, strict=True):
+                check_axes(array, value)
             count = total
             parts = (
                 [array[start : start + size] for array in arrays] for start in range(0, max(count, 1), size)

@@ -73,7 +73,7 @@ class Merge(Layer):
         except ValueError as error:
             from .misfits import undivided
 
-            raise ValueError(f"{error}{undivided(tensors)}") from None
+            raise ValueError(f"{undivided(tensors)}{error}") from None
         return SymbolicTensor(shape, tensors[0].dtype)
 
     def _told(self) -> str:

@@ -12,16 +12,17 @@ __all__ = ["undivided"]
 
 
 def undivided(tensors: Sequence[SymbolicTensor]) -> str:
-    """What to do where images differ in size since a layer before them has strides that do not divide its
-    input; "" where that is not so, or where images of multiples of the strides would differ as well.
+    """What to do, before the error, where images differ in size since a layer before them has strides that
+    do not divide its input; "" where that is not so, or where multiples of the strides would differ as well.
 
     >>> from convlite.layers import Input, MaxPooling2D, UpSampling2D
     >>> x = Input((15, 15, 3))
-    >>> print(undivided([x, UpSampling2D()(MaxPooling2D()(x))])[2:58])
-    the layer 'max_pooling2d' has strides 2 and gets 15 rows
+    >>> print(undivided([x, UpSampling2D()(MaxPooling2D()(x))])[-64:-2])
+    since the layer 'max_pooling2d' has strides 2 and gets 15 rows
     """
     if {len(tensor.shape) for tensor in tensors} != {4} or len({t.shape[1:3] for t in tensors}) == 1:
         return ""
+    axis = 0 if len({tensor.shape[1] for tensor in tensors}) > 1 else 1  # the one that differs
     found = ""
     reduced: dict[int, int] = {}  # by how much each call's images are smaller than the model's
     for call in _in_order(tensors):
@@ -31,10 +32,11 @@ def undivided(tensors: Sequence[SymbolicTensor]) -> str:
         steps = getattr(call.target, "strides", None)
         if isinstance(steps, tuple) and len(steps) == 2 and len(call.inputs[0].shape) == 4:
             sizes, results = call.inputs[0].shape[1:3], call.outputs[0].shape[1:3]
-            for size, result, step, what in zip(sizes, results, steps, ("rows", "columns"), strict=True):
-                if size is not None and result is not None and result < size and size % step and not found:
-                    name = getattr(call.target, "name", "")
-                    found = f"; the layer {name!r} has strides {step} and gets {size} {what}"
+            size, result, step = sizes[axis], results[axis], steps[axis]
+            if size is not None and result is not None and result < size and size % step and not found:
+                name = getattr(call.target, "name", "")
+                what = ("rows", "columns")[axis]
+                found = f"since the layer {name!r} has strides {step} and gets {size} {what}"
             if None in results or results < sizes:
                 factor *= max(steps)
         reduced[id(call)] = factor
@@ -43,7 +45,7 @@ def undivided(tensors: Sequence[SymbolicTensor]) -> str:
     most = max(reduced.values())
     if _still_differ(tensors, most):
         return ""
-    return f"{found}: make the sizes of Input multiples of {most}, and pad or resize images to them"
+    return f"make the sizes of Input multiples of {most}, and pad or resize images to them, {found}: "
 
 
 def _still_differ(tensors: Sequence[SymbolicTensor], most: int) -> bool:

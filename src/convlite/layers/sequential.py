@@ -175,8 +175,16 @@ class Sequential(Chain, Whole):
 
     def _for_tiles(self, x: Any) -> Network:
         """With free sizes, whatever sizes the model was built for."""
+        from .._hints import is_shape, other_order, shape_for_array
+
+        if is_shape(x):
+            raise TypeError(shape_for_array(x, "x", "float32"))
         first = next((layer.rank for layer in self if layer.rank is not None), len(np.shape(x)))
         rank = first if self.input_shape is None else len(self.input_shape)
+        if self.input_shape is not None and len(np.shape(x)) == rank == 4:
+            wanted = (None, None, None, self.input_shape[-1])
+            if hint := other_order(np.shape(x), wanted, "the model", True):
+                raise ValueError(f"x must have the shape {wanted}; got {np.shape(x)}{hint}")
         return self.network((*(None,) * (rank - 1), int(np.shape(x)[-1])))
 
     def predict(
@@ -228,7 +236,8 @@ class Sequential(Chain, Whole):
         if x.ndim == 0:
             raise ValueError("x must have a batch axis; got a scalar")
         total = x.shape[0]
-        if total <= size and progress is False:
+        other = self.input_shape is not None and x.ndim != len(self.input_shape)  # which the call refuses
+        if other or (total <= size and progress is False):
             return self(x)
         with reporting(progress, total, self.name) as report:
             first = self(x[:size])

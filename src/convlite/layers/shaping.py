@@ -61,9 +61,10 @@ class InputLayer(Layer):
         if len(shape) != len(wanted) or any(
             None not in (size, known) and size != known for size, known in zip(shape, wanted, strict=True)
         ):
-            from .._hints import other_size
+            from .._hints import other_order, other_size
 
-            hint = other_size(shape, wanted, "the model")
+            hint = other_order(shape, wanted, "the model", None not in shape)
+            hint = hint or other_size(shape, wanted, "the model")
             raise ValueError(f"{self.name} was made for the shape {shown(wanted)}; got {shown(shape)}{hint}")
         return shape
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from .._weight_files import write_weights
+from ..arguments import shown
 from .base import Layer
 from .errors import telling
 from .files import LoadReport, Rename, load_into
@@ -102,6 +103,11 @@ class Whole(Layer):
         >>> lines = []
         >>> model.summary(print_fn=lines.append)
         """
+        if print_fn is not None and not callable(print_fn):
+            raise TypeError(
+                f"print_fn must be a function of one line; got {shown(print_fn)}: a model knows its shapes, "
+                "and network().summary(shape) shows those for others"
+            )
         for line in self._table():
             (print if print_fn is None else print_fn)(line)
 

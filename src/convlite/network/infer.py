@@ -24,7 +24,7 @@ from .facts import (
     sum_of,
     times,
 )
-from .graph import Array, Graph, Node, described_shape
+from .graph import Array, Graph, Node, Value, described_shape
 from .kinds import kind_of
 
 __all__ = ["Memo", "facts_of", "facts_of_node", "remembered"]
@@ -103,7 +103,7 @@ def propagated(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fa
         except ValueError as error:
             from .misfits import undivided
 
-            raise ValueError(f"{error}{undivided(graph, facts, node)}") from None
+            raise ValueError(f"{undivided(graph, facts, node)}{error}") from None
         for name, fact in zip(node.outputs, found, strict=False):
             if name:
                 held += 0 if fact.data is None else fact.data.size
@@ -133,7 +133,7 @@ def _bound_names(graph: Graph, shapes: Mapping[str, Sequence[Any]]) -> dict[Size
         if len(given) != len(value.shape):
             raise ValueError(
                 f"the input {value.name!r} has {len(value.shape)} axes {described_shape(value.shape)}, "
-                f"not {described_shape(tuple(given))}"
+                f"not {described_shape(tuple(given))}{_order(given, value)}"
             )
         for declared, size in zip(value.shape, given, strict=True):
             if isinstance(declared, str) and size is not None:
@@ -145,9 +145,15 @@ def _bound_names(graph: Graph, shapes: Mapping[str, Sequence[Any]]) -> dict[Size
             elif isinstance(declared, int) and isinstance(size, int) and declared != size:
                 raise ValueError(
                     f"the input {value.name!r} must have shape {described_shape(value.shape)}, "
-                    f"not {described_shape(tuple(given))}"
+                    f"not {described_shape(tuple(given))}{_order(given, value)}"
                 )
     return sizes
+
+
+def _order(given: Sequence[Any], value: Value) -> str:
+    from .._hints import other_order
+
+    return other_order(tuple(given), value.shape or (), "this network", False)
 
 
 def facts_of_node(node: Node, inputs: Sequence[Fact | None]) -> tuple[Fact, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .graph import Array, Value, described_shape
 
-__all__ = ["checked_inputs"]
+__all__ = ["check_axes", "checked_inputs", "refuse_shape"]
 
 
 def checked_inputs(
@@ -35,6 +35,7 @@ def checked_inputs(
 
 def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]], alone: bool) -> Array:
     """One input as an array; every error about it is raised here."""
+    refuse_shape(given, value, f"the input {value.name!r}")
     try:
         array = np.asarray(given)
     except ValueError as error:
@@ -53,10 +54,8 @@ def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]], alone:
         raise TypeError(f"the input {value.name!r} must be {value.dtype}; got {array.dtype}: {hint}")
     shape = value.shape
     if shape is not None:
+        check_axes(array, value)
         told = f"the input {value.name!r} must have the shape {described_shape(shape)}"
-        if array.ndim != len(shape):
-            hint = "; is the batch axis missing? Write x[None]" if array.ndim == len(shape) - 1 else ""
-            raise ValueError(f"{told}; got {array.shape}{hint}")
         for size, wanted in zip(array.shape, shape, strict=True):
             if isinstance(wanted, str):
                 known, owner = sizes.setdefault(wanted, (size, value.name))
@@ -70,16 +69,29 @@ def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]], alone:
     return np.asarray(array, value.dtype, order="C")
 
 
+def refuse_shape(given: Any, value: Value, name: str) -> None:
+    """TypeError for a shape where an array is wanted; a list may be one sample of a table, written out."""
+    least = 2 if isinstance(given, list) else 1
+    if isinstance(given, tuple | list) and (value.shape is None or len(value.shape) > least):
+        from .._hints import is_shape, shape_for_array
+
+        if is_shape(given):
+            raise TypeError(shape_for_array(given, name, value.dtype.name, "summary, plot and tiling"))
+
+
+def check_axes(array: Array, value: Value) -> None:
+    """ValueError for another number of axes than the input declares."""
+    if value.shape is not None and array.ndim != len(value.shape):
+        hint = "; is the batch axis missing? Write x[None]" if array.ndim == len(value.shape) - 1 else ""
+        told = f"the input {value.name!r} must have the shape {described_shape(value.shape)}"
+        raise ValueError(f"{told}; got {array.shape}{hint}")
+
+
 def _hint(got: tuple[int, ...], wanted: tuple[Any, ...], alone: bool) -> str:
     """What to write where the file fixes the batch of its only input, or axes are in another order."""
     batch = wanted[0]
     if alone and len(got) > 1 and got[1:] == wanted[1:] and 0 < batch < got[0] and not got[0] % batch:
         return f"; the file fixes the batch: write net.predict(x, batch_size={batch}), or export a free one"
-    for perm, name in (((0, 3, 1, 2), "channels first"), ((0, 2, 3, 1), "channels last")):
-        if len(got) == 4 and all(
-            isinstance(size, str) or got[axis] == size for axis, size in zip(perm, wanted, strict=True)
-        ):
-            return f"; this network takes images {name}: write np.transpose(x, {perm})"
-    from .._hints import other_size
+    from .._hints import other_order, other_size
 
-    return other_size(got, wanted, "this network")
+    return other_order(got, wanted, "this network", True) or other_size(got, wanted, "this network")

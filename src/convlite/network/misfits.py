@@ -23,15 +23,19 @@ def undivided(graph: Graph, facts: Mapping[str, Fact], node: Node) -> str:
         node: The node whose inputs do not fit.
 
     Returns:
-        "; the node ... halves 15 rows: ...", or "" where images of such sizes do not fit either, or the
-        network takes none of other sizes, as that of one tile.
+        What comes before the error, "give images ..., since ... has strides 2 and gets 15 rows: ", or ""
+        where images of such sizes do not fit either, or the network takes none of other sizes, as that of
+        one tile.
     """
     shapes = [facts[name].shape for name in node.inputs if name in facts]
     images = [shape for shape in shapes if shape is not None and len(shape) == 4]
     if len({shape[1:3] for shape in images}) < 2:
         return ""
+    axis = 1 if len({shape[1] for shape in images}) > 1 else 2  # what is told is of the axis that differs
     steps = [(before, pair) for before in _before(graph, node) for pair in [_strides(before)] if pair]
-    found = next((text for before, pair in steps for text in [_rest(before, pair, facts)] if text), "")
+    found = next(
+        (text for before, pair in steps for text in [_rest(before, pair[axis - 1], axis, facts)] if text), ""
+    )
     if not found:
         return ""
     reduced: dict[str, tuple[int, int]] = {}  # of each value: by how much it is smaller than the image
@@ -49,8 +53,8 @@ def undivided(graph: Graph, facts: Mapping[str, Fact], node: Node) -> str:
     if not any(_fits(graph, facts, node, most, axes) for axes in ((1, 2), (2, 3))):
         return ""
     return (
-        f"; {found}: give images whose height and width are multiples of {most}, padded (np.pad, "
-        "convlite.pad2d) or resized (convlite.resize2d)"
+        f"give images whose height and width are multiples of {most}, padded (np.pad, convlite.pad2d) or "
+        f"resized (convlite.resize2d), since {found}: "
     )
 
 
@@ -102,18 +106,13 @@ def _strides(node: Node) -> tuple[int, int] | None:
     return strides if isinstance(strides, tuple) and len(strides) == 2 and max(strides) > 1 else None
 
 
-def _rest(node: Node, strides: tuple[int, int], facts: Mapping[str, Fact]) -> str:
-    """The first axis of an image that a pool's or a convolution's stride does not divide, in words."""
+def _rest(node: Node, stride: int, axis: int, facts: Mapping[str, Fact]) -> str:
+    """That a pool's or a convolution's stride does not divide an axis of its images, in words; else ""."""
     shape = facts[node.inputs[0]].shape
     if node.kind == "conv_transpose" or shape is None or len(shape) != 4:
         return ""
-    for axis, size in enumerate(shape):
-        out = facts[node.outputs[0]].shape
-        if out is None or not isinstance(size, int) or axis in (0, 3):
-            continue
-        stride = strides[axis - 1]
-        if size % stride:
-            what = ("rows", "columns")[axis - 1]
-            name = node.label or node.outputs[0]
-            return f"{name!r} ({node.kind}) has strides {stride} and gets {size} {what}"
-    return ""
+    size = shape[axis]
+    if not isinstance(size, int) or not size % stride:
+        return ""
+    name = node.label or node.outputs[0]
+    return f"{name!r} ({node.kind}) has strides {stride} and gets {size} {('rows', 'columns')[axis - 1]}"

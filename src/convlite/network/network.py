@@ -15,7 +15,7 @@ from .._progress import Progress, reporting
 from ..arguments import as_size, new_output, shown
 from .executor import Executor
 from .graph import Array, Graph, Value
-from .inputs import checked_inputs
+from .inputs import check_axes, checked_inputs, refuse_shape
 from .passes import channels_last_ends, optimised
 from .profile import Profile
 from .tiling.record import TiledArray, Tiling
@@ -212,8 +212,10 @@ class Network(InferenceOnly):
 
         Raises
         ------
+        TypeError
+            For a shape instead of an array, and for another dtype.
         ValueError
-            Where there is nothing to compute, or the network has several inputs.
+            Where there is nothing to compute, shapes do not fit, or the network has several inputs.
 
         Examples
         --------
@@ -227,6 +229,8 @@ class Network(InferenceOnly):
             raise ValueError(
                 f"predict takes a network of one input; this one has {len(self.inputs)}: call it"
             )
+        (value,) = self.inputs
+        refuse_shape(x, value, "x")
         batches: Iterable[Any]
         if isinstance(x, Iterable) and not hasattr(x, "__array__") and not _nested(x):
             batches, total = x, 0
@@ -234,6 +238,7 @@ class Network(InferenceOnly):
             array = np.asarray(x)
             if array.ndim == 0:
                 raise ValueError("x must have a batch axis; got a scalar")
+            check_axes(array, value)
             total = array.shape[0]
             batches = (array[start : start + size] for start in range(0, max(total, 1), size))
         results: list[tuple[Array, ...]] = []
@@ -270,6 +275,8 @@ class Network(InferenceOnly):
 
         Raises
         ------
+        TypeError
+            For an array instead of its shape.
         ValueError
             For a network with a node that looks at the whole image, by its name, and for a tile that is no
             multiple of the strides.
@@ -429,6 +436,13 @@ class Network(InferenceOnly):
             are free. "?" stands for what is not known.
         print_fn : callable or None, default None
             What is called with each line, instead of print.
+
+        Raises
+        ------
+        TypeError
+            For an array instead of its shape.
+        ValueError
+            For shapes that do not fit the inputs.
 
         Examples
         --------

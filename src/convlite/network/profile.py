@@ -40,7 +40,7 @@ class Profile:
 
     name: the network's. rows: one for each step that runs, in order. ms: the sum of their medians. total_ms:
     the median time of a whole call. repeat: the calls that were timed. spans: of the fastest one, each
-    step's start and duration in microseconds.
+    step's start and duration in microseconds. The table's last row, "between nodes", is total_ms less ms.
     """
 
     name: str
@@ -64,10 +64,13 @@ class Profile:
     def __str__(self) -> str:
         nodes = [("Node", "Kind", "Runs as", "ms", "Share")]
         nodes += [(_short(row.node), row.kind, row.how, f"{row.ms:.3f}", _percent(row)) for row in self.rows]
+        between = f"{self.total_ms - self.ms:.3f}"  # so that the rows add up to the call's time
+        nodes.append(("between nodes", "", "", between, ""))
         kinds = [("Kind", "Runs as", "Nodes", "ms", "Share")]
         kinds += [
             (row.kind, row.how, str(row.count), f"{row.ms:.3f}", _percent(row)) for row in self.by_kind()
         ]
+        kinds.append(("between nodes", "", "", between, ""))
         first, second = aligned(nodes, "<<<>>"), aligned(kinds, "<<>>>")
         rules = ["-" * max(map(len, lines)) for lines in (first, second)]
         return "\n".join(

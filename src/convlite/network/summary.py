@@ -6,14 +6,25 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from ..arguments import shown
 from .constants import entry_of
 from .executor import Executor
 from .facts import Fact, Size, product, sum_of, times
 from .graph import Graph, Node, described_shape
 from .infer import facts_of
 
-__all__ = ["Row", "aligned", "kind_shown", "described", "given_shapes", "multiply_adds", "rows_of"]
+__all__ = [
+    "Row",
+    "aligned",
+    "as_shape",
+    "kind_shown",
+    "described",
+    "given_shapes",
+    "multiply_adds",
+    "rows_of",
+]
 
 Shapes = Mapping[str, Sequence[int]]
 _LONGEST = 30  # characters of a number of multiply-adds with names of free sizes in it
@@ -44,16 +55,31 @@ def given_shapes(executor: Executor, shapes: Sequence[Sequence[int]]) -> Shapes 
     if shapes:
         if len(shapes) != len(inputs):
             names = ", ".join(value.name for value in inputs)
-            raise ValueError(f"shapes must be one for each input ({names}); got {len(shapes)}")
+            numbers = all(isinstance(size, int) for size in shapes)
+            hint = f": write one tuple, {shapes}" if numbers and len(inputs) == 1 else ""
+            raise ValueError(f"shapes must be one for each input ({names}); got {len(shapes)}{hint}")
+        for shape in shapes:
+            as_shape(shape, "a shape")
         wanted = {value.name: tuple(shape) for value, shape in zip(inputs, shapes, strict=True)}
         for name, shape in wanted.items():
             if not all(isinstance(size, int) and size >= 0 for size in shape):
-                raise ValueError(f"the shape of {name!r} must be sizes; got {shape}")
+                raise ValueError(f"the shape of {name!r} must be sizes; got {shown(shape)}")
         return wanted
     if all(Fact.of_value(value).concrete for value in inputs):
         return {value.name: value.shape or () for value in inputs}  # type: ignore[misc]
     last = executor.last_shapes()
     return None if last is None else dict(zip((value.name for value in inputs), last, strict=True))
+
+
+def as_shape(shape: Any, name: str) -> tuple[Any, ...]:
+    """A shape as a tuple; TypeError for an array and for what is no sequence."""
+    if hasattr(shape, "shape") and getattr(shape, "ndim", 1) != 1:
+        from .._hints import array_for_shape
+
+        raise TypeError(array_for_shape(shape, name))
+    if isinstance(shape, str | bytes) or not isinstance(shape, Iterable):
+        raise TypeError(f"{name} must be a sequence of sizes; got {shown(shape)}")
+    return tuple(shape)
 
 
 def rows_of(executor: Executor, shapes: Shapes | None) -> list[Row]:
@@ -164,6 +190,10 @@ def described(executor: Executor, shapes: Shapes | None) -> list[str]:
         f"Parameters: {_parameters(graph):,}",
         f"Multiply-adds: {_number(total)}",
     ]
+    if any(row.how == "?" for row in rows):
+        totals.append(
+            '"?" under "Runs as" depends on free sizes: call summary(shape), or give the command --size HxW'
+        )
     return [*ends, rule, lines[0], rule, *lines[1:], rule, *totals]
 
 

@@ -7,7 +7,7 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-__all__ = ["add_layout", "ending_well", "one_line", "positive"]
+__all__ = ["add_layout", "ending_well", "one_line", "positive", "size_in"]
 
 
 def add_layout(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +24,14 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, received {text!r}")
     return int(text)
+
+
+def size_in(text: str) -> tuple[int, int]:
+    """(height, width) of HxW, for argparse."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH, such as 224x224, received {text!r}")
+    return int(parts[0]), int(parts[1])
 
 
 def one_line(error: BaseException) -> str:

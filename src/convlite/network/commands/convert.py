@@ -6,6 +6,7 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
+from ..._parser import Parser
 from ..file import ENDINGS
 from ..load import load
 from .common import add_layout, add_model, ending_well
@@ -15,7 +16,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str]) -> int:
     """Run `convlite convert` with these arguments; returns 0, or 1 after a line on stderr."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="convlite convert",
         description="Convert a network's file into one that convlite reads with NumPy alone (.npz).",
     )

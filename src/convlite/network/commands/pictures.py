@@ -12,7 +12,7 @@ import numpy as np
 from ..graph import Array, Value, described_shape
 from ..network import Network
 
-__all__ = ["Preparation", "as_picture", "inputs_of", "random_inputs", "save_picture"]
+__all__ = ["Preparation", "as_picture", "fitting_size", "inputs_of", "random_inputs", "save_picture"]
 
 ARRAYS = (".npy", ".npz")
 
@@ -134,6 +134,16 @@ def random_inputs(net: Network, size: tuple[int, int] | None) -> dict[str, Array
         else:
             found[value.name] = rng.integers(0, 2, shape).astype(value.dtype)  # type: ignore[arg-type]
     return found
+
+
+def fitting_size(value: Value, shape: tuple[int, ...], multiple: int) -> str:
+    """HxW for images of this shape, up to the next multiple; "" for an input that takes no pictures."""
+    try:
+        first, _ = _axes(value)
+    except ValueError:
+        return ""
+    height, width = (-(-size // multiple) * multiple for size in (shape[2:] if first else shape[1:3]))
+    return f"{height}x{width}"
 
 
 def as_picture(array: Array, scale: float) -> Array:

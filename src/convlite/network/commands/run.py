@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import pathlib
+import re
 import sys
 import time
 import zipfile
@@ -15,23 +16,24 @@ from typing import Any
 
 import numpy as np
 
+from ..._parser import Parser
 from ..._progress import reporting
 from ..graph import Array, described_shape
 from ..load import load
 from ..network import Network
 from ..summary import aligned
-from .common import add_layout, add_model, ending_well, one_line, positive
-from .pictures import ARRAYS, Preparation, inputs_of, random_inputs, save_picture
+from .common import add_layout, add_model, ending_well, one_line, positive, size_in
+from .pictures import ARRAYS, Preparation, fitting_size, inputs_of, random_inputs, save_picture
 
 __all__ = ["main"]
 
 _EPILOG = """\
-A picture becomes (pixel * scale - mean) / std, resized to what the network wants; in a network with free
-sizes it keeps its own. Without INPUT the network runs on random numbers, to time it. One output that is a
-vector is shown as the classes with the largest values, other outputs by their shapes; nothing is written
-without --out or a FILE for --profile. A run over a folder with --out DIR may be stopped and called again:
-what has its file there is not computed twice. An input that cannot be read is reported, and the others go on.
-Pictures need the package Pillow: pip install pillow."""
+A picture becomes (pixel * scale - mean) / std, resized to the height and width that the network wants
+without keeping their ratio; in a network with free sizes it keeps its own. Without INPUT the network runs on
+random numbers, to time it. One output that is a vector is shown as the classes with the largest values, other
+outputs by their shapes; nothing is written without --out or a FILE for --profile. A run over a folder with
+--out DIR may be stopped and called again: what has its file there is not computed twice. An input that cannot
+be read is reported, and the others go on. Pictures need the package Pillow: pip install pillow."""
 
 Outputs = dict[str, Array]
 _ENDINGS = (*ARRAYS, ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # taken from folders
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="convlite run",
         description="Run a network on pictures, .npy and .npz files, or folders of them.",
         epilog=_EPILOG,
@@ -55,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("inputs", nargs="*", type=pathlib.Path, metavar="INPUT", help="a picture, .npy, .npz or a folder")
     add(
         "--size",
-        type=_size,
+        type=size_in,
         metavar="HxW",
         help="the height and width of images, if the network does not fix them",
     )
@@ -114,7 +116,7 @@ def _run(options: argparse.Namespace) -> int:
     profile = options.profile
     if profile and pathlib.Path(profile).suffix.lower() not in (".json", ".png", ".svg", ".pdf"):
         raise ValueError(f"--profile takes a file that ends in .json, .png, .svg or .pdf; got {profile!r}")
-    labels = None if options.labels is None else options.labels.read_text(encoding="utf-8").splitlines()
+    labels = None if options.labels is None else _names_in(options.labels)
     net = load(options.model, options.layout)
     if not options.inputs:
         return _timed(net, how, options)
@@ -131,10 +133,10 @@ def _run(options: argparse.Namespace) -> int:
         for number, (path, outcome) in enumerate(_outcomes(paths, net, how, options.workers)):
             try:
                 arrays = _read(outcome)
+                outputs = _called(net, arrays, path.suffix.lower() not in ARRAYS)
                 if profile is not None:
                     _profiled(net, arrays, profile)
                     profile = None
-                outputs = _called(net, arrays)
                 if write is not None:
                     write(path, outputs)
                 else:
@@ -212,6 +214,14 @@ def _add(archive: zipfile.ZipFile, outputs: Outputs) -> None:
             np.lib.format.write_array(file, array, allow_pickle=False)
 
 
+def _names_in(path: pathlib.Path) -> list[str]:
+    """The lines of a file, without empty ones at its end."""
+    try:
+        return path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"--labels must be a text file in UTF-8; {path} is not") from None
+
+
 def _listed(given: Sequence[pathlib.Path]) -> tuple[list[pathlib.Path], bool]:
     """(the files, sorted within a folder; whether there may be several)."""
     paths: list[pathlib.Path] = []
@@ -244,8 +254,16 @@ def _outcomes(
                 future.cancel()
 
 
-def _called(net: Network, arrays: dict[str, Array]) -> Outputs:
-    outputs = net(*(arrays[value.name] for value in net.inputs))
+def _called(net: Network, arrays: dict[str, Array], sized: bool = True) -> Outputs:
+    """The outputs by name; sized: whether --size could give the images another size."""
+    try:
+        outputs = net(*(arrays[value.name] for value in net.inputs))
+    except ValueError as error:
+        found = re.search(r"multiples of (\d+)", str(error))
+        if found is None or not sized or len(net.inputs) != 1:
+            raise
+        size = fitting_size(net.inputs[0], next(iter(arrays.values())).shape, int(found[1]))
+        raise ValueError(f"give --size {size}, or {error}" if size else str(error)) from None
     if len(net.outputs) == 1:
         outputs = (outputs,)
     return {value.name: output for value, output in zip(net.outputs, outputs, strict=True)}
@@ -298,18 +316,26 @@ class _Show:
         vector = first.size > 1 and max(first.shape, default=0) == first.size and first.dtype.kind in "iuf"
         if len(outputs) == 1 and vector:
             print("\n".join(self._classes(first.ravel())))
-        elif self.top is not None:
-            raise ValueError("--top needs one output that is a vector; write the outputs with --out FILE.npz")
+        elif self.top is not None or self.labels is not None:
+            option = "--labels" if self.top is None else "--top"
+            raise ValueError(
+                f"{option} needs one output that is a vector; write the outputs with --out FILE.npz"
+            )
         else:
             print("\n".join(_told(outputs)))
 
     def _classes(self, values: Array) -> list[str]:
+        if self.labels is not None and len(self.labels) != values.size:
+            raise ValueError(
+                f"--labels must name each of the {values.size} classes, one on a line in their order; "
+                f"it names {len(self.labels)}"
+            )
         best = np.argsort(-values.astype(np.float64), kind="stable")[: self.top or 5]
         cells = [("Class", "Value", "Label")] if self.labels is not None else [("Class", "Value")]
         for place in best.tolist():
             row = (str(place), f"{values[place]:.6g}")
             if self.labels is not None:
-                row = (*row, self.labels[place] if place < len(self.labels) else "?")  # type: ignore[assignment]
+                row = (*row, self.labels[place])  # type: ignore[assignment]
             cells.append(row)  # type: ignore[arg-type]
         return aligned(cells, "><<"[: len(cells[0])])
 
@@ -361,13 +387,6 @@ def _profiled(net: Network, arrays: dict[str, Array], file: str) -> None:
     else:
         found.chart(file)
     print(f"wrote {file}")
-
-
-def _size(text: str) -> tuple[int, int]:
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH, such as 224x224, received {text!r}")
-    return int(parts[0]), int(parts[1])
 
 
 def _numbers(text: str) -> tuple[float, ...]:

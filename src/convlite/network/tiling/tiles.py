@@ -11,9 +11,11 @@ import numpy as np
 
 from ... import _precision
 from ..._progress import Progress, reporting
-from ...arguments import as_size, new_output, shown
+from ...arguments import as_int, as_size, new_output, shown
 from ..executor import Executor
 from ..graph import Array, Value, described_shape
+from ..inputs import refuse_shape
+from ..summary import as_shape
 from .grid import Cells, Grid, Tile, cut_of, edges_of, widest
 from .journal import Journal, fingerprint
 from .record import TiledArray, Tiling
@@ -30,7 +32,7 @@ def tiling_for(
 ) -> tuple[Tiling, Grid, bool]:
     """(the tiling, its grid, whether the shape lacks the axis of images)."""
     value = only_input(executor)
-    sizes = tuple(int(size) for size in shape)
+    sizes = tuple(as_int(size, f"shape[{axis}]") for axis, size in enumerate(as_shape(shape, "shape")))
     rank = None if value.shape is None else len(value.shape)
     bare = rank is not None and len(sizes) == rank - 1
     cells = cut_of(executor, (1, *sizes) if bare else sizes)
@@ -153,6 +155,7 @@ def run_tiled(
 ) -> Any:
     """The outputs for x, tile by tile."""
     value = only_input(executor)
+    refuse_shape(x, value, "x")
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         x = np.asarray(x)
     if np.dtype(x.dtype) != value.dtype:
@@ -160,6 +163,8 @@ def run_tiled(
             f"x must be {value.dtype}, as the input {value.name!r}; got {x.dtype}: give an object with "
             "shape, dtype and __getitem__ that converts what it reads"
         )
+    if len(x.shape) == len(value.shape or ()) and (order := _order(tuple(x.shape), value)):
+        raise ValueError(order)
     tiling, grid, bare = tiling_for(executor, x.shape, tile, memory)
     outs = _outs(executor, x, out, tiling)
     head = {
@@ -175,6 +180,14 @@ def run_tiled(
     _run(grid, x, outs, bare, log, progress, executor.graph.name)
     log.finish()
     return outs[0] if len(outs) == 1 else outs
+
+
+def _order(shape: tuple[int, ...], value: Value) -> str:
+    """The message for an x whose channels are at the other end, or ""."""
+    from ..._hints import other_order
+
+    hint = other_order(shape, value.shape or (), "this network", True)
+    return f"x must have the shape {described_shape(value.shape)}; got {shape}{hint}" if hint else ""
 
 
 def _run(

@@ -1,0 +1,35 @@
+"""A parser of command lines that says which command, option or choice was meant."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import NoReturn
+
+__all__ = ["Parser"]
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, with "did you mean" in its errors.
+
+    >>> parser = Parser(prog="net")
+    >>> action = parser.add_argument("--labels")
+    >>> parser.advised("unrecognized arguments: --lables f.txt")
+    "unrecognized arguments: --lables f.txt; did you mean '--labels'?"
+    """
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and leave with the status 2."""
+        super().error(self.advised(message))
+
+    def advised(self, message: str) -> str:
+        """The message, with what was meant where something is misspelt."""
+        from ._hints import nearest
+
+        if message.startswith("unrecognized arguments: "):
+            given = (word.partition("=")[0] for word in message.split()[2:] if word.startswith("--"))
+            return message + next(
+                filter(None, (nearest(word, self._option_string_actions) for word in given)), ""
+            )
+        found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        return message + nearest(found[1], re.findall(r"[\w.-]+", found[2])) if found else message
