@@ -81,6 +81,11 @@ class WeightedLayer(Layer):
     def _channels(self, shape: Shape) -> int:
         """The size of the last axis, which the weights depend on."""
         channels = shape[-1]
+        if len(shape) < 2:
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r} takes x with a batch axis and channels last, "
+                "(N, ..., C); got one axis: write x[None] for one sample"
+            )
         if channels is None:
             raise ValueError(
                 f"{type(self).__name__} {self.name!r} needs the number of channels, the last size of {shape}"
