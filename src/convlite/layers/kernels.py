@@ -92,8 +92,8 @@ class KernelLayer(WeightedLayer):
         sizes = cls._arguments(kernel.shape, options.get("groups", 1))
         if not all(0 < size < 2**31 for size in np.hstack([*sizes.values()]).tolist()):
             raise ValueError(
-                f"{cls.__name__}.from_weights: kernel's axes of taps and of output channels must have sizes from 1 "
-                f"to 2**31 - 1; got the shape {kernel.shape}"
+                f"{cls.__name__}.from_weights: kernel's axes of taps and of output channels must have sizes "
+                f"from 1 to 2**31 - 1; got the shape {kernel.shape}"
             )
         layer = cls(**{**sizes, "dtype": kernel.dtype, "use_bias": bias is not None, **options})
         layer.set_weights([kernel] if bias is None else [kernel, bias])
