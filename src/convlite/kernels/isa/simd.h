@@ -80,7 +80,7 @@
 #include SIMD_HEADER
 #undef SIMD_HEADER
 
-/* ---- what is made from the others -------------------------------------------------------------------------------------------------------- */
+/* ---- what follows from the others -------------------------------------------------------------------------------------------------------- */
 
 #define QUARTER (128 / REAL_BITS)
 #if LANES == 1
@@ -144,7 +144,7 @@ static inline void NAME(store_some)(REAL *p, V v, int64_t n) {
 #endif
 }
 
-/* ---- what a header defines --------------------------------------------------------------------------------------------------------------- */
+/* ---- what must be there ------------------------------------------------------------------------------------------------------------------ */
 
 #if !defined(V) || !defined(LANES) || !defined(TILE_MR) || !defined(HAS_FMA) || !defined(VECTOR_NANOSECONDS)
 #error "simd/ISA.h lacks one of V, LANES, TILE_MR, HAS_FMA, VECTOR_NANOSECONDS"
