@@ -67,7 +67,7 @@ cdef class Runner:
         return 0
 
     cdef void run_tasks(self, Task run, const void *job, int64_t tasks, int threads, char *scratch, int64_t lane_bytes) noexcept:
-        """LOOP tasks: in turn, or dealt out to threads, each of which has `lane_bytes` of the scratch."""
+        """LOOP tasks: in order, or shared among threads, each of which has `lane_bytes` of the scratch."""
         cdef int64_t task
         cdef uint64_t mode
         if threads > 1:

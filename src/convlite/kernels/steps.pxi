@@ -22,7 +22,7 @@ cdef struct Walk:
 
 cdef void run_step(Task run, const void *job, int64_t tasks, int threads, char *scratch, int64_t lane_bytes, bint short,
                    int subnormals) noexcept:
-    """LOOP tasks: in turn, or dealt out to threads, each of which has `lane_bytes` of the scratch; `short`: it keeps the GIL."""
+    """LOOP tasks: in order, or by threads, each of which has `lane_bytes` of the scratch; `short`: the step keeps the GIL."""
     cdef int64_t task
     cdef uint64_t mode
     if threads > 1 and tasks > 1:

@@ -114,7 +114,7 @@ def usual_layout(weights: Weights, dtype: np.dtype[Any], isa: str) -> str:
 # One multiply-add of a whole vector, in tiles of the direct form: VECTOR_NANOSECONDS of each header in
 # kernels/isa/simd/.
 CALL = 400.0  # from the core's entry to its return
-# Weights beyond a core's own cache come from the next one at each call, a byte in so many nanoseconds: a
+# Weights beyond a core's own cache come from the next one at each call, the number is nanoseconds per byte: a
 # dense layer 1x1280x1000 takes 220 to 250 us, five times 1x512x512 70.
 OWN_CACHE = 1024 * 1024
 FAR_BYTE = 0.045

@@ -29,7 +29,7 @@ OUT_BYTES = 128 * 1024
 # Weights that exceed L2 come from L3 or memory at every call; the tiles of a panel then prefetch the next
 # one: 3x3 on 512 channels of 7x7 +7%, transposed 4x4/2 512 -> 256 on 8x8 +8%, never slower.
 FETCH_BYTES = 512 * 1024
-# Fuse a kernel row's taps where they are at most so many numbers: 7x7 on 3 channels 60 -> 84% of peak, 3x3
+# Fuse a kernel row's taps if they are at most this many numbers: 7x7 on 3 channels 60 -> 84% of peak, 3x3
 # on 512 channels of 7x7 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
 # Strided tiles copy all pixels between the first and the last tap at an edge; pixel vectors hold them for a
@@ -279,6 +279,6 @@ def _edge_bytes(loops: Geometry, mr: int, size: int) -> int:
 
 
 def reach(axis: Axis, outputs: int) -> int:
-    """The most inputs from the first to the last that so many neighbouring outputs of a phase read."""
+    """The most inputs between the first and the last that this many neighbouring outputs of a phase read."""
     spans = [p.reach + (outputs - 1) * p.in_step for p in axis.phases if p.offsets]
     return max(spans, default=0)

@@ -22,8 +22,8 @@ INLINE V NAME(combine_two)(const int op, V a, V b, V factor, V offset) {
     }
 }
 
-/* Clipped to low .. high, which between infinities changes nothing, NaN neither; but it makes a subnormal number zero, which an operation that
-   passes one on does not. */
+/* Clipped to low .. high. With infinite bounds this changes no number and no NaN, but it makes a subnormal number zero, which an operation that
+   only copies numbers must not do. */
 INLINE void NAME(pass_rows)(const Pass *p, const int op, const int clips, const int splat, const int flat, V low, V high) {
     const int64_t columns = p->columns, whole = columns - columns % LANES, some = columns % LANES;
     const int scaled = op == PASS_AFFINE || op == PASS_SCALE, moved = op == PASS_AFFINE, two = op != PASS_FIRST;

@@ -139,7 +139,7 @@ static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t 
 #endif
 
 /* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= rounded <= LANES, a power of two. Where there is room up to
-   the last pixel, `rounded` elements are stored and the next pixel overwrites what is too much. */
+   the last pixel, `rounded` elements are stored and the next pixel overwrites the elements that are not this pixel's. */
 INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int rounded, const int dense,
                                    int64_t pixels, int64_t pitch, REAL *out) {
     V r[LANES], other[LANES];

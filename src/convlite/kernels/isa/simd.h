@@ -11,7 +11,7 @@
 
    With more than one lane:
         VZIP_LOW(a, b) = a0 b0 a1 b1 ..., VZIP_HIGH its second half.
-        QUARTER: the elements of 16 bytes. Vectors are so many, or quarters of so many: VZIP_QUARTERS_LOW and _HIGH zip within each quarter, which
+        QUARTER: the elements per 16 bytes. A vector has one or more such quarters: VZIP_QUARTERS_LOW and _HIGH zip within each quarter, which
         is cheaper than whole ones; VLOAD_QUARTERS(p, step) has one quarter from each of p, p + step, ...; VPAIR_LOW and _HIGH, where they
         are, zip pairs within each quarter.
 
