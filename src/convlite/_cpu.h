@@ -1,4 +1,4 @@
-/* What the CPU *and the operating system* support. Compiled with baseline flags only, so that asking is always safe. */
+/* What the CPU *and the operating system* support. Compiled with baseline flags only, so that the query is safe on every CPU. */
 #ifndef CONVLITE_CPU_H
 #define CONVLITE_CPU_H
 
@@ -22,7 +22,7 @@ static unsigned long long cpu_xcr0(void) {
 #endif
 #endif
 
-/* What an instruction set may need (ISAS in setup.py), as bits. */
+/* The CPU features that an instruction set may need (ISAS in setup.py), as bits. */
 enum {
     CPU_ANY = 0,
     CPU_AVX2 = 1,   /* and FMA */

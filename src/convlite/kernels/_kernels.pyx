@@ -1,9 +1,10 @@
 # cython: language_level=3, boundscheck=False, initializedcheck=False, freethreading_compatible=True
 """The compiled core: loop nests over the micro-kernels of the chosen instruction set.
 
-One extension module, so that Cython's own code is compiled once; the loop nests are in the included files. Arrays come in
-through the buffer protocol as raw pointers: everything about them has been checked by the callers in Python, and here again
-their sizes in bytes. Nothing here knows what "same" or "transposed" means, and no line depends on the element kind: a Table does.
+There is one extension module, so that Cython's own code is compiled once; the loop nests are in the included files. Arrays come
+in through the buffer protocol as raw pointers. The callers in Python have checked everything about them, and here their sizes in
+bytes are checked again. No code here knows what "same" or "transposed" means, and no line depends on the element kind: the Table
+does.
 """
 
 cimport cython
@@ -293,7 +294,7 @@ cdef const Table *table_of(str isa, int kind) except NULL:
 
 
 cdef int kind_of_floats(int64_t itemsize) noexcept nogil:
-    """The kind of floating-point numbers of so many bytes, for what knows arrays only; plans name theirs."""
+    """The kind of floating-point numbers of this size in bytes, for callers that have only arrays; plans name their kind."""
     return KIND_f64 if itemsize == 8 else KIND_f32
 
 
@@ -303,7 +304,7 @@ cdef int kind_code(str kind) except -1:
     return kinds.index(kind)
 
 
-cdef dict described = {}       # (isa, kind) -> parameters: each new plan asks
+cdef dict described = {}       # (isa, kind) -> parameters: each new plan reads it
 
 
 def describe(str isa, str kind):
@@ -332,7 +333,7 @@ def activation_codes():
 
 
 def peak_flops(str isa, str kind, int64_t rounds, int threads=1):
-    """Run multiply-adds on registers only and return how many floating-point operations they were: time it to know the peak."""
+    """Run multiply-adds on registers only and return how many floating-point operations they were: time it to get the peak."""
     cdef const Table *table = table_of(isa, kind_code(kind))
     cdef double flops = 0
     cdef int _turn

@@ -1,5 +1,5 @@
-# The cache of calls. Python (ops.py) checks, plans and packs for the first call of its kind and keeps the result as a Call. A
-# later call is compared with that Call and, if it is equal, runs at once: 0.6 to 0.9 us if there is next to nothing to compute,
+# The cache of calls. For the first call of its kind, Python (ops.py) checks, plans and packs, and keeps the result as a Call. A
+# later call is compared with that Call; if they are equal, it runs at once: 0.6 to 0.9 us if there is almost nothing to compute,
 # instead of 2 (layers) to 12 (dense with out).
 #
 # A Call is used only if nothing that was checked can have changed:
@@ -9,8 +9,8 @@
 #     the arguments     the same values of the same types, and immutable ones (_calls.py)
 #     where it is made  the same instruction set; the same precision, where the plan depends on it
 #
-# For any other call `replay` returns None; then Python checks and plans it, and raises all errors. Each call that is large
-# enough for several threads decides on their number anew.
+# For any other call `replay` returns None; then Python checks and plans it, and raises all errors. Each call that is large enough
+# for several threads decides their number again.
 
 from numpy import dtype as _dtype, ndarray as _ndarray
 
@@ -29,7 +29,7 @@ cdef enum:
     SETS = 32
     PLACES = 8
     LONG_PLACES = 2
-    ODDS = 8                   # of so many new calls one replaces another, at random
+    ODDS = 8                   # on average one of this many new calls replaces another, at random
 
 cdef struct Shape:
     int axes
@@ -46,7 +46,7 @@ def use_tables(str isa):
 
 
 cdef inline int set_of(const Py_ssize_t *sizes, int axes) noexcept:
-    """Which of SETS an x belongs to."""
+    """The number of the set that an x belongs to."""
     cdef uint64_t hash = <uint64_t> axes
     cdef int i
     for i in range(axes):
@@ -63,14 +63,14 @@ cdef int keep_shape(Shape *shape, tuple sizes) except -1:
 
 
 cdef bint look(object array, View *view):
-    """View an aligned, C-contiguous float array that is an ndarray itself; False, with nothing to release, for all else."""
+    """View an aligned, C-contiguous float array that is an ndarray itself; False, with nothing to release, for anything else."""
     cdef Py_ssize_t step
     cdef int i
     cdef bint known
     if type(array) is not array_type:
         return False
     dtype = array.dtype
-    known = dtype is float32 or dtype is float64  # NumPy writes a format anew for each view, which takes longer than all else
+    known = dtype is float32 or dtype is float64  # NumPy writes a format anew for each view, which takes longer than the rest
     if view_of(array, view, PyBUF_STRIDES if known else PyBUF_FORMAT | PyBUF_STRIDES) < 0:  # a dtype without a buffer
         PyErr_Clear()
         view[0].buf = NULL
@@ -120,10 +120,10 @@ cdef bint same(object a, object b) except -1:
 
 @cython.final
 cdef class Call:
-    """One call's findings. Immutable after construction, so threads may share it."""
+    """What was found out for one call. Immutable after construction, so threads may share it."""
 
     cdef Runner runner
-    cdef Recipe recipe         # how the kernel is packed anew by each call; None: it is packed, or used as it lies
+    cdef Recipe recipe         # how each call packs the kernel again; None: it is packed already, or used unpacked
     cdef tuple given
     cdef tuple new             # new_output's arguments
     cdef tuple keep            # what `fixed` points into
@@ -160,14 +160,14 @@ cdef class Call:
         PyBuffer_Release(&self.views[1])
 
     cdef bint serves(self, const View *x, tuple given) except -1:
-        """Whether this is a call on such an x, with such arguments, from here."""
+        """Whether x, the arguments, the instruction set and the precision are those of this Call."""
         cdef const Table *table = self.runner.table
         if not has_shape(x, &self.x, table.itemsize) or table != active[table.kind]:
             return False
         return same(given, self.given) and (self.fast is None or self.is_fast() is self.fast)
 
     cdef bint all_finite(self, const void *weights) noexcept:
-        """Of a kernel that is used as it lies."""
+        """For a kernel that is used unpacked: whether all weights are finite."""
         cdef int64_t n = self.runner.weight_bytes // self.runner.table.itemsize
         cdef uint64_t mode
         cdef bint finite
@@ -241,11 +241,11 @@ cdef class Call:
 cdef class Calls:
     """The calls that were made with one kernel, or with plain arrays.
 
-    Where a set is full, few of the new calls displace another one, by chance: so more shapes in turn than there is
-    room for still find many of theirs, and those that do not find theirs are not kept in vain. With the oldest displaced by
-    each new one, 65 shapes in turn had never found theirs, and paid for it.
+    When a set is full, only a few new calls, chosen at random, replace another one. So when a program uses more shapes in turn
+    than there is room for, many calls still find theirs, and no time is spent on keeping the others. When each new call replaced
+    the oldest, 65 shapes in turn never found theirs, and paid for keeping them.
 
-    A set is a tuple that is never changed but replaced, so that threads may look through the one they hold.
+    A set is a tuple, which is replaced, never changed, so that threads can search the one they hold.
     """
 
     cdef list sets
@@ -266,7 +266,7 @@ cdef class Calls:
         return (self.dice >> 16) % sides
 
     cdef bint has_room(self, int i, bint short):
-        """Whether a new call is worth keeping; by chance where it displaces another."""
+        """Whether a new call is worth keeping; at random if it replaces another."""
         if len(self.held(i)) < (PLACES if short else LONG_PLACES):
             return True
         with cython.critical_section(self):
@@ -321,7 +321,7 @@ cdef inline Calls calls_of(object kernel):
 
 
 def replay(tuple given, x, kernel, bias, out):
-    """The output of a call that is like one before; None where there was none, or something is not as it was.
+    """The output of a call that is equal to an earlier one; None if there is none, or something has changed.
 
     `given`: the operation's name and all of its other arguments. out is untouched where the answer is None.
     """
@@ -330,7 +330,7 @@ def replay(tuple given, x, kernel, bias, out):
 
 
 def is_wanted(tuple given, x, kernel, bint short):
-    """Whether to keep this call: no other is like it, up to what bias and out are, a Call can serve it, and there is room."""
+    """Whether to keep this call: no kept one is equal apart from bias and out, a Call can serve it, and there is room."""
     cdef View view
     cdef Calls calls = calls_of(kernel)
     if calls is None or not look(x, &view):
@@ -343,7 +343,7 @@ def is_wanted(tuple given, x, kernel, bint short):
 
 @cython.final
 cdef class Bound:
-    """A call with everything but x fixed; `first` makes it where it was not made before."""
+    """A call with everything fixed except x; `first` makes it if it does not exist yet."""
 
     cdef tuple given
     cdef Calls calls

@@ -1,15 +1,15 @@
-# Chains of passes: steps of a script that follow one another and go over the same elements become one, whose tasks do their
-# elements in all of them while these are in the cache. Nothing is computed otherwise, and what each pass writes is written.
+# Chains of passes: consecutive steps of a script that go over the same elements become one step. Each of its tasks runs all
+# passes on its elements while these are in the cache. The computation does not change, and all that a pass writes is written.
 #
-# Passes of one task stay apart, as they are in the cache anyway (joined, 4096 numbers took 1.2 times as long; 65536 gained 1.0 to
-# 1.2, 4 million 1.3 to 2.0; Xeon, Emerald Rapids, one thread). The gate of squeeze and excitation stays a pass of its own: it
-# is 2% of an EfficientNet, and as a factor of the next convolution's weights it would round otherwise.
+# Passes of one task are not joined, as their data is in the cache anyway (joined, 4096 numbers took 1.2 times as long; 65536
+# gained 1.0 to 1.2, 4 million 1.3 to 2.0; Xeon, Emerald Rapids, one thread). The gate of squeeze and excitation stays a separate
+# pass: it takes 2% of an EfficientNet, and as a factor of the next convolution's weights it would change the rounding.
 #
-# Two passes may be joined where each task of the one touches, of all that either writes, the elements of the same task of the
-# other and no more: `passes_fit`.
+# Two passes may be joined if each task of one touches, of everything that either of them writes, only the elements of the same
+# task of the other: `passes_fit`.
 
 cdef enum:
-    CHAIN = 12                 # passes, at most
+    CHAIN = 12                 # at most this many passes
 
 cdef struct ChainJob:
     const PassJob *jobs[CHAIN]
@@ -22,7 +22,7 @@ cdef void chain_task(const void *of, int64_t task, char *scratch) noexcept nogil
     cdef uint64_t mode
     cdef int i
     for i in range(chain.count):
-        if chain.subnormals[i] == chain.subnormals[0]:  # the step's
+        if chain.subnormals[i] == chain.subnormals[0]:  # the mode of the step
             pass_task(chain.jobs[i], task, scratch)
             continue
         mode = float_mode_enter(chain.subnormals[i])
@@ -38,7 +38,7 @@ cdef bint is_dense(const PassJob *job, int k) noexcept nogil:
 
 
 cdef int64_t dense_piece(const PassJob *job) noexcept nogil:
-    """Elements of a task, where tasks are dense pieces of the output; 0: any number, as there are no rows; -1: they are not."""
+    """Elements of a task; 0: any number, as there are no rows; -1: tasks are not dense pieces of the output."""
     if job.walk.axes > 2 or job.through[PASS_OUT] or not is_dense(job, PASS_OUT):
         return -1
     if job.walk.axes == 1:
@@ -47,7 +47,7 @@ cdef int64_t dense_piece(const PassJob *job) noexcept nogil:
 
 
 cdef bint are_apart(const PassJob *a, int p, const PassJob *b, int q) noexcept nogil:
-    """Whether two operands have no byte in common."""
+    """Whether two operands share no byte."""
     cdef const char *start[2]
     cdef const char *end[2]
     cdef const PassJob *job
@@ -80,7 +80,7 @@ cdef bint passes_fit(const PassJob *a, const PassJob *b) noexcept nogil:
 
 
 cdef int64_t chain_end(const Step *steps, int64_t first, int64_t last, int64_t *piece) noexcept nogil:
-    """Where the chain ends that begins with a step, and how many elements its tasks have; 0: as they are."""
+    """The end of the chain that begins with this step, and how many elements its tasks have; 0: as before."""
     cdef int64_t end = first, found, i
     cdef bint fits = True
     piece[0] = 0
@@ -100,7 +100,7 @@ cdef int64_t chain_end(const Step *steps, int64_t first, int64_t last, int64_t *
 
 
 cdef void cut_alike(PassJob *job, int64_t piece) noexcept nogil:
-    """Pieces of so many elements for a pass without rows."""
+    """Cut a pass without rows into pieces of this many elements."""
     if piece and job.walk.axes == 1:
         job.column_piece = smaller(piece, job.columns)
         job.column_pieces = job.tasks = ceil_div(job.columns, piece)

@@ -1,5 +1,5 @@
-# Arrays copied into others, which have other strides: a block into its place in a larger array (concat), or out of one (slice),
-# axes in another order, an axis of step 0 repeated (nearest upsampling). Numbers are moved, not computed: any dtype will do.
+# Arrays copied into others that have other strides: a block into its place in a larger array (concat), or out of one (slice),
+# axes in another order, an axis of step 0 repeated (nearest upsampling). Numbers are moved, not computed: any dtype works.
 #
 #     rows        neighbours in both: memcpy
 #     transpose   neighbours in x along one axis, in out along another: blocks of both (isa/resample.h)
@@ -54,7 +54,7 @@ cdef void fill_copy(CopyJob *job) noexcept nogil:
 
 
 cdef bint may_transpose(const Walk *walk, int i, int64_t size) noexcept nogil:
-    """Steps are whole numbers of elements, and the axis is worth a block."""
+    """Whether steps are whole numbers of elements, and the axis is long enough for a block."""
     cdef int last = walk.axes - 1
     with cython.cdivision(True):
         return walk.steps[X][last] % size == 0 and walk.steps[OUT][i] % size == 0 and walk.sizes[last] > 1
@@ -127,7 +127,7 @@ cdef struct PadJob:
 
 @cython.cdivision(True)
 cdef int64_t pad_source(int64_t i, int64_t n, int mode) noexcept nogil:
-    """Where the element at i comes from, of n; -1: from nowhere."""
+    """The index, among n elements, of the one that place i gets; -1: none."""
     cdef int64_t period
     if 0 <= i < n:
         return i

@@ -1,7 +1,7 @@
 # Depthwise along lines: tiles of one or two output rows and some neighbouring pixels, which share the inputs that they load
-# (isa/depthwise.h). A strip is as many output rows as a tile has; a task is a band of strips of one image, and where there are
-# few strips for the threads a chunk of the channels. Chunks for the sake of L1 (16 to 128 channels) were 5 to 40% slower than all
-# channels of a tile.
+# (isa/depthwise.h). A strip has as many output rows as a tile. A task is a band of strips of one image; if there are too few
+# strips for the threads, it is also cut into chunks of channels. Chunks to fit L1 (16 to 128 channels) were 5 to 40% slower than
+# tiles with all channels.
 
 
 cdef struct DepthwiseLinesJob:
@@ -12,7 +12,7 @@ cdef struct DepthwiseLinesJob:
     int64_t taps, kernel_w, left                # kernel rows and columns; `left` is where output pixel 0 begins
     int64_t *offsets                            # [taps]
     int64_t pieces, chunks, bands
-    # of one call
+    # of one call:
     Image x, out
     const char *weights
     const char *residual
@@ -58,9 +58,10 @@ cdef void depthwise_lines_task(const void *of, int64_t task, char *scratch) noex
     call.rows, call.step, call.out_step, call.weights_step = rows, job.x.pixel, job.out.pixel, job.channels
     call.channels = smaller(share_start(chunk + 1, job.chunks, vectors) * lanes, job.channels) - c0
     call.end = end_at(&job.end, job.residual, job.out.at, c0 * size)
-    # vectors that lie across two cache lines load at half the speed, and NumPy's large arrays begin 16 bytes behind a line: where
-    # all pixels lie alike, a short vector goes first. AVX-512 on Zen 4, x and out 16 bytes behind a line: 384 channels of 14x14
-    # +17%, 192 of 28x28 +5%, 96 of 56x56 -2%; with out on a line 384 channels -1%, 192 -5%. Not measured with AVX2.
+    # Vectors that lie across two cache lines load at half the speed, and NumPy's large arrays begin 16 bytes behind a line: if
+    # all pixels have the same offset, a short vector comes first. AVX-512 on Zen 4, x and out 16 bytes behind a line: 384
+    # channels of 14x14 +17%, 192 of 28x28 +5%, 96 of 56x56 -2%; with out on a line 384 channels -1%, 192 -5%. AVX2 was not
+    # measured.
     call.head = 0
     if job.x.pixel % 64 == 0 and job.x.row % 64 == 0 and call.channels >= 12 * job.table.lanes:
         call.head = (64 - <uintptr_t> job.x.at % 64) % 64 // size % job.table.lanes
@@ -123,7 +124,7 @@ cdef class DepthwiseLines(Runner):
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
-        # enough tasks for the threads: bands of rows, which share their edge rows, then channels
+        # there must be enough tasks for the threads: first bands of rows, which share their edge rows, then channels
         tasks = job.images
         if threads > 1 and tasks < <int64_t> 8 * threads:
             job.bands = min(ceil_div(<int64_t> 8 * threads, tasks), ceil_div(job.ho, job.table.line_rows))
@@ -133,7 +134,7 @@ cdef class DepthwiseLines(Runner):
                 tasks *= job.chunks
         if tasks < threads:
             threads = <int> tasks
-        lane_bytes = ceil_div(2 * job.taps * sizeof(DepthwiseRow), 64) * 64 + 64  # + a line, so that threads share none
+        lane_bytes = ceil_div(2 * job.taps * sizeof(DepthwiseRow), 64) * 64 + 64  # + a cache line, so that threads share none
         size = threads * lane_bytes if into is None else 0
         memory = <char *> small if size <= <int64_t> sizeof(small) else <char *> malloc(size)
         if memory == NULL:

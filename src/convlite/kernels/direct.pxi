@@ -9,23 +9,23 @@
 #             if inside(r, c): for k < kc: s = fma(x[n, r, c, g*kc + k], w[t, k, l], s)
 #         out[n, start_h + i*step_h, start_w + j*step_w, g*cout + l] = act(s + bias[l])
 #
-# How: the outputs of a phase pair are cut into tiles of up to `mr` pixels, a block is some tiles, and a task is (block, group,
-# span of panels). A task first writes down where each tile finds its input at each tap, then runs panel by panel, so that a
-# panel of weights stays in L2 while the tiles of the block pass over it. A section of the sum at a time, so that panel and table
-# stay small; between sections the sums rest in the output, and what their additions rounded off in `low`. Each piece of a section
+# How: the outputs of a phase pair are cut into tiles of up to `mr` pixels; a block is some tiles, and a task is (block, group,
+# span of panels). A task first writes down where each tile finds its input at each tap. Then it runs panel by panel, so that a
+# panel of weights stays in L2 while the tiles of the block use it. It computes one section of the sum at a time, so that panel
+# and table stay small; between sections the sums are in the output, and their rounding errors in `low`. Each piece of a section
 # is a call of the micro-kernel (`run_tile`).
 #
-# There are two ways to write down where the input is. Strided (strided.pxi): a tile is one or two runs of neighbouring pixels,
-# and two addresses and a step say it all. Gathered (gathered.pxi): a tile is any `mr` pixels, with an address for each. Depthwise
-# operations are gathered, or go along lines (depthwise_lines.pxi).
+# The table of inputs has two forms. Strided (strided.pxi): a tile is one or two runs of neighbouring pixels, so two addresses and
+# a step are enough. Gathered (gathered.pxi): a tile is any `mr` pixels, with an address for each. Depthwise operations are
+# gathered, or go along lines (depthwise_lines.pxi).
 #
-# Zeros stand for padding only where that cannot be seen: 0 * weight is 0 unless the weight is Inf or NaN. For such kernels (the
-# packing looks for them) gathered.pxi has a task that visits the taps inside the image one by one.
+# Zeros stand for padding only where this does not change the result: 0 * weight is 0 unless the weight is Inf or NaN. For kernels
+# with such weights (the packing looks for them) gathered.pxi has a task that visits the taps inside the image one by one.
 
 
 cdef struct Cuts:              # in products from the first tap on; see sums.py
     int64_t part, period
-    int64_t taps, row, channels  # of a section; of sums in fused taps, these are meant
+    int64_t taps, row, channels  # of a section; if taps are fused, fused taps are counted
 
 cdef struct AxisPhase:
     int64_t start, step, count, in_step
@@ -34,11 +34,11 @@ cdef struct AxisPhase:
     int64_t *offsets           # [taps]
     int64_t low, high          # i*in_step + offset is inside the input for every tap if low <= i*in_step < high
     int64_t least, reach       # the smallest offset, and how many inputs lie from it to the largest
-    # strided columns: a line is cut into so many tiles (0: two lines make one tile), of which some touch the left and right edge
+    # strided columns: a line is cut into this many tiles (0: two lines make one tile); some touch the left or right edge
     int64_t pieces, left, right
     int64_t copied             # pieces of a line whose input is copied
-    Cuts cuts                  # of sums
-    bint cut                   # the pixels of edge tiles that a tap reads outside are left out
+    Cuts cuts                  # where its sums are cut
+    bint cut                   # edge tiles leave out, for each tap, the pixels that read outside the image
 
 cdef struct Block:
     int row_phase, column_phase
@@ -54,24 +54,24 @@ cdef struct Job:
     int64_t phases             # merged phases: output pixels that one of the loops' pixels is; else 1
     int64_t phase_width        # channels of each
     int64_t line               # output pixels of a line
-    int64_t lead               # merged phases: so many output pixels of the first pixel lie before its line
+    int64_t lead               # merged phases: this many output pixels of the first pixel lie before its line
     int clips                  # merged phases: the first or the last pixel of a line reaches over its end
     int64_t group_step         # input channels from one group to the next
     int64_t fused              # neighbouring pixels in one tap's run of kc numbers: see strided.pxi
     int64_t mr
     int depthwise, strided
     int fetch                  # weights are larger than L2: prefetch the next panel
-    int spread                 # strided: copy inputs whose pixels meet in one set of the L1 cache
+    int spread                 # strided: copy inputs whose pixels fall into one set of the L1 cache
     int64_t call_work          # multiply-adds of vectors that another call of a tile costs
     AxisPhase *row
     AxisPhase *column
     Block *blocks
     const char *zeros
-    # of one call
+    # of one call:
     Image x, out
     int64_t out_pixel          # bytes from one of the loops' pixels to the next: `phases` of the output's
     bint apart                 # merged phases: a panel holds channels of pixels between which there are gaps
-    int64_t panel_bytes        # the kernel lies as it was given: room for a section of a panel; else 0
+    int64_t panel_bytes        # if the kernel is not packed: room for a section of a panel; else 0
     const char *weights
     const char *residual
     Epilogue end               # bias and alpha padded to `padded` for each group; depthwise: as given
@@ -82,19 +82,19 @@ cdef struct Span:              # a section of a sum
     int64_t tap0, taps, k0, kc
     bint accumulate, finish
     const Cuts *cuts           # NULL: the whole sum is one piece
-    char *low                  # [panel][tile][mr][nr*lanes]: what sections leave over; NULL: there is one
+    char *low                  # [panel][tile][mr][nr*lanes]: rounding errors of the sections; NULL: there is one
     int64_t tile_step          # bytes from one tile to the next
     char *sums                 # depthwise: see depthwise_in_pieces
     char *panel                # room for a section of a panel
 
 
 cdef inline bint has_pieces(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
-    """Whether the sums of a phase pair are more than one piece."""
+    """Whether the sums of a phase pair have more than one piece."""
     return rp.taps * cp.taps * (1 if job.depthwise else job.kc) > cp.cuts.part
 
 
 cdef inline bint has_sections(const Job *job, const AxisPhase *rp, const AxisPhase *cp) noexcept nogil:
-    """Whether they are more than one section."""
+    """Whether they have more than one section."""
     cdef int64_t taps = rp.taps * cp.taps
     return taps > cp.cuts.taps or (cp.cuts.row and taps > cp.cuts.row) or (taps and job.kc > cp.cuts.channels)
 
@@ -112,21 +112,21 @@ cdef inline int64_t sums_bytes(const Job *job, const Block *block) noexcept nogi
 
 
 cdef inline int64_t low_bytes(const Job *job, const Block *block) noexcept nogil:
-    """Bytes for what sections leave over."""
+    """Bytes for the rounding errors of the sections."""
     cdef bint several = has_sections(job, &job.row[block.row_phase], &job.column[block.column_phase])
     return block.tiles * job.mr * pixel_bytes_of(job) if several else 0
 
 
 # ---- long sums in pieces and sections, as sums.py cuts them ----
 #
-# A piece begins at zero, and its call adds those before (`total`). They wait in a buffer on the stack of as many whole vectors as
-# the tile has, which stays in L1 wherever the outputs lie; the last call adds bias and activation and stores the outputs. The
-# sum of a section stays there as a whole, and `add_low` brings it to the output.
+# A piece begins at zero, and its call adds the pieces before (`total`). These are kept in a buffer on the stack, as many whole
+# vectors as the tile has, which stays in L1 wherever the outputs are; the last call adds bias and activation and stores the
+# outputs. The sum of a section is complete in that buffer, and `add_low` adds it to the output.
 
 
 @cython.cdivision(True)
 cdef inline int64_t piece_left(const Cuts *cuts, int64_t at) noexcept nogil:
-    """Products until the piece ends to which product `at` belongs."""
+    """How many products there are from product `at` to the end of its piece."""
     cdef int64_t place = at % cuts.period if at else 0
     return smaller(cuts.part - place % cuts.part, cuts.period - place)
 
@@ -165,16 +165,17 @@ cdef void end_section(const Table *table, TileKernel kernel, const Tile *tile, c
 @cython.cdivision(True)
 cdef void in_pieces(const Table *table, TileKernel kernel, Tile *call, const Cuts *cuts, int64_t at, int64_t mr, int64_t nr,
                     bint strided, char *low) noexcept nogil:
-    """A tile whose sums begin with product `at`; with `low`, [mr][nr*lanes], they are a section, the first or to `accumulate`.
+    """A tile whose sums begin with product `at`; with `low`, [mr][nr*lanes], they are a section: the first or to `accumulate`.
 
-    The call is changed and put back: a copy in vectors waits for the fields just stored, and for outputs stored before them.
+    The call is changed and then restored: a copy of it in vectors would wait for the fields just stored, and for outputs stored
+    before.
     """
     cdef int64_t size = table.itemsize, row_bytes = nr * table.lanes * size, half = (mr + 1) // 2, runs = 2 if strided else mr
     cdef int64_t left = piece_left(cuts, at), rest = cuts.period - (at % cuts.period if at else 0)
     cdef int64_t taps = call.taps, kc = call.kc, products = taps * kc, k = 0, n, i
     cdef int64_t channels = call.channels, out_offset = call.out_offset, out_step = call.out_step
     cdef int accumulate = call.accumulate, finish = call.finish
-    cdef char room[29 * 64]    # the most: 14 x 2 vectors
+    cdef char room[29 * 64]    # at most 14 x 2 vectors
     cdef char *sums = room + (64 - <uintptr_t> room % 64)
     cdef void *to[14]
     cdef const void *shifted[14]
@@ -217,7 +218,7 @@ cdef void in_pieces(const Table *table, TileKernel kernel, Tile *call, const Cut
 
 cdef inline void run_tile(const Table *table, TileKernel kernel, Tile *tile, const Cuts *cuts, int64_t at, int64_t mr,
                           int64_t nr, bint strided, char *low) noexcept nogil:
-    """In pieces; without cuts, as one."""
+    """A tile in pieces, or in one call if there are no cuts."""
     if cuts == NULL:
         kernel(tile)
     else:
@@ -280,8 +281,8 @@ cdef void direct_task(const void *of, int64_t task, char *scratch) noexcept nogi
 
 
 cdef enum:
-    TASK_NANOSECONDS = 16000   # a thread may have to wait so long for another
-    BLOCK_TILES = 4            # a block of fewer reads its weights too often
+    TASK_NANOSECONDS = 16000   # a thread may have to wait this long for another
+    BLOCK_TILES = 4            # a block with fewer tiles reads its weights too often
 
 
 @cython.final
@@ -361,7 +362,7 @@ cdef class Direct(Runner):
         self.describe_work(plan.nanoseconds)
 
     cdef int _fill_cuts(self, object cuts, AxisPhase *ap) except -1:
-        """Where sums are cut, from products and taps to those of fused taps, of which a section has whole ones."""
+        """Convert cuts to fused taps, of which a section has whole ones."""
         ap.cuts.part, ap.cuts.period = cuts.part, cuts.period
         ap.cuts.taps, ap.cuts.row, ap.cuts.channels = cuts.taps // self.job.fused, cuts.row // self.job.fused, cuts.channels
         if self.job.depthwise or cuts.channels * self.job.fused >= self.job.kc:
@@ -392,7 +393,7 @@ cdef class Direct(Runner):
         return k
 
     cdef void _take(self, int64_t size) noexcept:
-        """The kernel lies as it was given, [taps][kc][groups][width]."""
+        """Use the unpacked kernel, [taps][kc][groups][width]."""
         cdef const Cuts *cuts = &self.job.column[0].cuts
         cdef int64_t rows = smaller(self.job.kernel_taps, cuts.taps) * smaller(self.job.kc, cuts.channels)
         self.job.panel_bytes = rows * self.job.table.nr * self.job.table.lanes * size + 64
@@ -406,8 +407,8 @@ cdef class Direct(Runner):
         return ceil_div(lines * self.job.column[j].count, self.job.mr)
 
     cdef int64_t _cut_blocks(self, int64_t most_tiles, int64_t shares, Block *blocks) noexcept:
-        """Write down the blocks, unless NULL; how many. Of each phase pair as many as can be shared equally, if it has so many
-        tiles, and no block is much larger than another."""
+        """Write the blocks, unless `blocks` is NULL; return how many. Each phase pair has a number that can be shared equally,
+        if it has enough tiles, and no block is much larger than another."""
         cdef int64_t i, j, k, tiles, count, total = 0
         for i in range(self.row_phases):
             for j in range(self.column_phases):
@@ -422,7 +423,7 @@ cdef class Direct(Runner):
         return total
 
     cdef int64_t _most_scratch(self, const Job *job) noexcept:
-        """Bytes that a task needs."""
+        """How many bytes a task needs."""
         cdef int64_t i, most = 0
         for i in range(job.block_count):
             most = max(most, self._scratch(&job.blocks[i]))
@@ -431,8 +432,8 @@ cdef class Direct(Runner):
     cdef int64_t _share(self, Job *job, int64_t threads, Script into) except -1:
         """Cut the work for threads; how many tasks.
 
-        A thread's share is neighbouring tasks: pixels, which the next step reads, or, where the weights are more than those,
-        panels. Long tasks are cut further, so that a thread which is disturbed can be helped.
+        Each thread gets neighbouring tasks: of pixels, which the next step reads, or, if the weights are larger than the pixels,
+        of panels. Long tasks are cut further, so that other threads can help one that is disturbed.
         """
         cdef int64_t i, most, tiles = 0, spans
         cdef int64_t wanted = min(8 * threads, max(2 * threads, self.nanoseconds // TASK_NANOSECONDS))
@@ -466,7 +467,7 @@ cdef class Direct(Runner):
         return max(sums, 3 * pixel_bytes_of(&self.job) if self.padding else 0)
 
     cdef int64_t _zeros(self, int64_t pixel) noexcept:
-        """Numbers in the row of zeros, if pixels are so many apart; a strided tile of two lines walks over it."""
+        """Numbers in the row of zeros, if pixels are this far apart; a strided tile of two lines walks over it."""
         cdef bint walks = self.job.strided and self.padding
         return (self.job.mr * self.job.column[0].in_step * pixel if walks else 0) + self.job.kc
 
@@ -480,13 +481,13 @@ cdef class Direct(Runner):
     cdef const char *_pad(self, const char *values, char *into) noexcept:
         """[groups][width] -> [groups][padded], so that the micro-kernel loads whole vectors.
 
-        At each call, since a bias is an argument of its own: below what can be measured of a call of 1.3 us. In a network, once.
+        This runs at each call, since a bias is an argument: too short to measure in a call of 1.3 us. In a network it runs once.
         """
         cdef int64_t g, i, size = self.job.table.itemsize, width = self.job.width * size, padded = self.job.padded * size
         if values == NULL or self.job.depthwise or self.bias_bytes == self.packed_bias_bytes:
             return values
         for g in range(self.job.groups):
-            if self.bias_bytes < width:  # merged phases: the same for each
+            if self.bias_bytes < width:  # merged phases: repeat it for each
                 for i in range(width // self.bias_bytes):
                     memcpy(into + i * self.bias_bytes, values, self.bias_bytes)
             else:
@@ -515,7 +516,7 @@ cdef class Direct(Runner):
         if tasks < threads:
             threads = <int> tasks
         bytes = self.scratch_bytes if job.blocks == self.job.blocks else self._most_scratch(&job)
-        lane_bytes = ceil_div(bytes, 64) * 64 + 64  # + a line, so that threads share none
+        lane_bytes = ceil_div(bytes, 64) * 64 + 64  # + a cache line, so that threads share none
         bytes = held + threads * lane_bytes
         if into is not None:
             memory = into.hold(held)

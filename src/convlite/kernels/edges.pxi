@@ -1,11 +1,11 @@
-# Tiles at the edges of lines: which touch one, what is copied there, and the two ways to compute what reaches over it.
+# Tiles at the edges of lines: which tiles touch one, what is copied there, and the two ways to compute tiles that reach over it.
 #
-# Where the columns reach outside the image, the piece of the input row is copied between its zeros (strided.pxi). Where that
-# multiplies more zeros than a few more calls cost, the tile is cut instead: tap by tap, a smaller tile of the pixels that the tap
-# reads inside (run_cut). On maps of 4x4 to 14x14 these zeros are 31 to 9% of the products.
+# If the columns reach outside the image, the piece of the input row is copied between its zeros (strided.pxi). If this multiplies
+# more zeros than a few more calls cost, the tile is cut instead: for each tap, a smaller tile of the pixels that the tap reads
+# inside the image (run_cut). On maps of 4x4 to 14x14 these zeros are 31 to 9% of the products.
 #
-# Merged phases: the first and the last pixel of a line may reach over its ends, and between pixels of the output may be gaps.
-# Tiles that hold such pixels are computed in a buffer, and what lies inside is copied (run_clipped).
+# Merged phases: the first and the last pixel of a line may reach over its ends, and there may be gaps between pixels of the
+# output. Tiles with such pixels are computed in a buffer, and the part inside the line is copied (run_clipped).
 
 
 cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:
@@ -31,7 +31,7 @@ cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:
 
 @cython.cdivision(True)
 cdef inline int64_t column_offset(const Job *job, const AxisPhase *cp, int64_t b) noexcept nogil:
-    """Of column tap b, fused or not."""
+    """The offset of column tap b, fused or not."""
     return cp.offsets[b // job.fused] + b % job.fused
 
 
@@ -45,7 +45,7 @@ cdef inline void outside(const Job *job, const AxisPhase *cp, int64_t p0, int64_
 
 
 cdef inline int64_t tile_work(const Job *job, int64_t pixels) noexcept nogil:
-    """What a step of the sum costs a tile, in multiply-adds of vectors: fewer than eight sums wait for each other."""
+    """The cost of a step of the sum in a tile, in multiply-adds of vectors: fewer than eight sums wait for each other."""
     return max(pixels * job.table.nr, 8) if pixels else 0
 
 
@@ -72,7 +72,7 @@ cdef bint pays_to_cut(const Job *job, const AxisPhase *cp) noexcept nogil:
 
 @cython.cdivision(True)
 cdef void move_channels(const Job *job, char *pixel, int64_t first, int64_t last, char *to, bint load) noexcept nogil:
-    """Channels of one of the loops' pixels between the output and a row of the buffer: from there with `load`, or back."""
+    """Copy channels of one of the loops' pixels: from the output to a row of the buffer with `load`, else back."""
     cdef int64_t size = job.table.itemsize, count = last - first
     cdef char *at
     while first < last:
@@ -89,7 +89,7 @@ cdef void move_channels(const Job *job, char *pixel, int64_t first, int64_t last
 
 cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *tile, const Spot *spot, int64_t nr, const Cuts *cuts,
                       int64_t product, int64_t channel, char *low_sums, char *buffer) noexcept nogil:
-    """A tile of a panel, from `channel` on, through the buffer: only what lies inside its line is read and written."""
+    """Compute a tile of a panel, from `channel` on, through the buffer: only what lies inside its line is read and written."""
     cdef int64_t size = job.table.itemsize, half = (spot.mr + 1) // 2, row_bytes = nr * job.table.lanes * size
     cdef int64_t i, p, low, high
     cdef int turn
@@ -114,11 +114,11 @@ cdef struct CutTile:           # a tile of a panel, tap by tap
     const Job *job
     const AxisPhase *cp
     const TileKernel *kernels  # by pixels
-    const Tile *whole          # what would compute it, were all of its taps inside
+    const Tile *whole          # the call that would compute it if all of its taps were inside
     const Spot *spot
     int64_t nr, row_bytes, middle
     char *buffer               # of two tiles
-    char *piece[2]             # where the sums of this piece of the sum rest,
+    char *piece[2]             # where the sums of this piece are kept,
     char *total[2]             # and where those of the pieces before
     bint begun, summed, last   # whether this piece has sums, whether there are pieces before, and whether it is the last one
     # the next call: taps that read the same pixels inside the image
@@ -131,7 +131,7 @@ cdef struct CutTile:           # a tile of a panel, tap by tap
 
 
 cdef void begin_cut_piece(CutTile *cut, bint last) noexcept nogil:
-    """The last piece rests in the output, the others in that half of the buffer which does not hold those before."""
+    """The last piece is kept in the output; each other piece in the half of the buffer that does not hold the total."""
     cut.begun, cut.last = False, last
     cut.piece[0], cut.piece[1] = <char *> cut.whole.out[0], <char *> cut.whole.out[1]
     cut.call.out_step, cut.call.out_offset, cut.call.channels = cut.whole.out_step, cut.whole.out_offset, cut.whole.channels
@@ -143,7 +143,7 @@ cdef void begin_cut_piece(CutTile *cut, bint last) noexcept nogil:
 
 @cython.cdivision(True)
 cdef int64_t next_cut_taps(CutTile *cut, int64_t s, int64_t k, int64_t kc, int64_t left) noexcept nogil:
-    """From tap s on, its channel k: how many taps read the same pixels inside the image, of the products that are left."""
+    """How many taps, from channel k of tap s on and within the products left, read the same pixels inside the image."""
     cdef const Job *job = cut.job
     cdef const Spot *spot = cut.spot
     cdef const char *const *bases = <const char *const *> cut.whole.taps_at
@@ -172,7 +172,7 @@ cdef int64_t next_cut_taps(CutTile *cut, int64_t s, int64_t k, int64_t kc, int64
 
 
 cdef void clear_cut_piece(CutTile *cut) noexcept nogil:
-    """Zeros in all of its sums: the first taps do not reach all pixels."""
+    """Set all sums of the tile to zero: the first taps do not reach all pixels."""
     cdef int64_t size = cut.job.table.itemsize, middle = cut.middle, i
     for i in range(cut.spot.mr):
         memset(cut.piece[i >= middle] + (i - middle if i >= middle else i) * cut.call.out_step + cut.call.out_offset * size, 0,
@@ -181,11 +181,11 @@ cdef void clear_cut_piece(CutTile *cut) noexcept nogil:
 
 
 cdef bint add_cut_taps(CutTile *cut, int64_t at, bint ends) noexcept nogil:
-    """The next call, from product `at` on; `ends`: with it the piece ends. Whether the tile is finished."""
+    """Run the next call, from product `at` on; `ends`: it ends the piece. Returns whether the tile is finished."""
     cdef bint alone = cut.summed and ends and not cut.begun and not cut.full, added = cut.summed and ends and (cut.full or alone)
     cdef bint both = cut.lines == 3
     if cut.pixels > 0 and cut.lines:
-        if alone:              # a piece by itself
+        if alone:              # the call is a whole piece
             cut.piece[0], cut.piece[1] = cut.total[0], cut.total[1]
             cut.call.out_step, cut.call.out_offset, cut.call.channels = cut.row_bytes, 0, cut.nr * cut.job.table.lanes
         elif not cut.begun and not cut.full:
@@ -217,7 +217,7 @@ cdef bint add_cut_taps(CutTile *cut, int64_t at, bint ends) noexcept nogil:
 
 
 cdef void end_cut_tile(CutTile *cut, char *low_sums) noexcept nogil:
-    """From the sums to outputs, or to the end of a section."""
+    """Turn the sums into outputs, or end a section."""
     cdef Tile call = cut.whole[0]
     call.taps = 0
     if low_sums != NULL:
@@ -234,10 +234,10 @@ cdef void end_cut_tile(CutTile *cut, char *low_sums) noexcept nogil:
 @cython.cdivision(True)
 cdef void run_cut(const Job *job, const AxisPhase *cp, const TileKernel *kernels, const Tile *tile, const Spot *spot, int64_t nr,
                   const Cuts *cuts, char *low_sums, char *buffer) noexcept nogil:
-    """A tile of a panel, tap by tap: the pixels that a tap reads inside the image make a smaller tile.
+    """Compute a tile of a panel tap by tap: the pixels that a tap reads inside the image make a smaller tile.
 
-    Between the calls of a piece the sums rest in one half of the buffer, those of the last piece in the output; the other half
-    is the total of the pieces before. Leaving out what would be multiplied by zeros changes no bit.
+    Between the calls of a piece its sums are kept in one half of the buffer, those of the last piece in the output; the other
+    half holds the total of the pieces before. Leaving out products with zeros changes no bit.
     """
     cdef int64_t taps = spot.taps * job.fused, kc = tile.kc // job.fused, s = 0, k = 0, left = 0, products = taps * kc, g, at
     cdef CutTile cut

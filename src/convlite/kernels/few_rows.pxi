@@ -1,9 +1,9 @@
-# A matrix product, or a convolution to few pixels, with a kernel as it lies (isa/few_rows.h): the rows of weights of a
-# tap are multiplied by the inputs of all pixels that this tap reads inside the image, so that nothing is packed, and
-# no zero multiplied.
+# A matrix product, or a convolution to few pixels, with an unpacked kernel (isa/few_rows.h). The rows of weights of a tap are
+# multiplied by the inputs of all pixels that this tap reads inside the image, so that nothing is packed and no zero is
+# multiplied.
 #
-# A task is a share of the output channels: the sums of all pixels stay in L1 while the rows of weights pass by, in
-# pieces and sections as sums.py cuts them.
+# A task is a share of the output channels: the sums of all pixels stay in L1 while the rows of weights are read once, in pieces
+# and sections as sums.py cuts them.
 
 
 # Sums of a share.
@@ -27,7 +27,7 @@ cdef struct FewRowsJob:
 
 @cython.cdivision(True)
 cdef int64_t pixels_inside(const FewRowsJob *job, int64_t tap, int64_t k, char *sums, const void **x, void **to) noexcept nogil:
-    """The pixels of which this tap lies inside the image: where their inputs are from channel k on, and their sums; how many."""
+    """Find the pixels for which this tap is inside the image, their inputs from channel k on and their sums; how many."""
     cdef int64_t row = job.row_offsets[tap // job.column_taps], column = job.column_offsets[tap % job.column_taps]
     cdef int64_t found = 0, n, i, j, r, c, line = job.widest * job.table.itemsize
     cdef const char *at = job.x.at + k * job.table.itemsize
@@ -46,7 +46,8 @@ cdef int64_t pixels_inside(const FewRowsJob *job, int64_t tap, int64_t k, char *
 @cython.cdivision(True)
 cdef void one_piece(const FewRowsJob *job, FewRowsCall *call, int64_t at, int64_t products, int64_t first, char *sums,
                     const void **x, void **to) noexcept nogil:
-    """So many products of all sums from product `at` on: LOOP taps, of which the piece is some, or some channels of one."""
+    """Add this many products to all sums, from product `at` on: LOOP taps, of which the piece has some, or some channels of one.
+    """
     cdef int64_t n, k
     while products:
         k = at % job.kc
@@ -107,7 +108,7 @@ cdef void few_rows_task(const void *of, int64_t share, char *scratch) noexcept n
 
 @cython.final
 cdef class FewRows(Runner):
-    """A plan for few pixels made ready to run; the weights are the kernel as it lies, [taps][kc][columns]."""
+    """A plan for few pixels made ready to run; the weights are the unpacked kernel, [taps][kc][columns]."""
 
     cdef FewRowsJob job
     cdef int64_t *offsets

@@ -5,15 +5,15 @@
 
        saved = float_mode_enter(FLUSH); ...arithmetic...; float_mode_leave(saved);
 
-   KEEP in place of FLUSH keeps subnormal numbers: for what picks numbers rather than computes them (max pools).
+   KEEP in place of FLUSH keeps subnormal numbers: for kernels that select numbers and do not compute them (max pools).
 
-   CONVLITE_KEEP_SUBNORMALS leaves the mode alone, as on machines that have no such mode: so their bits can be had on x86-64. */
+   CONVLITE_KEEP_SUBNORMALS does not change the mode, as on machines without such a mode, so that x86-64 can give their bits. */
 #ifndef CONVLITE_FLOAT_MODE_H
 #define CONVLITE_FLOAT_MODE_H
 #include <stdint.h>
 
 #if defined(CONVLITE_KEEP_SUBNORMALS) || !(defined(__x86_64__) || defined(_M_X64) || defined(__aarch64__))
-/* Subnormal numbers are as the platform has them. */
+/* Subnormal numbers are handled as the platform does. */
 static inline uint64_t float_mode_get(void) { return 0; }
 static inline void float_mode_leave(uint64_t mode) { (void)mode; }
 enum { FLOAT_MODE = 0,

@@ -1,6 +1,6 @@
 # Gathered tiles: any `mr` pixels of a phase pair's flat list. rows[tap][pixel] holds a pointer for each, and padding points at a
-# row of zeros; for maps too narrow for runs, for depthwise operations that have no lines, and, tap by tap, for weights that are
-# not finite.
+# row of zeros. They serve maps that are too narrow for runs, depthwise operations that have no lines, and, tap by tap, weights
+# that are not finite.
 
 
 @cython.cdivision(True)
@@ -60,7 +60,7 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
 @cython.cdivision(True)
 cdef void depthwise_in_pieces(const Table *table, const DepthwiseTile *tile, const Cuts *cuts, int64_t at, int mr, char *sums,
                               char *low) noexcept nogil:
-    """in_pieces for a depthwise tile. sums: [mr][channels*multiplier]; low the same, or NULL."""
+    """The same as in_pieces, for a depthwise tile. sums: [mr][channels*multiplier]; low the same, or NULL."""
     cdef int64_t numbers = tile.channels * tile.multiplier, left, i
     cdef void *out[6]
     cdef DepthwiseTile call = tile[0]
@@ -160,8 +160,8 @@ cdef void direct_inside_task(const void *of, int64_t task, char *scratch) noexce
     cdef int64_t panel_lanes = job.table.nr * job.table.lanes, first = span * job.panels // job.spans * panel_lanes
     cdef int64_t last = smaller((span + 1) * job.panels // job.spans * panel_lanes, job.width), products = job.kc
     cdef int64_t bytes = pixel_bytes_of(job)
-    cdef char *piece = scratch  # unfinished
-    cdef char *section = piece + bytes  # the pieces before
+    cdef char *piece = scratch  # of the unfinished piece
+    cdef char *section = piece + bytes  # of the pieces before it
     cdef char *low = section + bytes
     cdef char *to
     cdef char *ignored

@@ -1,12 +1,12 @@
-# Depthwise kernels of any size and groups of few channels: products lane by lane over copied rows (plan/lanewise.py says when and
-# how the rows lie, isa/lanewise.h what is computed).
+# Depthwise kernels of any size and groups of few channels: products lane by lane over copied rows (plan/lanewise.py says when
+# they are used and how the rows are laid out, isa/lanewise.h what is computed).
 #
-# A task is a band of output rows of one image, a stretch of their pixels, and a block of output channels: those of a vector,
-# or all. It keeps as many input rows as an output row reaches, each copied once, when it is first needed:
+# A task is a band of output rows of one image, a stretch of their pixels, and a block of output channels: those of one vector, or
+# all. It keeps as many input rows as an output row reaches. Each is copied once, when it is first needed:
 #
-#     slot r % slots:  [kc][planes][positions*per numbers, and what a last tile reads behind them]
+#     slot r % slots:  [kc][planes][positions*per numbers, and what the last tile reads behind them]
 #
-# where `planes` is the stride: pixels apart by it are neighbours. Rows outside the image are left out, columns outside are
+# where `planes` is the stride: pixels this far apart become neighbours. Rows outside the image are left out, columns outside are
 # zeros.
 
 
@@ -28,20 +28,20 @@ cdef struct LanewiseJob:
     int64_t kernel_w, kernel_taps, most_taps
     int64_t row_phases, column_phases
     int64_t planes, per, patterns, lowest, positions, x_step, slots
-    bint point                 # one tap, no padding, one vector for each pixel: nothing need be copied
+    bint point                 # one tap, no padding, one vector for each pixel: nothing is copied
     int64_t blocks, stretches, bands, lines, pixels     # lines and pixels of the largest phase
     LanewiseRows *row
     LanewiseColumns *column
-    # of one call
+    # of one call:
     Image x, out
     const char *weights
     Epilogue end               # bias and alpha padded to whole vectors, or [patterns][lanes]; bias: zeros for none
 
-cdef struct LanewiseTask:      # what a task keeps
+cdef struct LanewiseTask:      # the state of a task
     int64_t block, image, p0, p1
     int64_t first, outputs     # channels of the block
     char *rows                 # [slots]
-    char *line                 # a line that is not stored as it is
+    char *line                 # room for a line that is changed before it is stored
     int64_t *held              # [slots]: which input rows
     const char **found         # [most_taps]
     LanewiseCopy copy
@@ -101,7 +101,7 @@ cdef const char *copied_row(const LanewiseJob *job, LanewiseTask *task, int64_t 
         last = smaller(low + job.positions, ceil_div(job.w - plane, job.planes))
         first, last = smaller(first - low, job.positions), (last - low if last > low else 0)
         last = last if last > first else first
-        if fresh:  # zeros around the pixels, which lie alike in all rows
+        if fresh:  # zeros around the pixels, which have the same places in all rows
             for k in range(job.kc):
                 to = row + (k * job.planes + plane) * job.x_step * size
                 memset(to, 0, first * job.per * size)
@@ -252,7 +252,7 @@ cdef class Lanewise(Runner):
         self.out_bytes = self.bytes_of(&self.out, job.images, job.ho, job.wo, job.cout)
         self.bias_bytes = job.cout * size
         self.weight_bytes = job.kernel_taps * job.kc * ceil_div(job.cout, lanes) * lanes * size
-        # of all tasks: bias and slopes in whole vectors; where pixels share vectors, the weights as those lie
+        # for all tasks: bias and slopes in whole vectors; if pixels share vectors, the weights in the same order
         self.shared_bytes = 2 * max(ceil_div(job.cout, lanes), 3) * lanes * size
         if job.per != lanes:
             self.shared_bytes += job.kernel_taps * job.kc * job.patterns * lanes * size
@@ -305,14 +305,14 @@ cdef class Lanewise(Runner):
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end = on.x, on.weights, on.out, on.end
-        # enough tasks for the threads: bands of rows
+        # bands of rows, so that there are enough tasks for the threads
         tasks = job.images * job.blocks * job.stretches
         if threads > 1 and tasks * job.bands < <int64_t> 4 * threads:
             job.bands = max(job.bands, min(job.lines, ceil_div(<int64_t> 4 * threads, tasks)))
         tasks *= job.bands
         if tasks < threads:
             threads = <int> tasks
-        lane_bytes = ceil_div(lanewise_scratch(&job), 64) * 64 + 64  # + a line, so that threads share none
+        lane_bytes = ceil_div(lanewise_scratch(&job), 64) * 64 + 64  # + a cache line, so that threads share none
         memory = NULL
         if into is not None:
             shared = into.hold(self.shared_bytes)

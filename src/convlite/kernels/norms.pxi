@@ -1,10 +1,10 @@
-# Normalisations: (x - mean) / sqrt(variance + epsilon) * scale + offset, the variance from squared distances in a second reading.
+# Normalisations: (x - mean) / sqrt(variance + epsilon) * scale + offset, the variance from squared distances in a second pass.
 #
 #     layer     over the last axis (isa/norm.h): a task is a few rows
 #     groups    over the pixels of an image and the channels of a group (one channel: instance norm; all: layer norm over images):
 #               steps over pieces (reductions.pxi), and between them a little work for each channel
 #
-# Mean and variance are in double; the mean enters as a number of x's dtype, and what that rounds off by way of the offset.
+# Mean and variance are in double. The mean is rounded to x's dtype for the subtraction; the offset corrects the rounding.
 
 cdef struct Norm:
     Reduce moments
@@ -14,7 +14,7 @@ cdef struct Norm:
     int64_t out_outer, out_middle  # bytes
     int64_t channels, parts, vector_bytes, lane_bytes
     double epsilon
-    char *centres              # [outer][columns] doubles: of each place in a sum
+    char *centres              # [outer][columns] doubles: the centre for each place in a sum
     char *vectors              # [outer][3][vector_bytes]: centre, factor, offset
 
 
@@ -292,7 +292,7 @@ def group_norm(str isa, x, scale, offset, out, int64_t groups, double epsilon, i
 
 
 cdef void walk_norm(Walk *walk, const Norm *job) noexcept:
-    """x and out, and for each image three vectors, whose places are known later."""
+    """x and out, and for each image three vectors, whose addresses are set later."""
     cdef int64_t size = job.moments.table.itemsize
     cdef int k
     cdef int vectors[3]

@@ -6,7 +6,7 @@
 static int openmp_version(void) { return _OPENMP; }
 static int openmp_in_parallel(void) { return omp_in_parallel(); }
 /* Frees the calling thread's pool, so that a forked child can start its own; 0 on success. OpenMP 5.0; GCC has had it since 9.
-   LLVM's runtime forks safely by itself, and once paused it crashes when a thread ends that had used it. */
+   LLVM's runtime handles a fork itself, and after a pause it crashes when a thread that had used it ends. */
 static int openmp_pause(void) {
 #if defined(KMP_VERSION_MAJOR)
     return 0;

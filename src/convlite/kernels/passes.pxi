@@ -1,14 +1,14 @@
-# Passes over memory (isa/pass.h): two operands combined element by element, or channels scaled and moved, and an activation in
-# the same pass. Operands broadcast as NumPy's do and may have any strides; of the walk's axes the last gives the columns, the one
-# before the rows. A task is a block of them.
+# Passes over memory (isa/pass.h): two operands are combined element by element, or channels are scaled and moved, with an
+# activation in the same pass. Operands broadcast as in NumPy and may have any strides. The last axis of the walk gives the
+# columns, the one before it the rows. A task is a block of them.
 #
 #     few columns       vectors that all rows share (bias, scales of 3 channels) are repeated, so that a row is long
 #     odd strides       an operand without neighbouring columns goes through scratch, one row at a time
 
 cdef enum:
-    ROW_CHUNK = 1024           # columns in scratch
-    SHORT_ROW = 64             # vectors are repeated for fewer columns,
-    LONG_ROW = 256             # to about so many
+    ROW_CHUNK = 1024           # how many columns scratch holds
+    SHORT_ROW = 64             # with fewer columns, vectors are repeated,
+    LONG_ROW = 256             # to about this many
 
 cdef struct PassJob:
     const Table *table
@@ -16,7 +16,7 @@ cdef struct PassJob:
     Pass whole
     int64_t rows, columns, row_piece, column_piece, row_pieces, column_pieces, repeat, tasks
     int64_t slot_bytes, lane_bytes, nanoseconds
-    bint through[WALK_OPERANDS]  # scratch
+    bint through[WALK_OPERANDS]  # which operands go through scratch
     double number              # a scalar b, of either dtype
     float small_number
 
@@ -39,7 +39,7 @@ cdef bint is_number(const Pass *part, int k) noexcept nogil:
 
 
 cdef void fill_pass(PassJob *job) noexcept nogil:
-    """From table, walk, op and act: how the pass is cut."""
+    """Decide, from table, walk, op and act, how the pass is cut."""
     cdef Walk *walk = &job.walk
     cdef int64_t size = job.table.itemsize, most = TASK_BYTES // size
     cdef int last, k
@@ -116,7 +116,7 @@ cdef void pass_task(const void *of, int64_t task, char *scratch) noexcept nogil:
 
 
 cdef bint aligned_steps(Pass *part, int64_t size) noexcept nogil:
-    """Steps from bytes to elements, if there is a whole number of them in each."""
+    """Convert steps from bytes to elements, if each is a whole number of elements."""
     cdef int k
     cdef bint whole = True
     for k in range(WALK_OPERANDS):
@@ -130,7 +130,7 @@ cdef bint aligned_steps(Pass *part, int64_t size) noexcept nogil:
 
 
 cdef void pass_row_by_row(const PassJob *job, Pass *part) noexcept nogil:
-    """Rows that lie odd numbers of bytes apart."""
+    """Rows whose steps are not whole numbers of elements."""
     cdef Pass row = part[0]
     cdef int64_t r
     cdef int k
@@ -142,7 +142,7 @@ cdef void pass_row_by_row(const PassJob *job, Pass *part) noexcept nogil:
 
 
 cdef void pass_repeated(const PassJob *job, Pass *part, char *scratch) noexcept nogil:
-    """`repeat` rows as one, and then the rest as one."""
+    """Compute `repeat` rows at a time as one, and then the rest as one."""
     cdef int64_t size = job.table.itemsize, nbytes = job.columns * size, total = nbytes * job.repeat, left, i
     cdef char *at
     cdef int k
@@ -171,7 +171,7 @@ cdef void pass_repeated(const PassJob *job, Pass *part, char *scratch) noexcept 
 
 
 cdef void pass_through(const PassJob *job, const Pass *part, char *scratch) noexcept nogil:
-    """One row after the other; what has no neighbouring columns is copied to scratch, or back from there."""
+    """Compute row after row; operands without neighbouring columns are copied to scratch, or from there."""
     cdef const Walk *walk = &job.walk
     cdef int64_t size = job.table.itemsize, r
     cdef int k, last = walk.axes - 1
@@ -201,7 +201,7 @@ cdef int run_pass_job(PassJob *job, int threads, Script into) except -1:
     if job.walk.size == 0:
         return 0
     fill_pass(job)
-    # a number that is picked, not computed, may be subnormal
+    # a number that is selected, not computed, may be subnormal
     picks = job.whole.op == PASS_MAX or job.whole.op == PASS_MIN or job.whole.op == PASS_FIRST
     picks = picks and job.whole.act.code == ACT_NONE
     subnormals = KEEP if picks else FLUSH
@@ -223,7 +223,7 @@ cdef int run_pass_job(PassJob *job, int threads, Script into) except -1:
 def elementwise(str isa, int op, a, b, out, int code=0, double low=0, double high=0, alpha=None, int threads=1, Script into=None):
     """out = act(op(a, b)): op a number of `pass_codes`, b an array, a float, or None (PASS_FIRST).
 
-    Arrays of one dtype, which broadcast to the shape of out; out may be a or b, and overlaps them in no other way. code, low
+    Arrays of one dtype, which broadcast to the shape of out; out may be a or b, and must not overlap them otherwise. code, low
     and high are the activation's (`Fused`), alpha the slopes of "prelu", which broadcast as well. into: a script that keeps them.
     """
     cdef PassJob job

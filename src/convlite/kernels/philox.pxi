@@ -1,4 +1,4 @@
-# Philox 4x32-10 of _philox.py, for what a network draws most: uniform values in float32.
+# Philox 4x32-10 of _philox.py, for the most common initial weights: uniform values in float32.
 
 
 cdef inline void philox_block(uint64_t block, uint64_t upper, uint32_t k0, uint32_t k1, uint32_t *words) noexcept nogil:

@@ -1,7 +1,7 @@
 # Pixel vectors, row-stationary: convolution and its transpose with few output channels (plan/pixel_vectors.py says when).
 #
-# Lanes along the output channels would stay empty, so a vector holds neighbouring pixels of one row, and weights are
-# broadcast. For each image, and each band of output rows (a task):
+# Lanes along the output channels would stay empty, so a vector holds neighbouring pixels of one row, and weights are broadcast.
+# For each image, and each band of output rows (a task):
 #
 #     for each input row r:                          ascending; for the transpose descending
 #         write down finished output rows
@@ -31,27 +31,27 @@ cdef struct PixelVectorsJob:
     const Table *table
     int64_t images, h, w, cin, ho, wo, cout
     int64_t kernel_h, phases
-    int64_t row_scale, row_divisor, least, most         # the extremes of delta
+    int64_t row_scale, row_divisor, least, most         # the least and the largest delta
     bint descending
-    int64_t planes             # stride of a convolution: pixels apart by it are neighbours in a plane of the transposed row
+    int64_t planes             # stride of a convolution: pixels this far apart are neighbours in a plane of the transposed row
     int64_t left, right        # pixels of a plane before and behind those under the outputs
     int64_t stretch            # output pixels of a task, whole vectors
     int64_t stretches, bands   # tasks of an image: along a row, and along the rows
     int64_t tile               # vectors
     int64_t x_step             # from one channel of the transposed row to the next
-    int64_t totals             # bytes from a sum's unfinished piece to the pieces before; 0: there are none
+    int64_t totals             # bytes from a sum's unfinished piece to the sum of the pieces before; 0: there are none
     int64_t slots              # output rows that one input row reaches
     int64_t lowest             # the least output row of input row 0
     int64_t *delta             # [kernel_h][2]: delta // row_divisor, delta % row_divisor
     PixelVectorsColumns *column       # [phases]
-    # of one call
+    # of one call:
     Image x, out
     const char *weights
     Epilogue end
 
 
 cdef inline int64_t floor_div(int64_t a, int64_t b) noexcept nogil:
-    """Towards minus infinity: Python's division, also where cdivision is on."""
+    """Division that rounds towards minus infinity, as in Python, even if cdivision is on."""
     return a // b
 
 
@@ -68,7 +68,7 @@ cdef int64_t pixel_scratch(const PixelVectorsJob *job) noexcept nogil:
 @cython.cdivision(True)
 cdef void write_line(const PixelVectorsJob *job, int64_t image, int64_t o, int64_t p0, const int64_t *counts,
                      char *acc) noexcept nogil:
-    """Write down output row o of a stretch."""
+    """Write output row o of a stretch to the output."""
     cdef int64_t size = job.table.itemsize
     cdef PixelVectorsLine line
     line.acc = acc + o % job.slots * job.phases * job.cout * job.stretch * size
@@ -82,7 +82,7 @@ cdef void write_line(const PixelVectorsJob *job, int64_t image, int64_t o, int64
 
 @cython.cdivision(True)
 cdef void transpose_row(const PixelVectorsJob *job, const char *row, int64_t p0, char *to) noexcept nogil:
-    """An input row's pixels under a stretch, and `left` and `right` more; where there is no pixel, zeros stay."""
+    """Transpose the pixels of an input row under a stretch, and `left` and `right` more; other places keep their zeros."""
     cdef int64_t size = job.table.itemsize, plane, first, last
     for plane in range(job.planes):
         first = p0 - job.left
@@ -97,9 +97,9 @@ cdef void transpose_row(const PixelVectorsJob *job, const char *row, int64_t p0,
 
 @cython.cdivision(True)
 cdef bint place_sums(const PixelVectorsJob *job, int64_t r, int64_t low, int64_t high, int64_t *slots) noexcept nogil:
-    """Where in the rolling buffer each kernel row finds the output row, of low .. high, that input row r adds to; -1: none.
+    """For each kernel row, the slot of the output row within low .. high that input row r adds to; -1: none.
 
-    Returns whether there is one. One division for the row: many rows are short.
+    Returns whether there is one. It needs one division for the row, as many rows are short.
     """
     cdef int64_t scaled = r * job.row_scale, a, o, rest = 0, quotient = scaled, lowest, slot
     cdef bint found = False
@@ -128,7 +128,7 @@ cdef inline void end_piece(const PixelVectorsJob *job, const PixelVectorsPass *c
 @cython.cdivision(True)
 cdef void pixel_pass(const PixelVectorsJob *job, const PixelVectorsColumns *column, PixelVectorsPass *call, int64_t n,
                      const int64_t *kernel_rows) noexcept nogil:
-    """n sums meet an input row, in pieces."""
+    """Add an input row to n sums, in pieces."""
     cdef int64_t size = job.table.itemsize, t = 0, k, i
     cdef const char *x = <const char *> call.x
     cdef const char *weights = <const char *> call.weights
@@ -157,7 +157,7 @@ cdef void pixel_pass(const PixelVectorsJob *job, const PixelVectorsColumns *colu
 @cython.cdivision(True)
 cdef void pixel_row(const PixelVectorsJob *job, const int64_t *vectors, const char *x, char *acc, const int64_t *slots,
                     const char *ahead) noexcept nogil:
-    """What one transposed input row adds to the output rows in `slots`."""
+    """Add one transposed input row to the output rows in `slots`."""
     cdef int64_t size = job.table.itemsize, line = job.phases * job.cout * job.stretch * size, row_bytes = job.w * job.x.pixel
     cdef int64_t a, b, c, v0, v1, pieces, piece, i, l, n, first, after, n0, tiles = 1, tile
     cdef int64_t kernel_rows[14]
@@ -236,7 +236,7 @@ cdef void pixel_vectors_task(const void *of, int64_t task, char *scratch) noexce
     o = high - 1 if job.descending else low
     for i in range(last - first):
         r = last - 1 - i if job.descending else first + i
-        # LOOP output rows that neither this input row nor a later one adds to
+        # LOOP output rows that are finished: no input row from this one on adds to them
         if job.descending:
             while o >= low and o * job.row_divisor > r * job.row_scale + job.most:
                 write_line(job, image, o, p0, counts, acc)
@@ -279,7 +279,7 @@ cdef class PixelVectors(Runner):
         job.least, job.most = min(plan.deltas), max(plan.deltas)
         job.slots = (job.most - job.least) // job.row_divisor + 1
         job.stretches, job.bands = ceil_div(columns.phases[0].count, job.stretch), 1
-        # an odd number of vectors apart, so that channels do not meet in one set of the cache
+        # channels are an odd number of vectors apart, so that they do not fall into one set of the cache
         job.x_step = (ceil_div(job.left + job.stretch + job.right, lanes) + 1 | 1) * lanes
         total = 2 * job.kernel_h + 2 * sum([len(p.offsets) for p in columns.phases])
         self.numbers = <int64_t *> malloc((total + 1) * sizeof(int64_t))
@@ -311,7 +311,7 @@ cdef class PixelVectors(Runner):
         self.describe_work(plan.nanoseconds)
 
     cdef int _fill_cuts(self, object cuts, PixelVectorsColumns *column) except -1:
-        """A phase's pieces; the plan sees to it that there is one section."""
+        """Set a phase's pieces; the plan ensures that there is one section."""
         cdef int64_t row = max(column.taps * self.job.cin, 1), part = cuts.part
         if ceil_div(self.job.kernel_h, self.job.row_scale) * row <= part:
             return 0
@@ -332,14 +332,14 @@ cdef class PixelVectors(Runner):
         cdef int64_t tasks, lane_bytes
         cdef int threads = on.threads
         job.x, job.weights, job.out, job.end = on.x, on.weights, on.out, on.end
-        # enough tasks for the threads: bands of at least so many rows that few input rows are transposed twice
+        # bands of rows, for enough tasks; each has enough rows that few input rows are transposed twice
         tasks = job.images * job.stretches
         if threads > 1 and tasks < <int64_t> 4 * threads:
             job.bands = max(1, min(ceil_div(<int64_t> 4 * threads, tasks), job.ho // max(1, 2 * job.slots)))
         tasks *= job.bands
         if tasks < threads:
             threads = <int> max(tasks, 1)
-        lane_bytes = ceil_div(pixel_scratch(&job), 64) * 64 + 64  # + a line, so that threads share none
+        lane_bytes = ceil_div(pixel_scratch(&job), 64) * 64 + 64  # + a cache line, so that threads share none
         memory = <char *> malloc((threads * lane_bytes if into is None else 0) + 64)
         if memory == NULL:
             raise MemoryError("no memory for scratch")

@@ -1,10 +1,10 @@
 # Pools: for each output pixel, the taps of its window that lie inside the image. A task is one row of outputs.
-# Of few channels, the windows of a row that lie inside are computed along the row: each input row is turned into a plane for each
-# channel and place in the stride, so that neighbouring outputs read neighbouring numbers, and the results are turned back.
-# A largest number is one of the inputs, subnormal or not; it is not computed.
+# With few channels, the windows of a row that lie inside are computed along the row: each input row is transposed into a plane
+# for each channel and place in the stride, so that neighbouring outputs read neighbouring numbers, and the results are transposed
+# back. The largest number is one of the inputs, subnormal or not; it is selected, not computed.
 
 cdef struct PoolAxis:
-    # Output i reads first + i*step + t*dilation, t < kernel, where inside. Places from `limit` on count as neither image nor
+    # Output i reads first + i*step + t*dilation, t < kernel, where inside. Places from `limit` on are neither image nor
     # padding. A step of 0 is adaptive: output i reads from floor(i * in_size / out_size) to ceil((i + 1) * in_size / out_size).
     int64_t first, step, dilation, kernel, in_size, out_size, limit
 
@@ -12,9 +12,9 @@ cdef enum:
     MEAN = 64  # Means of more elements are summed in double: a third slower, and right to the last bit.
     FETCH_PIXELS = 16
     FETCH_BYTES = 262144
-    LINE_TAPS = 64             # along rows: no more taps,
-    LINE_PLANES = 32           # planes,
-    LINE_OUTPUTS = 8           # nor fewer outputs
+    LINE_TAPS = 64             # computed along rows: at most this many taps
+    LINE_PLANES = 32           # and planes,
+    LINE_OUTPUTS = 8           # and at least this many outputs
 
 cdef struct Pool:
     const Table *table
@@ -80,7 +80,7 @@ cdef void pool_task(const void *of, int64_t task, char *scratch) noexcept nogil:
 @cython.cdivision(True)
 cdef void pool_along(const Pool *job, const Window *window, int64_t row, const char *image, char *out,
                      char *scratch) noexcept nogil:
-    """The outputs of a row whose windows lie inside of it."""
+    """The outputs of a row whose windows are inside the image."""
     cdef const Table *table = job.table
     cdef const PoolAxis *axis = &job.columns
     cdef int64_t size = table.itemsize, channels = job.channels, n = job.line_count, step = axis.step, r, q, c, at, taps = 0
@@ -122,7 +122,7 @@ cdef void pool_along(const Pool *job, const Window *window, int64_t row, const c
 
 @cython.cdivision(True)
 cdef int64_t fill_lines(Pool *job) noexcept nogil:
-    """Which outputs are computed along rows; the scratch that this takes."""
+    """Decide which outputs are computed along rows; return the scratch that this takes."""
     cdef const PoolAxis *axis = &job.columns
     cdef int64_t size = job.table.itemsize, reach = (axis.kernel - 1) * axis.dilation, end
     job.line_from = job.line_count = 0
@@ -169,8 +169,8 @@ def pool(str isa, int itemsize, x, out, int64_t images, int64_t channels, rows, 
     try:
         borrow_image(x, &views[0], &x_extent, itemsize, False, &job.x, "x")
         borrow_image(out, &views[1], &out_extent, itemsize, True, &job.out, "out")
-        # Between other channels' lines the hardware fetches these too late: 2x2 over 32 of 64 channels of 256x256, just written,
-        # 1.1 -> 0.7 ms; of whole pixels 0.5 ms with and without (Xeon, Emerald Rapids).
+        # In a slice of channels the hardware fetches these lines too late: 2x2 over 32 of 64 channels of 256x256, just written,
+        # 1.1 -> 0.7 ms; with whole pixels 0.5 ms with and without the prefetch (Xeon, Emerald Rapids).
         job.ahead = FETCH_PIXELS if job.x.pixel > channels * itemsize and views[0].len > FETCH_BYTES else 0
         work = views[1].len // 32 * max(job.rows.kernel * job.columns.kernel, 1) + views[0].len // 16
         lane_bytes = fill_lines(&job)

@@ -1,11 +1,11 @@
-# Recurrent layers: one step of time after its products; and square roots and the like, element by element.
+# Recurrent layers: the rest of a time step after its matrix products; and square roots and similar functions, element by element.
 
 cdef struct GatesJob:
     const Table *table
-    const char *product        # (batch, gates of hidden numbers): of the state before
-    const char *inputs         # the same: of the input
-    const char *h              # (batch, hidden): GRU, the state before
-    char *c                    # (batch, hidden): LSTM, the cell, replaced
+    const char *product        # (batch, gates * hidden): of the previous state
+    const char *inputs         # the same shape: of the input
+    const char *h              # (batch, hidden): GRU: the previous state
+    char *c                    # (batch, hidden): LSTM: the cell, which is replaced
     char *out                  # (batch, hidden)
     int64_t batch, hidden, gates
     bint lstm
@@ -79,7 +79,7 @@ cdef void gates_task(const void *of, int64_t task, char *scratch) noexcept nogil
 
 
 def recurrent_gates(str isa, product, inputs, h, c, out, int64_t hidden, int threads=1, Script into=None):
-    """A step of time: out, the state after it; with h a GRU's, the state before; with c an LSTM's, the cell, which is replaced.
+    """A time step; out gets the new state. h: a GRU's previous state; c: an LSTM's cell, which is replaced.
 
     Contiguous arrays of one dtype: h, c and out (batch, hidden), product and inputs (batch, gates * hidden).
     """

@@ -1,12 +1,12 @@
 # Means, sums and largest numbers along one axis of x (outer, middle, inner), and normalisations made of means.
 #
-# The order of a sum depends on middle and inner alone, so batch, threads and instruction set change no bit; sums are in double:
+# The order of a sum depends on middle and inner alone, so batch, threads and instruction set change no bit. Sums are in double:
 #
-#     few inner         fewer than 16: the middle is dealt out to 16 partial sums, place p to sum p % 16, which are added in turn
-#     many              one chain for each
-#     pieces            of 128 additions; a long chain is cut into pieces, whose sums are added in turn
+#     few inner         fewer than 16: place p of the middle goes to partial sum p % 16 of 16, which are added in order
+#     many              one chain for each column
+#     pieces            of 128 additions; a long chain is cut into pieces, whose sums are added in order
 #
-# Pieces are the tasks. Where a sum is one piece, its task finishes it.
+# Each piece is a task. If a sum has one piece only, its task finishes it.
 
 cdef enum:
     PIECE = 128
@@ -50,7 +50,7 @@ cdef void add_columns(const Reduce *job, Columns *on, bint square) noexcept nogi
 
 @cython.cdivision(True)
 cdef void reduce_piece(const Reduce *job, int64_t outer, int64_t piece, const double *centre, char *sums) noexcept nogil:
-    """The columns' sums over a piece, of squared distances from [columns] centres where they are given."""
+    """The columns' sums over a piece; if centres [columns] are given, of the squared distances from them."""
     cdef Columns on
     cdef int64_t size = job.table.itemsize, first = piece * PIECE, rest = job.middle % job.fold, k
     cdef const char *x = job.x + outer * job.x_outer + first * job.fold * job.x_middle
@@ -72,7 +72,7 @@ cdef void reduce_piece(const Reduce *job, int64_t outer, int64_t piece, const do
 
 
 cdef void join(const Reduce *job, char *partials, int64_t count, int64_t columns, char *sums, bint square) noexcept nogil:
-    """Rows of partial sums added in turn."""
+    """Add rows of partial sums in order."""
     cdef Columns on
     on.x, on.rows, on.columns, on.step, on.centre, on.sums, on.more = partials, count, columns, columns, NULL, sums, 0
     if job.op == REDUCE_MAX and not square:
@@ -82,7 +82,7 @@ cdef void join(const Reduce *job, char *partials, int64_t count, int64_t columns
 
 
 cdef char *reduce_total(const Reduce *job, int64_t outer, char *scratch, bint square) noexcept nogil:
-    """The sums over all pieces and partial sums: [inner], somewhere in the scratch, whose first half holds a lone piece's."""
+    """The sums over all pieces and partial sums: [inner], in the scratch. A single piece's sums must be in its first half."""
     cdef char *sums = scratch
     cdef char *other = scratch + job.lane_bytes // 2
     if job.pieces > 1:
@@ -140,8 +140,8 @@ cdef int look_at(Reduce *job, object x, View *view, str isa) except -1:
 def reduce(str isa, int op, x, out, int threads=1, Script into=None):
     """out[n, i] = mean, sum or largest of x[n, :, i]: op a number of `reduce_codes`.
 
-    x (outer, middle, inner), neighbours along the last;
-    out (outer, inner) contiguous. Of nothing the mean is NaN, the sum 0, the largest -inf.
+    x (outer, middle, inner) is contiguous along the last axis, out (outer, inner) is contiguous. Without elements the mean is
+    NaN, the sum 0 and the largest number -inf.
     """
     cdef Reduce job
     cdef View views[2]

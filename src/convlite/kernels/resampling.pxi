@@ -1,5 +1,6 @@
 # Resampling by tables (isa/resample.h): each output place along an axis is a weighted sum of a few input places. In two
-# dimensions the rows come first: a task makes each of its output rows from input rows, into scratch, and from there the columns.
+# dimensions the rows come first: for each of its output rows a task combines input rows in scratch, and then resamples the
+# columns.
 
 cdef struct ResampleJob:
     const Table *table
@@ -89,7 +90,7 @@ def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_
     """Resample rows, then columns, with the bits of `resample` along one axis after the other.
 
     sizes: (N, H, W, C, Ho, Wo); x (N,H,W,C) and out (N,Ho,Wo,C) contiguous, no overlap; tables (Ho, taps) and (Wo, taps), as for
-    `resample`, with as many taps as their lengths say.
+    `resample`, whose lengths give the numbers of taps.
     """
     cdef ResizeJob job
     cdef View views[6]

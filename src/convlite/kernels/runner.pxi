@@ -1,20 +1,20 @@
-# The two ways from Python into the core: a Recipe writes a kernel into panels, a Runner runs a plan with them. Both are made
-# once from numbers, never change, and take arrays as pointers (buffers.pxi); calls.pxi keeps one of each for a call that comes
-# again.
+# The two ways from Python into the core: a Recipe writes a kernel into panels, a Runner runs a plan with them. Both are made once
+# from numbers, never change, and take arrays as pointers (buffers.pxi); calls.pxi keeps one of each for repeated calls.
 
 
 cdef struct Operands:
     Image x
     const char *weights
     Image out
-    const char *residual       # what is added to out, where it lies as out does; NULL: nothing
+    const char *residual       # what is added to out, with the layout of out; NULL: nothing
     Epilogue end               # bias and alpha as given, not padded
     bint finite                # no Inf, no NaN among the weights
     int threads
 
 
-# Bytes and nanoseconds of a call so short that other Python threads wait for it: to release the GIL and take it again
-# costs 30 ns alone, and with another Python thread at work up to the interpreter's switch interval, 5 ms by default.
+# Bytes and nanoseconds of a call so short that it keeps the GIL and other Python threads wait for it: releasing and retaking the
+# GIL takes 30 ns without other threads, and with another active Python thread up to the interpreter's switch interval, 5 ms by
+# default.
 cdef int64_t SHORT_BYTES = 65536, SHORT_NANOSECONDS = 5000
 
 
@@ -40,19 +40,19 @@ cdef class Runner:
     """A plan made ready to run. Immutable after construction, so threads may share it."""
 
     cdef const Table *table
-    cdef Extent x, out         # as its loops count the pixels
+    cdef Extent x, out         # sizes as its loops count the pixels
     cdef int64_t x_bytes, weight_bytes, out_bytes, bias_bytes
-    cdef int64_t nanoseconds   # what it takes one thread, about
-    cdef bint short            # it keeps the GIL
-    cdef readonly bint adds    # it can add a residual
+    cdef int64_t nanoseconds   # the estimated time on one thread
+    cdef bint short            # whether it keeps the GIL
+    cdef readonly bint adds    # whether it can add a residual
 
     cdef int64_t bytes_of(self, Extent *of, int64_t images, int64_t rows, int64_t columns, int64_t channels) noexcept:
-        """Describe x or out; its bytes."""
+        """Describe x or out; return its bytes."""
         of[0] = extent(images, rows, columns, channels)
         return images * rows * columns * channels * self.table.itemsize
 
     cdef int describe_work(self, int64_t nanoseconds) except -1:
-        """nanoseconds: what it takes one thread, if the operands are near."""
+        """nanoseconds: the estimated time on one thread, with operands in cache."""
         self.short = nanoseconds < SHORT_NANOSECONDS and self.x_bytes + self.out_bytes < SHORT_BYTES
         self.nanoseconds = max(nanoseconds, (self.x_bytes + self.out_bytes + self.weight_bytes) // 16)
         return 0
@@ -67,7 +67,7 @@ cdef class Runner:
         return 0
 
     cdef void run_tasks(self, Task run, const void *job, int64_t tasks, int threads, char *scratch, int64_t lane_bytes) noexcept:
-        """LOOP tasks: in turn, or dealt out to threads, each of which has `lane_bytes` of the scratch."""
+        """LOOP tasks: in order, or shared among threads, each of which has `lane_bytes` of the scratch."""
         cdef int64_t task
         cdef uint64_t mode
         if threads > 1:
@@ -86,7 +86,7 @@ cdef class Runner:
         raise NotImplementedError
 
     cdef int borrow_residual(self, residual, View *view, Operands *on) except -1:
-        """What is added to out, which was borrowed."""
+        """Set the residual, which was borrowed, and which is added to out."""
         cdef Extent of = self.out
         cdef Image added
         of.channels = residual.shape[residual.ndim - 1]
@@ -116,7 +116,7 @@ cdef class Runner:
 
         Arrays are of the plan's dtype and sizes, and C-contiguous; but x and out may be some channels of a larger array, and some
         rows and columns, where the form does not take all pixels for one row. The residual's pixels lie as out's do; or it has
-        fewer channels, which are added to the first ones, and its pixels and out's lie at even steps. out overlaps none.
+        fewer channels, which are added to the first ones, and its pixels and out's lie at even steps. out overlaps no input.
         """
         cdef View views[6]
         memset(views, 0, sizeof(views))
@@ -151,7 +151,7 @@ ctypedef fused Word:
 
 
 cdef enum:
-    PACKED_BLOCK = 24 * 1024  # bytes of panels that are filled at once: half of a first cache
+    PACKED_BLOCK = 24 * 1024  # bytes of panels that are filled at one time: half of an L1 cache
     ROWS_AT_ONCE = 16
 
 
@@ -160,8 +160,8 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
                      int64_t nr) noexcept nogil:
     """Panels of every phase and group; returns whether every weight is finite.
 
-    `taps` are offsets of taps in src, in packed order. Output channels that lie apart, as in the files of other
-    frameworks, are read one after the other, in blocks of input channels whose panels stay in the first cache.
+    `taps` are offsets of taps in src, in packed order. Output channels that are not contiguous, as in files of other
+    frameworks, are read one after the other, in blocks of input channels whose panels stay in L1.
     """
     cdef int64_t panel_lanes = nr * lanes, phase, g, first, n, this, block
     cdef Word found = 0
@@ -199,7 +199,7 @@ cdef inline Word exponent_full(Word value) noexcept nogil:
 
 cdef Word pack_panel(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t kc, int64_t n, int64_t this,
                      int64_t k_step, int64_t l_step) noexcept nogil:
-    """One panel row by row; the exponents that were found (exponent_full), or-ed together."""
+    """Write one panel row by row; return the results of exponent_full, or-ed together."""
     cdef int64_t t, k, l
     cdef Word found = 0
     cdef const Word *row
@@ -222,7 +222,7 @@ cdef Word pack_panel(const Word *src, Word *dst, const int64_t *taps, int64_t co
 
 cdef Word pack_rows(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t kc, int64_t width, int64_t k_step,
                     int64_t lanes, int64_t panel_lanes) noexcept nogil:
-    """The panels of a group whose channels are neighbours, some rows at a time: the parts of a wide row lie on several pages."""
+    """The panels of a group whose channels are neighbours, some rows at a time, since a wide row lies on several pages."""
     cdef int64_t t, k, k0, first, n, this, l
     cdef Word found = 0
     cdef const Word *row
@@ -250,7 +250,7 @@ cdef Word pack_rows(const Word *src, Word *dst, const int64_t *taps, int64_t cou
 
 cdef Word pack_panel_apart(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t kc, int64_t n, int64_t this,
                            int64_t k_step, int64_t l_step, int64_t block) noexcept nogil:
-    """The same column by column, `block` rows of each tap at a time."""
+    """Do the same column by column, `block` rows of each tap at a time."""
     cdef int64_t t, k, l, first = 0, rows
     cdef Word found = 0, value
     cdef const Word *column
@@ -293,7 +293,7 @@ def all_finite(kernel, str isa, str kind):
 
 cdef bint pack_depthwise_words(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t channels,
                                int64_t multiplier, int64_t c_step, int64_t m_step) noexcept nogil:
-    """[multiplier][taps][channels], as isa/depthwise.h wants them; returns whether every weight is finite."""
+    """Write [multiplier][taps][channels], as isa/depthwise.h expects; returns whether every weight is finite."""
     cdef int64_t m, t, c
     cdef Word exponent = <Word> 0x7f800000 if sizeof(Word) == 4 else <Word> 0x7ff0000000000000ULL
     cdef Word value

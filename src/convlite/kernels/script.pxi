@@ -1,8 +1,9 @@
-# Steps kept and run in a row without Python: what a network's program is for the core (stretch.h runs them).
+# Steps that are kept and run in a row without Python: the core's form of a network's program (stretch.h runs them).
 #
-# Binding: the functions of this module that run a step take a Script as well; then they add their step to it, with a copy of its
-# job, and run nothing. What a step points to (weights, an arena) must outlive the Script: `keep` holds it. Arrays that are other
-# ones in each call are lent while steps are bound, and `point` moves the pointers of all jobs into those of this call.
+# Binding: the functions of this module that run a step also take a Script. Then they add their step to it, with a copy of its
+# job, and do not run it. What a step points to (weights, an arena) must live as long as the Script: `keep` holds it. Arrays that
+# change from call to call are lent while steps are bound, and `point` moves the pointers of all jobs to those of the current
+# call.
 #
 # A Script is for one thread at a time.
 
@@ -23,9 +24,9 @@ cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
 
 cdef enum:
-    SPLIT_NANOSECONDS = 5000   # a step's work that is worth another thread which is awake
-    WAKE_NANOSECONDS = 60000   # a stretch's, which is worth waking it
-    SIGNAL_NANOSECONDS = 50000000  # after so long Ctrl-C is looked for
+    SPLIT_NANOSECONDS = 5000   # the work of a step that is worth one more thread that is awake
+    WAKE_NANOSECONDS = 60000   # the work of a stretch that is worth waking a thread
+    SIGNAL_NANOSECONDS = 50000000  # after this time Ctrl-C is checked
     GIL_NANOSECONDS = 10000    # shorter stretches keep the GIL
 
 cdef struct Moved:             # a job's pointer into a lent array
@@ -39,7 +40,7 @@ cdef struct Lent:
 
 
 cdef void *more(void *items, int64_t count, size_t size) except NULL:
-    """Room for one more item behind `count`; twice as much each time."""
+    """Make room for one more item behind `count`; the room doubles each time."""
     if count & (count - 1):
         return items
     items = realloc(items, <size_t> (2 * count if count else 1) * size)
@@ -50,7 +51,7 @@ cdef void *more(void *items, int64_t count, size_t size) except NULL:
 
 @cython.final
 cdef class Script:
-    """Bound steps. threads: the most that a step is dealt out to; arrays: those that `point` replaces."""
+    """Bound steps. threads: at most this many share a step; arrays: those that `point` replaces."""
 
     cdef readonly int threads
     cdef Step *steps
@@ -85,11 +86,11 @@ cdef class Script:
         return self.count
 
     def keep(self, thing):
-        """Let an object live as long as the steps."""
+        """Keep an object as long as the steps."""
         self.kept.append(thing)
 
     cdef char *hold(self, int64_t nbytes) except NULL:
-        """Memory on a cache line, as long as the steps."""
+        """Memory, aligned to a cache line, that lives as long as the steps."""
         cdef void *block
         self.blocks = <void **> more(self.blocks, self.held, sizeof(void *))
         block = malloc(<size_t> nbytes + 64)
@@ -100,7 +101,7 @@ cdef class Script:
         return <char *> (<uintptr_t> block + 63 & ~<uintptr_t> 63)
 
     cdef int share(self, int64_t nanoseconds) noexcept:
-        """Threads for a step of so much work."""
+        """How many threads a step with this work gets."""
         return self.threads if nanoseconds >= SPLIT_NANOSECONDS else 1
 
     cdef char *add(self, Task task, const void *job, int64_t job_bytes, int64_t tasks, int64_t lane_bytes, int subnormals,
@@ -118,7 +119,7 @@ cdef class Script:
         return copy
 
     cdef int move(self, char *copy, const void *job, const void *field) except -1:
-        """Of a job that was added, a field of pointers that may point into a lent array."""
+        """Note a field of pointers, in a job that was added, that may point into a lent array."""
         cdef char **at = <char **> (copy + (<const char *> field - <const char *> job))
         cdef int64_t i
         for i in range(self.loans):
@@ -131,7 +132,7 @@ cdef class Script:
         return 0
 
     def join(self, int64_t first, int64_t last):
-        """Of the steps first <= i < last, passes in a row over the same elements become one step; how many went."""
+        """Join consecutive passes over the same elements, of the steps first <= i < last; return how many steps went."""
         cdef int64_t end, piece, i, gone = 0
         cdef ChainJob *chain
         cdef Step *step
@@ -154,8 +155,8 @@ cdef class Script:
         return gone
 
     def close(self):
-        """After the last step: get the scratch."""
-        cdef int64_t lane = ceil_div(self.lane_bytes, 64) * 64 + 64 + LANE_BYTES  # a line more, so that threads share none
+        """Allocate the scratch, after the last step was added."""
+        cdef int64_t lane = ceil_div(self.lane_bytes, 64) * 64 + 64 + LANE_BYTES  # plus a cache line, so that threads share none
         free(self.scratch)
         self.scratch = <char *> malloc(<size_t> (lane * self.threads + 64))
         if self.scratch == NULL:
@@ -163,7 +164,7 @@ cdef class Script:
         self.lane_bytes = lane
 
     def point(self, arrays):
-        """Use these arrays in place of the lent ones: as many, of the same sizes, contiguous."""
+        """Use these arrays in place of the lent ones: the same number, the same sizes, contiguous."""
         cdef View view
         cdef int64_t i
         if len(arrays) != self.loans:
@@ -178,7 +179,7 @@ cdef class Script:
             self.moved[i].at[0] = <char *> self.lent[self.moved[i].array].start + self.moved[i].offset
 
     def run(self, int64_t first, int64_t last):
-        """The steps first <= i < last, without the GIL but where they are short."""
+        """Run the steps first <= i < last; the GIL is released unless they are short."""
         cdef int64_t end, work, shared
         cdef int threads
         cdef char *scratch = <char *> (<uintptr_t> self.scratch + 63 & ~<uintptr_t> 63)

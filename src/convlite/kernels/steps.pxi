@@ -1,17 +1,17 @@
 # What the steps between convolutions have in common: how they run, and how they walk over arrays.
 #
-# A step is a job (a plain C structure that holds all there is to know), a number of tasks, and a function
-# `task(job, index, scratch) noexcept nogil` that computes one of them; tasks write to different places and run in any order, on
-# any thread. A function of Python's fills a job from arrays (`fill_...`), and runs it (`run_step`); whoever keeps jobs can run
-# them later, and many in a row without Python.
+# A step is a job (a plain C structure with everything that it needs), a number of tasks, and a function `task(job, index,
+# scratch) noexcept nogil` that computes one of them. Tasks write to different places and run in any order, on any thread. A
+# Python function fills a job from arrays (`fill_...`) and runs it (`run_step`). A caller that keeps jobs can run them later, many
+# in a row without Python.
 
 cdef enum:
     WALK_AXES = 8
     WALK_OPERANDS = 6
-    TASK_BYTES = 32768         # of the output, a task: much more than it costs to deal one out, and it stays in L1 or L2
+    TASK_BYTES = 32768         # of the output of a task: its work is much more than the cost of a task, and it stays in L1 or L2
 
 
-# Arrays of one shape, seen with as few axes as will do. A step of 0 bytes: broadcast along the axis.
+# Arrays of one shape, described with as few axes as possible. A step of 0 bytes: broadcast along the axis.
 cdef struct Walk:
     int axes
     int64_t size
@@ -22,7 +22,7 @@ cdef struct Walk:
 
 cdef void run_step(Task run, const void *job, int64_t tasks, int threads, char *scratch, int64_t lane_bytes, bint short,
                    int subnormals) noexcept:
-    """LOOP tasks: in turn, or dealt out to threads, each of which has `lane_bytes` of the scratch; `short`: it keeps the GIL."""
+    """LOOP tasks: in order, or by threads, each of which has `lane_bytes` of the scratch; `short`: the step keeps the GIL."""
     cdef int64_t task
     cdef uint64_t mode
     if threads > 1 and tasks > 1:
@@ -57,7 +57,7 @@ cdef char *new_scratch(int64_t nbytes) except? NULL:
 
 
 cdef int walk_out(Walk *walk, int which, object array, View *view) except -1:
-    """Begin with the output, whose shape is the walk's."""
+    """Begin a walk with the output, whose shape is that of the walk."""
     cdef int i
     PyObject_GetBuffer(array, view, PyBUF_STRIDES | PyBUF_WRITABLE)
     if view.ndim > WALK_AXES:
@@ -100,7 +100,7 @@ cdef void swap_axes(Walk *walk, int i, int j) noexcept nogil:
 
 
 cdef bint continues(const Walk *walk, int i) noexcept nogil:
-    """Whether axes i and i + 1 are one for every operand."""
+    """Whether axes i and i + 1 can be joined for every operand."""
     cdef int k
     for k in range(WALK_OPERANDS):
         if walk.at[k] != NULL and walk.steps[k][i] != walk.steps[k][i + 1] * walk.sizes[i + 1]:
@@ -109,7 +109,7 @@ cdef bint continues(const Walk *walk, int i) noexcept nogil:
 
 
 cdef void simplify(Walk *walk, int leader, int64_t itemsize) noexcept nogil:
-    """As few axes as will do, at least one: none of size 1, the leader's steps falling, neighbours joined."""
+    """Reduce the axes, at least to one: drop those of size 1, sort by the leader's steps, largest first, join neighbours."""
     cdef int axes = 0, i, j, k
     for i in range(walk.axes):
         if walk.sizes[i] != 1:
@@ -157,7 +157,7 @@ cdef void place(const Walk *walk, int axes, int64_t index, int64_t *offsets) noe
 
 
 cdef void copy_elements(const char *x, int64_t x_step, char *out, int64_t out_step, int64_t n, int64_t size) noexcept nogil:
-    """n elements of any size, so many bytes apart."""
+    """Copy n elements of any size, with steps in bytes."""
     cdef int64_t i
     if size == 4:
         for i in range(n):

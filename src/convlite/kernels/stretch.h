@@ -1,5 +1,5 @@
-/* A stretch of bound steps, run one after the other: the tasks of a step in turn, or dealt out to threads that stay awake from the first step to the
-   last.
+/* A stretch of bound steps, run one after the other. The tasks of a step run in order on one thread, or are shared among threads that stay awake from
+   the first step to the last.
 
    One parallel region holds all from the first shared step to the last. Each thread has a lane, which says what nobody has begun yet of its share of the
    step at hand: neighbouring tasks, and the same ones of each step that is cut alike. So most of what a thread reads it wrote itself, one step or one call
@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include "float_mode.h"
 
-enum { LANE_BYTES = 256 }; /* of a thread's scratch, at its end: two lines apart, as lines are fetched in pairs */
+enum { LANE_BYTES = 256 }; /* at the end of each thread's scratch: lanes are two cache lines apart, as lines are fetched in pairs */
 
 typedef struct {
     void (*task)(const void *job, int64_t index, char *scratch);
@@ -48,8 +48,8 @@ static int is_shared(const Step *step) { return step->threads > 1 && step->tasks
 
 enum {
     SPINS = 1500,       /* a pause is 15 to 45 ns */
-    DRAWS = 16,         /* of many tasks, a thread begins so small a part of its share at a time */
-    MOST_STEPS = 1 << 20 /* of a region: no lane ever says twice the same */
+    DRAWS = 16,         /* with many tasks, a thread begins this part of its share at a time: 1/DRAWS */
+    MOST_STEPS = 1 << 20 /* the most steps of a region: no lane holds the same value twice */
 };
 
 typedef struct {
@@ -67,7 +67,7 @@ typedef struct {
     int64_t scratch_bytes; /* of a thread */
     char line[120];
     uint32_t rung, asleep; /* steps so far; sleepers */
-    int cpu;               /* the leader's */
+    int cpu;               /* the CPU of the leader */
 } Crew;
 
 static inline char *scratch_of(const Crew *crew, int id) { return crew->scratch + id * crew->scratch_bytes; }
@@ -82,7 +82,7 @@ static inline void short_pause(void) {
 #endif
 }
 
-/* Tell everybody: about their shares of a step, or, with NULL, that they may leave. */
+/* Give all threads their shares of a step, or, with NULL, tell them that they may leave. */
 static void ring(Crew *crew, const Step *step, int threads) {
     for (int id = threads - 1; id >= 0; id--) {
         uint64_t left = LEAVE;
@@ -99,8 +99,8 @@ static void ring(Crew *crew, const Step *step, int threads) {
 #endif
 }
 
-/* Leave the leader's CPU. Linux wakes a thread up where its waker runs if no CPU is idle, even if those have only work of low priority to do, and then
-   leaves it there for many calls, as it sleeps too much to be a burden: on a machine with other work every second run had no gain from threads. */
+/* Leave the leader's CPU. If no CPU is idle, even if the others run only low-priority work, Linux wakes a thread on the CPU of its waker, and
+   leaves it there for many calls, as it sleeps too much to be a load: on a machine with other work every second run gained nothing from threads. */
 static void make_way(const Crew *crew) {
 #ifdef __linux__
     cpu_set_t mine, others;
@@ -125,7 +125,7 @@ static void sleep_beyond(Crew *crew, const Lane *lane, uint64_t left) {
 #endif
 }
 
-/* Take some tasks from the front of a thread's own lane, or from the end of another's, and run them; how many. */
+/* Take some tasks from the front of a thread's own lane, or from the end of another's, and run them; return how many. */
 static int64_t run_some(Crew *crew, int id, int from, int threads) {
     uint64_t *const lane = &lane_of(crew, from)->left, left = __atomic_load_n(lane, __ATOMIC_ACQUIRE), rest;
     const uint64_t most = (1 << 22) - 1;
@@ -143,7 +143,7 @@ static int64_t run_some(Crew *crew, int id, int from, int threads) {
     return count;
 }
 
-/* Its own tasks, and when there are none those of the next thread that has some. */
+/* Take tasks of the thread's own lane; if there are none, those of the next thread that has some. */
 static int64_t run_any(Crew *crew, int id, int threads) {
     int64_t count = 0;
     for (int i = id; i < id + threads && count == 0; i++) count = run_some(crew, id, i < threads ? i : i - threads, threads);
@@ -200,7 +200,7 @@ static void follow(Crew *crew, int id, int threads) {
     }
 }
 
-/* From the first shared step to the last. */
+/* Run the steps from the first shared one to the last. */
 static void run_region(const Step *steps, int64_t count, int threads, char *scratch, int64_t scratch_bytes) {
     Crew crew = {.steps = steps, .scratch = scratch, .scratch_bytes = scratch_bytes};
 #ifdef __linux__

@@ -1,15 +1,15 @@
-# Strided tiles: runs of neighbouring pixels, addressed from a base and a step (isa/microkernel.h).
+# Strided tiles: runs of neighbouring pixels, addressed by a base and a step (isa/microkernel.h).
 #
-# A line is one row of a phase pair's outputs. A line of more than mr/2 pixels is cut into tiles of nearly equal
-# length; of shorter lines, two make a tile, one run each. The neighbouring pixels of a run read inputs in_step pixels
-# apart, so a tap needs one address a run.
+# A line is one row of a phase pair's outputs. A line of more than mr/2 pixels is cut into tiles of nearly equal length; of
+# shorter lines, two make a tile, one run each. The neighbouring pixels of a run read inputs in_step pixels apart, so each tap
+# needs one address for each run.
 #
-# Edges: taps above and below the image are left out (a tile of one line has none of them; of two lines, the outer
-# one's are zeros). Where the columns reach outside, the piece of the input row is copied between its zeros; the
-# block's lines share the copies. Or the tile is cut (edges.pxi).
+# Edges: taps above and below the image are left out (a tile of one line has none of them; in a tile of two lines, those of the
+# outer line are zeros). If the columns reach outside, the piece of the input row is copied between its zeros; the lines of a
+# block share the copies. Or the tile is cut (edges.pxi).
 #
-# Powers of two: where the pixels of a tile lie 4096 bytes apart, they meet in one set of the L1 cache and drive each
-# other out; all pieces are then copied, with a line more for each pixel (`spread`).
+# Powers of two: if the pixels of a tile lie 4096 bytes apart, they fall into one set of the L1 cache and evict each other; then
+# all pieces are copied, with one more cache line for each pixel (`spread`).
 #
 # Few channels: in NHWC the taps of one kernel row read neighbouring pixels, so with dilation 1 they are one run of
 # kw*cin numbers, and the weights [kh*kw][cin] are [kh][kw*cin] as they lie. The plan then fuses each kernel row into
@@ -94,7 +94,7 @@ cdef inline void move_along(const Job *job, Spot *spot, const char **bases, int6
     """
     cdef int64_t half = (count + 1) // 2, out_step = spot.out_step, t
     cdef int64_t shift = spot.count * spot.step
-    # field by field: vectors, in which a compiler copies a whole struct, wait for the fields just stored
+    # field by field: a compiler copies a whole struct in vectors, whose loads wait for the fields just stored
     spot[1].step, spot[1].out_step, spot[1].pixel = spot.step, out_step, spot.pixel
     spot[1].tap, spot[1].taps = spot.tap, spot.taps
     spot[1].cut = spot[1].two_lines = False
@@ -109,7 +109,7 @@ cdef inline void move_along(const Job *job, Spot *spot, const char **bases, int6
 
 
 cdef int64_t copied_pixel(const Job *job, int64_t kc) noexcept nogil:
-    """Bytes of a pixel in a copied run; a line more where powers of two would meet in one set of the cache."""
+    """Bytes of a pixel in a copied run; plus a cache line where powers of two would fall into one set of the cache."""
     cdef int64_t size = job.table.itemsize
     if job.fused > 1:
         return job.cin * size
@@ -159,9 +159,9 @@ cdef struct Placing:           # where the next tile is to be placed, while the 
     int64_t tap0, taps         # its taps
     int64_t first_channel      # bytes from an output pixel to the group's channels
     int64_t n, q               # image and line
-    int64_t piece, p0          # of the line, and its first pixel
-    int64_t shortest, longer   # pixels of a piece, of which so many have one more
-    bint along                 # the tile before touches no edge, and this one may be that moved along
+    int64_t piece, p0          # a piece of the line, and its first pixel
+    int64_t shortest, longer   # pixels of a piece; how many pieces have one more
+    bint along                 # the tile before touches no edge, so this one may have its addresses plus a step
     int64_t copy_bytes, copy_step  # of a pixel
     int64_t first_row
     const char **slots         # [rows from first_row on][copied]: copies that tiles share; NULL: each has its own
@@ -171,7 +171,7 @@ cdef struct Placing:           # where the next tile is to be placed, while the 
 @cython.cdivision(True)
 cdef inline void begin_placing(Placing *at, const Job *job, const Block *block, int64_t group, const Span *part,
                                const char **slots) noexcept nogil:
-    """Before a block's first tile; the table of copies and they themselves go behind `slots`."""
+    """Start a block; the table of copies and the copies are stored from `slots` on."""
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, line = first_line(cp, block.first_tile), last, rows
@@ -193,7 +193,7 @@ cdef inline void begin_placing(Placing *at, const Job *job, const Block *block, 
 
 
 cdef inline void pass_piece(Placing *at, int64_t count, bint along) noexcept nogil:
-    """A piece of `count` pixels has been placed; on to the next, or to the next line."""
+    """After a piece of `count` pixels was placed: go on to the next piece, or to the next line."""
     at.p0 += count
     at.piece += 1
     at.along = along
@@ -204,7 +204,7 @@ cdef inline void pass_piece(Placing *at, int64_t count, bint along) noexcept nog
 
 
 cdef inline const char *input_run(Placing *at, const Spot *spot, int64_t r, int64_t edge) noexcept nogil:
-    """What a run reads of input row r: where it lies, or a copy, if it is piece `edge` of those that are copied (else -1)."""
+    """The address of what a run reads of input row r: in the input, or in copy `edge` of those for this line (-1: none)."""
     cdef const Job *job = at.job
     cdef int64_t size = job.table.itemsize, c0 = spot.p0 * at.cp.in_step + at.cp.least, pixels
     cdef const char *row = job.x.at + at.n * job.x.image + r * job.x.row
@@ -225,7 +225,7 @@ cdef inline const char *input_run(Placing *at, const Spot *spot, int64_t r, int6
 
 
 cdef inline void place_run(Placing *at, const Spot *spot, const char **bases, int64_t edge) noexcept nogil:
-    """Where a run of the line at hand begins at each of the spot's taps, into every other of `bases`."""
+    """Write where a run of the current line begins at each of the spot's taps to every other element of `bases`."""
     cdef const AxisPhase *cp = at.cp
     cdef int64_t t = spot.tap, last = spot.tap + spot.taps, a = t // cp.taps if t else 0, b = t - a * cp.taps, r
     cdef const char *base
@@ -248,7 +248,7 @@ cdef inline void place_run(Placing *at, const Spot *spot, const char **bases, in
 
 
 cdef inline void reached_taps(const Placing *at, Spot *spot, int runs) noexcept nogil:
-    """The section's taps of which at least one run's row is inside."""
+    """The taps of the section for which the row of at least one run is inside."""
     cdef int64_t low = at.rp.taps, high = 0, a, r, q
     cdef int run
     for run in range(runs):
@@ -274,7 +274,7 @@ cdef inline void place_tile(Placing *at, Spot *spot, const char **bases) noexcep
         count = at.shortest + (at.piece < at.longer)
         at_edge = at.piece < cp.left or at.piece >= cp.pieces - cp.right
         edge = at.piece if at.piece < cp.left or job.spread else cp.left + at.piece - (cp.pieces - cp.right)
-    elif at.n + 1 < job.images or at.q + 1 < at.rp.count:  # not the last line, alone
+    elif at.n + 1 < job.images or at.q + 1 < at.rp.count:  # unless this is the last line
         runs = 2
     copied = job.spread or (at_edge and not cp.cut)
     edge = edge if copied else -1
@@ -300,11 +300,11 @@ cdef inline void place_tile(Placing *at, Spot *spot, const char **bases) noexcep
 
 cdef void place_tiles(const Job *job, const Block *block, int64_t group, const Span *part, Spot *spots,
                       const char **bases) noexcept nogil:
-    """Where the tiles of a block find their inputs at a section's taps, [tile][taps][2], and where their outputs go.
+    """Write where the tiles of a block find their inputs at a section's taps, [tile][taps][2], and their outputs.
 
-    Lines and pieces are counted up (a division for each tile was a sixth of the time of a first layer), and a tile whose
-    neighbour to the left touches no edge is that one moved along: this loop and that of the panels took 20% of the time of a 3x3
-    first layer with stride 2 before, take 12% (AVX2; 11 and 5% with AVX-512).
+    Lines and pieces are counted (a division for each tile was a sixth of the time of a first layer), and a tile whose left
+    neighbour touches no edge gets that tile's addresses plus a step. Before, this loop and that of the panels took 20% of the
+    time of a 3x3 first layer with stride 2; now they take 12% (AVX2; 11 and 5% with AVX-512).
     """
     cdef int64_t tile, count, room = 2 * part.taps
     cdef Placing at
@@ -321,7 +321,7 @@ cdef void place_tiles(const Job *job, const Block *block, int64_t group, const S
 
 cdef inline void run_spot(const Job *job, const AxisPhase *cp, const TileKernel *kernels, Tile *call, const Spot *spot,
                           int64_t nr, const Span *part, int64_t channel, char *sums, char *buffer) noexcept nogil:
-    """A tile of a panel that begins with `channel`."""
+    """Compute a tile of a panel that begins with `channel`."""
     cdef int64_t product = spot.tap * job.kc + part.k0
     if spot.clipped:
         run_clipped(job, kernels, call, spot, nr, part.cuts, product, channel, sums, buffer)
@@ -332,14 +332,14 @@ cdef inline void run_spot(const Job *job, const AxisPhase *cp, const TileKernel 
 
 
 cdef inline const char *panel_source(const Job *job, int64_t group, const Span *part, int64_t first) noexcept nogil:
-    """Where a kernel as it lies has a section of the panel that begins with channel `first`."""
+    """The place, in an unpacked kernel, of a section of the panel that begins with channel `first`."""
     cdef int64_t product = part.tap0 * job.kc + part.k0
     return job.weights + ((product * job.groups + group) * job.width + first) * job.table.itemsize
 
 
 cdef inline const char *take_panel(const Job *job, int64_t group, const Span *part, int64_t first, int64_t lanes,
                                    int64_t row_bytes) noexcept nogil:
-    """A section of the panel that begins with channel `first` of a kernel as it lies; where the panel of all taps would begin."""
+    """Copy a section of a panel, from channel `first` on, of an unpacked kernel; return where the whole panel would begin."""
     cdef int64_t size = job.table.itemsize
     cdef const char *source = panel_source(job, group, part, first)
     job.table.take_panel(source, job.groups * job.width, part.taps * part.kc, lanes, part.panel, row_bytes // size)
@@ -349,7 +349,7 @@ cdef inline const char *take_panel(const Job *job, int64_t group, const Span *pa
 @cython.cdivision(True)
 cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t span, const Span *part,
                       char *scratch) noexcept nogil:
-    """One section of the sum: where the tiles are, then LOOP panels, LOOP tiles."""
+    """Compute one section of the sum: place the tiles, then LOOP panels, LOOP tiles."""
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, panel_lanes = job.table.nr * job.table.lanes, all_taps = rp.taps * cp.taps
@@ -381,7 +381,7 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
         slice_bytes = part.taps * part.kc * row_bytes // (4 if block.tiles > 4 else block.tiles)
         next_panel = at + all_taps * job.kc * panel_lanes * size + part.tap0 * job.kc * row_bytes if job.fetch else at
         call.ahead_step = 128
-        if part.panel != NULL:  # its next one lies beside it; a tile fetches every fourth row
+        if part.panel != NULL:  # the next panel lies beside this one; a tile fetches every fourth row
             slice_bytes = job.groups * job.width * size
             next_panel, call.ahead_step = panel_source(job, group, part, (panel + 1) * panel_lanes), 4 * slice_bytes
         for tile in range(block.tiles):

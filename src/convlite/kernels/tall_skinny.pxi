@@ -1,5 +1,5 @@
-# Few sums for each pixel, each from that pixel alone (isa/tall_skinny.h): the pixels of all images are one row, of which a task
-# is a share.
+# Few sums for each pixel, each of which reads that pixel alone (isa/tall_skinny.h): the pixels of all images are one row, and a
+# task is a share of it.
 
 
 cdef struct TallSkinnyJob:
@@ -10,7 +10,7 @@ cdef struct TallSkinnyJob:
 
 @cython.cdivision(True)
 cdef void tall_skinny_task(const void *of, int64_t share, char *scratch) noexcept nogil:
-    """A share of the pixels, whole vectors but for the last one: no two shares write to the same place."""
+    """A share of the pixels, in whole vectors except in the last share: no two shares write to the same place."""
     cdef const TallSkinnyJob *job = <const TallSkinnyJob *> of
     cdef TallSkinnyCall part = job.whole
     cdef int64_t lanes = job.table.lanes, vectors = job.pixels // lanes

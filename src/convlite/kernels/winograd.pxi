@@ -1,7 +1,7 @@
 # Winograd's loop nest: kernels as products in tiles of fewer multiplications (axes: plan/along.py; transforms: isa/winograd.h).
 #
-# A tile has `positions` matrix products, those of its rows times those of its columns. The tiles of all images form one flat
-# list; a block is some of them, and a task is (block, group, span of panels):
+# A tile has `positions` matrix products: the products along its rows times those along its columns. The tiles of all images form
+# one flat list; a block is some of them, and a task is (block, group, span of panels):
 #
 #     for each tile of the block:     v[tile][q][k] = input transform                  LOOP tiles
 #     for each panel of the span:                                                      LOOP panels
@@ -9,33 +9,33 @@
 #             for each mr tiles:      s[tile][q][l] = sum over k of v[tile][q][k] * u[panel][q][k][l]    (the micro-kernel)
 #         for each tile:              out[pixels of the tile][panel] = act(output transform + bias)
 #
-# v stays in L2 while the panels pass. A position's weights for a panel pass once per block, from wherever they are, prefetched
-# by the tiles before (gains 3% for 128 channels on 28x28 maps, 8% on 14x14, 20% for 512).
+# v stays in L2 while the panels are used. The weights of a position and panel are read once per block, wherever they are; the
+# tiles before prefetch them (gains 3% for 128 channels on 28x28 maps, 8% on 14x14, 20% for 512).
 #
-# Blocks cut only the list of tiles, spans only the list of panels, and each output has one fixed sequence of operations, so
-# that the bits depend on neither. What is not finite spreads over its tile.
+# Blocks cut only the list of tiles, spans only the list of panels, and each output has one fixed sequence of operations, so that
+# the bits depend on neither. Inf and NaN spread over their tile.
 
 
 cdef struct WinogradLine:                       # a tile along one axis
     int64_t first, out                          # its first input and output; before the image: negative
-    int low, high                               # what of its pixels is inside the image
+    int low, high                               # the range of its pixels inside the image
     int out_low, out_high                       # which of its outputs exist
 
 cdef struct WinogradTiling:                     # an axis
     WinogradAxis axis
     WinogradLine *lines
-    int64_t count, pitch                        # tiles; pixels from an input, an output of a tile to the next
+    int64_t count, pitch                        # tiles; pixels from one input (or output) of a tile to the next
     int64_t positions                           # products of a tile
 
 cdef struct WinogradJob:
     const Table *table
     int64_t h, w, ho, wo, groups, kc, width     # channels of a group
     WinogradTiling rows, columns
-    int64_t positions, image_tiles, tiles       # of a tile; of an image, all images
+    int64_t positions, image_tiles, tiles       # positions of a tile; tiles of an image, of all images
     int64_t panel_lanes, padded, panels         # width rounded up to whole vectors
     Cuts cuts                  # of a sum over the input channels
     int64_t v_step, v_tile, s_tile              # elements from one position, one tile to the next
-    # of one call
+    # of one call:
     Image x, out
     const char *weights
     const char *residual
@@ -116,7 +116,7 @@ cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v
     memset(&call, 0, sizeof(call))
     call.taps_at, call.out, call.step, call.out_step = taps_at, out, job.v_tile * size, job.s_tile * size
     call.taps, call.kc = 1, job.kc
-    call.channels = half_vectors * job.table.lanes // 2  # the output transform reads whole vectors, but stores none of the rest
+    call.channels = half_vectors * job.table.lanes // 2  # the output transform reads whole vectors, but does not store the rest
     if job.cuts.part < job.kc:
         cuts = &job.cuts
     for q in range(job.positions):
@@ -198,7 +198,7 @@ cdef class Winograd(Runner):
         self.job.panel_lanes = self.job.table.nr * self.job.table.lanes
         self.job.padded = ceil_div(self.job.width, self.job.table.lanes) * self.job.table.lanes
         self.job.panels = ceil_div(self.job.padded, self.job.panel_lanes)
-        # one line more than a tile needs: rows a power of two apart would share the lines of a few cache sets
+        # one cache line more than a tile needs: rows a power of two apart would share a few cache sets
         self.job.v_step = ceil_div(self.job.kc, 64 // size) * (64 // size)
         self.job.v_tile = self.job.rows.axis.n * self.job.columns.axis.n * self.job.v_step + 64 // size
         self.job.s_tile = self.job.positions * self.job.panel_lanes + 64 // size
@@ -217,11 +217,11 @@ cdef class Winograd(Runner):
         free(self.job.columns.lines)
 
     cdef int64_t _scratch(self, int64_t tiles) noexcept:
-        """Bytes of one thread: v, s, and a line, so that threads share none."""
+        """Bytes of one thread: v, s, and a cache line, so that threads share none."""
         return tiles * (self.job.v_tile + self.job.s_tile) * self.job.table.itemsize + 64
 
     cdef const char *_pad(self, const char *values, char *into) noexcept:
-        """In whole vectors."""
+        """Bias or slopes in whole vectors."""
         if values == NULL or self.job.padded == self.job.width:
             return values
         memcpy(into, values, self.bias_bytes)
@@ -237,8 +237,8 @@ cdef class Winograd(Runner):
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
-        # Tasks for all threads: whole blocks, each thread as many as the others, but no block smaller than half a row of
-        # the micro-kernel; then spans, which repeat their block's input transform.
+        # There are tasks for all threads: whole blocks, equally many for each thread, but no block is smaller than half a row of
+        # the micro-kernel; then spans, each of which repeats the input transform of its block.
         job.blocks, job.spans = ceil_div(job.tiles, self.block_tiles), 1
         if threads > 1:
             least = ceil_div(job.blocks, threads) * threads

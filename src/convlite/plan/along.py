@@ -1,7 +1,7 @@
-"""An axis in tiles of fewer products: what Winograd's form does along rows, and along columns.
+"""Winograd's form along one axis: tiles that need fewer products.
 
-F(m, r) computes m neighbouring outputs of an r-tap filter from n = m + r - 1 products instead of m * r, by
-the values of polynomials at n points, the last at infinity. Which axes are such filters:
+F(m, r) computes m neighbouring outputs of an r-tap filter from n = m + r - 1 products instead of m * r. It
+evaluates polynomials at n points, the last of which is infinity. It serves these axes:
 
     stride 1                 of all taps; with a dilation of d, the axis falls into d grids, each with every
                              d-th input and output
@@ -11,10 +11,11 @@ the values of polynomials at n points, the last at infinity. Which axes are such
 
 The product of two axes is a tile: (products along rows) x (products along columns) for (outputs) x (outputs).
 
-Left out, because they did not win 10% over the direct form (AVX-512, 1.0 to 1.2 times as fast on 64 to 256
-channels): convolutions of stride 2, whose even taps meet the even inputs, F(4, 2) and 4 products of the
-middle tap, 9 for 12 along an axis, 81 for 144 in a tile; but the transforms move 5 numbers for each input and
-output channel of an output, where F(4x4, 3x3) moves 2.25. Likewise its transpose.
+Convolutions of stride 2 are left out, because they did not win 10% over the direct form (AVX-512, 1.0 to 1.2
+times as fast on 64 to 256 channels). There the even taps meet the even inputs: F(4, 2) and 4 products of the
+middle tap make 9 products instead of 12 along an axis, 81 instead of 144 in a tile. But the transforms move 5
+numbers for each input and output channel of an output, where F(4x4, 3x3) moves 2.25. The same holds for the
+transpose.
 
 The transforms of inputs and sums are in kernels/isa/winograd.h; those of the weights are here. All points are
 binary fractions, so that G's entries are rounded once.
@@ -27,7 +28,7 @@ from typing import NamedTuple
 
 from ..geometry import Axis
 
-# By n: the points but infinity; by phases and taps: the tiles that kernels/isa/winograd.h knows.
+# By n: the finite points. By phases and taps: the tiles that kernels/isa/winograd.h has.
 POINTS: dict[int, tuple[float, ...]] = {
     4: (0, 1, -1),
     5: (0, 1, -1, 0.5),
@@ -40,7 +41,7 @@ TILES: dict[int, dict[int, tuple[int, ...]]] = {
     1: {2: (3, 4), 3: (2, 4, 5, 6), 5: (2, 4), 7: (4,)},
     2: {2: (3, 4), 3: (2, 4)},
 }
-FEWEST_TAPS = 4  # of two phases: with three, the tap of zero costs what is won
+FEWEST_TAPS = 4  # of two phases: with three taps, the tap of zero costs as much as the form saves
 
 
 class Along(NamedTuple):
@@ -50,8 +51,8 @@ class Along(NamedTuple):
     taps: int  # of each phase: r
     phases: int
     advance: int  # inputs from a tile to the next
-    start: int  # the first tile's first input,
-    out: int  # and first output: before the image, if negative
+    start: int  # the first input of the first tile,
+    out: int  # and its first output; before the image if negative
     grids: int  # pixels from an input of a tile to the next, and from an output to the next
 
     @property
@@ -66,11 +67,11 @@ class Along(NamedTuple):
 
     @property
     def period(self) -> int:
-        """Outputs after which tiles repeat."""
+        """How many outputs lie between the starts of two neighbouring tiles."""
         return self.tile * self.phases * self.grids
 
     def count(self, size: int) -> int:
-        """How many tiles make so many outputs.
+        """How many tiles this number of outputs needs.
 
         >>> from convlite.geometry import conv_axis
         >>> [along(conv_axis(28, 3, 1, d, "same", ""), 4).count(28) for d in (1, 2, 3)]
@@ -96,7 +97,7 @@ class Along(NamedTuple):
 
 
 def tiles_of(axis: Axis) -> tuple[int, ...]:
-    """The tiles that serve an axis; (1,) for an axis of one tap, none where the axis is none of the above.
+    """The tiles that serve an axis; (1,) for an axis of one tap, () if the axis is not in the list above.
 
     >>> from convlite.geometry import conv_axis, transpose_axis
     >>> tiles_of(conv_axis(28, 3, 1, 1, "same", "")), tiles_of(conv_axis(28, 3, 2, 1, "same", ""))
@@ -121,7 +122,7 @@ def tiles_of(axis: Axis) -> tuple[int, ...]:
 
 
 def along(axis: Axis, tile: int) -> Along:
-    """An axis in tiles, one of tiles_of.
+    """An axis cut into tiles of a size from tiles_of.
 
     >>> from convlite.geometry import transpose_axis
     >>> found = along(transpose_axis(14, 4, 2, 1, (1, 1), ""), 3)
@@ -132,14 +133,14 @@ def along(axis: Axis, tile: int) -> Along:
     if phases == 1:
         grids = abs(first.offsets[1] - first.offsets[0]) if len(first.offsets) > 1 else 1
         return Along(tile, axis.kernel, 1, tile * first.in_step, min(first.offsets), 0, grids)
-    # output 2*i + p of what nothing is cropped of reads the inputs i, i - 1, ..., i - taps + 1
+    # without cropping, output 2*i + p reads the inputs i, i - 1, ..., i - taps + 1
     taps, before = -(-axis.kernel // phases), axis.pads[0]
     return Along(tile, taps, phases, tile, before // phases - taps + 1, -(before % phases), 1)
 
 
 def weights_of(kernel: int, phases: int, tile: int) -> list[list[float]]:
-    """G of an axis: a row for each product, of a factor for each tap, as the taps follow the inputs (those of
-    a transposed convolution turned round).
+    """G of an axis: a row for each product, with a factor for each tap. The taps are in the order of the
+    inputs (those of a transposed convolution are reversed).
 
     >>> weights_of(2, 1, 3)
     [[1.0, 0.0], [0.5, 0.5], [0.5, -0.5], [0.0, 1.0]]
@@ -171,7 +172,7 @@ def _powers(p: float, points: tuple[float, ...], taps: int) -> list[float]:
             distance *= p - other
     if p == 0 and abs(distance).as_integer_ratio()[0] == 1:
         distance = 1.0
-    return [_ratio(math.prod([p] * k), distance) for k in range(taps)]  # products are exact, ** need not be
+    return [_ratio(math.prod([p] * k), distance) for k in range(taps)]  # products are exact; ** may not be
 
 
 def _ratio(a: float, b: float) -> float:

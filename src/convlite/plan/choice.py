@@ -1,13 +1,12 @@
 """THE choice: which form computes a call, and the costs that decide it.
 
-A form is a way through the kernels, with a layout of the weights and a record of its own: what means
-something for it and for no other. All that the choice depends on is an argument of `plan_for`: ops asks it,
-`explain` prints its answer, tests compare it. No result depends on it, but for Winograd's form, which
-precision="fast" allows.
+A form is one way through the kernels, with its own layout of the weights and its own record. Everything that
+the choice depends on is an argument of `plan_for`: ops calls it, `explain` prints its answer, tests compare
+it. No result depends on the choice, except that of Winograd's form, which precision="fast" allows.
 
-What each form costs is in nanoseconds on one thread. These numbers decide two things that no result shows:
-which of several forms computes a call, and whether threads are worth waking. Which tile Winograd's form takes
-shows in the result: that rule is in winograd.py, and knows no machine.
+The cost of each form is in nanoseconds on one thread. These numbers decide two things that do not change any
+result: which of several forms computes a call, and whether it is worth waking threads. The tile of Winograd's
+form changes the result, so the rule for it is in winograd.py and does not depend on the machine.
 """
 
 from __future__ import annotations
@@ -27,23 +26,23 @@ Serves = TypeVar("Serves", bound=Callable[[Problem], Plan | None])
 
 # ---- the choice --------------------------------------------------------------------------------------------
 
-# By name, each form's plan of a call, or None where it does not serve; `form` enters them.
+# By name: the function that plans a call in each form, or returns None. `form` adds them.
 FORMS: dict[str, Callable[[Problem], Plan | None]] = {}
-# Where these serve, they win; with a row in WINS, only for kernels of which that says so.
+# These win wherever they serve; a form with a row in WINS only for kernels that this row accepts.
 FIRST = ("few_rows", "lanewise", "depthwise_lines", "depthwise_tiles")
 WINS: dict[str, Callable[[Weights, _kernels._Table], bool]] = {}
 
 
 def form(serves: Serves) -> Serves:
-    """Enter a form under its function's name."""
+    """Register a form under its function's name."""
     FORMS[serves.__name__] = serves
     return serves
 
 
 @lru_cache(maxsize=512)
 def planned(isa: str, dtype: np.dtype[Any], fast: bool, packed: bool, finite: bool, *call: Any) -> Plan:
-    """plan_for the arguments of a call: `call` are those of geometry_of, `packed` and `finite` those of
-    Weights. Asked once for each shape."""
+    """The plan for the arguments of a call: `call` are those of geometry_of, `packed` and `finite` those of
+    Weights. Called once for each shape."""
     operation, _, kernel, strides, _, dilations, groups = call[:7]
     weights = Weights(operation, kernel, strides, dilations, groups, packed, finite)
     return plan_for(geometry_of(*call), weights, dtype, isa, fast)
@@ -52,9 +51,9 @@ def planned(isa: str, dtype: np.dtype[Any], fast: bool, packed: bool, finite: bo
 def plan_for(
     geometry: Geometry, weights: Weights, dtype: np.dtype[Any], isa: str, fast: bool = False
 ) -> Plan:
-    """The plan of a call: of the cheapest form that serves it.
+    """The plan of a call in the cheapest form that serves it.
 
-    `geometry` says which outputs read which inputs; `weights` is what is known of the kernel; `fast` allows
+    `geometry` says which outputs read which inputs; `weights` has the facts about the kernel; `fast` allows
     Winograd's form.
 
     >>> axis = conv_axis(56, 3, 1, 1, "same", "height")
@@ -68,7 +67,7 @@ def plan_for(
             plan = FORMS[name](problem)
             if plan is not None:
                 return plan
-    raise ValueError("internal error: no form serves")  # gathered tiles serve all
+    raise ValueError("internal error: no form serves")  # gathered tiles serve every call
 
 
 def problem_of(geometry: Geometry, weights: Weights, dtype: np.dtype[Any], isa: str) -> Problem:
@@ -88,11 +87,11 @@ def plan_as(name: str, geometry: Geometry, weights: Weights, dtype: np.dtype[Any
 
 
 USUAL_SIZE = 32
-_MOST_STRIDE = 64  # a phase for each: beyond, the estimate would take longer than the packing
+_MOST_STRIDE = 64  # there is a phase for each; with more, the estimate would take longer than the packing
 
 
 def usual_layout(weights: Weights, dtype: np.dtype[Any], isa: str) -> str:
-    """The layout to pack weights in before a call is known: what a square map of USUAL_SIZE pixels needs."""
+    """The layout for packing before a call is known: that for a square map of USUAL_SIZE pixels."""
     if 0 in weights.shape or max(weights.strides) > _MOST_STRIDE:
         return "direct"
     cin, cout, groups = channels_of(weights.operation, weights.shape, weights.groups)
@@ -115,7 +114,7 @@ def usual_layout(weights: Weights, dtype: np.dtype[Any], isa: str) -> str:
 # One multiply-add of a whole vector, in tiles of the direct form: VECTOR_NANOSECONDS of each header in
 # kernels/isa/simd/.
 CALL = 400.0  # from the core's entry to its return
-# Weights beyond a core's own cache come from the next one at each call, a byte in so many nanoseconds: a
+# Weights beyond a core's own cache come from the next one at each call, the number is nanoseconds per byte: a
 # dense layer 1x1280x1000 takes 220 to 250 us, five times 1x512x512 70.
 OWN_CACHE = 1024 * 1024
 FAR_BYTE = 0.045
@@ -130,7 +129,7 @@ TRANSPOSE = 0.8  # an input element
 TRANSPOSE_FEW = 12  # an input pixel of few channels
 INTERLEAVE = 0.9  # an output element
 ROW = 300  # an input row of pixel vectors
-GATHERED_PIXELS = 4  # a tile of fewer waits for its own sums
+GATHERED_PIXELS = 4  # a tile with fewer pixels waits for its own sums
 
 # ---- forms that win where they serve -----------------------------------------------------------------------
 
@@ -142,7 +141,7 @@ LANEWISE_VECTOR, LANEWISE_TAP, LANEWISE_COPY = 4.5, 0.35, 0.8
 # Pixels side by side: a vector of them, and each input channel.
 TOGETHER_VECTOR, TOGETHER_TAP = 6.0, 2.0
 ROW_VECTOR, ROW_PRODUCT = 0.6, 0.65  # few rows: a vector of weights, and its product with each row
-WINOGRAD = 1.6  # of what winograd.py counts as a product
+WINOGRAD = 1.6  # the cost of what winograd.py counts as one product
 
 
 def vector(problem: Problem) -> float:
@@ -188,7 +187,7 @@ def merged_phases_costs(problem: Problem) -> float:
 
 
 def pixel_vectors_costs(problem: Problem) -> float:
-    """Vectors of pixels, transposed first."""
+    """Vectors of pixels, which are transposed first."""
     geometry, (height, width), lanes = problem.geometry, problem.weights.size, problem.table["lanes"]
     strides, outputs, cin, cout = problem.weights.strides, _outputs(problem), geometry.cin, geometry.cout
     line = _line(problem)
@@ -212,7 +211,7 @@ def tall_skinny_costs(problem: Problem) -> float:
 
 
 def depthwise_lines_costs(problem: Problem) -> float:
-    """Lines of vectors along channels: they wait for memory more than for sums."""
+    """Lines of vectors along channels: they wait for memory more often than for sums."""
     geometry, size = problem.geometry, problem.weights.size
     inputs = geometry.images * geometry.rows.in_size * geometry.columns.in_size
     each = LINE_VECTOR + LINE_TAP * size[0] * size[1]
@@ -231,7 +230,7 @@ def lanewise_costs(problem: Problem) -> float:
     geometry, size, lanes = problem.geometry, problem.weights.size, problem.table["lanes"]
     channels = geometry.cin // geometry.groups
     taps, numbers = size[0] * size[1] * channels, _out_pixels(problem) * geometry.cout
-    if problem.weights.transposed:  # an output has a share of the taps
+    if problem.weights.transposed:  # each output uses only a part of the taps
         taps //= problem.weights.strides[0] * problem.weights.strides[1]
     copies = channels * geometry.cout * geometry.images * geometry.rows.in_size * geometry.columns.in_size
     each = LANEWISE_VECTOR + LANEWISE_TAP * taps
@@ -239,7 +238,7 @@ def lanewise_costs(problem: Problem) -> float:
 
 
 def few_rows_costs(problem: Problem, rows: int) -> float:
-    """Rows times a matrix as it lies."""
+    """Rows times an unpacked matrix."""
     vectors = -(-problem.geometry.cout // problem.table["lanes"])
     return CALL + problem.geometry.cin * vectors * (ROW_VECTOR + ROW_PRODUCT * rows) + _far(problem)
 
@@ -250,7 +249,7 @@ def winograd_costs(problem: Problem, products: float) -> float:
 
 
 def pixels_together(problem: Problem) -> int:
-    """How many pixels of a 1x1 kernel tall_skinny has side by side in a vector; 0: it has not."""
+    """How many pixels tall_skinny puts side by side in a vector for a 1x1 kernel; 0 if it does not."""
     geometry, table = problem.geometry, problem.table
     if problem.empty or not table["moves"] or problem.weights.size != (1, 1) or problem.weights.transposed:
         return 0
@@ -274,12 +273,12 @@ def _far(problem: Problem) -> float:
 
 
 def _outputs(problem: Problem) -> tuple[int, int]:
-    """Lines and columns of outputs for each pixel that is counted."""
+    """Lines and columns of outputs for each pixel that the cost counts."""
     return problem.weights.strides if problem.weights.transposed else (1, 1)
 
 
 def _pixels(problem: Problem) -> int:
-    """What is counted: pixels of the input for a transposed convolution, of the output for a convolution."""
+    """Counted pixels: of the input for a transposed convolution, of the output for a convolution."""
     geometry = problem.geometry
     if not problem.weights.transposed:
         return _out_pixels(problem)

@@ -1,7 +1,7 @@
-"""Depthwise: vectors run along the groups, where that fills them better than the outputs of one group.
+"""Depthwise: vectors run along the groups, where this fills them better than the outputs of one group do.
 
-Lines serve the usual kernels and strides: a line of outputs at a time, its sums in registers. Tiles serve all
-others, by the direct form's loops.
+Lines serve the usual kernels and strides: they compute one line of outputs at a time, with its sums in
+registers. Tiles serve all other cases, with the direct form's loops.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class DepthwiseLines(Plan):
 
     @property
     def layout(self) -> str:
-        """Of both depthwise forms."""
+        """The layout of both depthwise forms."""
         return "depthwise"
 
     @cached_property
@@ -42,14 +42,14 @@ class DepthwiseTiles(Direct):
 
     @property
     def layout(self) -> str:
-        """Of both depthwise forms."""
+        """The layout of both depthwise forms."""
         return "depthwise"
 
 
 def fills_vectors(groups: int, cin: int, cout: int, lanes: int) -> bool:
     """Whether vectors along the groups waste fewer lanes than vectors along one group's output channels.
 
-    Both sum in the same order, so the choice cannot be seen in the result.
+    Both sum in the same order, so the choice does not change the result.
 
     >>> fills_vectors(32, 32, 32, 16), fills_vectors(1, 1, 64, 16)
     (True, False)

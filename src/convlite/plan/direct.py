@@ -1,8 +1,8 @@
-"""The direct form: phases, blocks of tiles, and panels of weights (kernels/direct.pxi). A tile's pixels lie
-at even steps in a line or two (strided), or anywhere (gathered).
+"""The direct form: phases, blocks of tiles, and panels of weights (kernels/direct.pxi). The pixels of a tile
+lie at even steps in one or two lines (strided), or anywhere (gathered).
 
-Results never depend on these choices: every output is one ordered sum, cut where the shape says
-(sums.py) and interleaved in any way.
+Results never depend on these choices: every output is one sum in a fixed order. The shape alone decides where
+it is cut (sums.py); only independent sums are interleaved.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from .choice import form, gathered_costs, strided_costs
 from .problem import Problem
 from .record import Plan
 
-# Bytes that a task keeps close, in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels and its
-# table of addresses; with them a panel of a section's weights, at most 700 KB.
+# Bytes that a task keeps in a core's L2 (1 to 2 MB on servers, 256 KB at least): its pixels and its table of
+# addresses; in addition a panel of a section's weights, at most 700 KB.
 PIXEL_BYTES = 256 * 1024
 TABLE_BYTES = 64 * 1024
 MAX_BLOCK_TILES = 48
@@ -29,11 +29,11 @@ OUT_BYTES = 128 * 1024
 # Weights that exceed L2 come from L3 or memory at every call; the tiles of a panel then prefetch the next
 # one: 3x3 on 512 channels of 7x7 +7%, transposed 4x4/2 512 -> 256 on 8x8 +8%, never slower.
 FETCH_BYTES = 512 * 1024
-# Fuse a kernel row's taps where they are at most so many numbers: 7x7 on 3 channels 60 -> 84% of peak, 3x3
+# Fuse a kernel row's taps if they are at most this many numbers: 7x7 on 3 channels 60 -> 84% of peak, 3x3
 # on 512 channels of 7x7 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
-# Strided tiles copy what lies between the first and the last tap at an edge, pixel vectors hold it for a row.
-# Of wider dilations most taps fall outside there: edge tiles are cut, whatever their calls cost.
+# Strided tiles copy all pixels between the first and the last tap at an edge; pixel vectors hold them for a
+# row. With wider dilations most taps fall outside there: edge tiles are then cut, whatever their calls cost.
 EDGE_BYTES = 1024 * 1024
 # Where a tile reads more pixels a multiple of SET_BYTES apart than a set of L1 holds lines (8 or 12 on
 # servers), each drives out another: their channels are copied first. On 32 KB and 8 lines (Zen 4): 1x1
@@ -48,13 +48,13 @@ COPY_SHARE = 0.4
 # more multiplications by zeros are saved. 3x3 on 512 channels of 7x7 +16%, of 4x4 +34%, on 256 of 14x14
 # +2%, 5x5 on 256 of 10x10 +13%, 1x7 on 128 of 17x17 +11%; Zen 4, one thread.
 CALL_WORK = 150
-# Tiles of a block at least where wide dilations leave its tiles few pixels in common: 2048 to 256 channels of
-# 33x33 with a dilation of 12 +25%, of 256 channels no change.
+# The least number of tiles in a block where, because of a wide dilation, tiles have few pixels in common:
+# 2048 to 256 channels of 33x33 with a dilation of 12 +25%; 256 input channels no change.
 FAR_TILES = 16
 
 
 class Direct(Plan):
-    """Blocks of tiles, and the pieces in which a sum is added up."""
+    """Blocks of tiles, and the pieces into which a sum is cut."""
 
     loops: Geometry  # what the loop nest runs over: `geometry`, or the same pixels in one row
     padding: bool  # whether some pixel reads outside the input
@@ -80,12 +80,12 @@ class Strided(Direct):
     fused: bool  # a kernel row's taps are one run of numbers: see kernels/strided.pxi
     spread: bool  # tiles copy their input: its pixels lie in one set of the L1 cache
     call_work: int  # what another call of a tile costs, in multiply-adds of vectors; -1: cut all edges
-    takes: bool  # the kernel lies as it was given: each task takes its panels from there
+    takes: bool  # the kernel is not packed: each task takes its panels from the array
     form: ClassVar[str] = "strided"
 
     @property
     def layout(self) -> str:
-        """Panels for each phase; none where they are taken from the kernel as it lies."""
+        """Panels for each phase; none if they are taken from the unpacked kernel."""
         return "" if self.takes else "direct"
 
     @property
@@ -117,7 +117,7 @@ def strided(problem: Problem) -> Strided | None:
 
 @form
 def gathered(problem: Problem) -> Gathered:
-    """The plan: the form serves all."""
+    """The plan: this form serves every call."""
     loops, mr = flattened(problem.geometry), problem.table["mr"]
     chosen = blocks(problem, loops, mr, addresses=mr)
     return Gathered(**problem.shared(gathered_costs(problem)), **chosen)
@@ -128,7 +128,7 @@ def strided_blocks(problem: Problem, loops: Geometry, cuttable: bool) -> dict[st
     cut."""
     mr, size = problem.table["mr"], problem.bytes
     padding = reads_outside(loops.rows) or reads_outside(loops.columns)
-    # lines so short that two of them leave most of a tile empty are gathered across more lines
+    # if two lines leave most of a tile empty, tiles are gathered across more lines
     narrowest = min([p.count for p in loops.columns.phases], default=0)
     if 4 * narrowest <= mr or (padding and not problem.weights.finite):
         return None
@@ -153,12 +153,14 @@ def strided_blocks(problem: Problem, loops: Geometry, cuttable: bool) -> dict[st
 
 
 def takes_panels(problem: Problem) -> bool:
-    """Whether panels are taken from the kernel as it lies: it is used once, and its channels are in a row."""
+    """Whether panels are taken from the unpacked kernel: it is used once, and its channels are contiguous."""
     return not problem.weights.packed and problem.weights.outputs_last
 
 
 def taken_tiles(loops: Geometry, mr: int, run: int) -> int:
-    """Tiles of a block, of which each takes all panels once: many, though their pixels exceed L2."""
+    """How many tiles a block has. Each block takes all panels once, so it has many, though their pixels
+    exceed L2.
+    """
     most = TABLE_BYTES // max(loops.rows.kernel * loops.columns.kernel // run * 2 * 8, 1)
     return max(min(MAX_BLOCK_TILES, most), 1)
 
@@ -173,7 +175,8 @@ def blocks(
     depthwise: bool = False,
 ) -> dict[str, Any]:
     """Tiles and sections: a block's pixels, its table of `addresses` for each tile and tap, and one panel of
-    a section's weights stay in L2. `run` taps are one."""
+    a section's weights stay in L2. `run` taps count as one.
+    """
     rows, columns, size = loops.rows, loops.columns, problem.bytes
     channels = loops.cin // (1 if depthwise else loops.groups)
     width = loops.cout // loops.groups
@@ -181,7 +184,7 @@ def blocks(
     section = max([c.taps for c in cuts], default=1)
     taps = max(min(rows.most_taps * columns.most_taps, section) // run, 1)
 
-    held = channels if depthwise else min([channels, *(c.channels for c in cuts)])  # at a time, of a pixel
+    held = channels if depthwise else min([channels, *(c.channels for c in cuts)])  # of a pixel, at one time
     tile_bytes = mr * rows.in_step * columns.in_step * held * size
     block_tiles = min(
         MAX_BLOCK_TILES, TABLE_BYTES // (taps * addresses * 8), PIXEL_BYTES // max(tile_bytes, 1)
@@ -223,8 +226,9 @@ def reads_outside(axis: Axis) -> bool:
 
 
 def flattened(geometry: Geometry) -> Geometry:
-    """The same operation on one row of pixels where neighbours do not matter: a 1x1 kernel, stride 1, no
-    padding."""
+    """The same operation on one row of pixels, if their position does not matter: a 1x1 kernel, stride 1, no
+    padding.
+    """
     rows, columns = geometry.rows, geometry.columns
     if not (rows.is_point and columns.is_point):
         return geometry
@@ -235,10 +239,10 @@ def flattened(geometry: Geometry) -> Geometry:
 
 
 def neighbours(axis: Axis) -> bool:
-    """Whether there is one phase of all taps, and they read neighbouring inputs in ascending order."""
+    """Whether there is one phase with all taps, which read neighbouring inputs in ascending order."""
     if len(axis.phases) != 1:
         return False
-    offsets = axis.phases[0].offsets  # the only output of a transposed convolution may meet none, or a few
+    offsets = axis.phases[0].offsets  # the single output of a transposed convolution may meet no tap, or few
     return bool(offsets) and offsets == tuple(range(offsets[0], offsets[0] + axis.kernel))
 
 
@@ -254,8 +258,8 @@ def _fused(loops: Geometry) -> bool:
 
 
 def _spread(loops: Geometry, mr: int, panel: int, size: int) -> bool:
-    """Whether more pixels of a strided tile than a set has lines fall into one set of the L1 cache, and the
-    panels that read a copy are worth all that lies between its taps.
+    """Whether more pixels of a strided tile fall into one set of the L1 cache than it has lines, and enough
+    panels read the copy to be worth copying all pixels between the taps.
     """
     columns = loops.columns
     step = columns.phases[0].in_step * loops.cin * size
@@ -268,12 +272,13 @@ def _spread(loops: Geometry, mr: int, panel: int, size: int) -> bool:
 
 
 def _edge_bytes(loops: Geometry, mr: int, size: int) -> int:
-    """What one line's copies at the left and right edge may take: strided tiles copy the input between the
-    first and the last tap."""
+    """The bytes that one line's copies at the left and right edge may take: strided tiles copy the input
+    between the first and the last tap.
+    """
     return 2 * reach(loops.rows, 1) * reach(loops.columns, mr) * (loops.cin // loops.groups * size + 64)
 
 
 def reach(axis: Axis, outputs: int) -> int:
-    """The most inputs from the first to the last that so many neighbouring outputs of a phase read."""
+    """The most inputs between the first and the last that this many neighbouring outputs of a phase read."""
     spans = [p.reach + (outputs - 1) * p.in_step for p in axis.phases if p.offsets]
     return max(spans, default=0)

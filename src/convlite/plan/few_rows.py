@@ -1,5 +1,6 @@
-"""Few rows: a matrix product of few rows, or a convolution to few pixels, with an array that is used once, as
-it lies."""
+"""Few rows: a matrix product of few rows, or a convolution to few pixels, with an array that is used once and
+is not packed.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from .direct import cuts_of, flattened
 from .problem import Problem
 from .record import Plan
 
-# Of so few pixels packing a kernel costs more than the sums. Of so many, two tiles with AVX-512, panels that
-# tiles take from the kernel are as fast (direct.py): they keep sums in registers, which here pass through L1.
+# Up to FEW_ROWS pixels, packing a kernel costs more than the sums. At MOST_ROWS (two tiles with AVX-512),
+# panels that tiles take from the kernel are as fast (direct.py): they keep sums in registers, which here pass
+# through L1.
 FEW_ROWS = 8
 MOST_ROWS = 28
 LEAST_VECTORS = 2  # of output channels, beyond FEW_ROWS
@@ -29,7 +31,7 @@ class FewRows(Plan):
 
     @property
     def layout(self) -> str:
-        """As it lies."""
+        """Empty: the kernel is used unpacked."""
         return ""
 
     @cached_property
@@ -57,5 +59,5 @@ def few_rows(problem: Problem) -> FewRows | None:
 
 
 def _pays(problem: Problem, pixels: int) -> bool:
-    """Whether more pixels are faster than packing."""
+    """Whether this form is faster than packing, though there are more than FEW_ROWS pixels."""
     return pixels <= MOST_ROWS and problem.geometry.cout >= LEAST_VECTORS * problem.table["lanes"]

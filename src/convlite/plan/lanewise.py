@@ -1,12 +1,13 @@
 """Few channels for each group, and depthwise kernels of any size: vectors along the outputs of all groups.
 
-The input is copied row by row, so that lane l of a vector is what output channel l reads: of a depthwise
-operation a channel (as often as the multiplier says), of groups of k channels k vectors, one for each. Each
-output is then a sum over kernel rows, columns and those k vectors of products lane by lane, of whatever
-kernel, stride and dilation. Zeros stand around the copied rows.
+The input is copied row by row, so that lane l of a vector holds what output channel l reads. For a depthwise
+operation this is one vector, with each channel repeated `multiplier` times; for groups of k channels it is k
+vectors, one for each channel of the group. Each output is then a sum of lane-by-lane products over kernel
+rows, columns and those k vectors, for any kernel, stride and dilation. Zeros surround the copied rows.
 
-A vector holds LANES output channels of one pixel. Where there are fewer, or half as many again, it holds what
-follows in the row: `per` numbers for each pixel, so that a whole number of pixels fills one vector or three.
+A vector holds LANES output channels of one pixel. If there are fewer channels, or half as many again, it
+continues with the next pixel of the row: each pixel has `per` numbers, so that a whole number of pixels fills
+one vector or three.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from .direct import cuts_of, flattened, reads_outside
 from .problem import Problem, Weights
 from .record import Plan
 
-# Copied rows of a task: within L1, or at least so many pixels that few are copied for two tasks; never more.
+# A task's copied rows fit L1, or have enough pixels that few are copied twice; MOST_BYTES is the limit.
 ROWS_BYTES = 32 * 1024
 MOST_BYTES = 4 * 1024 * 1024
-MIN_VECTORS = 28  # of a line of a task: two tiles
-EDGES = 4  # pixels of a task at least, for each that it shares with its neighbour
-BAND_ROWS = 4  # likewise rows, and
-BAND_BYTES = 1024 * 1024  # of input rows that all blocks of channels read in turn: they stay in L2
+MIN_VECTORS = 28  # the least vectors in a line of a task: two tiles
+EDGES = 4  # the least pixels of a task for each pixel that it shares with its neighbour
+BAND_ROWS = 4  # the same for rows
+BAND_BYTES = 1024 * 1024  # the input rows that all blocks of channels read in turn stay in L2
 
 
 class Lanewise(Plan):
-    """How the copied rows lie, and what a task is."""
+    """The layout of the copied rows, and the size of a task."""
 
     loops: Geometry  # `geometry`, or the same pixels in one row
     padding: bool  # whether some pixel reads outside the input
     per: int  # numbers of a pixel
-    patterns: int  # vectors after which pixels begin with a vector again
+    patterns: int  # the number of vectors after which a pixel begins at the start of a vector again
     lowest: int  # of all taps: pixels of a plane before and behind that of the output
     highest: int
     positions: int  # pixels of a plane of a copied row
@@ -63,7 +64,7 @@ class Lanewise(Plan):
 def lanewise(problem: Problem) -> Lanewise | None:
     """The plan, where the form serves."""
     weights, loops = problem.weights, flattened(problem.geometry)
-    # neighbouring outputs' weights lie apart unevenly
+    # the weights of neighbouring outputs have uneven distances in memory
     uneven = weights.transposed and weights.shape[2] > 1
     if problem.empty or not problem.table["lanewise"] or len(weights.shape) != 4 or uneven:
         return None
@@ -89,7 +90,7 @@ def wins(weights: Weights, table: _kernels._Table) -> bool:
     lanes = table["lanes"]
     cin, cout, groups = channels_of(weights.operation, kernel, weights.groups)
     channels, width, taps = cin // groups, cout // groups, kernel[0] * kernel[1]
-    uses = taps if weights.transposed else taps / (strides[0] * strides[1])  # of a copied vector
+    uses = taps if weights.transposed else taps / (strides[0] * strides[1])  # of each copied vector
     if groups < 2 or width >= lanes or (weights.transposed and width > 1):
         return False
     if channels > 1:
@@ -109,7 +110,7 @@ def wins(weights: Weights, table: _kernels._Table) -> bool:
 WINS["lanewise"] = wins
 
 
-# Vectors that one instruction rearranges. Without, lanes are copied one by one. The rules above, against the
+# One instruction rearranges a vector; without it, lanes are copied one by one. The rules above, against the
 # plain form on a Sapphire Rapids core (AVX-512 / AVX2 / SSE2): depthwise 7x7 2.8 / 1.7 / 1.3, dilated 3x3 1.4
 # / 1.2 / 0.9, 2x2 1.2 / 1.0 / 1.0, with stride 2 (one use) 0.8 / 0.6 / 0.6; 3 channels, 11x11 17 / 14 / 51.
 # Groups of 4 channels, 3x3 2.5 / 1.7, with stride 2 1.6 / 1.1, 1x1 2.6 / 2.2; of 6, 3x3 0.8 / 0.8 / 0.7; from
@@ -159,7 +160,7 @@ def _tasks(loops: Geometry, lanes: int, size: int) -> dict[str, Any] | None:
     stretch = max(fitting, -(-MIN_VECTORS * lanes // per), EDGES * halo)
     stretches = max(-(-most // stretch), 1)
     positions = -(-most // stretches) + halo
-    beyond = (16 if patterns > 1 or per < lanes else 1) * lanes  # what a last tile reads behind the row
+    beyond = (16 if patterns > 1 or per < lanes else 1) * lanes  # the last tile reads so far behind the row
     x_step = -(-(positions * per + beyond) // lanes) * lanes
     if number * x_step > MOST_BYTES:
         return None

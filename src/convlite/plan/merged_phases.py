@@ -19,7 +19,7 @@ class MergedPhases(Strided):
 
     @property
     def layout(self) -> str:
-        """The form's own."""
+        """The layout of this form alone."""
         return self.form
 
 

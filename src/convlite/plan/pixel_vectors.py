@@ -12,15 +12,16 @@ from .direct import EDGE_BYTES, cuts_of, one_section, reach, reads_outside
 from .problem import Problem
 from .record import Plan
 
-# A tile's slice of the transposed row stays in L1, the row and the rolling sums of a stretch in L2.
+# A tile's slice of the transposed row stays in L1; the row and the rolling sums of a stretch stay in L2.
 TILE_BYTES = 24 * 1024
 STRETCH_BYTES = 128 * 1024
-# A line's vectors multiply the padding at its ends; strided tiles leave it out where it is much.
+# Lines of pixel vectors multiply the padding at their ends; strided tiles leave it out if there is much of
+# it.
 MOST_INSIDE = 0.8
 
 
 class PixelVectors(Plan):
-    """What kernels/pixel_vectors.pxi needs to know beyond the geometry."""
+    """What kernels/pixel_vectors.pxi needs besides the geometry."""
 
     padding: bool  # whether some pixel reads outside the input
     cuts: tuple[sums.Cuts, ...]  # of each column phase: where sums are cut
@@ -58,7 +59,7 @@ def pixel_vectors(problem: Problem) -> PixelVectors | None:
         return None
     if weights.transposed and max(weights.dilations) > 1:
         return None
-    # a row of the input is held with its padding, which a wide dilation makes long
+    # the copied input row includes its padding, and a wide dilation makes it long
     if reach(columns, 1) * geometry.cin * problem.bytes > EDGE_BYTES:
         return None
     if geometry.cout > problem.table["lanes"] and _inside(columns) < MOST_INSIDE:
@@ -71,7 +72,7 @@ def pixel_vectors(problem: Problem) -> PixelVectors | None:
 
 
 def _inside(axis: Axis) -> float:
-    """The share of the products along an axis whose input is no padding."""
+    """The share of the products along an axis whose input is not padding."""
     found = 0
     for p in axis.phases:
         for o in p.offsets:
@@ -81,7 +82,7 @@ def _inside(axis: Axis) -> float:
 
 
 def _rows_and_columns(geometry: Geometry, lanes: int, size: int) -> dict[str, Any]:
-    """The rows and columns as kernels/pixel_vectors.pxi wants them."""
+    """The rows and columns in the form that kernels/pixel_vectors.pxi expects."""
     rows, columns = geometry.rows, geometry.columns
     row, column = rows.phases[0], columns.phases[0]
     transposed = len(rows.phases) + len(columns.phases) > 2 or max(row.step, column.step) > 1

@@ -1,4 +1,4 @@
-"""What is known of a call before it is planned."""
+"""What is known about a call before it is planned."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..geometry import OPERATIONS, Geometry
 
 
 class Weights(NamedTuple):
-    """Facts about a kernel: the array's shape, what the operation makes of it, and what it holds."""
+    """Facts about a kernel: the array's shape, how the operation uses it, and facts about its values."""
 
     operation: str  # of geometry.py
     shape: tuple[int, ...]
     strides: Pair = (1, 1)
     dilations: Pair = (1, 1)
     groups: int = 1
-    packed: bool = True  # once, for many calls; else each call packs it, or uses it as it lies
+    packed: bool = True  # packed once for many calls; else each call packs it or uses it unpacked
     finite: bool = True  # no Inf, no NaN: zeros may stand for padding
 
     @property
@@ -57,7 +57,7 @@ class Problem(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """Of an element."""
+        """The bytes of an element."""
         return self.table["itemsize"]
 
     @property

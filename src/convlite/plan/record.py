@@ -1,4 +1,4 @@
-"""What the plans of all forms tell. Each form's record adds what its loops need to know, and nothing else."""
+"""The fields that the plans of all forms have. Each form's record adds only what its loops need."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ..geometry import Geometry
 
 
 class Plan:
-    """How a call is computed: frozen, so that calls and threads share it. Two of equal fields are equal.
+    """How a call is computed: frozen, so that calls and threads share it. Equal fields make equal records.
 
-    As a dataclass it would be the same, but each takes a millisecond to make when convlite is imported.
+    A dataclass would do the same, but each dataclass adds a millisecond to the import of convlite.
     """
 
     geometry: Geometry
     isa: str
     kind: str  # of the elements: isa/table.h
-    nanoseconds: int  # on one thread, by costs.py
+    nanoseconds: int  # the estimated time on one thread: choice.py
 
     form: ClassVar[str]
     fields: ClassVar[tuple[str, ...]] = ("geometry", "isa", "kind", "nanoseconds")
@@ -49,12 +49,14 @@ class Plan:
 
     @property
     def layout(self) -> str:
-        """Of the weights: what pack.py makes for this form; "" where it uses the array as it lies."""
+        """The layout of the weights that pack.py makes for this form; "" where the form uses the array
+        unpacked.
+        """
         return self.form
 
     @property
     def needs_finite(self) -> bool:
-        """Whether zeros stand for padding: NaN and Inf among the weights would show there."""
+        """Whether padding is multiplied as zeros: NaN and Inf in the weights would then change the result."""
         return False
 
     @cached_property
@@ -64,7 +66,7 @@ class Plan:
 
     @property
     def apart(self) -> _kernels.Runner:
-        """The runner for an x whose pixels lie apart: some channels of a larger array."""
+        """The runner for an x whose pixels are not adjacent in memory: some channels of a larger array."""
         return self.runner
 
     def __str__(self) -> str:

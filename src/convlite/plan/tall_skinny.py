@@ -1,6 +1,7 @@
 """Tall and skinny: each output reads one pixel, and each pixel gives few outputs. Vectors run along the
-pixels, and all sums of a pixel stay in registers; or, of few channels, pixels lie side by side in a vector
-as they do in memory."""
+pixels, and all sums of a pixel stay in registers. With few channels a vector instead holds several pixels
+side by side, in their order in memory.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +18,10 @@ LEAST_CHANNELS = 4  # 16 bytes of a pixel are read at a time
 
 
 class TallSkinny(Plan):
-    """The geometry says all but where sums are cut."""
+    """The geometry holds everything but the places where sums are cut."""
 
     piece: int  # input channels of a piece of a sum
-    together: int  # pixels in a vector as they lie; 0: the lanes are pixels
+    together: int  # pixels side by side in a vector; 0: each lane is a pixel
     form: ClassVar[str] = "tall_skinny"
 
     @cached_property
@@ -31,8 +32,9 @@ class TallSkinny(Plan):
 
 @form
 def tall_skinny(problem: Problem) -> TallSkinny | None:
-    """The plan, where every output reads one pixel, every pixel gives all of its outputs (no padding, no
-    crop), few of them, one section each, and there is a vector of pixels."""
+    """The plan, if every output reads one pixel, every pixel gives all of its outputs (no padding, no crop),
+    these are few, each sum is one section, and there are enough pixels for a vector.
+    """
     geometry, weights, table = problem.geometry, problem.weights, problem.table
     rows, columns = geometry.rows, geometry.columns
     steps = weights.strides if weights.transposed else (1, 1)

@@ -11,7 +11,7 @@ Error. With u the unit roundoff, B, G and A the matrices of either axis, and `|.
 
 1 rounding of each transformed weight, at most 8 in the input transform (4 for each axis), Cin in the sum,
 8 in the output transform (5 for one axis of 10 products), 1 for the bias; the rest is spare (float64 weights
-take 10 more). Cin is that of a group. With `|x|` and `|w|` constant the expression is so many times the
+take 10 more). Cin is that of a group. With constant `|x|` and `|w|` the expression is this many times the
 direct form's, which is `sum |x| |w|`; far less on average. Measured in float32 with normally distributed
 operands and 64 to 512 channels, the largest error over the largest output; and with 64, the root of the mean
 square over that of the outputs:
@@ -28,13 +28,13 @@ square over that of the outputs:
     5 taps,              m = 2, 4  8, 17       7e-7, 1e-6      4e-7, 7e-7
     7 taps,              m = 4     99          4e-6            3e-6
 
-The direct form errs by 8e-7 to 3e-6 where its chains are nine times as long.
+The error of the direct form is 8e-7 to 3e-6 where its chains are nine times as long.
 
-NaN and Inf. An output that reads one in the direct form is NaN or Inf here too, but so may be the others
-of its tile, up to 8 x 8 outputs computed together, which lie a dilation apart. A NaN or Inf in the weights
-makes its whole output channel so. Transformed inputs exceed inputs up to 225-fold, and what is added up at
-the end exceeds the sum of `|x| |w|` up to 509-fold: where one of these is beyond 5e35, float32 may overflow
-though the direct form does not.
+NaN and Inf. An output that reads one is NaN or Inf, as in the direct form. The other outputs of its tile may
+be, too: up to 8 x 8 outputs are computed together, a dilation apart. A NaN or Inf in the weights does this to
+its whole output channel. Transformed inputs exceed inputs up to 225-fold, and the numbers that the output
+transform adds exceed the sum of `|x| |w|` up to 509-fold. If one of these is beyond 5e35, float32 may
+overflow where the direct form does not.
 """
 
 from __future__ import annotations
@@ -58,28 +58,28 @@ from .record import Plan
 # 3.99, 4.28; 2.83, 4.00, 3.69.
 INPUT_COST = {2: 50, 4: 200, 5: 350, 6: 410}
 OUTPUT_COST = {2: 50, 4: 160, 5: 250, 6: 320}
-# Other tiles, for each position: along two axes, along one
+# The same cost of other tiles, for each position: along two axes, along one
 INPUT_EACH, OUTPUT_EACH = (6.5, 4.0), (5.0, 4.0)
 TRANSFORMED = 16
 SUM_COST = 5
-FEWEST_TILES = 4  # a product of fewer rows takes as long
+FEWEST_TILES = 4  # a product with fewer rows takes as long as one with these
 FEWEST_CHANNELS = 8
 GROUP_CHANNELS, GROUP_PIXELS = 32, 28 * 28
-# Weights beyond a core's cache must be fetched for each call, however small the map: as if it had more
-# rows, one for each so many pairs of channels, at most so many; and few tiles do not hide it, so that it
-# takes as long as so many times these rows. Fitted on an EPYC with 40 GB/s from L3 to 256 and 512 channels:
-# for 4 tiles they take the time of 9 to 11, for 9 of 12 to 14, for 16 of 20 to 22, whatever m.
+# Weights beyond a core's cache must be fetched for each call, however small the map. This is counted as more
+# rows: one for PAIRS_PER_ROW pairs of channels, at most MOST_WEIGHT_ROWS. Few tiles do not hide it: then the
+# time is that of UNHIDDEN times these rows. Fitted on an EPYC with 40 GB/s from L3 to 256 and 512 channels: 4
+# tiles take the time of 9 to 11, 9 tiles that of 12 to 14, 16 tiles that of 20 to 22, whatever m.
 PAIRS_PER_ROW = 8192
 MOST_WEIGHT_ROWS = 4
 UNHIDDEN = 2.5
-# What must be won at least: over the direct form; and by tiles of more than SMALL products along an axis over
-# smaller ones, since they err three to five times as much and have up to 1.8 times the weights. (On 28x28 and
-# 56x56 maps with 64 and more channels m = 6 is from 4% slower to 9% faster.)
+# The least gain: over the direct form; and of tiles with more than SMALL products along an axis over smaller
+# tiles, since their errors are three to five times as large and they have up to 1.8 times the weights. (On
+# 28x28 and 56x56 maps with 64 and more channels m = 6 is from 4% slower to 9% faster.)
 GAIN = 1.25
 GAIN_LARGE = 1.1
 SMALL, MOST = 6, 8
 
-# What a block holds in L2: its transformed inputs and sums, and all weights, or if those are too many the
+# A block holds in L2 its transformed inputs and sums, and all weights, or if those are too many, the
 # panel in use. No block is smaller than two rows of the largest micro-kernel, so that weights are not
 # fetched too often. Measured with 2 MB of L2: 14 to 56 tiles for 64 channels, 28 to 84 for 128, 28 to 84
 # for 256, 28 to 56 for 512 are within 5% of each other; 14 costs 10% for 128 channels, 30% for 256 and
@@ -98,7 +98,7 @@ class Winograd(Plan):
 
     @property
     def layout(self) -> str:
-        """Transformed weights, others for each tile."""
+        """Transformed weights, which differ from tile to tile."""
         return str(self)
 
     @property
@@ -112,7 +112,7 @@ class Winograd(Plan):
         return _kernels.Winograd(self)
 
     def __str__(self) -> str:
-        """The form, with its tile."""
+        """The form's name with its tile."""
         return f"winograd {self.tile[0]}x{self.tile[1]}"
 
 
@@ -153,7 +153,7 @@ def _direct(axis: Axis) -> int:
 
 
 def _tiles(rows: Axis, columns: Axis) -> list[Pair]:
-    """Where both axes have tiles, the same along both; those that err most along one axis only."""
+    """Where both axes have tiles, the same along both; those with the largest errors along one axis only."""
     down, across = tiles_of(rows), tiles_of(columns)
     if down == (1,) or across == (1,):
         return [(m, n) for m in down for n in across if (m, n) != (1, 1)]
@@ -178,7 +178,7 @@ def _transform(rows: Along, columns: Along, known: dict[int, int], each: tuple[f
 def tile_for(geometry: Geometry) -> Pair:
     """The outputs along rows and columns of the cheapest tile, or (0, 0) for the direct form.
 
-    By the shape of one image only: the batch and the machine have no say, so they do not show in the result.
+    This depends on the shape of one image only, so batch and machine do not change the result.
 
     >>> from convlite.geometry import conv_axis
     >>> def same(size, channels):
@@ -207,7 +207,7 @@ def tile_for(geometry: Geometry) -> Pair:
 
 
 def fits_groups(geometry: Geometry) -> bool:
-    """Whether groups have channels and pixels enough: what a task costs beside its products is per group."""
+    """Whether groups have enough channels and pixels: the fixed cost of a task arises for each group."""
     if geometry.groups == 1:
         return True
     channels = min(geometry.cin, geometry.cout) // geometry.groups
@@ -221,7 +221,9 @@ def _is_large(geometry: Geometry, tile: Pair) -> bool:
 
 
 def periods_for(geometry: Geometry) -> Pair:
-    """After how many outputs along rows and columns tiles repeat; (0, 0) for the direct form."""
+    """How many outputs along rows and columns lie between the starts of two tiles; (0, 0) for the direct
+    form.
+    """
     tile = tile_for(geometry)
     if tile == (0, 0):
         return tile
@@ -245,7 +247,7 @@ def block_tiles(read: int, positions: int, cin: int, cout: int, itemsize: int, m
 
 @form
 def winograd(problem: Problem) -> Winograd | None:
-    """The plan; None where the direct form is as good or the only one."""
+    """The plan; None if the direct form is as fast, or is the only one that serves."""
     geometry, table = problem.geometry, problem.table
     tile = tile_for(geometry)
     if tile == (0, 0):

@@ -3,10 +3,10 @@
        for i < mr, c < channels, m < multiplier:
            s = accumulate ? out[i][c*multiplier + m] : 0
            for t < taps:  s = fma(taps_at[t][i][c], weights[m][t][c], s)
-           if total:  s = total[i][c*multiplier + m] + s        the pieces before this one: see in_pieces
+           if total:  s = total[i][c*multiplier + m] + s        the sum of the pieces before this one: see in_pieces
            out[i][c*multiplier + m] = finish ? last(act(s + bias[c*multiplier + m]) + residual) : s
 
-   The loops below equal it: one sum per (i, c, m), its taps in the same order; LANES channels go side by side.
+   The loops below give the same result: one sum per (i, c, m), its taps in the same order, LANES channels at a time.
 
    Contract: 1 <= mr <= MAX_DEPTHWISE_MR; taps_at[t][i] has `channels` readable elements, nothing beyond is touched; weights, bias and
    alpha are as long as said, unpadded. */
@@ -16,7 +16,7 @@
 #undef LINE_ROWS
 #define LINE_ROWS (TILE_MR >= 12 ? 2 : 1)
 
-/* n <= LANES elements, `step` apart */
+/* n <= LANES elements, which are `step` apart */
 static inline V NAME(load_apart)(const REAL *p, int64_t step, int64_t n) {
     if (step == 1) return n == LANES ? VLOAD(p) : NAME(load_some)(p, n);
     REAL lane[LANES] = {0};
@@ -88,9 +88,9 @@ static void NAME(depthwise)(const DepthwiseTile *d, int mr) {
            s = fma(rows[r].x[(i*stride + b)*step + c], rows[r].weights[o][b][c], s)
        out[o][i][c] = last(act(s + bias[c]) + residual[o][i][c])
 
-   The loops below go through each input row's columns once and give each to all outputs that it reaches: for one output those are its taps
-   in ascending order. Of a 3x3 kernel with stride 1 an element is thus loaded twice, not nine times. At the edges columns outside the image
-   are left out, which no sum can tell from a product of zero (and an infinite weight should not meet one).
+   The loops below visit the columns of each input row once, and add each to all outputs that it reaches: one output gets its taps
+   in ascending order. So with a 3x3 kernel and stride 1 an element is loaded twice, not nine times. At the edges columns outside the image
+   are left out: a sum is the same with a product of zero (and an infinite weight must not meet a zero).
 
    Contract: columns first <= j < last of each row are readable; head <= LANES, head <= channels. */
 INLINE void NAME(line_row)(V (*acc)[LINE_PIXELS], const DepthwiseLine *d, const DepthwiseRow *row, int64_t c, int64_t n, const int stride,
@@ -162,7 +162,7 @@ INLINE void NAME(line)(const DepthwiseLine *d, const int stride, const int kw, c
     if (NAME(ends_later)(&d->end)) for (int o = 0; o < d->lines; o++) NAME(end_rows)(&d->end, d->out[o], d->out_step, d->pixels, d->channels);
 }
 
-/* Incomplete vectors, in front and behind, have a function of their own: their code is long. */
+/* Incomplete vectors, at the beginning and the end, have a function of their own, since their code is long. */
 #define INSTANCE(stride, kw) \
     NOINLINE void NAME(line_some_##stride##_##kw)(const DepthwiseLine *d, int64_t c, int64_t n) { \
         NAME(line_vector)(d, c, n, stride, kw, LINE_PIXELS, 1, 1); \

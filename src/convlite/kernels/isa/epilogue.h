@@ -1,11 +1,10 @@
 /* How a sum ends (Epilogue in table.h), in two halves.
 
-   In registers, end_sums: bias and ACT_CLIP, relu and its like. On rows just stored, which are in L1, end_rows: any other activation, the
-   residual and what follows it; other activations inlined tripled the code and gained nothing. A strided tile adds the residual in registers
-   where it can (microkernel.h: +3% of code). A kernel whose rows are channels, not pixels, has
-   end_channel for the second half, which knows no residual.
+   end_sums works in registers: bias and ACT_CLIP, relu and similar ones. end_rows works on rows just stored, which are in L1: any other activation,
+   the residual and what follows it. Inlining other activations tripled the code and gained nothing. A strided tile adds the residual in registers if
+   it can (microkernel.h: +3% of code). A kernel whose rows are channels, not pixels, has end_channel for the second half, which supports no residual.
 
-   Contract: `code` is one of table.h; NaN in gives NaN out. An element's result depends on nothing but the element: the last, incomplete vector
+   Contract: `code` is one of table.h; NaN gives NaN. An element's result depends on nothing but the element: the last, incomplete vector
    of a row runs the same code. */
 
 INLINE V NAME(finish)(V x, const int code, V a, V b, const REAL *alpha) {
@@ -36,12 +35,12 @@ INLINE V NAME(finish)(V x, const int code, V a, V b, const REAL *alpha) {
     }
 }
 
-/* The loops, once for each code, which is a constant here. Steps from one row to the next are in bytes. */
+/* The loops, compiled once for each code, which is a constant here. Steps from one row to the next are in bytes. */
 INLINE void NAME(activate_rows)(const void *x_, int64_t x_step, void *out_, int64_t out_step, int64_t rows, int64_t columns,
                                 const void *alpha_, const Activation *act, const int code) {
     const REAL *alpha = (const REAL *)alpha_;
     const V a = VSPLAT((REAL)act->a), b = VSPLAT((REAL)act->b);
-    REAL slope[LANES] = {0}; /* of the last, incomplete vector */
+    REAL slope[LANES] = {0}; /* for the last, incomplete vector */
     if (code == ACT_PRELU) for (int64_t c = columns - columns % LANES, i = 0; c + i < columns; i++) slope[i] = alpha[c + i];
     for (int64_t r = 0; r < rows; r++) {
         const REAL *x = (const REAL *)((const char *)x_ + r * x_step);
@@ -52,7 +51,7 @@ INLINE void NAME(activate_rows)(const void *x_, int64_t x_step, void *out_, int6
     }
 }
 
-/* Rows whose steps are in bytes. A call costs as much as four vectors of silu, which need 18 constants: many rows a call. */
+/* Rows whose steps are in bytes. A call costs as much as four vectors of silu, which need 18 constants, so a call has many rows. */
 NOINLINE void NAME(activate_apart)(const void *x, int64_t x_step, void *out, int64_t out_step, int64_t rows, int64_t columns,
                                    const void *alpha, const Activation *act) {
 #define CASE(CODE, name) \
@@ -70,15 +69,15 @@ static void NAME(activate)(const void *x, void *out, int64_t rows, int64_t colum
     NAME(activate_apart)(x, step, out, step, rows, columns, alpha, &act);
 }
 
-/* The bias of n <= LANES channels from c on. A sum that underflowed to -0 becomes +0, whether or not a tap of zeros followed: the bits of
-   zero do not tell either. A bias of -0 is +0 here, so that one addition does both. */
+/* The bias of n <= LANES channels from c on. A sum that underflowed to -0 becomes +0, whether or not a tap of zeros followed, so that the bits of
+   zero do not depend on it. A bias of -0 is +0 here, so that one addition does both. */
 INLINE V NAME(bias_at)(const Epilogue *end, int64_t c, int64_t n) {
     if (!end->bias) return VZERO();
     const REAL *bias = (const REAL *)end->bias + c;
     return VADD(n >= LANES ? VLOAD(bias) : NAME(load_some)(bias, n), VZERO());
 }
 
-/* The bounds of ACT_CLIP in vectors, made once for many sums: it shows in the time of a small depthwise kernel. */
+/* The bounds of ACT_CLIP in vectors, made once for many sums: this shortens a small depthwise kernel measurably. */
 typedef struct {
     int clips;
     V low, high;
@@ -97,7 +96,7 @@ INLINE void NAME(end_sums)(V *sums, const int count, const int step, V bias, con
 
 INLINE int NAME(ends_later)(const Epilogue *end) { return end->act.code > ACT_CLIP || end->residual; }
 
-/* Where the residual of some rows is that lie `step` bytes apart from `out` on: its first column, bytes from one to the next, and how many of
+/* Find the residual of the rows that lie `step` bytes apart from `out` on: its first column, the bytes from one row to the next, and how many of
    `columns` it has. */
 typedef struct {
     const char *at;
@@ -116,7 +115,7 @@ INLINE NAME(Residual) NAME(residual_of)(const Epilogue *end, const void *out, in
     return of;
 }
 
-/* Whether a residual can be added in registers: nothing that they do not do comes before it. */
+/* Whether a residual can be added in registers: true if nothing else than bias and clipping comes before it. */
 INLINE int NAME(adds_in_registers)(const Epilogue *end) { return end->residual && end->act.code <= ACT_CLIP; }
 
 /* Rows after end_sums, `step` bytes apart; `end` is that of their first column. */
@@ -140,7 +139,7 @@ NOINLINE void NAME(end_rows)(const Epilogue *end, void *out, int64_t step, int64
     if (end->last.code > ACT_CLIP) NAME(activate_apart)(out, step, out, step, rows, columns, end->alpha, &end->last);
 }
 
-/* n outputs of channel c, side by side, any activation: one channel has one slope. */
+/* n outputs of channel c, side by side, with any activation; one channel has one slope. */
 INLINE void NAME(end_channel)(const Epilogue *end, void *out, int64_t n, int64_t c) {
     Activation act = end->act;
     if (act.code == ACT_PRELU) {

@@ -1,10 +1,10 @@
-/* exp and what is made of it, in vectors: written with the vocabulary of simd.h as one fixed order of multiply-adds, so that every
+/* exp and functions of it, in vectors: written with the operations of simd.h in one fixed order of multiply-adds, so that every
    instruction set with FMA gives the same bits. The coefficients are printed by tests/golden/make_polynomials.py; the errors, measured on
    dense and edge grids, are in tests/test_exponentials.py. No table and no branch: all lanes do the same work.
 
-   exp: x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) = 1 + r*Q(r), and 2^n built in the exponent's bits. x is bounded below where n is as low
-   as the bits go: they are zero there, and so is the result, exactly. A product such as x*exp(x) is a normal number where exp(x) is none:
-   for those n is RAISED, and what is made of exp lowered again at the end, with one rounding. exp(r) - 1 = r + r*r*q(r) is exact near 0. */
+   exp: x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) = 1 + r*Q(r), and 2^n is written into the exponent's bits. x is bounded below where n reaches
+   its least value: the bits are zero there, and so is the result, exactly. A product such as x*exp(x) can be a normal number though exp(x) is
+   subnormal: for those n, n is RAISED, and the result is lowered at the end, with one rounding. exp(r) - 1 = r + r*r*q(r) is exact near 0. */
 
 #if REAL_BITS == 32
 #define MAGIC ((REAL)(12582912.0 + 127)) /* 1.5 * 2^23 + bias: its lowest bits count units */
@@ -72,7 +72,7 @@ typedef struct {
     V r, q, scale;
 } NAME(Power);
 
-/* exp(x - less) * 2^raised, for an x <= 0 whose n + raised is no less than -127 (-1023), and a small `less` (NULL: none). */
+/* exp(x - less) * 2^raised, for an x <= 0 whose n + raised is at least -127 (-1023), and a small `less` (NULL: none). */
 INLINE NAME(Power) NAME(power)(V x, const V *less, const int raised) {
     const V magic = VSPLAT(MAGIC + (REAL)raised);
     const V shifted = VFMA(x, VSPLAT((REAL)1.4426950408889634), magic), n = VSUB(shifted, magic);
@@ -134,7 +134,7 @@ static inline V NAME(gated)(V x, V z) {
     return VDIV(VSELECT_NEGATIVE(z, VMUL(NAME(times)(x, &e), lowered), x), VFMA(NAME(value)(&e), lowered, VSPLAT((REAL)1)));
 }
 
-/* x * sigmoid(2y) = x/2 * (1 + tanh(y)), y = sqrt(2/pi) * (x + 0.044715 x^3): nothing cancels */
+/* x * sigmoid(2y) = x/2 * (1 + tanh(y)), y = sqrt(2/pi) * (x + 0.044715 x^3): there is no cancellation */
 static inline V NAME(gelu_tanh)(V x) {
     const V z = VMUL(x, VFMA(VMUL(x, x), VSPLAT((REAL)0.071354816272600247), VSPLAT((REAL)1.5957691216057307)));
     return NAME(gated)(x, z);
@@ -170,7 +170,7 @@ static inline V NAME(mish)(V x) {
 static inline V NAME(softsign)(V x) { return VDIV(x, VADD(VSPLAT((REAL)1), VAND(x, VBITS(~SIGN_BIT)))); }
 
 /* x * (1 - T(|x|)), or x * T(|x|) below zero; T(a) = erfc(a / sqrt 2) / 2 = exp(-a*a/2) * w * R(1 - w) with w = 8 / (a + 4).
-   a*a/2 comes in two pieces, since its error would be the exponential's: rounded and the rest; without FMA h*h/2 and (a - h)*(a + h)/2. */
+   a*a/2 is in two parts, rounded value and rest: its error would be the exponential's; without FMA h*h/2 and (a - h)*(a + h)/2. */
 static inline V NAME(gelu)(V x) {
     const V one = VSPLAT((REAL)1), half = VSPLAT((REAL)0.5), minus_half = VSPLAT((REAL)-0.5), lowered = VSPLAT(LOWERED);
     const V a = VMIN(VSPLAT(FARTHEST), VAND(x, VBITS(~SIGN_BIT)));

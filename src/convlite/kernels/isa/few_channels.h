@@ -1,23 +1,23 @@
-/* A 1x1 convolution of few channels to few, as colours are changed: tall_skinny.h with the pixels side by side in a vector, as they lie.
+/* A 1x1 convolution of few channels to few, such as a change of colours: like tall_skinny.h, but a vector holds pixels side by side, as memory does.
 
        for k < cin:  s[p*cout + c] = fma(x[p*cin + k], weights[k][c], s[p*cout + c])      for the `together` pixels p of a vector, c < cout
 
-   For each k one instruction moves the numbers x[p*cin + k] to the lanes of the outputs that they meet. On 1080p of 3 to 3 channels it waits for
-   memory.
+   For each k one instruction moves the numbers x[p*cin + k] to the lanes of the outputs that use them. On 1080p of 3 to 3 channels, memory limits the
+   speed.
 
-   A vector is loaded and stored whole, with what lies behind its pixels, which the next one stores again; near the end of what this call may
-   touch, lane by lane. Contract: together * max(cin, cout) <= LANES; no more than a piece of channels. */
+   A vector is loaded and stored whole, including what lies behind its pixels, which the next vector stores again. Near the end of what this call
+   may touch, the lanes are stored one by one. Contract: together * max(cin, cout) <= LANES; at most one piece of channels. */
 #ifdef VPERMUTE
 enum { NAME(MOST_CHANNELS) = LANES / 2 };
 
 typedef struct {
-    int32_t places[NAME(MOST_CHANNELS)][LANES]; /* for each k: which number of the vector each lane meets */
+    int32_t places[NAME(MOST_CHANNELS)][LANES]; /* for each k: which number of the vector each lane uses */
     REAL weights[NAME(MOST_CHANNELS)][LANES], bias[LANES];
     NAME(Clip) clip;
     int64_t cin, cout, together;
 } NAME(FewChannels);
 
-/* `pixels` of them; of x so many may be read, of out so many may be written. */
+/* Compute `pixels` pixels; `readable` pixels of x may be read, `writeable` pixels of out may be written. */
 INLINE void NAME(few_channels_line)(const NAME(FewChannels) *d, const REAL *x, REAL *out, int64_t pixels, int64_t readable, int64_t writeable,
                                     const int cin) {
     const V bias = VLOAD(d->bias);
@@ -35,7 +35,7 @@ INLINE void NAME(few_channels_line)(const NAME(FewChannels) *d, const REAL *x, R
     }
 }
 
-/* Pixels that lie apart, one by one. */
+/* Pixels that are not contiguous, one by one. */
 INLINE void NAME(few_channels_apart)(const NAME(FewChannels) *d, const REAL *x, int64_t x_step, REAL *out, int64_t out_step, int64_t pixels) {
     for (int64_t p = 0; p < pixels; p++, x += x_step, out += out_step) {
         V s = VZERO();
@@ -46,7 +46,7 @@ INLINE void NAME(few_channels_apart)(const NAME(FewChannels) *d, const REAL *x, 
 }
 
 static void NAME(few_channels)(const TallSkinnyCall *c) {
-    enum { BLOCK = 1024 }; /* pixels whose outputs are still in L1 for other activations */
+    enum { BLOCK = 1024 }; /* pixels of a block, whose outputs are still in L1 for other activations */
     const int64_t cin = c->cin, cout = c->cout, width = c->width, outputs = c->together * cout;
     const int dense = c->x_step == cin && c->out_step == cout, one = dense && c->out_row == width * cout;
     const REAL *w = (const REAL *)c->weights, *bias = (const REAL *)c->end.bias;

@@ -1,13 +1,12 @@
-/* Rows times a matrix as it lies, without packing: kernels that are used once. What it computes:
+/* Rows times a matrix that is not packed: kernels that are used once. What it computes:
 
        for m < rows, n < columns:  to[m][n] = a chain of fma(x[m][k], w[k][n], to[m][n]) over k < kc
 
-   The loops below go through w once, four of its rows at a time, and through these for ROWS_AT_ONCE rows of x at a time: so many numbers of w
-   are loaded once for as many multiply-adds, and a sum once for four. The sums wait in L1; storing and reloading one is exact, and each
-   meets its products in the order of k. Reading whole rows is what makes it as fast as memory: down a panel of columns every row of a
-   wide matrix is another page.
+   The loops below read w once, four of its rows at a time, and for these ROWS_AT_ONCE rows of x at a time. So each number of w is loaded once for
+   ROWS_AT_ONCE multiply-adds, and each sum once for four. The sums wait in L1; storing and reloading one is exact, and each adds its products in the
+   order of k. Whole rows are read because that is as fast as memory: in a panel of columns every row of a wide matrix would be on another page.
 
-   Contract: each x[m] has kc elements, w kc rows of which `columns` elements from w on are readable, steps in elements; to[m] has `columns`
+   Contract: each x[m] has kc elements; w has kc rows with `columns` readable elements each; steps are in elements; to[m] has `columns`
    elements, rounded up to whole vectors. */
 
 #if defined(SIMD_AVX512) || defined(SIMD_NEON) /* 32 registers: 16 numbers of x, 4 vectors of w, a sum */
@@ -65,7 +64,7 @@ static void NAME(few_rows)(const FewRowsCall *r) {
 }
 #undef ROWS_AT_ONCE
 
-/* Whether n numbers are all finite: 0 * Inf and 0 * NaN are NaN. Four chains, so that it goes as fast as memory. */
+/* Whether n numbers are all finite: 0 * Inf and 0 * NaN are NaN. Four chains make it as fast as memory. */
 static int NAME(all_finite)(const void *numbers, int64_t n) {
     const REAL *x = (const REAL *)numbers;
     const V zero = VZERO();
@@ -80,7 +79,7 @@ static int NAME(all_finite)(const void *numbers, int64_t n) {
     return 1;
 }
 
-/* One row: out[n] = act(sums[n] + bias[n]) and what follows. */
+/* One row: out[n] = act(sums[n] + bias[n]) and the rest of the epilogue. */
 static void NAME(few_rows_end)(const Epilogue *end, const void *sums, void *to, int64_t n) {
     REAL *out = (REAL *)to;
     const NAME(Clip) clip = NAME(clip_of)(end);

@@ -18,8 +18,8 @@
 #define ROLLED
 #endif
 
-/* Tells the compiler nothing that is true of two pointers, so that it keeps addressing pixels from them instead of
-   making fourteen pointers that do not fit its registers. */
+/* Hides the value of a pointer from the compiler, so that it keeps addressing pixels from two pointers instead of making fourteen pointers that do
+   not fit its registers. */
 #if defined(__GNUC__) || defined(__clang__) /* clang-cl defines only the second */
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE static __attribute__((noinline))
@@ -76,8 +76,8 @@
 #include "norm.h"
 #include "resample.h"
 
-/* So many independent chains hide the latency of FMA, 4 or 5 cycles, twice a cycle; of 24, Clang 16 spilled 8 (118 -> 81 to 91 GFLOP/s).
-   Different start values keep the compiler from merging them; 1 stays 1, and Clang left its chain out. */
+/* This many independent chains hide the latency of FMA, 4 or 5 cycles, with two FMAs per cycle; with 24, Clang 16 spilled 8 (118 -> 81 to 91
+   GFLOP/s). Different start values keep the compiler from merging chains; a chain that starts at 1 stays 1, and Clang removed it. */
 static double NAME(peak)(int64_t rounds) {
     enum { CHAINS = TILE_MR >= 12 ? 12 : 10 };
     V acc[CHAINS], a = VSPLAT((REAL)0.999), b = VSPLAT((REAL)1e-3);

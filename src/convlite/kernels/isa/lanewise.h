@@ -8,19 +8,19 @@
    Where a sum is cut into pieces, each is `piece` rows, one chain from zero; pieces are added in their order,
    and sections of `section` rows, whole pieces, as sections.h says.
 
-   A tile is some vectors of a line: each weight is loaded once for it, and each product has its input from memory, so it takes L1 one load for
-   a multiply-add, as many as there are ports for either.
+   A tile is some vectors of a line. Each weight is loaded once for a tile, and each product reads its input from memory: one load from L1 for each
+   multiply-add, and CPUs have as many ports for loads as for multiply-adds.
 
-   Contract: x[a] and weights[a] are copied, so whole vectors can be read, up to 11 behind the last; `vectors` have `used` valid
-   numbers each but the last, which has `last`; no other byte of out is touched. */
+   Contract: x[a] and weights[a] are copies, so that whole vectors can be read, up to 11 behind the last. Each of the `vectors` has `used` valid
+   numbers, except the last, which has `last`; no other byte of out is touched. */
 
 #undef LANEWISE_TILE
 #define LANEWISE_TILE (HAS_FMA ? 14 : 8)
 
 INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int n, const int patterns) {
     V acc[14];
-    REAL sums[14 * LANES]; /* of the pieces; in the end, of a tile that is not stored in whole vectors */
-    REAL totals[14 * LANES], rests[14 * LANES]; /* of the sections */
+    REAL sums[14 * LANES]; /* sums of the pieces; in the end those of a tile that is not stored in whole vectors */
+    REAL totals[14 * LANES], rests[14 * LANES]; /* sums of the sections and their rounding errors */
     int sections = 0;
     UNROLL for (int i = 0; i < n; i++) acc[i] = VZERO();
     int64_t left = d->piece;
@@ -144,7 +144,7 @@ static void NAME(lanewise_copy)(const LanewiseCopy *d) {
 }
 
 #ifdef VPERMUTE
-/* A kernel of one tap, of one vector for each pixel, that reads no more than a vector of each: nothing is copied. */
+/* A kernel with one tap and one vector for each pixel that reads at most one vector of each pixel: nothing is copied. */
 static void NAME(lanewise_point)(const LanewiseLine *d, const LanewiseCopy *c) {
     const REAL *from = (const REAL *)c->from, *w = (const REAL *)d->weights;
     REAL *out = (REAL *)d->out;

@@ -3,15 +3,15 @@
        for i < mr, l < channels:
            s = accumulate ? out[i][l] : 0
            for t < taps: for k < kc:  s = fma(taps_at[t][i][k], panel[t][k][l], s)
-           if total:  s = total[i][l] + s                   the pieces before this one: see in_pieces
+           if total:  s = total[i][l] + s                   the sum of the pieces before this one: see in_pieces
            out[i][l] = finish ? last(act((s + 0) + bias[l]) + residual[i][l]) : s         see epilogue.h
 
-   The tile below equals it because every (i, l) keeps one sum that meets the same products in the same order; only
+   The tile below gives the same result, because every (i, l) keeps one sum that adds the same products in the same order; only
    independent sums are interleaved. mr, nr, narrow and strided are compile-time constants of each instance, so `acc` and `last` live
    in registers.
 
-   A narrow tile uses at most half the lanes of its last vector, and sums only that half (`last`): a Zen 4 makes a 32-byte FMA in half
-   the time of a 64-byte one. Where it takes as long, nothing is lost.
+   A narrow tile uses at most half the lanes of its last vector, and sums only that half (`last`): a Zen 4 computes a 32-byte FMA in half the time of
+   a 64-byte one. On other CPUs it takes the same time, so nothing is lost.
 
    Contract: 1 <= mr <= TILE_MR, 1 <= nr <= 2, (nr-1)*LANES < channels <= nr*LANES, less LANES/2 if narrow; each pixel has kc readable
    elements at each tap; out[i] + out_offset has `channels` writeable ones; total, bias and alpha, where given, have nr*LANES readable ones,
@@ -39,8 +39,8 @@ INLINE char *NAME(tile_out)(const Tile *t, const int i, const int half, const in
     return base + t->out_offset * (int64_t)sizeof(REAL) + (strided ? (i < half ? i : i - half) * t->out_step : 0);
 }
 
-/* last(acc + residual), the clipping of it, while the sums are in registers. On rows just stored it took half as long as a 1x1 kernel on 24
-   channels: a load of what a masked store has just written waits for it. */
+/* last(acc + residual), or its clipping, while the sums are in registers. On rows just stored this took half as long as a 1x1 kernel on 24
+   channels: a load waits for a masked store to the same bytes. */
 INLINE void NAME(add_residual)(const Tile *t, V (*acc)[MAX_NR], const int mr, const int nr, const int half) {
     const int clips = t->end.last.code == ACT_CLIP;
     const V low = VSPLAT((REAL)t->end.last.a), high = VSPLAT((REAL)t->end.last.b);
@@ -94,7 +94,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
             UNROLL for (int u = 0; u < 4; u++) {
                 V w[MAX_NR];
                 const int64_t at = strided ? u : k + u;
-                if (strided) { /* else all of them are made for each u, and spilled */
+                if (strided) { /* otherwise the compiler makes all of them for each u, and spills them */
                     KEEP(s1);
                     if (half > 3) KEEP(s3);
                     if (half > 5) KEEP(s5);
@@ -137,17 +137,17 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
 
     if (narrow) UNROLL for (int i = 0; i < mr; i++) acc[i][nr - 1] = FROM_HALF(last[i]);
 
-    KEEP(t); /* addresses of outputs are made here: made before the loop they were spilled */
+    KEEP(t); /* the addresses of outputs are made here: before the loop they would be spilled */
     if (t->total) UNROLL for (int i = 0; i < mr; i++) {
         const REAL *before = (const REAL *)t->total[strided ? i >= half : i] + (strided ? (i < half ? i : i - half) * nr * LANES : 0);
         UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(VLOAD(before + j * LANES), acc[i][j]);
     }
     const NAME(Clip) clip = NAME(clip_of)(&t->end);
     if (t->finish) UNROLL for (int j = 0; j < nr; j++) NAME(end_sums)(&acc[0][j], mr, MAX_NR, NAME(bias_at)(&t->end, j * LANES, LANES), &clip);
-    const int large = strided && mr > TILE_MR * 3 / 4; /* the others are few: their own code took 60 KB */
+    const int large = strided && mr > TILE_MR * 3 / 4; /* other tiles are rare, and code for them took 60 KB */
     const int adds = HAS_MASKS && large && t->finish && NAME(adds_in_registers)(&t->end);
     if (adds) NAME(add_residual)(t, acc, mr, nr, half);
-    /* What an activation reads next is kept whole, not stored in part: a load waits for a masked store that covers it. */
+    /* An activation reads these sums next, so whole vectors are stored: a load waits for a masked store to its bytes. */
     const Activation *then = adds ? &t->end.last : &t->end.act;
     const int activates = HAS_MASKS && large && t->finish && then->code > ACT_CLIP && (adds || !t->end.residual);
     const int keeps = activates && rest;
@@ -157,7 +157,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     UNROLL for (int i = 0; i < mr; i++) {
         if (strided && i && i != half) out += step;
         else out = keeps ? (char *)(kept + i * nr) : NAME(tile_out)(t, i, half, strided);
-        KEEP(out); /* one address after the other: all at once they were spilled */
+        KEEP(out); /* one address at a time: all at once, they would be spilled */
         UNROLL for (int j = 0; j < nr - 1; j++) VSTORE((REAL *)out + j * LANES, acc[i][j]);
         if (full == nr || keeps) VSTORE((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1]);
         else NAME(store_some)((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1], rest);
@@ -173,8 +173,8 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
 }
 #undef STRIDED
 
-/* A panel of a kernel as it lies: to[k][0:whole] = w[k][0:n] and zeros, n <= whole, which is a few vectors. The rows lie on different pages, so
-   the next ones are fetched ahead. */
+/* Copy a panel of an unpacked kernel: to[k][0:whole] = w[k][0:n] and zeros, n <= whole, which is a few vectors. The rows lie on different pages,
+   so the next rows are prefetched. */
 static void NAME(take_panel)(const void *w_, int64_t w_step, int64_t rows, int64_t n, void *to_, int64_t whole) {
     const REAL *w = (const REAL *)w_;
     REAL *to = (REAL *)to_;
@@ -187,8 +187,8 @@ static void NAME(take_panel)(const void *w_, int64_t w_step, int64_t rows, int64
 }
 
 #if REAL_BITS == 64
-/* Strided tiles of doubles are gathered ones, whose pointers are written down first: own code took 58 KB with AVX-512. A few taps at a time;
-   the sums rest in the output meanwhile. The last of them adds `total`, kept aside where it lies in the output. */
+/* Strided tiles of doubles run as gathered ones, whose pointers are written down first: code of their own took 58 KB with AVX-512. They take a few
+   taps at a time; meanwhile the sums are in the output. The last call adds `total`, which is copied first where it lies in the output. */
 NOINLINE void NAME(strided_by_pointers)(const Tile *t, int mr, int nr, TileKernel gathered) {
     enum { TAPS = 16 };
     const void *taps_at[TAPS * TILE_MR];
@@ -225,8 +225,8 @@ NOINLINE void NAME(strided_by_pointers)(const Tile *t, int mr, int nr, TileKerne
 #define STRIDED_TILE(t, m, n) NAME(tile)(t, m, n, 0, 1)
 #endif
 
-/* One function for every (nr, mr): remainders run the tile that fits, never a scalar edge. Narrow ones are strided only: gathered tiles
-   are for maps too small to matter. */
+/* There is one function for every (nr, mr): remainders use a tile of their size, not scalar code. Narrow tiles are strided only: gathered tiles
+   serve maps that are too small to matter. */
 #define INSTANCE(n, m) \
     static void NAME(gathered_##n##_##m)(const Tile *t) { NAME(tile)(t, m, n, 0, 0); } \
     static void NAME(strided_##n##_##m)(const Tile *t) { STRIDED_TILE(t, m, n); } \

@@ -1,8 +1,8 @@
 /* Layer norm: each row less its mean, divided by sqrt(variance + epsilon), times scale, plus offset; then the activation.
 
-   Mean and variance are in double, the variance from squared distances in a second reading. Element c is added to partial sum c % 16, and those
-   are added pairwise: one order for every instruction set. The mean is subtracted in two pieces, so that a large one costs no digits. Several
-   rows at a time hide the latency of the additions; rows of at most LANES columns are turned (turned.h). Contract: columns > 0; out may be x. */
+   Mean and variance are in double, the variance from squared distances in a second pass. Element c is added to partial sum c % 16, and these
+   are added pairwise: one order for every instruction set. The mean is subtracted in two parts, so that a large mean loses no digits. Several
+   rows at a time hide the latency of the additions; rows of at most LANES columns are transposed (turned.h). Contract: columns > 0; out may be x. */
 
 enum { NAME(PARTS) = 16, NAME(NORM_ROWS) = WIDE_LANES >= 8 ? 4 : WIDE_LANES >= 4 ? 2 : 1 };
 
@@ -25,7 +25,7 @@ INLINE V NAME(scaled)(V x, V scale, V offset, const LayerNorm *on) {
     return on->offset ? VADD(x, offset) : x;
 }
 
-/* Sums of `rows` rows, of squared distances from their centres where `square`. */
+/* Sums of `rows` rows; with `square`, of squared distances from their centres. */
 INLINE void NAME(row_sums)(const REAL *x, int64_t step, const int rows, int64_t columns, const int square, const double *centres, double *sums) {
     enum { WIDES = NAME(PARTS) / WIDE_LANES };
     WIDE acc[NAME(NORM_ROWS) * WIDES], middle[NAME(NORM_ROWS)];
@@ -96,11 +96,11 @@ INLINE void NAME(norm_rows)(const LayerNorm *on, const REAL *x, REAL *out, const
     }
 }
 
-/* Sums of turned rows, in the order of row_sums: to each partial sum one number at most. */
+/* Sums of transposed rows, in the order of row_sums: each partial sum gets at most one number. */
 INLINE void NAME(turned_sums)(const REAL *x, const int64_t columns, const int square, double *sums) {
     UNROLL for (int i = 0; i < LANES; i += WIDE_LANES) {
         WIDE part[NAME(PARTS)];
-        part[1] = WIDE_ZERO(); /* compilers cannot see that it is not read before */
+        part[1] = WIDE_ZERO(); /* compilers cannot see that it is not read before it is set */
         const WIDE middle = square ? WIDE_LOAD(sums + i) : WIDE_ZERO();
         for (int64_t c = 0; c < columns; c++) {
             const WIDE value = WIDEN(x + c * LANES + i), far = square ? WIDE_SUB(value, middle) : value;

@@ -1,8 +1,8 @@
 /* One pass over memory: out[r][c] = act(op(a[r][c], b[r][c], ..)) for rows x columns, each operand with a step of its own from row to row.
 
-   A step of 0 uses one row for all: what is broadcast. b, and factor and offset, may be one number for each row. Contract: a, out, and what is
-   not such a number are contiguous along the columns; out may be a or b. max and min give NaN where either operand is NaN, and of two zeros
-   PASS_MAX takes b, PASS_MIN the negative one; an element's result depends on the element alone. */
+   A step of 0 uses one row for all rows, for operands that are broadcast. b, and factor and offset, may be one number for each row. Contract: a,
+   out, and every operand that is not such a number are contiguous along the columns; out may be a or b. max and min give NaN where either operand
+   is NaN; of two zeros PASS_MAX takes b, PASS_MIN the negative one. An element's result depends on the element alone. */
 
 /* The smaller one; NaN where either operand is: the bits of a NaN, or of both zeros, survive the OR. */
 #define VMIN_NAN(a, b) VOR(VMIN(a, b), VMIN(b, a))
@@ -22,8 +22,8 @@ INLINE V NAME(combine_two)(const int op, V a, V b, V factor, V offset) {
     }
 }
 
-/* Clipped to low .. high, which between infinities changes nothing, NaN neither; but it makes a subnormal number zero, which an operation that
-   passes one on does not. */
+/* Clipped to low .. high. With infinite bounds this changes no number and no NaN, but it makes a subnormal number zero, which an operation that
+   only copies numbers must not do. */
 INLINE void NAME(pass_rows)(const Pass *p, const int op, const int clips, const int splat, const int flat, V low, V high) {
     const int64_t columns = p->columns, whole = columns - columns % LANES, some = columns % LANES;
     const int scaled = op == PASS_AFFINE || op == PASS_SCALE, moved = op == PASS_AFFINE, two = op != PASS_FIRST;
@@ -86,7 +86,7 @@ static void NAME(pass_op)(const Pass *p) {
 #undef SCALING
 }
 
-/* Other activations than clipping go over a block while it is in L1. */
+/* Activations other than clipping run over a block while it is in L1. */
 static void NAME(pass)(const Pass *whole) {
     enum { BLOCK = 8192 / sizeof(REAL) };
     if (whole->act.code == ACT_NONE || whole->act.code == ACT_CLIP) {

@@ -6,7 +6,7 @@
            for t < taps: for k < kc:  s = fma(x[shifts[t] + k*x_step + p], weights[tap_weights[t] + k*w_step + i], s)
            acc[i][p] = s
 
-   The tiles below equal it: every sum meets the same products in the same order. n x v sums, v vectors of pixels and one weight fit
+   The tiles below give the same result: every sum adds the same products in the same order. n x v sums, v vectors of pixels and one weight fit
    the registers; v is the largest that does.
 
    Contract: 1 <= n <= TILE_MR; acc[i] has `vectors` whole vectors, and so has x from each of its taps and channels. */
@@ -44,7 +44,7 @@ INLINE void NAME(pixel_tile)(PixelVectorsPass *pass, int64_t at, const int n, co
     pass->ahead = ahead;
 }
 
-/* a stretch in the widest tiles, the last two of nearly equal width; no divisions, many stretches are short */
+/* a stretch is cut into the widest tiles, the last two of nearly equal width; without divisions, as many stretches are short */
 #define TILE_OF(n, v) case v: if (v <= PIXEL_VECTORS(n)) NAME(pixel_tile)(pass, at, n, v <= PIXEL_VECTORS(n) ? v : 1); break;
 #define INSTANCE(form, n) \
     static void NAME(form##_##n)(PixelVectorsPass *pass) { \
@@ -80,8 +80,8 @@ INLINE void NAME(transpose_whole)(const REAL *from, int64_t from_step, int64_t n
                                                                         int64_t to_step) {
     int64_t k = 0;
 #ifdef VPAIR_LOW
-    /* Four channels of LANES pixels at a time: quads from memory into their places (which costs no shuffle), then a 4x4 transpose inside
-       each quarter: 40 cycles for 16x16 against 64 of the zips. */
+    /* Four channels of LANES pixels at a time: quads are loaded from memory into their places (which needs no shuffle), then each quarter is
+       transposed as a 4x4 matrix: 40 cycles for 16x16, against 64 with the zips. */
     for (; k + 4 <= n || (over && k < n); k += 4) {
         V r[4], s[4];
         UNROLL for (int i = 0; i < 4; i++) r[i] = VLOAD_QUARTERS(from + i * from_step + k, 4 * from_step);
@@ -139,7 +139,7 @@ static void NAME(pixel_transpose)(const void *from_, int64_t from_step, int64_t 
 #endif
 
 /* out[p*pitch + r] = acc[r*acc_step + p] for r < rows, p < pixels <= LANES; rows <= rounded <= LANES, a power of two. Where there is room up to
-   the last pixel, `rounded` elements are stored and the next pixel overwrites what is too much. */
+   the last pixel, `rounded` elements are stored and the next pixel overwrites the elements that are not this pixel's. */
 INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int rows, const int rounded, const int dense,
                                    int64_t pixels, int64_t pitch, REAL *out) {
     V r[LANES], other[LANES];
@@ -172,7 +172,7 @@ INLINE void NAME(interleave_block)(const REAL *acc, int64_t acc_step, const int 
     memcpy(out + (pixels - 1) * pitch, lane + (pixels - 1) * rounded, (size_t)rows * sizeof(REAL));
 }
 
-/* A group of n rows of a line, in vectors of w for each pixel. Only the commonest have code of their own, in which n and the pitch are constants. */
+/* A group of n rows of a line, in vectors of w for each pixel. The most common have their own code, in which n and the pitch are constants. */
 #if SPECIAL_FORMS
 #define BLOCKS(n, w, dense, pitch) \
     for (int64_t p = 0; p < pixels; p += LANES) \
@@ -204,7 +204,7 @@ static void NAME(interleave)(const REAL *acc_, int64_t step, int64_t rows, int64
 #undef GROUP_OF
 #undef GROUP_UP_TO
 
-/* The same where pixels lie `pitch` apart: what is between them stays. */
+/* The same for pixels that are `pitch` apart: what lies between them is not changed. */
 static void NAME(interleave_apart)(const REAL *acc, int64_t step, int64_t rows, int64_t pixels, int64_t pitch, REAL *out) {
     REAL block[LANES * LANES];
     for (int64_t first = 0; first < rows; first += LANES) {
@@ -217,7 +217,7 @@ static void NAME(interleave_apart)(const REAL *acc, int64_t step, int64_t rows, 
     }
 }
 
-/* A finished output line, act(acc + bias), to where it belongs (see PixelVectorsLine); the sums are set back to zero. */
+/* A finished output line, act(acc + bias), is stored in its place (see PixelVectorsLine); the sums are set to zero again. */
 static void NAME(pixel_line)(const PixelVectorsLine *line) {
     const int64_t step = line->acc_step, cout = line->cout, rows = line->phases * cout;
     REAL *acc = (REAL *)line->acc;
@@ -237,7 +237,7 @@ static void NAME(pixel_line)(const PixelVectorsLine *line) {
     for (int64_t c = 0; c < line->phases; c++) {
         REAL *out = (REAL *)line->out + c * line->pixel;
         if (line->pixel != cout) NAME(interleave_apart)(acc + c * cout * step, step, cout, line->counts[c], rows / cout * line->pixel, out);
-        else for (int64_t p = least; p < line->counts[c]; p++) /* a line that ends amid its phases */
+        else for (int64_t p = least; p < line->counts[c]; p++) /* a line that ends within its phases */
             for (int64_t l = 0; l < cout; l++) out[p * rows + l] = acc[(c * cout + l) * step + p];
     }
     for (int64_t r = 0; r < rows; r++)

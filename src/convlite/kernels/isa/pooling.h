@@ -3,7 +3,7 @@
        out[c] = largest ? max(x[r][q][c]) : sum(x[r][q][c]) / divisor,   in the order of the rows r, then of the columns q
 
    Contract: the taps are row_step and column_step elements apart; a window without taps gives -inf, or 0 / divisor. NaN propagates.
-   Unless `ahead` is 0, what lies so many elements ahead of a tap is fetched. With `wide` a sum of floats is one of doubles, rounded once. */
+   Unless `ahead` is 0, the data this many elements ahead of a tap is prefetched. With `wide` floats are summed in double, and rounded once. */
 
 INLINE V NAME(window)(const REAL *x, const Window *w, const int64_t some, const int largest, const int fetch) {
     V sum = VSPLAT((REAL)(largest ? -INFINITY : 0));
@@ -79,7 +79,7 @@ static void NAME(pool)(const Window *w) {
     else NAME(pool_pixel)(w, 0, 0);
 }
 
-/* out[j] = what a pool makes of x[offsets[t] + j], t < taps, in their order: pixels side by side of one channel. */
+/* out[j] = the pool of x[offsets[t] + j], t < taps, in their order: pixels side by side of one channel. */
 INLINE void NAME(pool_line_at)(const PoolLine *d, int64_t j, const int vectors, const int64_t some, const int largest) {
     const REAL *x = (const REAL *)d->x + j;
     REAL *out = (REAL *)d->out + j;

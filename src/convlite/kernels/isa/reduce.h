@@ -2,12 +2,12 @@
 
        sums[c] = sum over rows r of x[r][c],   or of (x[r][c] - centre[c])^2;      largest[c] = max over r of x[r][c]
 
-   One chain of additions a column, in the order of the rows; which column shares a vector with which changes no bit, and no multiply-add is fused.
+   Each column is one chain of additions, in the order of the rows. Which columns share a vector changes no bit, and no multiply-add is fused.
    Contract: with `more` the chains continue from what `sums` holds. NaN propagates. */
 
-enum { NAME(STRIP) = 8 }; /* wide vectors: so many chains hide the latency of an addition */
+enum { NAME(STRIP) = 8 }; /* in wide vectors: this many chains hide the latency of an addition */
 
-/* The last vector of a strip may lie `back` columns before its place: those are summed twice, and kept once. */
+/* The last vector of a strip may lie `back` columns before its place: these are summed twice, and stored once. */
 INLINE void NAME(sum_strip)(const REAL *x, const Columns *on, const double *centre, double *sums, const int vectors, const int64_t back) {
     WIDE acc[NAME(STRIP)], middle[NAME(STRIP)];
     double last[WIDE_LANES];
@@ -69,7 +69,7 @@ static void NAME(sum)(const Columns *on) {
     }
 }
 
-/* As strips of sums; `some` is less than a vector of columns, which are all. */
+/* Like strips of sums; `some`: there are only this many columns, less than a vector. */
 INLINE void NAME(largest_strip)(const REAL *x, const Columns *on, REAL *sums, const int vectors, const int64_t some, const int64_t back) {
     V acc[NAME(STRIP)];
     REAL last[LANES];

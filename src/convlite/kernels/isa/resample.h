@@ -4,7 +4,7 @@
 
    Taps in order, multiply-adds from the second on. The last, incomplete vector runs the same code. */
 
-/* A constant number of taps: places and weights of an output are at hand for all its vectors. */
+/* With a constant number of taps, places and weights of an output stay in registers for all its vectors. */
 INLINE void NAME(resample_few)(const ResampleLine *on, const int taps) {
     const REAL *x = (const REAL *)on->x, *weights = (const REAL *)on->weights;
     const int64_t *index = on->index;
@@ -51,7 +51,7 @@ INLINE void NAME(resample_many)(const ResampleLine *on) {
     }
 }
 
-/* One or two numbers a place: a vector of outputs from loads of single numbers. */
+/* For one or two numbers per place: a vector of outputs is built from loads of single numbers. */
 INLINE void NAME(resample_narrow)(const ResampleLine *on, const int64_t inner) {
     const REAL *x = (const REAL *)on->x, *weights = (const REAL *)on->weights;
     const int64_t *index = on->index, taps = on->taps;

@@ -1,5 +1,5 @@
-/* The vocabulary: what the kernels say about vectors. Each instruction set has a header simd/ISA.h of these names, included here once for each
-   element kind; what it may leave out is made of the others below, and what it must not is an error at the end.
+/* The vector operations that the kernels use. Each instruction set has a header simd/ISA.h that defines these names; it is included here once for
+   each element kind. The names that a header may leave out are made from the others below; any other missing name is an error at the end.
 
    In:  ISA, and REAL, WORD and REAL_BITS (32 or 64) of the kind.
    Out: V, LANES, TILE_MR (pixels of the largest tile), HAS_FMA, VECTOR_NANOSECONDS (a multiply-add of a vector in a tile: plan/choice.py), VZERO,
@@ -9,21 +9,21 @@
         VMAX and VMIN return b when either operand is NaN: put the data second and NaN travels through. VMAX_NAN(a, b) returns NaN when
         either operand is.
 
-   Of more than one lane:
+   With more than one lane:
         VZIP_LOW(a, b) = a0 b0 a1 b1 ..., VZIP_HIGH its second half.
-        QUARTER: the elements of 16 bytes. Vectors are so many, or quarters of so many: VZIP_QUARTERS_LOW and _HIGH zip within each quarter, which
+        QUARTER: the elements per 16 bytes. A vector has one or more such quarters: VZIP_QUARTERS_LOW and _HIGH zip within each quarter, which
         is cheaper than whole ones; VLOAD_QUARTERS(p, step) has one quarter from each of p, p + step, ...; VPAIR_LOW and _HIGH, where they
         are, zip pairs within each quarter.
 
-   Doubles for sums of floats; of double, the vectors themselves: WIDE, a vector of WIDE_LANES doubles; WIDEN(p), one of so many elements; WIDE_LOAD,
+   Doubles for sums of floats; for doubles, the vectors: WIDE, a vector of WIDE_LANES doubles; WIDEN(p), one of so many elements; WIDE_LOAD,
         WIDE_STORE, WIDE_ZERO, WIDE_ADD, WIDE_SUB, WIDE_MUL.
 
-   Where an instruction does it:
+   Only if an instruction does it:
         VLOAD_SOME(p, n), VSTORE_SOME(p, v, n): of the first n <= LANES elements; they touch no byte beyond. Kernels call load_some and store_some.
              HAS_MASKS says whether they are instructions.
         VPERMUTE(v, places) = v[places[0]], v[places[1]], ...: of float.
         HALF, HALF_LOAD, HALF_SPLAT, HALF_FMA: as above, of LANES/2 elements, if their multiply-adds cost less; FIRST_HALF(v), and
-        FROM_HALF(h), whose second half is undefined: neither is an instruction. They also choose narrow tiles: HAS_HALF. */
+        FROM_HALF(h), whose second half is undefined: neither is an instruction. HALF also switches narrow tiles on: HAS_HALF. */
 
 #undef V
 #undef LANES
@@ -110,7 +110,7 @@
 #define HAS_MASKS 0
 #endif
 
-/* Whole vectors stand in, so that the code compiles: AVX2's multiply-adds of 16 bytes take as long as those of 32. */
+/* Whole vectors are used instead, so that the code compiles: AVX2's multiply-adds of 16 bytes take as long as those of 32. */
 #ifdef HALF
 #define HAS_HALF 1
 #else

@@ -1,11 +1,10 @@
-/* out[r][c] = exp(x[r][c] - m) / sum over c of exp(x[r][c] - m), m the row's largest element; or x[r][c] - m - log(the sum), which is in double
-   then.
+/* out[r][c] = exp(x[r][c] - m) / sum over c of exp(x[r][c] - m), where m is the row's largest element; or x[r][c] - m - log(the sum), with the sum in
+   double.
 
-   A NaN may be missed by m: its own exponential makes the sum NaN.
-   Element c is added to partial sum c % 16, and those are added pairwise: one order for every instruction set. A row with NaN, +inf or nothing
-   but -inf is NaN by the formula. Contract: columns > 0; out may be x.
+   m may miss a NaN; then its own exponential makes the sum NaN. Element c is added to partial sum c % 16, and these are added pairwise: one order for
+   every instruction set. By the formula a row with NaN or +inf, or with nothing but -inf, is NaN. Contract: columns > 0; out may be x.
 
-   Rows of less than 2 * LANES columns are turned. Of longer ones a few are done at a time, so that what goes across lanes is done for all of them. */
+   Rows of less than 2 * LANES columns are transposed. Longer rows are done a few at a time, which share the operations across lanes. */
 
 enum { NAME(SUMS) = 16, NAME(VECTORS) = 16 / LANES, NAME(WIDES) = 16 / WIDE_LANES };
 
@@ -15,7 +14,7 @@ static inline V NAME(load_or_rest)(const REAL *p, int64_t n, const REAL *rest) {
 }
 
 /* log t for LANES numbers t >= 1, or NaN: t = m 2^n with m from 1/sqrt 2 to sqrt 2, log m = 2 atanh((m - 1) / (m + 1)) by its series.
-   No multiply-add is fused, every step is the same for all: compilers make vectors of it. */
+   No multiply-add is fused, and all numbers take the same steps, so that compilers can vectorise the loop. */
 INLINE void NAME(logarithms)(double *t) {
     for (int i = 0; i < LANES; i++) {
         uint64_t bits, power;
@@ -42,8 +41,8 @@ INLINE void NAME(logarithms)(double *t) {
     }
 }
 
-/* e / total, 0 <= e <= total, by its inverse: two steps of Newton's. The last one rounds as a division does (Markstein, "Computation of elementary
-   functions on the IBM RISC System/6000 processor", 1990), as remainders are exact: what is raised keeps them from underflow. A
+/* e / total, 0 <= e <= total, by its inverse: two Newton steps. The last one rounds as a division does (Markstein, "Computation of elementary
+   functions on the IBM RISC System/6000 processor", 1990), since remainders are exact: RAISED numbers keep them from underflow. A
    division takes eight cycles for eight floats. */
 INLINE V NAME(share)(V e, V total, V inverse) {
 #if HAS_FMA
@@ -58,7 +57,7 @@ INLINE V NAME(share)(V e, V total, V inverse) {
 #endif
 }
 
-/* The sum of n <= 32 vectors: the first 16 take the others; halves of them are added until one is left; those that are missing are zeros. */
+/* The sum of n <= 32 vectors: the others are added to the first 16, then halves to halves until one is left; missing vectors are zeros. */
 #define ADD_HALVES(sums, n, ADD) \
     for (int k = NAME(SUMS); k < (n); k++) sums[k - NAME(SUMS)] = ADD(sums[k - NAME(SUMS)], sums[k]); \
     for (int half = NAME(SUMS) / 2; half; half /= 2) \
@@ -103,7 +102,7 @@ INLINE void NAME(softmax_turned)(const REAL *x, REAL *out, int64_t rows, const i
     }
 }
 
-/* LANES vectors to one: lane i is what op makes of vector i, halves first. */
+/* Reduce LANES vectors to one: lane i is the reduction of vector i by op, halves first. */
 #if LANES > 1
 #define ACROSS(r, OP) \
     do { \
@@ -114,7 +113,7 @@ INLINE void NAME(softmax_turned)(const REAL *x, REAL *out, int64_t rows, const i
 #define ACROSS(r, OP) ((void)(r))
 #endif
 
-/* count <= LANES rows: their largest elements. */
+/* The largest elements of count <= LANES rows. */
 INLINE void NAME(row_maxima)(const REAL *x, int64_t count, int64_t columns, const REAL *rest, REAL *maxima) {
     V r[LANES];
     for (int64_t i = 0; i < LANES; i++) r[i] = VSPLAT((REAL)-INFINITY);
@@ -213,11 +212,11 @@ INLINE void NAME(log_softmax_long)(const REAL *x, REAL *out, int64_t count, int6
 static void NAME(softmax)(const void *x_, void *out_, int64_t rows, int64_t columns, int logarithm) {
     const REAL *x = (const REAL *)x_;
     REAL *out = (REAL *)out_;
-    if (columns == 1) { /* what is no number remains none */
+    if (columns == 1) { /* NaN and Inf give NaN */
         for (int64_t r = 0; r < rows; r++) out[r] = (x[r] - x[r]) + (REAL)!logarithm;
         return;
     }
-    if (SPECIAL_FORMS && columns < 2 * LANES && LANES > 1) { /* of doubles not worth its code */
+    if (SPECIAL_FORMS && columns < 2 * LANES && LANES > 1) { /* for doubles the gain is too small for its code */
         if (logarithm) NAME(softmax_turned)(x, out, rows, (int)columns, 1);
         else if (columns == 2 && LANES > 4) NAME(softmax_turned)(x, out, rows, 2, 0); /* its own code, for two and three: half the time */
         else if (columns == 3 && LANES > 4) NAME(softmax_turned)(x, out, rows, 3, 0);

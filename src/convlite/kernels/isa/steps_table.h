@@ -1,5 +1,5 @@
-/* What stands between the convolutions of a network: the kernels of passes, sums, transposes and tables of weights, for table.h.
-   Steps from row to row are in elements. */
+/* The steps between the convolutions of a network: kernels of passes, sums, transposes and tables of weights, for table.h. Steps from row to row
+   are in elements. */
 #ifndef CONVLITE_STEPS_TABLE_H
 #define CONVLITE_STEPS_TABLE_H
 
@@ -29,7 +29,7 @@ enum {
 
 /* out[r][c] = act(op(a[r][c], b[r][c], ..)): see pass.h. */
 typedef struct {
-    void *at[PASS_OPERANDS]; /* NULL: the operation needs it not */
+    void *at[PASS_OPERANDS]; /* NULL: the operation does not need it */
     int64_t step[PASS_OPERANDS]; /* from one row to the next */
     int64_t rows, columns;
     int op, b_is_scalar, scale_is_scalar; /* one number for each row: b; factor and offset */
@@ -41,8 +41,8 @@ typedef struct {
     const void *x;
     int64_t rows, columns, step;
     const double *centre; /* [columns]: sum (x - centre)^2; NULL: sum x */
-    void *sums;           /* [columns] doubles; of `largest` numbers as x has them */
-    int more;             /* continue from what is there */
+    void *sums;           /* [columns] doubles; largest numbers are of the kind of x */
+    int more;             /* continue from the sums that are there */
 } Columns;
 
 /* Layer norm over rows: see norm.h. */

@@ -15,7 +15,7 @@
 enum { KINDS(KIND_CODE) KIND_COUNT };
 #undef KIND_CODE
 
-/* The activations in the order of their codes, from 1 on: that of convlite/activations.py, which a test compares. */
+/* The activations in the order of their codes, from 1 on: the codes of convlite/activations.py. A test compares them. */
 #define ACTIVATIONS(X) \
     X(CLIP, clip)                 /* min(max(x, a), b); relu is a = 0, b = inf */ \
     X(LEAKY, leaky)               /* x < 0 ? a*x : x */ \
@@ -47,15 +47,15 @@ typedef struct {
     double a, b;
 } Activation;
 
-/* What happens to a sum: y = last(act(sum + bias) + residual). Each kernel applies it as epilogue.h says: what its registers hold gets bias and
-   clipping there, rows that it has just stored the rest. */
+/* The end of a sum: y = last(act(sum + bias) + residual). Each kernel applies it as epilogue.h says: bias and clipping to sums in registers, the
+   rest to rows that it has just stored. */
 typedef struct {
     const void *bias, *alpha; /* of the first channel that the kernel computes, in whole vectors where its contract says so; NULL: none */
     Activation act;           /* alpha: the slopes of ACT_PRELU */
     int64_t residual;         /* bytes from an output to what is added to it; 0: nothing */
-    Activation last;          /* its slopes are `alpha` too: only one of the two has some */
-    /* A residual of fewer channels: `fewer` bytes of a pixel, more_pixel from one to the next, where the outputs lie out_pixel apart, from `out`
-       on. To the other channels zeros are added. 0: it has as many, and lies as the outputs do. */
+    Activation last;          /* its slopes are `alpha`, too: only one of the two activations has slopes */
+    /* A residual of fewer channels has `fewer` bytes for a pixel, and its pixels are more_pixel apart; the outputs' are out_pixel apart, from
+       `out` on. Zeros are added to the other channels. 0: it has as many channels, and the layout of the outputs. */
     int64_t fewer, more_pixel, out_pixel;
     const void *out;
 } Epilogue;
@@ -64,7 +64,7 @@ typedef struct {
 #define WINOGRAD_MOST 12 /* products or outputs of a tile along an axis */
 
 typedef struct {
-    int n, m;   /* F(m, r): pixels that are read, and of each phase as many products, and m outputs; n = 1: the axis is as it is */
+    int n, m;   /* F(m, r): pixels that are read, and of each phase as many products, and m outputs; n = 1: the axis is not transformed */
     int phases; /* output i of phase p is output i * phases + p of the tile */
 } WinogradAxis;
 
@@ -105,7 +105,7 @@ typedef struct {
     const void *panel;       /* [taps][kc][nr*LANES], 64-byte aligned, zero-padded; depthwise: see depthwise.h */
     void *const *out;        /* gathered: [mr]; strided: [2] */
     int64_t step, out_step;  /* strided: bytes from one pixel to the next */
-    const void *ahead;       /* strided: what to prefetch into L2 meanwhile, 128 bytes every 4 channels; any address */
+    const void *ahead;       /* strided: prefetched into L2 meanwhile, 128 bytes every 4 channels; any address */
     int64_t ahead_step;      /* bytes from one of these to the next */
     int64_t out_offset;      /* elements added to each out[i] */
     int64_t taps, kc;
@@ -134,7 +134,7 @@ typedef struct {
 
 typedef void (*DepthwiseKernel)(const DepthwiseTile *, int mr);
 
-/* Pixel vectors (pixel_vectors.h): n sums over a stretch of pixels meet one input row. Offsets and steps are in elements. */
+/* Pixel vectors (pixel_vectors.h): one input row is added to n sums over a stretch of pixels. Offsets and steps are in elements. */
 typedef struct {
     const void *x;              /* a transposed input row: pixel p of channel k and tap t is x[shifts[t] + k*x_step + p] */
     const int64_t *shifts;      /* [taps] */
@@ -143,7 +143,7 @@ typedef struct {
     int64_t x_step, w_step;
     int64_t taps, kc, vectors;
     void *acc[14];              /* [n] */
-    const void *ahead;          /* prefetched, `fetch` bytes further at each step of the sum; where it got to is left here */
+    const void *ahead;          /* prefetched, `fetch` bytes further at each step of the sum; the address it reached is stored here */
     int64_t fetch;
 } PixelVectorsPass;
 
@@ -165,7 +165,7 @@ typedef struct {
     int64_t x_step, out_step, out_row; /* elements: from pixel to pixel, from line to line */
     int64_t first, last;     /* pixels that this call computes: a vector of them, or more */
     int64_t width, rows, sums, cin, cout;
-    int64_t piece; /* of so many products each: sums.py */
+    int64_t piece; /* how many products a piece has: sums.py */
     int64_t together; /* pixels side by side in a vector: see few_channels.h; 0: the lanes are pixels */
     Epilogue end;  /* [cout]: sum i is of output channel i % cout; no residual */
 } TallSkinnyCall;
@@ -202,7 +202,7 @@ typedef struct {
     const int64_t *shifts; /* [taps] */
     int64_t rows, taps, vectors, patterns;
     int64_t piece, section; /* rows of a piece of the sum, and of a section: whole pieces */
-    int64_t inside, behind; /* of a row: where pixels begin and end; all else is zeros */
+    int64_t inside, behind; /* of a row: where pixels begin and end; the rest is zeros */
     void *out;
     int64_t out_step, used, last; /* lanes in use: of each vector, of the last */
     Epilogue end;         /* [patterns][LANES]; act: ACT_CLIP or none; no residual */
@@ -273,7 +273,7 @@ typedef struct {
     void (*softmax)(const void *x, void *out, int64_t rows, int64_t columns, int logarithm);
     void (*pool)(const Window *);
     StepKernels steps;
-    /* multiply-adds on registers only, `rounds` times: the machine's own peak, for the benchmarks; returns how many operations */
+    /* multiply-adds on registers only, `rounds` times: the peak of the machine, for the benchmarks; returns how many operations */
     double (*peak)(int64_t rounds);
 } Table;
 

@@ -1,5 +1,5 @@
-/* Few sums for each pixel, each from that pixel alone: 1x1 convolutions to few channels, and transposed ones whose kernel is as large as its
-   stride. That is the product of a tall matrix [pixels][cin] and a skinny one [cin][sums]:
+/* Few sums for each pixel, each from one pixel only: 1x1 convolutions to few channels, and transposed ones whose kernel is as large as its
+   stride. This is the product of a tall matrix [pixels][cin] and a skinny one [cin][sums]:
 
        for p in first .. last, i < sums:
            s = 0
@@ -109,7 +109,7 @@ static void NAME(tall_skinny)(const TallSkinnyCall *call) {
     int64_t line = call->first / width, column = call->first % width;
     for (int64_t first = call->first, pixels; first < call->last; first += pixels) {
         pixels = call->last - first < BLOCK ? call->last - first : BLOCK;
-        const int64_t back = pixels < LANES ? LANES - pixels : 0; /* so many before `first` once more, and not stored */
+        const int64_t back = pixels < LANES ? LANES - pixels : 0; /* this many pixels before `first` are computed again, and not stored */
         instances[sums - 1]((const REAL *)call->x + (first - back) * call->x_step, call->x_step, pixels + back, cin, call->piece,
                             (const REAL *)call->weights, bias, acc);
         for (int64_t i = 0; call->end.act.code && i < sums; i++)

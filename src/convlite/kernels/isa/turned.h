@@ -1,5 +1,5 @@
-/* Rows of few columns, LANES of them at a time, turned: a vector for each column, a lane for each row. What is computed along such rows then
-   fills its vectors, and needs no sums across lanes. */
+/* Rows of few columns, transposed LANES at a time: a vector for each column, a lane for each row. Then computations along such rows fill their
+   vectors and need no sums across lanes. */
 
 /* to[c*LANES + r] = from[r*columns + c] for r < rows <= LANES; the lanes beyond are zeros. `more` rows lie behind these. */
 NOINLINE void NAME(turn)(const REAL *from, int64_t columns, int64_t rows, int64_t more, REAL *to) {
@@ -27,7 +27,7 @@ NOINLINE void NAME(turn_back)(const REAL *from, int64_t columns, int64_t rows, R
         else if (columns == 8 && LANES >= 8) NAME(interleave_block)(from, LANES, 8, LANES >= 8 ? 8 : 1, 1, LANES, 8, out);
         else if (columns < 8 && LANES > 8) NAME(interleave_block)(from, LANES, (int)columns, LANES > 8 ? 8 : 1, 0, LANES, columns, out);
         else
-            for (int64_t c = (columns - 1) / LANES * LANES; c >= 0; c -= LANES) /* the last ones first: they store too much */
+            for (int64_t c = (columns - 1) / LANES * LANES; c >= 0; c -= LANES) /* the last ones first, since they store too much */
                 NAME(interleave_block)(from + c * LANES, LANES, columns - c < LANES ? (int)(columns - c) : LANES, LANES, 0, LANES, columns, out + c);
         return;
     }

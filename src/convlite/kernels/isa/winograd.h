@@ -41,7 +41,7 @@
                      0 -1/2  1/4   5/2  -5/4  -2     1  0         1/90  -1/45  2/45
                      0  -1    0   21/4   0   -21/4   0  1          0      0     1
 
-   Every lane is one channel and every value one fixed sequence of roundings, so the bits depend on no vector length. */
+   Every lane is one channel, and every value has one fixed sequence of roundings, so the bits do not depend on the vector length. */
 
 #include "winograd_points.h"
 
@@ -202,10 +202,10 @@ static const NAME(WinogradInputLines) NAME(winograd_inputs)[2][11] = {
 static const NAME(WinogradOutputLines) NAME(winograd_outputs)[2][11][7] = {WINOGRAD_OUTPUTS(rows), WINOGRAD_OUTPUTS(columns)};
 #undef WINOGRAD_OUTPUTS
 
-/* Both at once, where rows and columns are of the same n and m: 5 to 10% of a convolution of 16 to 128 channels. Of doubles, and without fused
-   multiply-adds, two passes do. Up to n = 6 the loops are unrolled; larger tiles are faster without. */
+/* Both transforms at once, if rows and columns have the same n and m: saves 5 to 10% of a convolution of 16 to 128 channels. Doubles, and
+   instruction sets without fused multiply-adds, use two passes. Up to n = 6 the loops are unrolled; larger tiles are faster without. */
 typedef void (*NAME(WinogradSquare))(const char *x, int64_t row_step, int64_t column_step, char *v, int64_t v_step);
-typedef struct { V bias, low, high; } NAME(WinogradEnd); /* what an output meets: max(low, min(high, y + bias)) */
+typedef struct { V bias, low, high; } NAME(WinogradEnd); /* the end of an output: max(low, min(high, y + bias)) */
 typedef void (*NAME(WinogradSquareOutput))(const char *s, int64_t row_step, int64_t s_step, char *y, int64_t y_row, int64_t y_column,
                                            const NAME(WinogradEnd) *end);
 /* `once`: a tile after the first of its two transforms. */

@@ -1,7 +1,7 @@
 /* AVX2 and FMA, 16 registers. */
 #include <immintrin.h>
 #define HAS_FMA 1
-#define TILE_MR 6 /* 6x2: 12 sums + 2 weights + 1 splat of 16 registers */
+#define TILE_MR 6 /* 6x2: 12 sums + 2 weights + 1 splat fit 16 registers */
 #define VECTOR_NANOSECONDS 0.28
 #if REAL_BITS == 32
 #define V __m256

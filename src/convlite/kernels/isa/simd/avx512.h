@@ -1,7 +1,7 @@
 /* AVX-512F with 32 registers, and VL for half vectors in all of them. */
 #include <immintrin.h>
 #define HAS_FMA 1
-#define TILE_MR 14 /* 14x2: 28 sums + 2 weights + 1 splat fit 32 registers; of doubles 6x2 took 58 KB less, and 1.02 to 1.3 times the time */
+#define TILE_MR 14 /* 14x2: 28 sums + 2 weights + 1 splat fit 32 registers; for doubles 6x2 took 58 KB less code, and 1.02 to 1.3 times the time */
 #define VECTOR_NANOSECONDS 0.22
 #if REAL_BITS == 32
 #define V __m512
@@ -76,7 +76,7 @@ static inline V NAME(load_quarters)(const REAL *p, int64_t step) {
 #define VAND(a, b) _mm512_castsi512_pd(_mm512_and_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)))
 #define VOR(a, b) _mm512_castsi512_pd(_mm512_or_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)))
 #define VEXPONENT(x) _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(x), 52))
-/* No HALF: narrow tiles of doubles took 58 KB. */
+/* No HALF: narrow tiles of doubles took 58 KB of code. */
 #define VLOAD_SOME(p, n) _mm512_maskz_loadu_pd((__mmask8)((1u << (n)) - 1), p)
 #define VSTORE_SOME(p, v, n) _mm512_mask_storeu_pd(p, (__mmask8)((1u << (n)) - 1), v)
 #define VZIP_LOW(a, b) _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b)

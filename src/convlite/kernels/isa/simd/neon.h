@@ -1,8 +1,8 @@
 /* NEON, the floor of arm64: FMA, 32 registers. */
 #include <arm_neon.h>
 #define HAS_FMA 1
-#define TILE_MR 12 /* 12x2: 24 sums + 2 weights + splats of 32 registers */
-#define VECTOR_NANOSECONDS 0.28 /* not measured: that of AVX2 */
+#define TILE_MR 12 /* 12x2: 24 sums + 2 weights + splats fit 32 registers */
+#define VECTOR_NANOSECONDS 0.28 /* not measured: the value of AVX2 */
 #if REAL_BITS == 32
 #define V float32x4_t
 #define LANES 4

@@ -1,7 +1,7 @@
 /* Any other platform: one element at a time, in plain C. */
 #define HAS_FMA 0
 #define TILE_MR 4
-#define VECTOR_NANOSECONDS 0.62 /* not measured: that of SSE2 */
+#define VECTOR_NANOSECONDS 0.62 /* not measured: the value of SSE2 */
 #define V REAL
 #define LANES 1
 #define VZERO() ((REAL)0)
