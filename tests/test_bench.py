@@ -14,6 +14,7 @@ import pytest
 
 import convlite as cl
 from convlite.bench import conduct, machine, report, run, worker
+from convlite.bench.picture import draw
 from convlite.bench.rivals import PEERS, WINOGRAD, ours
 from convlite.bench.shape import FAMILIES, Operands, Shape, load, parse, shipped
 
@@ -355,6 +356,19 @@ def test_rows_and_summary() -> None:
     }  # fmt: skip
 
 
+def test_titles_name_the_network() -> None:
+    titles = {shape.name: shape.title for shape in shipped()}
+    assert titles["rn_3x3_64-64@56"] == "ResNet-50, 3x3, 64 to 64, 56x56"
+    assert titles["tc_unet_2x2s2_128-64@56"] == "U-Net, transposed 2x2 / 2, 128 to 64, 56x56"
+    assert titles["mb_dw3_96@56"] == "MobileNetV2, depthwise 3x3, 96 to 96, 56x56"
+    assert titles["mb_dw5_240@14"] == "MobileNetV3, depthwise 5x5, 240 to 240, 14x14"
+    assert titles["mm_1x4096x4096"] == "dense, 4096 to 4096, batch 1"  # of no network
+    stored = _stored()
+    stored["results"][0]["network"] = "resnet50"
+    for made in (report.table(stored), _script().block(stored), draw(stored)):
+        assert "ResNet-50, 3x3, 64 to 64, 56x56" in made
+
+
 def test_table() -> None:
     lines = report.table(_stored()).splitlines()
     (three,) = (line for line in lines if line.startswith("3x3, "))
@@ -382,8 +396,6 @@ def test_table() -> None:
 
 
 def test_picture() -> None:
-    from convlite.bench.picture import draw
-
     drawn = draw(_stored())
     assert "3x3, 64 to 64, 56x56" in drawn
     assert ">1.50 ncnn<" in drawn

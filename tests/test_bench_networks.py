@@ -419,7 +419,7 @@ def test_the_chart_of_layers_names_shapes_and_peers() -> None:
     data = json.loads((ROOT / "bench" / "results" / "convlite-bench.json").read_text())
     root = ET.fromstring(picture.draw(data))
     texts = [text.text or "" for text in root.iter(f"{SVG}text")]
-    assert "3x3, 64 to 64, 56x56" in texts
+    assert "ResNet-50, 3x3, 64 to 64, 56x56" in texts
     assert "decoder heads" in texts
     assert any(text.endswith("PyTorch") for text in texts)
 

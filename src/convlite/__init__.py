@@ -96,7 +96,7 @@ __all__ = [
     "conv2d", "conv2d_transpose", "depthwise_conv2d", "dense", "conv1d", "conv1d_transpose", "PackedKernel",
     # sizes
     "conv2d_output_shape", "conv2d_transpose_output_shape", "same_padding", "explain",
-    # what networks need around them
+    # other operations of networks
     "max_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "resize2d", "upsample2d", "pad2d",
     "resize1d", "pad1d",
     "activate", "relu", "relu6", "leaky_relu", "elu", "sigmoid", "tanh", "silu", "gelu", "hard_swish",
@@ -146,7 +146,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Modules that a script may not need, and names in them, are imported when they are first asked for."""
+    """Import modules that many scripts do not need, and names in them, at their first use."""
     if name not in _LAZY:
         meant = ""
         if not name.startswith("_"):

@@ -1,7 +1,7 @@
-"""What a call leaves behind for the next one like it, and an operation with everything but x fixed.
+"""The cache of checked calls, and operations with all arguments but x fixed.
 
-The first call of its kind is checked and planned in ops.py; kernels/calls.pxi says when the next one may do
-without. Calls with a PackedKernel are remembered by the kernel, short ones with arrays by the core.
+ops.py checks and plans the first call of each kind; kernels/calls.pxi decides when a later call may skip
+this. A PackedKernel keeps the calls that were made with it; the core keeps short calls with arrays.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ def remember(
     weights: Weights,
     precision: _precision.Precision | None,
 ) -> None:
-    """Keep what a call found out, where a later one can use it.
+    """Keep the plan of a call, if a later call can use it.
 
-    `given` is the operation's name and all arguments but arrays; x and kernel are as they were given;
-    `weights` are what the packing depends on.
+    `given` is the operation's name and all arguments but arrays; x and kernel are the caller's objects;
+    `weights` are the facts that the packing depends on.
     """
     short = plan.nanoseconds < _threads.SERIAL_WORK
     if not _kernels.is_wanted(given, x, kernel, short):
         return
     if not constant(given) or not (after is None or after is softmax):
         return
-    assert isinstance(x, np.ndarray)  # or it would not be wanted
+    assert isinstance(x, np.ndarray)  # the caller remembers calls with arrays only
     if 0 in x.shape or 0 in out_shape or max(x.ndim, len(out_shape)) > _MOST_AXES:
         return
     calls, recipe, kernel_shape = _kernels.plain_calls, None, ()
@@ -69,7 +69,7 @@ def remember(
     if isinstance(kernel, PackedKernel):
         calls = kernel.calls
     else:
-        # the check is nothing beside a long call, whose plan would be kept here
+        # the time of the check does not matter in a long call, and its plan would take memory here
         if not short or fast:
             return
         if not panels.finite:
@@ -89,7 +89,7 @@ def remember(
         fused,
         after,
         plan.needs_finite,
-        # the precision, where the plan depends on it and the call did not say it
+        # the precision, if the plan depends on it and the call did not set it
         fast if precision is None and (fast or tile_for(plan.geometry)) else None,
         _precision.is_fast,
         None if short else _threads.threads_for,
@@ -105,7 +105,7 @@ def bind(
     bias: Array | None,
     arguments: dict[str, Any],
 ) -> Callable[[ArrayLike], Array]:
-    """operation(x, kernel, bias, **arguments) as a function of x: how a layer calls the operations."""
+    """operation(x, kernel, bias, **arguments) as a function of x; layers call the operations through it."""
     keywords: dict[str, Any] = (operation.__kwdefaults__ or {}) | arguments  # in the operation's order
     given = [value for name, value in keywords.items() if name != "out"]
 

@@ -1,7 +1,7 @@
-"""Networks rewritten layer by layer: classifiers made fully convolutional, batch normalizations folded away.
+"""Rewriting of networks: fully convolutional forms of classifiers, and folding of batch normalizations.
 
-Both functions return a new Sequential. What they do not change is copied, and shares the immutable weights; a
-Sequential within the model is dissolved into its layers.
+Both functions return a new Sequential. Layers that do not change are copied and share the immutable weights;
+a Sequential within the model is replaced by its layers.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ KernelLayer = TypeVar("KernelLayer", bound=layers.KernelLayer)
 def convolutionalize(model: layers.Sequential) -> layers.Sequential:
     """Turn a classifier of images of one size into a fully convolutional network for larger ones.
 
-    Flatten, of either order, and the Dense behind it become a Conv2D whose kernel is as large as the
-    feature map, with the batch normalizations in between merged into it; what else stands in between and
-    differs by place, such as a normalization before an activation, works on a pixel made of every window,
-    by a depthwise convolution. A Reshape to a row is a Flatten; a later Dense becomes a 1x1 Conv2D, and
-    global pooling becomes pooling over windows of the feature map's size. An image of the size that `model`
-    was built for gives the model's result, of shape (N, 1, 1, classes); a larger one gives such a result
-    for every position of that window, in steps of the product of all strides. The results are those of the
-    cut-out windows where the model pads nothing: with padding="same", a window within the image sees its
-    neighbouring pixels, and a cut-out one sees zeros. Where strides leave the last rows of a window unread,
-    a window that lacks only those has its place too.
+    Flatten, of either order, and the Dense after it become a Conv2D whose kernel is as large as the feature
+    map; batch normalizations between the two are merged into it. Other layers between the two whose weights
+    differ by place, such as a normalization before an activation, are applied after a depthwise convolution
+    that gathers each window into the channels of one pixel. A Reshape to a row is treated as a Flatten. A
+    later Dense becomes a 1x1 Conv2D, and global pooling becomes pooling over windows of the feature map's
+    size. An image of the size that `model` was built for gives the model's result, of shape
+    (N, 1, 1, classes). A larger image gives one such result for every position of a window of that size,
+    in steps of the product of all strides. The results equal those of the cut-out windows if the model pads
+    nothing: with padding="same", a window within the image has its neighbouring pixels around it, and a
+    cut-out window has zeros. If strides leave the last rows of a window unread, a window at the border that
+    lacks only those rows also gives a result.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def convolutionalize(model: layers.Sequential) -> layers.Sequential:
     Raises
     ------
     ValueError
-        For a model that is not built, and for a layer that has no such form, which the message names.
+        For a model that is not built, and for a layer without such a form; the message names the layer.
 
     Examples
     --------
@@ -86,10 +87,9 @@ def _check_model(model: object) -> None:
 
 @suggesting
 def fold_batch_norms(model: layers.Sequential) -> layers.Sequential:
-    """Merge every BatchNormalization into the convolution or Dense in front of it, if that has no activation.
+    """Merge every BatchNormalization into the convolution or Dense before it, if that has no activation.
 
-    The result computes the same up to rounding. A BatchNormalization behind anything else stays where it
-    is.
+    The new model gives the same results up to rounding. A BatchNormalization after any other layer remains.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def fold_batch_norms(model: layers.Sequential) -> layers.Sequential:
             raise ValueError(
                 f"model must have its weights; {layer.name!r} has none: call model.build((None, ...))"
             )
-        # Dropout does nothing here: it may stand in between.
+        # Dropout does nothing at inference, so it may be between the two layers.
         place = next(
             (i for i in reversed(range(len(result))) if not isinstance(result[i], layers.Dropout)), -1
         )
@@ -187,7 +187,7 @@ def _folded(layer: KernelLayer, norm: layers.BatchNormalization) -> KernelLayer:
 
 
 def _absorb_norm(layer: layers.Dense, norm: layers.BatchNormalization) -> layers.Dense:
-    """The Dense with the normalization in front of it merged into it: a linear map of a linear map."""
+    """The Dense with the normalization before it merged into it: both are linear maps."""
     factor, shift = _scale_and_shift(norm)
     bias = shift @ layer.kernel + (0.0 if layer.bias is None else layer.bias)
     return layer.with_weights((factor[:, None] * layer.kernel).astype(layer.dtype), bias.astype(layer.dtype))
@@ -197,9 +197,9 @@ def _absorb_norm(layer: layers.Dense, norm: layers.BatchNormalization) -> layers
 
 
 class _Flattened(NamedTuple):
-    """A row of features that the new network still holds as an image."""
+    """A row of features that is still an image in the new network."""
 
-    layer: layers.Layer  # what flattened it
+    layer: layers.Layer  # the layer that flattened it
     shape: tuple[int, int, int]
     order: Order
 
@@ -207,9 +207,10 @@ class _Flattened(NamedTuple):
 class _Rewriting:
     """The layers of a classifier so far, in fully convolutional form.
 
-    Between Flatten and Dense the new network still holds the image, and `waiting` what treats the features
-    of a row differently, first a batch normalization. Where only normalizations wait, they are merged into
-    the Dense; else every window becomes a pixel (`_spread`), whose channels are the features.
+    Between Flatten and Dense the new network still has the image. `waiting` holds the layers that treat the
+    features of a row differently; the first is a batch normalization. If all of them are normalizations, they
+    are merged into the Dense. Otherwise every window becomes a pixel whose channels are the features
+    (`_spread`).
     """
 
     def __init__(self) -> None:
@@ -218,7 +219,7 @@ class _Rewriting:
         self.waiting: list[layers.Layer] = []
 
     def take(self, layer: layers.Layer, shape: Shape) -> None:
-        """Add a layer that the model gives an array of this shape."""
+        """Add a layer whose input in the model has this shape."""
         if isinstance(layer, layers.InputLayer):
             return
         if isinstance(layer, layers.Reshape):
@@ -233,7 +234,7 @@ class _Rewriting:
             self._take_on_flattened(layer)
 
     def _take_reshape(self, layer: layers.Reshape, shape: Shape) -> None:
-        """Only rows of features can be made or unmade: of an image of any size, or of one pixel."""
+        """Add a Reshape between a row of features and an image of any size (or of one pixel)."""
         result = layer.compute_output_shape(shape)
         if len(shape) == 4 and len(result) == 2:
             self._flatten(layer, shape, "HWC")
@@ -272,7 +273,7 @@ class _Rewriting:
             self.layers.append(layer)
 
     def _take_on_features(self, layer: layers.Layer) -> None:
-        """A row of features is now a pixel's channels."""
+        """Add a layer for a row of features; the features are now the channels of a pixel."""
         if isinstance(layer, layers.Dense):
             kernel, bias = dense_to_conv2d(layer.kernel, layer.bias)
             self._append_conv(layer, kernel, bias)
@@ -302,7 +303,7 @@ class _Rewriting:
             channels = self._spread(layer)
             self._append_conv(layer, *dense_to_conv2d(layer.kernel[channels], layer.bias))
         elif _is_elementwise(layer) and not self.waiting:
-            self.layers.append(layer)  # it does the same to the image
+            self.layers.append(layer)  # it has the same effect on the image
         elif isinstance(layer, _SPREAD) or _is_elementwise(layer) or _is_softmax(layer):
             if not isinstance(layer, layers.Dropout):
                 self.waiting.append(layer)
@@ -310,11 +311,11 @@ class _Rewriting:
             _refuse(layer, "stands between Flatten and Dense and is not known to treat all features alike")
 
     def _spread(self, after: layers.Dense) -> Array:
-        """Make a pixel of every window, and let what waits work on its channels; returns their features.
+        """Turn every window into a pixel and add the waiting layers; return the feature of each channel.
 
-        The normalization that waits first, a scale and a shift for each place in the window, is the kernel
-        and the bias of the depthwise convolution that does it: channel c at the window's place p becomes
-        channel c * H * W + p. All other taps are zeros, so an infinity or NaN spreads within its window.
+        A depthwise convolution gathers the windows: channel c at the window's place p becomes channel
+        c * H * W + p. Its kernel and bias hold the first waiting normalization, a scale and a shift for each
+        place of the window. All other taps are zeros, so an infinity or NaN spreads within its window.
         """
         assert self.flattened is not None
         (height, width, channels), (layer, _, order) = self.flattened.shape, self.flattened
@@ -327,7 +328,7 @@ class _Rewriting:
                 f"than {_MOST_SPREAD}",
             )
         features = np.arange(places * channels)
-        if order == "HWC":  # the number in the model's row of each channel here
+        if order == "HWC":  # for each channel here, its index in the model's row of features
             features = features.reshape(places, channels).T.ravel()
         waiting, self.waiting, self.flattened = self.waiting, [], None
         norm = waiting.pop(0) if waiting and isinstance(waiting[0], layers.BatchNormalization) else None
@@ -348,25 +349,25 @@ class _Rewriting:
         )
 
     def finish(self) -> list[layers.Layer]:
-        """All layers of the new network. ValueError where a Flatten has no Dense."""
+        """All layers of the new network. ValueError if a Flatten has no Dense after it."""
         if self.flattened is not None:
             raise ValueError("model flattens an image and no Dense follows: there is nothing to slide")
         return self.layers
 
 
-# What treats every row of features, and so every pixel's channels, alike.
+# Layers that do the same to every row of features, and so to every pixel's channels.
 _NUMBERWISE = layers.Dropout | layers.ELU | layers.GELU | layers.LeakyReLU | layers.ReLU
 _ON_FEATURES = layers.Activation | layers.BatchNormalization | _NUMBERWISE
 _SPREAD = layers.BatchNormalization | layers.PReLU | layers.Softmax  # feature by feature, or over all of them
-# What computes with all positions of an image, or fixes the size.
+# Layers that compute with all positions of an image, or that fix its size.
 _WHOLE = (
     layers.GroupNormalization | layers.AdaptiveMaxPooling2D | layers.AdaptiveAveragePooling2D | layers.Permute
 )
-_MOST_SPREAD = 1 << 24  # numbers of a kernel that makes a pixel of every window
+_MOST_SPREAD = 1 << 24  # the most numbers in a kernel that turns every window into a pixel
 
 
 def _scale_and_shift(norm: layers.Layer) -> tuple[Array, Array]:
-    """What a batch normalization multiplies and adds, in float64."""
+    """The factor and the offset of a batch normalization, in float64."""
     assert isinstance(norm, layers.BatchNormalization)
     weights = {name: weight.astype(np.float64) for name, weight in norm.named_weights().items()}
     scale: Array = weights.get("gamma", 1.0) / np.sqrt(weights["moving_variance"] + norm.epsilon)
@@ -382,7 +383,7 @@ def _along_channels(layer: layers.Layer) -> bool:
 
 
 def _permuted(layer: layers.Layer, features: Array) -> layers.Layer:
-    """The layer for features in this order."""
+    """The layer with its weights permuted for features in this order."""
     if isinstance(layer, layers.PReLU) and layer.alpha.size == 1:
         return layer
     if isinstance(layer, layers.WeightedLayer):
@@ -395,7 +396,7 @@ def _is_softmax(layer: layers.Layer) -> bool:
 
 
 def _is_elementwise(layer: layers.Layer) -> bool:
-    """Whether the layer does the same to every number, wherever it stands."""
+    """Whether the layer applies the same function to every number."""
     if isinstance(layer, layers.Activation):
         activation = layer.activation
         return activation is None or (

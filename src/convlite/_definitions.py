@@ -1,7 +1,7 @@
-"""The definitions of what stands between the convolutions, in plain NumPy: part of `convlite.reference`.
+"""The definitions of the other operations, in plain NumPy: part of `convlite.reference`.
 
-Windows are walked output by output and tap by tap, blocks pixel by pixel, as the definitions are written;
-speed does not matter. Nothing but the checking of arguments is shared with what is defined.
+As in the written definitions, loops go over the outputs and the taps of each window, and over the pixels of
+each block; speed does not matter. Only the checks of arguments are shared with the operations themselves.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[Any]
-_MOST = 2**26  # elements that a definition will walk along an axis
+_MOST = 2**26  # the most elements along an axis that a definition accepts
 
 
 # ---- pools -------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def avg_pool2d(
 ) -> Array:
     """Define convlite.avg_pool2d: the sum of the taps inside of x (N,H,W,C) over their number.
 
-    With count_include_pad over the number of taps inside of x or its padding.
+    With count_include_pad the divisor is the number of taps inside of x or its padding.
 
     x, pool_size, strides, padding, count_include_pad, dilations, ceil_mode -> (N, Ho, Wo, C) : shared, pool
 
@@ -227,7 +227,7 @@ def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 
 def _places(n: int, k: int, s: int, d: int, pad: Any, ceil: bool) -> Iterator[tuple[list[int], int]]:
-    """For each output of an axis: its taps inside of the image, and how many are in it or its padding."""
+    """For each output of an axis: its taps inside the image, and the number of taps in image and padding."""
     extent = (k - 1) * d + 1
     if pad in ("same", "same_lower"):
         outputs = -(-n // s)
@@ -323,7 +323,7 @@ def rms_norm(x: ArrayLike, *, gamma: Any = None, axis: Any = -1, epsilon: float 
 def group_norm(
     x: ArrayLike, groups: int = 32, *, gamma: Any = None, beta: Any = None, epsilon: float = 1e-3
 ) -> Array:
-    """Define convlite.group_norm: every group of channels of every sample; -1 for as many as channels.
+    """Define convlite.group_norm: every group of channels of every sample; -1 means C groups.
 
     x, groups, gamma, beta, epsilon -> of x's shape : shared, norm
 

@@ -1,4 +1,4 @@
-"""Which instruction set runs: chosen once at import, best first; CONVLITE_ISA forces a lower one."""
+"""The choice of the instruction set: the best one, at import; CONVLITE_ISA forces a lower one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def active_isa() -> str:
 
 @contextmanager
 def use_isa(isa: str) -> Iterator[None]:
-    """Run another instruction set for a while: for tests, in the whole process."""
+    """Use another instruction set inside this block, in the whole process; for tests."""
     global _isa
     if isa not in available_isas():
         raise ValueError(f"isa must be one of {', '.join(available_isas())}; got {isa!r}")

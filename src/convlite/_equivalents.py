@@ -1,9 +1,9 @@
 """The same call in TensorFlow, Keras 3, PyTorch and ONNX: code that runs, and what to know about it.
 
 In the code, `x` and `kernel` are the operands of the convlite call: NumPy arrays for TensorFlow, Keras and
-ONNX, tensors for PyTorch; `y` is convlite's result. What a framework lacks is written with what it has, and a
-note says why. tests/golden/check_explain.py runs the code and compares: last with TensorFlow 2.21, Keras 3.15
-on it, PyTorch 2.13, ONNX Runtime 1.31.
+ONNX, tensors for PyTorch; `y` is convlite's result. If a framework lacks an option, the code uses other
+functions of it, and a note gives the reason. tests/golden/check_explain.py runs the code and compares the
+results: last with TensorFlow 2.21, Keras 3.15 on TensorFlow, PyTorch 2.13 and ONNX Runtime 1.31.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Sizes = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Call:
-    """A call with everything resolved. Tuples have an entry per spatial axis: two, one, or none for dense."""
+    """A call with all options resolved. Tuples have one entry per spatial axis: two, one, or none (dense)."""
 
     operation: str  # a function's name
     x: Sizes
@@ -32,7 +32,7 @@ class Call:
     mode: PadMode | Literal["explicit"]
     groups: int
     multiply_adds: int
-    form: str = ""  # what runs it here, in float32
+    form: str = ""  # the form that runs it here, in float32
 
     @property
     def axes(self) -> int:
@@ -61,12 +61,12 @@ class Call:
 
     @property
     def padded(self) -> bool:
-        """Whether anything is padded (or, by a transpose, cropped)."""
+        """Whether the call pads (or, for a transposed convolution, crops)."""
         return any(p != (0, 0) for p in self.pads)
 
     @property
     def excess(self) -> Sizes:
-        """Of a transpose: what output and pads together have beyond the full output (in-1)*s + k."""
+        """For a transposed convolution: output size + pads - full output size, which is (in-1)*s + k."""
         full = [(n - 1) * s + k for n, s, k in zip(self.x[1:-1], self.strides, self.extents, strict=True)]
         return tuple(n + sum(p) - f for n, p, f in zip(self.sizes, self.pads, full, strict=True))
 
@@ -119,7 +119,7 @@ def _dense(call: Call) -> list[Equivalent]:
     ]
 
 
-# ---- what the code is made of ------------------------------------------------------------------------------
+# ---- parts of the code -------------------------------------------------------------------------------------
 
 
 def _each(values: Sequence[Any]) -> str:
@@ -128,7 +128,7 @@ def _each(values: Sequence[Any]) -> str:
 
 
 def _dilation(name: str, values: Sequence[int]) -> str:
-    """The argument, where it is not the default."""
+    """The argument, if it is not the default."""
     return f", {name}={_each(values)}" if max(values) > 1 else ""
 
 
@@ -143,7 +143,7 @@ def _slices(starts: Sequence[int], sizes: Sequence[int]) -> str:
 
 
 def _spread(call: Call, out: Equivalent, why: str) -> str:
-    """Where a framework has no dilation to offer: the kernel with zeros between its elements."""
+    """Code for a framework without the dilation: the kernel with zeros between its elements."""
     shape = (*call.extents, *call.kernel[call.axes :])
     steps = ", ".join(f"::{d}" for d in call.dilations)
     out.code += [f"wide = np.zeros({shape}, kernel.dtype)", f"wide[{steps}] = kernel"]
@@ -152,7 +152,7 @@ def _spread(call: Call, out: Equivalent, why: str) -> str:
 
 
 def _thin(call: Call, out: Equivalent, why: str) -> str:
-    """Where a framework has no such strides: every pixel is computed, then some are kept."""
+    """Code for a framework without the strides: every pixel is computed, then some are kept."""
     out.notes.append(f"{why}: all pixels are computed, then some kept")
     return "[:, " + ", ".join(f"::{s}" for s in call.strides) + "]"
 

@@ -1,4 +1,4 @@
-"""Kernels of Flax and JAX, whose transposed convolution does not mirror them: part of `convlite.convert`."""
+"""Kernels of Flax and JAX, whose transposed convolution does not mirror them; part of `convlite.convert`."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def to_flax(kernel: ArrayLike, operation: str = "Conv", *, transpose_kernel: boo
 
 
 def _mirrored(kernel: Array) -> Array:
-    """The kernel turned around along its taps, with its channel axes exchanged."""
+    """The kernel with its taps in reverse order and its channel axes exchanged."""
     return np.flip(kernel, axis=tuple(range(kernel.ndim - 2))).swapaxes(-1, -2)
 
 

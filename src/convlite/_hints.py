@@ -1,4 +1,4 @@
-"""What to write instead, for common mistakes: imported where an error is raised, good calls pay nothing."""
+"""Advice in error messages for common mistakes. It is imported only when an error is raised."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any, NoReturn
 
-# What other frameworks call an argument.
+# Names of arguments in other frameworks.
 _OTHER_NAMES = {
     "stride": ("strides",),
     "dilation": ("dilations",),
@@ -49,7 +49,7 @@ _TRAINING = (
 )
 _CALL = "call the object itself, as in model(x)"
 _ON_CPU = "convlite computes on the CPU: leave it out"
-# Attributes of other libraries' models, and what to do without them.
+# Attributes of other libraries' models, and what to do instead.
 _ELSEWHERE = {
     **dict.fromkeys(("fit", "fit_generator", "train", "train_on_batch", "train_step"), _TRAINING),
     **dict.fromkeys(("backward", "zero_grad", "requires_grad_", "optimizer", "loss"), _TRAINING),
@@ -66,7 +66,7 @@ _ELSEWHERE = {
 
 
 def elsewhere(name: str) -> str:
-    """What to do without an attribute that models of other libraries have, or nothing.
+    """Advice for an attribute that models of other libraries have; "" for other names.
 
     >>> elsewhere("eval"), elsewhere("colour")
     ('convlite always computes inference: leave it out', '')
@@ -77,7 +77,7 @@ def elsewhere(name: str) -> str:
 def refuse_arguments(
     function: Callable[..., Any], more: tuple[object, ...], others: Iterable[str]
 ) -> NoReturn:
-    """TypeError for arguments that a function does not have, with the ones that were meant."""
+    """Raise TypeError for arguments that a function does not have; the message suggests the right names."""
     raise TypeError(_refusal(function, more, others))
 
 
@@ -109,7 +109,7 @@ def _refusal(function: Callable[..., Any], more: tuple[object, ...], others: Ite
 def explain_arguments(
     function: Callable[..., Any], arguments: tuple[object, ...], keywords: Iterable[str]
 ) -> str:
-    """What is wrong with a call that Python refused; nothing where an argument is missing or given twice."""
+    """The reason why Python refused a call; nothing if an argument is missing or was given twice."""
     code = function.__code__
     known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     takes_more, takes_all = code.co_flags & inspect.CO_VARARGS, code.co_flags & inspect.CO_VARKEYWORDS
@@ -131,7 +131,7 @@ def _short(value: object) -> str:
 
 
 def other_kind(value: Any, name: str) -> str:
-    """What a value without numbers is, and what to write for it.
+    """A description of a value that is not numeric, and advice what to write instead.
 
     >>> other_kind("cat.png", "x")
     "got the text 'cat.png': read the file first, as in np.load(path) or np.asarray(PIL.Image.open(path))"
@@ -166,7 +166,7 @@ def other_kind(value: Any, name: str) -> str:
 
 
 def not_an_array(value: Any, name: str, error: Exception) -> str:
-    """Why NumPy makes no array of a value, and what to do."""
+    """The reason why NumPy cannot convert a value to an array, and advice."""
     if getattr(value, "requires_grad", False):
         return f"it is a PyTorch tensor that requires grad: write {name}.detach()"
     if isinstance(error, ValueError) and "inhomogeneous" in str(error):
@@ -204,7 +204,7 @@ def is_shape(value: Any) -> bool:
 
 
 def shape_for_array(value: Any, name: str, dtype: object, takers: str = "") -> str:
-    """The message for a shape where an array is wanted; takers: what takes shapes.
+    """The message for a shape in place of an array; takers: the functions that take shapes.
 
     >>> print(shape_for_array((1, 4), "x", "float32"))
     x must be an array; got (1, 4), which looks like a shape: write np.zeros((1, 4), np.float32)
@@ -217,7 +217,7 @@ def shape_for_array(value: Any, name: str, dtype: object, takers: str = "") -> s
 
 
 def array_for_shape(value: Any, name: str) -> str:
-    """The message for an array where its shape is wanted.
+    """The message for an array in place of its shape.
 
     >>> import numpy as np
     >>> array_for_shape(np.zeros((2, 3)), "shape")
@@ -227,16 +227,16 @@ def array_for_shape(value: Any, name: str) -> str:
 
 
 def other_order(got: tuple[Any, ...], wanted: tuple[Any, ...], whose: str, array: bool) -> str:
-    """What to write where the axes of images are in the other order, or the batch axis is missing.
+    """Advice for images whose axes are in the other order, or whose batch axis is missing.
 
     Args:
         got: The shape that was given, of an array or itself.
-        wanted: The declared one; what is no number is free.
-        whose: What takes images, as "this network".
+        wanted: The declared shape; entries that are not numbers are free.
+        whose: The object that takes the images, such as "this network".
         array: Whether an array was given.
 
     Returns:
-        The end of a message, "" where neither is so.
+        The end of a message; "" in all other cases.
 
     >>> other_order((1, 3, 9, 9), (None, None, None, 3), "the model", True)
     '; the model takes images channels last: write np.transpose(x, (0, 2, 3, 1))'
@@ -265,7 +265,7 @@ def other_order(got: tuple[Any, ...], wanted: tuple[Any, ...], whose: str, array
 
 
 def other_size(got: tuple[int | None, ...], wanted: tuple[int | str | None, ...], whose: str) -> str:
-    """What to write where images have another height or width than the one that is fixed, and all else fits.
+    """Advice for images that differ from the fixed shape in height or width only.
 
     >>> other_size((1, 200, 200, 3), (None, 224, 224, 3), "the model")
     '; the model takes images of 224 x 224: write convlite.resize2d(x, (224, 224))'
@@ -303,7 +303,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def swapped(
     received: int, expected: int, kernel: tuple[int, ...], operation: str, groups: int, cout: int
 ) -> str:
-    """What fits, where a kernel's input channels are not x's (of a group)."""
+    """Advice for a kernel whose input channels are not those of x (or of a group of x)."""
     channels = expected * groups
     if operation == "depthwise_conv2d":
         if kernel[-2] == 1 and channels and kernel[-1] % channels == 0:

@@ -51,7 +51,7 @@ def as_mode(value: object, name: str = "mode") -> str:
 
 
 def check_depth(shape: Sequence[int | None], pads: Sequence[Pair], mode: str) -> None:
-    """ValueError where a frame needs pixels that the image does not have; unknown sizes are None."""
+    """Raise ValueError if a padding needs pixels that the image does not have; unknown sizes are None."""
     if mode == "constant":
         return
     for axis, (before, after) in enumerate(pads, start=1):
@@ -83,7 +83,7 @@ def resize_options(
     exclude_outside: object,
     extrapolation_value: object,
 ) -> dict[str, Any]:
-    """axis_table's keywords that both axes share; every combination that has no meaning is refused."""
+    """The keywords of axis_table that both axes share; combinations without a meaning are refused."""
     known = as_method(method)
     _check_choice(coordinates, "coordinates", COORDINATES)
     half_pixel = coordinates == "half_pixel"
@@ -129,7 +129,7 @@ def target_sizes(
     scales: tuple[float, ...] | None,
     policy: object,
 ) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
-    """The sizes of the result and the scales that the coordinates use, None for the sizes' own ratio."""
+    """The sizes of the result, and the scales for the coordinates (None: the ratio of the sizes)."""
     _check_choice(policy, "keep_aspect_ratio", POLICIES)
     if (size is None) == (scales is None):
         raise ValueError(f"give size or scales, one of them; got size={size}, scales={scales}")
@@ -162,7 +162,7 @@ def as_scales(value: object, count: int) -> tuple[float, ...]:
 
 
 def as_roi(value: object, axes: int, coordinates: object) -> tuple[Any, ...]:
-    """(start, end) of each axis, in parts of it."""
+    """(start, end) of each axis, as fractions of its length."""
     if coordinates != "tf_crop_and_resize":
         if value is not None:
             raise ValueError(

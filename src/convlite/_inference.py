@@ -1,4 +1,4 @@
-"""What models of other libraries can do and convlite's cannot: the error says what to do instead."""
+"""Methods that models of other libraries have and convlite's do not: the error says what to do instead."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["InferenceOnly"]
 
 
 class InferenceOnly:
-    """Layers and networks: they compute, and are trained elsewhere.
+    """The base of layers and networks, which cannot be trained here.
 
-    The names are answered in `__getattr__` and not by attributes that raise, so that `dir`, `hasattr`, `help`
-    and type checkers do not know them.
+    `__getattr__` raises the errors for the names. There are no attributes for them, so `dir`, `hasattr`,
+    `help` and type checkers do not list them.
     """
 
     if not TYPE_CHECKING:  # type checkers refuse names that are not declared, as they should

@@ -1,7 +1,7 @@
-"""Kernels that were not converted, where their shape says so and nothing else would.
+"""Detection, by its shape, of a kernel in another framework's layout.
 
-Most foreign kernels do not fit x's channels: the error says what they look like (check_channels).
-Those that happen to fit give numbers without a meaning: here is a warning for them.
+Most such kernels do not fit x's channels, and the error names the layout that they seem to have
+(check_channels). A kernel that fits by chance would give meaningless numbers, so there is a warning for it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from collections.abc import Callable
 
 from .arguments import fits_torch, nchw_hint
 
-_WINDOWS = (2, 3, 4, 5, 7)  # of kernels that are common, and too few for channels
+_WINDOWS = (2, 3, 4, 5, 7)  # common window sizes, which are too small to be numbers of channels
 
 
 def looks_foreign(operation: str, kernel: tuple[int, ...]) -> bool:
     """Whether a kernel of (kh, kw, in, out) or (kw, in, out) is more likely one of PyTorch's or ONNX's.
 
-    (64, 3, 3, 3) fits an RGB image, as 64 rows and 3 columns of 3 channels to 3. A real kernel so tall, so
-    narrow and with so few channels is hardly ever made. In 1-D the middle axis is the same in both layouts,
-    so each (O, I, kw) fits; what tells is a window of many places, a multiple of 8, with very few outputs.
+    (64, 3, 3, 3) fits an RGB image: it would be a window of 64 rows and 3 columns, with 3 input and 3 output
+    channels. Such tall, narrow kernels with so few channels are very rare. In 1-D the middle axis is the
+    same in both layouts, so every (O, I, kw) fits. There, the sign of a foreign kernel is a window whose size
+    is large and a multiple of 8, with very few outputs.
 
     >>> looks_foreign("conv2d", (64, 3, 3, 3)), looks_foreign("conv2d", (9, 9, 3, 3))
     (True, False)
@@ -40,7 +41,7 @@ def looks_foreign(operation: str, kernel: tuple[int, ...]) -> bool:
 
 
 def warn_of_foreign(operation: str, kernel: tuple[int, ...]) -> None:
-    """Warn where a kernel that fits looks_foreign; the caller remembers its answer, and so asks once."""
+    """Warn if a kernel that fits looks foreign; callers remember the result and so call this once."""
     if looks_foreign(operation, kernel):
         warn(
             f"kernel of shape {kernel} looks like PyTorch's or ONNX's layout, here it means "
@@ -49,8 +50,8 @@ def warn_of_foreign(operation: str, kernel: tuple[int, ...]) -> None:
 
 
 def warn_of_window(layer: str, kernel: tuple[int, ...]) -> None:
-    """Warn where a 2-D layer is made from a kernel that is tall, not square, and ends in a window's two
-    sizes: (64, 3, 7, 7). No x is there yet whose channels would tell.
+    """Warn if a 2-D layer is made from a kernel with a tall, not square window whose last two sizes look like
+    a window, as in (64, 3, 7, 7). There is no x yet whose channels could be compared.
     """
     if len(kernel) == 4 and kernel[0] >= 8 and kernel[0] != kernel[1] and kernel[2] == kernel[3] in (3, 5, 7):
         warn(
@@ -68,8 +69,8 @@ def check_channels(
     foreign: str,
     groups: int = 1,
 ) -> None:
-    """kernel's input channels against x's (of each group), with a word about layouts when a transposition
-    would fit.
+    """Check the kernel's input channels against those of x (of each group). The message mentions layouts if
+    a transposed kernel would fit.
     """
     if received == expected:
         return
@@ -97,7 +98,7 @@ def _meaning(kernel: tuple[int, ...]) -> str:
 
 
 def warn(message: str) -> None:
-    """A UserWarning at the line outside of convlite that led here."""
+    """Give a UserWarning at the caller's line outside of convlite."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "convlite":
         frame, level = frame.f_back, level + 1
@@ -107,12 +108,12 @@ def warn(message: str) -> None:
 def build_from(
     build: Callable[[tuple[int | None, ...]], None], x: tuple[int, ...], image: bool, known: bool
 ) -> None:
-    """build((None, H, W, C)) for an x of this shape, with a word about channels that come first.
+    """Call build((None, H, W, C)) for an x of this shape; detect images whose channels come first.
 
-    An image of 1 or 3 rows, many columns and many channels is mostly (N, C, H, W). Where no layer refuses it,
-    one of 3 rows and as many columns as channels is refused here, since no real (N, H, W, C) is known that
-    looks so, and of the others a warning is given. A layer that was built for such a shape takes it, and so
-    does one whose weights say the number of channels (`known`).
+    An image of 1 or 3 rows, many columns and many channels is usually (N, C, H, W). If no layer refuses it,
+    this function refuses images of 3 rows and equal numbers of columns and channels, since no real
+    (N, H, W, C) image with such a shape is known; for the others it gives a warning. A layer that was built
+    for such a shape accepts it, and so does a layer whose weights fix the number of channels (`known`).
     """
     _, rows, columns, channels = x if image and len(x) == 4 else (0, 0, 0, 0)
     first = rows in (1, 3) and columns > rows and channels > rows

@@ -1,4 +1,4 @@
-"""What the attributes of ONNX's ConvTranspose come to: the padding and the output's size that they mean."""
+"""The padding and the output size that the attributes of ONNX's ConvTranspose mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Docstrings that share their texts, and functions that say what was meant by a wrong argument.
+"""Shared texts of docstrings, and functions whose errors suggest the right name for a wrong argument.
 
 A line such as `strides, padding : shared` in a Parameters section stands for the entries of these names in
 `_GENERAL`, and `strides : shared, pool` for those of `TEXTS["pool"]`: written once, read in every docstring.
@@ -315,7 +315,7 @@ _SHARED = re.compile(
 
 
 def _entries(found: re.Match[str]) -> str:
-    """What a line stands for."""
+    """The text that replaces a line."""
     return _expanded(*found.groups())
 
 
@@ -352,7 +352,7 @@ def _entry(text: str) -> list[str]:
 
 
 def documented(thing: Documented) -> Documented:
-    """Put the shared entries into the docstring of a function or a class."""
+    """Insert the shared entries into the docstring of a function or a class."""
     text = thing.__doc__
     if text is not None and " : shared" in text:  # None: python -OO
         parts = text.split("\n\n")  # the expression is slow where nothing matches, and this runs at import
@@ -363,7 +363,7 @@ def documented(thing: Documented) -> Documented:
 
 
 def catching(function: Function) -> Function:
-    """A function that catches wrong arguments in `*more` and `**others`, which its signature hides."""
+    """Hide `*more` and `**others`, in which a function catches wrong arguments, from its signature."""
     whole = inspect.signature(function)
     caught = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     kept = [one for one in whole.parameters.values() if one.kind not in caught]
@@ -386,7 +386,7 @@ def public(thing: Documented) -> Documented:
 
 
 def suggesting(function: Function) -> Function:
-    """A function whose TypeError for a wrong argument says which one was meant.
+    """Wrap a function so that its TypeError for a wrong argument suggests the right one.
 
     The operations with kernels check that themselves, since this takes 0.1 us a call.
     """
@@ -398,7 +398,7 @@ def suggesting(function: Function) -> Function:
         except TypeError:
             try:
                 inspect.signature(function).bind(*arguments, **keywords)
-            except TypeError:  # the call is wrong, not what the function did
+            except TypeError:  # the call itself is wrong, not the code of the function
                 from ._hints import explain_arguments
 
                 clearer = explain_arguments(inspect.unwrap(function), arguments, keywords)
@@ -410,7 +410,7 @@ def suggesting(function: Function) -> Function:
 
 
 def suggesting_methods(kind: Kind) -> Kind:
-    """The same for a class's public methods with arguments, but for `call`, which is called often."""
+    """Wrap a class's public methods with arguments like this, except `call`, which is called often."""
     for name, value in list(vars(kind).items()):
         bound = isinstance(value, classmethod)
         function = cast(Any, value).__func__ if bound else value

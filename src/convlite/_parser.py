@@ -1,4 +1,4 @@
-"""A parser of command lines that says which command, option or choice was meant."""
+"""A command-line parser whose errors suggest the right command, option or choice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Parser"]
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, with "did you mean" in its errors.
+    """argparse's parser, with "did you mean" in its errors.
 
     >>> parser = Parser(prog="net")
     >>> action = parser.add_argument("--labels")
@@ -19,11 +19,11 @@ class Parser(argparse.ArgumentParser):
     """
 
     def error(self, message: str) -> NoReturn:
-        """Print usage and message, and leave with the status 2."""
+        """Print the usage and the message, and exit with status 2."""
         super().error(self.advised(message))
 
     def advised(self, message: str) -> str:
-        """The message, with what was meant where something is misspelt."""
+        """The message, with a suggestion if a word is misspelt."""
         from ._hints import nearest
 
         if message.startswith("unrecognized arguments: "):

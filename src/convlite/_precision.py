@@ -1,4 +1,4 @@
-"""How exact an operation must be, "exact" or "fast": a scope of the context, and a default of the process.
+"""The precision of operations, "exact" or "fast": for a block of code, and a default for the process.
 
 "exact": each output is one ordered sum over (kh, kw, cin), cut where the shape says (sums.py). "fast":
 convolutions with stride 1 and transposed ones with stride 2 may use Winograd's form, where that is faster
@@ -30,12 +30,12 @@ def _check(mode: Precision) -> Precision:
 
 
 def resolve(mode: Precision | None = None) -> Precision:
-    """A call's own precision, or what holds where it is made."""
+    """A call's own precision, or the one in force if the call has none."""
     return (_scope.get() or _process) if mode is None else _check(mode)
 
 
 def is_fast() -> bool:
-    """Whether "fast" holds here."""
+    """Whether the precision in force is "fast"."""
     return (_scope.get() or _process) == "fast"
 
 

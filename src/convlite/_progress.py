@@ -1,4 +1,4 @@
-"""A progress bar for work that is done in batches."""
+"""A progress bar for work in batches."""
 
 import contextlib
 import sys
@@ -10,7 +10,9 @@ __all__ = ["Progress", "reporting"]
 
 _SECONDS = 10.0  # between lines
 
-Progress = bool | Callable[[int, Any], object]  # the number in all is None where it is not known
+Progress = (
+    bool | Callable[[int, Any], object]
+)  # called with (number done, total); the total is None if it is unknown
 
 
 @contextlib.contextmanager
@@ -44,7 +46,7 @@ def reporting(progress: Progress, total: int | None, title: str) -> Iterator[Cal
 
 @contextlib.contextmanager
 def _lines(total: int | None, title: str) -> Iterator[Callable[[int], object]]:
-    """How far it is, in whole lines."""
+    """Print the progress as whole lines."""
     shown, done_last = time.monotonic(), 0
 
     def report(done: int) -> None:

@@ -1,4 +1,4 @@
-"""Sums along rows in NumPy, in one order whatever the number of rows: NumPy's own order is its own affair."""
+"""Sums along rows in an order that does not depend on the number of rows, unlike the order of NumPy's sum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many threads a call may use: environment, affinity, cgroup quota, scopes; and what a fork does.
+"""The number of threads of a call (from environment, affinity, cgroup quota and scopes), and forks.
 
 The count is handed to each parallel region; `omp_set_num_threads` is never called, so that no other library
 notices. After a fork, libgomp's pool is gone and a child's first region would hang for ever: the pool is
@@ -7,7 +7,7 @@ freed before each fork, and where that is impossible the child computes on one t
 
 from __future__ import annotations
 
-import _thread  # what threading has them from: importing that takes 1.2 ms
+import _thread  # not threading, whose import takes 1.2 ms
 import contextvars
 import os
 import re

@@ -1,4 +1,4 @@
-"""What public functions take, for type checkers: names are literals, so that misspelt ones are found."""
+"""The types of public functions' arguments: names are literals, so that type checkers find misspelt ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How idle OpenMP threads wait: briefly, then asleep. Imported before all that imports the compiled core.
+"""How idle OpenMP threads wait: they spin briefly, then sleep. This is imported before the compiled core.
 
 By default the threads of libgomp spin for milliseconds after a region. That takes the time of a CPU for
 nothing, and beside another busy process each region then waits for a time slice of the scheduler (1 to 5 ms).

@@ -32,7 +32,7 @@ def write_weights(path: StrPath, weights: Mapping[str, Array], *, float16: bool 
     save, _ = _format(path)
     if as_flag(float16, "float16"):
         weights = {name: _halved(name, array) for name, array in weights.items()}
-    final = pathlib.Path(os.path.realpath(path))  # behind a symbolic link, the file itself is replaced
+    final = pathlib.Path(os.path.realpath(path))  # if it is a symbolic link, the target is replaced
     part = final.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with part.open("xb") as file:

@@ -335,7 +335,7 @@ class PReLU(Activation):
 
 
 class Named(Activation):
-    """What `get` makes of a name."""
+    """The activation that `get` returns for a name."""
 
     def __init__(self, name: str, fused: Fused) -> None:
         self.name, self._fused = name, fused
@@ -567,7 +567,7 @@ def activate(x: ArrayLike, activation: Spec, *, out: Array | None = None) -> Arr
     if after is not None:
         result[...] = checked(after, array, array.shape)
         return result
-    if fused.alpha is None:  # no channels to keep apart: one long row is cut as one likes
+    if fused.alpha is None:  # no channels: one long row may be cut anywhere
         columns = min(max(array.size, 1), 1024) if array.size % 1024 == 0 else array.size
     rows = array.size // columns if columns else 0
     # in multiply-adds: an exponential takes about 0.5 ns, anything else 0.1

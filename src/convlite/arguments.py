@@ -1,4 +1,4 @@
-"""What callers may write, turned into what the package works with: all checks of arguments, all error texts.
+"""Checks and conversion of arguments, with the texts of their errors.
 
 An error names the argument, the rule, what was received and, where it is known, the likely fix.
 """
@@ -86,7 +86,7 @@ def _items(value: object, name: str, forms: str) -> list[object]:
 
 
 def _is_pair(value: object, minimum: int) -> TypeGuard[Pair]:
-    """Whether it is what as_pair makes of it."""
+    """Whether the value is already in the form that as_pair returns."""
     return (
         type(value) is tuple
         and len(value) == 2

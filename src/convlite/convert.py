@@ -1,4 +1,4 @@
-"""Weights from and for other frameworks, and networks in other forms.
+"""Conversion of weights from and to other frameworks, and of networks to other forms.
 
 `from_torch`, `from_onnx`, `from_keras`, `from_flax` and their inverses change the layout of a kernel,
 `nchw_to_nhwc` and `nhwc_to_nchw` that of an image; `dense_to_conv2d`, `conv2d_to_dense` and `fold_batch_norm`
@@ -54,7 +54,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs the layers when it is first asked for: arrays are converted without them."""
+    """Import the functions that need the layers at their first use; array conversions do not need them."""
     if name not in ("convolutionalize", "fold_batch_norms"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import _convolutionalize

@@ -1,7 +1,7 @@
-"""What a call resolves to, and the same call in TensorFlow, Keras 3, PyTorch and ONNX.
+"""The resolved options of a call, and the same call in TensorFlow, Keras 3, PyTorch and ONNX.
 
-convlite imports this module at once, as a module imported later would hide the function of the same name; the
-frameworks' part, most of it, is imported at the first call.
+convlite imports this module at once, since a later import would replace the function of the same name by the
+module. The larger part, the frameworks' code, is imported at the first call.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def explain(
 def describe(
     operation: Operation, x_shape: Sequence[int], kernel_shape: Sequence[int], **options: Any
 ) -> str:
-    r"""What explain prints.
+    r"""The text that `explain` prints.
 
     >>> text = describe("conv2d", (1, 8, 8, 3), (3, 3, 3, 4), strides=2, padding="same")
     >>> print(*text.splitlines()[:4], sep="\n")
@@ -142,7 +142,7 @@ def resolve(
     output_shape: Steps | None = None,
     output_padding: Steps | None = None,
 ) -> Call:
-    """The call with its padding and sizes worked out; raises what the operation would raise.
+    """The call with its padding and sizes; raises the same errors as the operation.
 
     >>> resolve("conv2d", (1, 224, 224, 3), (7, 7, 3, 64), strides=2, padding="same").pads
     ((2, 3), (2, 3))
@@ -210,7 +210,7 @@ def resolve(
 
 
 def _form(geometry: Geometry, weights: Weights) -> str:
-    """The form that computes a call in float32 here, and the one that "fast" takes where that is another."""
+    """The form that computes a call in float32 here, and the form under "fast" if it is another one."""
     if 0 in geometry.out_shape:
         return ""
     isa, dtype = _dispatch.active_isa(), np.dtype(np.float32)

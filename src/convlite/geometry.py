@@ -6,7 +6,7 @@ reaches it:
 
     convolution   one phase:      step 1,       in_step = stride, offset = tap*dilation - before
     transpose     stride phases:  step stride,  in_step = 1,     offset = (r + before - tap*dilation) / stride
-                  for the outputs r, r + stride, ...: the taps where that division leaves no rest
+                  for the outputs r, r + stride, ...: the taps for which that division has no remainder
     dense         one phase, one tap, offset 0
 
 A 2-D operation is the product of two axes. The transpose's identity follows from its definition as a scatter:
@@ -42,7 +42,7 @@ class Phase(NamedTuple):
 
     @property
     def reach(self) -> int:
-        """How many inputs lie from the first to the last that an output reads."""
+        """The number of inputs from the first to the last one that an output reads."""
         return abs(self.offsets[-1] - self.offsets[0]) + 1
 
 
@@ -57,17 +57,17 @@ class Axis(NamedTuple):
 
     @property
     def in_step(self) -> int:
-        """Of every phase."""
+        """The step between the inputs of successive outputs, the same in every phase."""
         return self.phases[0].in_step if self.phases else 1
 
     @property
     def most_taps(self) -> int:
-        """Of a phase."""
+        """The largest number of taps in a phase."""
         return max([len(p.offsets) for p in self.phases], default=0)
 
     @property
     def products(self) -> int:
-        """Pairs of an output and a tap."""
+        """The number of pairs of an output and a tap."""
         return sum([p.count * len(p.offsets) for p in self.phases])
 
     @property
@@ -231,7 +231,9 @@ def transpose_size(
                 f"got {output_padding}"
             )
         size = transpose_padded_size(in_size, extent, stride, pad, output_padding)
-        if isinstance(pad, tuple) or pad == "valid":  # a dilation above the stride lets it pass the range
+        if (
+            isinstance(pad, tuple) or pad == "valid"
+        ):  # a dilation above the stride allows sizes beyond the range
             high += bound - stride
     else:
         size = transpose_default_size(in_size, extent, stride, pad)
@@ -301,7 +303,7 @@ def transpose_axis(
 
 
 def check_phases(rows: Axis, columns: Axis) -> None:
-    """Each pair of phases has its blocks."""
+    """Refuse too many pairs of phases: each pair has its own blocks."""
     pairs = len(rows.phases), len(columns.phases)
     if pairs[0] * pairs[1] > MAX_PHASE_PAIRS:
         raise ValueError(
@@ -332,7 +334,7 @@ Operation = Literal["conv2d", "conv2d_transpose", "depthwise_conv2d", "dense"]
 
 
 class Record(NamedTuple):
-    """All that the layers from the arguments down to the panels know of an operation."""
+    """The facts about an operation that all code from the arguments down to the panels uses."""
 
     # The kernel's axes. h, w: the window; k, l: an input and an output channel of a group; g: the group. An
     # axis "gl" counts the groups, and the output channels within each.
@@ -413,7 +415,7 @@ def _transposed_axes(
     output_padding: Pair | None,
     axes: int,
 ) -> tuple[Axis, Axis]:
-    """The axes of a transposed operation, whose size the caller may say."""
+    """The axes of a transposed operation, whose output size the caller may set."""
     if output_shape is not None and output_padding is not None:
         raise ValueError("output_shape and output_padding exclude each other: give one")
     whole = output_shape is not None and len(output_shape) == 4
@@ -433,7 +435,7 @@ def _transposed_axes(
 
 
 def _check_kernel(operation: Operation, x: tuple[int, ...], kernel: tuple[int, ...], groups: int) -> None:
-    """Its window, and its input channels against x's; both shapes with one or two spatial axes."""
+    """Check the kernel's window and its input channels against x; shapes have one or two spatial axes."""
     record, places = OPERATIONS[operation], "row and one column" if len(kernel) == 4 else "tap"
     if 0 in kernel[:-2]:
         raise ValueError(f"kernel must have at least one {places}; got {kernel}")

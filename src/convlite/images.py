@@ -1,4 +1,4 @@
-"""Resizing and padding of images (N, H, W, C) and of sequences (N, W, C), in NumPy: each axis by itself."""
+"""Resizing and padding of images (N, H, W, C) and sequences (N, W, C), one axis after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalization by what a sample itself holds: its mean, variance or size over some of its axes.
+"""Normalization with statistics of each sample: its mean, variance or length over some of its axes.
 
 x is float32 or float64, channels last; results have its shape and dtype, and the same bits whatever the batch
 size. NaN propagates. `layer_norm`, `group_norm` and `instance_norm` run in the compiled core: means and

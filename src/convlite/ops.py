@@ -446,17 +446,17 @@ def same_padding(
 
 
 def _refuse(function: Callable[..., Any], more: tuple[object, ...], others: Iterable[str]) -> NoReturn:
-    """TypeError for arguments that an operation does not have."""
+    """Raise TypeError for arguments that an operation does not have."""
     from ._hints import refuse_arguments  # late: only errors need it
 
     refuse_arguments(function, more, others)
 
 
-# ---- what they share ---------------------------------------------------------------------------------------
+# ---- shared code -------------------------------------------------------------------------------------------
 
 
 def _kernel(kernel: Kernel, operation: str, dtype: np.dtype[Any], x: object) -> Array | PackedKernel:
-    """The kernel of a call, its operation, rank and dtype checked; x is the operand as it was given."""
+    """Check a kernel's operation, rank and dtype, and return it; x is the caller's operand."""
     if isinstance(kernel, PackedKernel):
         if kernel.operation != operation:
             raise ValueError(f'kernel was packed for "{kernel.operation}"; this is "{operation}"')
@@ -477,7 +477,7 @@ def _check_packing(kernel: PackedKernel, strides: Pair, dilations: Pair, groups:
 
 
 def _short(pair: Pair, axes: int) -> Pair | int:
-    """A pair as the caller wrote it."""
+    """A pair in the caller's form: one number if there is one spatial axis."""
     return pair if axes == 2 else pair[1]
 
 
@@ -535,7 +535,7 @@ def _run(
         try:  # noqa: SIM105 - suppress() is itself an object that needs memory
             remember(given, given_x, given_kernel, shape, plan, panels, fused, after, facts, precision)
         except MemoryError:
-            pass  # the next call is checked anew
+            pass  # the next call is checked again
     return y
 
 

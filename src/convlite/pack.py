@@ -36,13 +36,13 @@ from .arguments import (
 from .geometry import OPERATIONS, Operation, channels_of, residue_classes
 from .plan import Plan, Weights, kind_of, planned, read_layout, usual_layout, weights_of
 
-# What one kernel keeps packed, as a multiple of its own size: the panels in use and others, where "fast" has
-# other ones for each size of map (up to 7 times the kernel's size). Small ones keep all.
+# The most memory that a kernel's panels take, as a multiple of the kernel's size. "fast" has other panels for
+# each size of map (up to 7 times the kernel's size). Small kernels keep all panels.
 MOST_PANELS = 10
 SMALL_PANELS = 256 * 1024
 
 _IN_ORDER = ("pixel_vectors", "tall_skinny", "merged_phases")
-# Layouts that have every number of the kernel once, and zeros: the kernel can be read out of them.
+# Layouts with every number of the kernel once, and zeros: the kernel can be recovered from them.
 _MOVED = frozenset((*_IN_ORDER, "direct", "depthwise", "lanewise"))
 
 
@@ -71,9 +71,9 @@ def pack_panels(kernel: Array, weights: Weights, isa: str, layout: str) -> Panel
 
 
 def unpacked(panels: Panels, weights: Weights, isa: str, layout: str) -> Array:
-    """The kernel, in C order, that was packed in one of the layouts _MOVED.
+    """Recover the kernel, in C order, from panels in one of the layouts _MOVED.
 
-    The numbers of its places are packed as it was, and say where each one went.
+    An array of the kernel's indices is packed in the same way; it gives the position of each number.
 
     >>> kernel, isa = np.arange(36.0).reshape(3, 3, 2, 2), _dispatch.active_isa()
     >>> weights = Weights("conv2d", kernel.shape)
@@ -123,7 +123,7 @@ def _as_it_lies(kernel: Array) -> tuple[Array, tuple[int, ...] | None]:
 
 
 def _taps(weights: Weights, steps: tuple[int, ...]) -> tuple[list[int], list[int]]:
-    """Where the taps are, phase by phase, and how many each phase has."""
+    """The offsets of the taps, phase by phase, and the number of taps of each phase."""
     (height, width), (down, along) = weights.size, steps[:2] if len(steps) == 4 else (0, 0)
     rows, columns = [list(range(height))], [list(range(width))]
     if weights.transposed:
@@ -135,8 +135,8 @@ def _taps(weights: Weights, steps: tuple[int, ...]) -> tuple[list[int], list[int
 
 
 def _channels(weights: Weights, steps: tuple[int, ...]) -> tuple[int, int, int, int, int, int]:
-    """How many groups g there are, input channels k and output channels l of each, and the steps of k, l and
-    g: a weight is at its tap's offset + k*k_step + l*l_step + g*group_step.
+    """The number of groups g, the numbers of input channels k and output channels l of each, and the steps of
+    k, l and g: a weight is at its tap's offset + k*k_step + l*l_step + g*group_step.
     """
     cin, cout, groups = channels_of(weights.operation, weights.shape, weights.groups)
     by_name = dict(zip(OPERATIONS[weights.operation].kernel, steps, strict=True))
@@ -206,7 +206,7 @@ _RECIPES: dict[str, Callable[[Weights, tuple[int, ...], _kernels._Table], Recipe
 def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str) -> Panels:
     """Transform a C-contiguous kernel for Winograd's form: for each group, panels [slots][cin][nr*lanes].
 
-    The transpose reads the kernel turned round: its steps are negative.
+    The transposed convolution reads the kernel in reverse order: its steps are negative.
     """
     (height, width), strides = weights.size, weights.strides if weights.transposed else (1, 1)
     groups, kc, per_group, k_step, l_step, group_step = _channels(weights, _in_order(weights.shape))
@@ -230,8 +230,8 @@ def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str) -> Pa
 def _rows_first(kernel: ArrayLike) -> ArrayLike:
     """A large matrix in Fortran order as a copy in C order; everything else as it is.
 
-    Files of other frameworks hold dense kernels the other way around. Block by block it takes a quarter of
-    NumPy's time (12544 x 4096 on Zen 4: 0.15 s and 0.64 s): whole rows need a cache line for each number.
+    Files of other frameworks hold dense kernels transposed. Copying in blocks takes a quarter of NumPy's time
+    (12544 x 4096 on Zen 4: 0.15 s and 0.64 s), since copying a row reads a cache line for each number.
     """
     if not isinstance(kernel, np.ndarray) or kernel.ndim != 2 or kernel.size < 1 << 16:
         return kernel
@@ -301,8 +301,8 @@ class PackedKernel:
 
     @classmethod
     def _deferred(cls, kernel: Array, operation: Operation, **options: Any) -> PackedKernel:
-        """A network's: of an array that nobody writes to, which is held as it is, in any order; nothing is
-        packed before a plan asks for its layout.
+        """A network's packed kernel. It holds an array that nobody writes to, in any order, uncopied, and
+        packs it when a plan first needs a layout.
         """
         packed = cls.__new__(cls)
         packed._fill(kernel, operation, **{"strides": 1, "dilations": 1, "groups": 1} | options)
@@ -313,11 +313,13 @@ class PackedKernel:
     ) -> None:
         check_taps(*(array.shape[:2] if array.ndim == 4 else (1, 1)))
         self._array: Array | None = array
-        self._whole: tuple[str, str, Panels] | None = None  # what the array is made from where it is gone
+        self._whole: tuple[str, str, Panels] | None = (
+            None  # the panels that a released array is recovered from
+        )
         self._shape: tuple[int, ...] = array.shape
         self._dtype: np.dtype[Any] = array.dtype
         self.operation: str = operation
-        # what the packing depends on; 1 where it does not
+        # the facts that the packing depends on; 1 for those that do not matter
         record = OPERATIONS[operation]
         self.strides: Pair = as_pair(strides, "strides") if record.transposed else (1, 1)
         self.dilations: Pair = as_pair(dilations, "dilations") if record.transposed else (1, 1)
@@ -328,7 +330,7 @@ class PackedKernel:
                 f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels"
             )
         self._panels: dict[tuple[str, str], Panels] = {}
-        self.calls = _kernels.Calls()  # that were made with it: _calls.py
+        self.calls = _kernels.Calls()  # the calls that were made with it: see _calls.py
         self._lock = fork_lock()  # from here on nothing can be assigned
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -364,7 +366,7 @@ class PackedKernel:
         return Weights(self.operation, self.shape, self.strides, self.dilations, self.groups)
 
     def _let_go(self) -> bool:
-        """Forget the array where the panels hold every number of it; `kernel` then makes it again."""
+        """Release the array if the panels hold all its numbers; `kernel` then recovers it from them."""
         if self._array is None:
             return True
         with self._lock:
@@ -411,7 +413,7 @@ class PackedKernel:
         return panels
 
     def _forget_old(self) -> None:
-        """Drop the panels that were packed first, where all take too much; and the calls, which hold them."""
+        """If all panels take too much memory, drop the oldest, and the calls that refer to them."""
         most = max(MOST_PANELS * math.prod(self.shape) * self.dtype.itemsize, SMALL_PANELS)
         taken = sum([panels.data.nbytes for panels in self._panels.values()])
         while taken > most and len(self._panels) > 1:
@@ -442,8 +444,8 @@ def with_weights(
 ) -> tuple[Plan, Panels]:
     """A plan, and the weights in its layout.
 
-    Where they hold Inf or NaN and zeros would stand for padding, it is another plan, which leaves padding
-    out. `facts`: of the weights; `call`: geometry_of's arguments.
+    If the weights hold Inf or NaN and the plan uses zeros as padding, another plan is chosen, which skips
+    the padding. `facts`: facts about the weights; `call`: geometry_of's arguments.
     """
 
     def pack(layout: str) -> Panels:
@@ -451,7 +453,7 @@ def with_weights(
             return weights.panels(layout, plan.isa)
         if not layout:
             finite = not plan.needs_finite or _kernels.all_finite(weights, plan.isa, plan.kind)
-            return Panels(weights, finite)  # as they lie
+            return Panels(weights, finite)  # without repacking
         return pack_panels(weights, facts, plan.isa, layout)
 
     panels = pack(plan.layout)

@@ -1,4 +1,4 @@
-"""What networks do to each number, or to each channel, between their convolutions.
+"""Element-wise and channel-wise operations: activations, bias, batch normalization and others.
 
 Nearly all runs in the compiled core, the activations by the code that conv2d's `activation=` fuses into its
 output. x is float32 or float64, of any shape where none is named, and keeps both; another dtype is

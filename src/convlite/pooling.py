@@ -67,8 +67,8 @@ def max_pool2d(
 ) -> Array:
     """Take the largest element of each window of images, channel by channel.
 
-    What is padded is never the largest. A NaN is, as in np.max. A window that is larger than the padded x
-    is refused, as in Keras and PyTorch.
+    Padding is never the largest element. A window that holds a NaN gives NaN, as in np.max. A window that is
+    larger than the padded x is refused, as in Keras and PyTorch.
 
     x, pool_size, strides, padding, dilations, ceil_mode, out -> (N, Ho, Wo, C) : shared, pool
 
@@ -342,7 +342,7 @@ def as_output_size(value: Any) -> tuple[int | None, int | None]:
 
 
 def _with_pixels(x: ArrayLike) -> Array:
-    """The images, each of which has pixels."""
+    """Return x as images; images without pixels are refused."""
     image = as_operand(x, "x", ndim=4)
     if 0 in image.shape[1:3]:
         raise ValueError(f"x must have pixels to pool; got shape {image.shape}, images without any")
@@ -352,7 +352,7 @@ def _with_pixels(x: ArrayLike) -> Array:
 def window_axes(
     sizes: Sequence[int], pool_size: Any, strides: Any, padding: Any, dilations: Any, ceil_mode: Any
 ) -> tuple[_Windows, _Windows]:
-    """What the core takes for the windows along both axes."""
+    """The windows along both axes, in the form that the core takes."""
     given = (sizes, pool_size, strides, padding, dilations)
     if type(ceil_mode) is bool and all(map(_is_plain, given)):
         return _known_axes(*given, ceil_mode)
@@ -360,7 +360,7 @@ def window_axes(
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether equal values of this kind mean the same: 2 and 2.0 are equal, and so are 1 and True."""
+    """Whether a value is safe as a cache key; other types are not, since 2 == 2.0 and 1 == True."""
     kind = type(value)
     return kind is int or kind is str or value is None or (kind is tuple and all(map(_is_plain, value)))
 
@@ -432,7 +432,7 @@ def _beyond(size: int, before: int, padded: int, extent: int, step: int) -> int:
 
 
 def _check_windows(axis: _Windows, name: str) -> None:
-    """A dilated window may step over the whole image: refused, as one that lies in the padding is."""
+    """Refuse a dilated window that has no element inside of the image."""
     if axis.dilation == 1 or axis.in_size == 0:
         return
     for i in range(min(axis.out_size, -(-max(-axis.first, 0) // axis.step))):  # those that begin before it
@@ -456,7 +456,7 @@ def _adaptive_axes(shape: tuple[int, ...], output_size: Any) -> tuple[_Windows, 
 
 
 def _is_whole(axis: _Windows) -> bool:
-    """Whether the one window is the image."""
+    """Whether there is one window, and it is the whole image."""
     if axis.step == 0:
         return axis.out_size == 1
     window = (axis.first, axis.dilation, axis.kernel, axis.out_size, axis.limit)
@@ -481,7 +481,7 @@ def pool_windows(
     count_padding: bool = False,
     into: Any = None,
 ) -> None:
-    """Pool an image into out, or add that to a script of the core."""
+    """Pool an image into out, or add this step to a script of the core."""
     if out.size == 0:
         return
     rows, columns = axes

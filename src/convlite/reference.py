@@ -4,7 +4,7 @@ One axis has a *coarse* and a *fine* side. Tap t links coarse position c to fine
 
     c * stride + t * dilation - before
 
-and a link that leads outside of the image does not exist, so that even an infinite weight adds nothing there.
+and there is no link to a position outside of the image, so even an infinite weight adds nothing there.
 A convolution carries values from fine to coarse, the transposed convolution from coarse to fine over the same
 links: that is why the two are adjoint. Each tap scatters its products to all the positions it reaches;
 the compiled kernels instead gather, output by output. Nothing but the checking of arguments is shared with
@@ -316,7 +316,7 @@ def _links(
     coarse: tuple[int, ...],
     fine: tuple[int, ...],
 ) -> Iterator[tuple[Pair, Region, Region]]:
-    """Every tap that touches the image, the coarse positions it links and the fine ones they link to."""
+    """Every tap that reaches the image, with the coarse positions that it links and their fine positions."""
     batch = slice(None)
     rows, columns = (
         [_meet(t * dilations[a] - before[a], strides[a], coarse[a], fine[a]) for t in range(weights.shape[a])]
@@ -379,7 +379,7 @@ def _transpose_sizes(
     extra: Pair | None,
     cout: int,
 ) -> tuple[Pair, Pair]:
-    """((Ho, Wo), (top, left)); legal are the sizes whose convolution has x's size."""
+    """((Ho, Wo), (top, left)); a size is legal if its convolution has x's size."""
     wanted = _wanted(shape, extra, len(image), cout)
     sizes, befores = [], []
     for a in (0, 1):
@@ -472,7 +472,7 @@ def _split(array: Array, groups: int) -> list[Array]:
 
 @np.errstate(all="ignore")
 def _product(a: Array, b: Array) -> Array:
-    """a @ b in float64; NaN and infinities as NumPy has them, without its warnings."""
+    """a @ b in float64, with NumPy's NaN and infinities but without its warnings."""
     total: Array = np.matmul(a, b, dtype=np.float64)
     return total
 

@@ -1,4 +1,4 @@
-"""Which pixels of one axis make each pixel of the resized axis, and with what weights: all rules of resizing.
+"""The rules of resizing: the input pixels of each output pixel along one axis, and their weights.
 
 A resize goes axis by axis. `axis_table` is a pure function of sizes and options; `resample` touches pixels,
 in the compiled core. Along one axis, with n input and m output pixels and ratio r = m / n (or the scale
@@ -158,7 +158,7 @@ def _packed(indices: NDArray[np.intp], weights: Array) -> tuple[NDArray[np.int64
     return np.ascontiguousarray(indices, np.int64), np.ascontiguousarray(weights)
 
 
-# ---- where output pixels stand -----------------------------------------------------------------------------
+# ---- positions of output pixels ----------------------------------------------------------------------------
 
 
 def _places(
@@ -239,7 +239,7 @@ def _nearest(
 
 
 def _step(rest: Array, mode: str, slack: float = 0.0) -> Array:
-    """Whether a place goes on to the next pixel; what is closer than `slack` to a half counts as one."""
+    """Whether a place is rounded up to the next pixel; a rest within `slack` of 1/2 counts as 1/2."""
     if mode == "floor":
         return np.zeros(rest.shape, np.bool_)
     if mode == "ceil":
@@ -270,7 +270,7 @@ def _float32_places(
     return _scaled_places(n, m, coordinates, m / n if scale is None else scale, real), False
 
 
-# ---- what they weigh ---------------------------------------------------------------------------------------
+# ---- weights of input pixels -------------------------------------------------------------------------------
 
 Kernel = Callable[[Array], Array]  # weight of a pixel by its distance
 
@@ -330,7 +330,7 @@ def _lanczos(d: Array, radius: int) -> Array:
 
 
 def _areas(n: int, m: int, whole: bool) -> tuple[NDArray[np.intp], Array]:
-    """Pixels that [i * n/m, (i + 1) * n/m] touches: by the part it covers, or all alike (`whole`)."""
+    """Pixels in [i * n/m, (i + 1) * n/m], weighted by their covered part, or equally (`whole`)."""
     edges = np.arange(m + 1, dtype=np.int64) * n  # in units of 1/m pixel
     first, stop = edges[:-1] // m, -(-edges[1:] // m)
     pixels = first[:, None] + np.arange(int((stop - first).max()))

@@ -1,4 +1,4 @@
-"""Where long sums are cut: the one rule that every form, instruction set, thread and batch follows.
+"""The rule by which long sums are cut. It is the same for every form, instruction set, thread and batch.
 
 A sum goes over the kernel's rows, its columns and the input channels, in this order. One chain of float32
 additions drifts: its error grows with the square root of its length, and positive numbers add nothing any
@@ -72,7 +72,7 @@ def cuts(width: int, channels: int) -> Cuts:
 
 
 def one_section(taps: int, cut: Cuts, channels: int) -> bool:
-    """Whether a sum over so many taps and channels is one section."""
+    """Whether a sum over these numbers of taps and channels is a single section."""
     return taps <= cut.taps and channels <= cut.channels and not (cut.row and taps > cut.row)
 
 

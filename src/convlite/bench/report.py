@@ -93,7 +93,7 @@ def rows(data: dict[str, Any]) -> list[Row]:
                 {peer: statistics.median(entry["rounds"]) / entry["us"] - 1 for peer, entry in timed.items()},
                 max(compute, memory),
                 "memory" if memory > compute else "compute",
-                parse(record["line"]).title,
+                parse(record["line"], record["network"]).title,
             )
         )
     return found

@@ -43,6 +43,16 @@ FAMILIES = (
     "dense",
     "tiny",
 )
+# What people call the networks, by the names of their files; the other files hold layers of no one network.
+NETWORKS = {
+    "dcgan": "DCGAN",
+    "fcn": "FCN",
+    "mobilenetv2": "MobileNetV2",
+    "resnet50": "ResNet-50",
+    "unet": "U-Net",
+    "vgg16": "VGG-16",
+}
+GUESTS = {"mb_dw5_240@14": "MobileNetV3"}  # layers in the file of another network
 TINY = 50_000  # multiply-adds below which a call costs more than its arithmetic
 
 
@@ -138,13 +148,21 @@ class Shape:
 
     @property
     def title(self) -> str:
-        """The layer spelled out.
+        """The layer spelled out, after its network's name where its file is that of a known network.
 
+        >>> parse("rn_3x3 conv 1,56,56,64 3 1 1 64", "resnet50").title
+        'ResNet-50, 3x3, 64 to 64, 56x56'
         >>> parse("rn_3x3 conv 1,56,56,64 3 2 1 128").title
         '3x3 / 2, 64 to 128, 56x56'
         >>> parse("fc dense 32,1024 - - - 10").title
         'dense, 1024 to 10, batch 32'
         """
+        network = GUESTS.get(self.name) or NETWORKS.get(self.network)
+        return f"{network}, {self._plain_title}" if network else self._plain_title
+
+    @property
+    def _plain_title(self) -> str:
+        """The layer spelled out, without its network."""
         if self.operation == "dense":
             return f"dense, {self.cin} to {self.cout}, batch {self.x[0]}"
         square = "x".join(map(str, self.kernel))

@@ -90,7 +90,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The error for a class that is not here, with the one that was meant."""
+    """Raise the error for a class that does not exist; the message suggests the nearest name."""
     from .._hints import nearest
 
     meant = "" if name.startswith("_") else nearest({"Linear": "Dense"}.get(name, name), __all__)

@@ -1,4 +1,4 @@
-"""What every layer is: a name, an input shape, and weights that are replaced as a whole, never in place.
+"""The base of all layers: a name, an input shape, and weights that are replaced as a whole, never in place.
 
 That last rule makes a layer safe to call from many threads: `call` reads one attribute, `_prepared`, and
 another thread replaces it by a new object. Building happens once, under the layer's lock.
@@ -35,7 +35,7 @@ __all__ = ["TOO_SMALL", "Array", "Layer", "Shape", "check_pixels", "keep_unknown
 Array = npt.NDArray[Any]
 Symbols = Sequence[SymbolicTensor] | Mapping[str, SymbolicTensor]
 
-_STAND_INS = 1024, 1864  # two sizes for an unknown one, in a call without images
+_STAND_INS = 1024, 1864  # two sizes that replace an unknown one in a call without images
 
 
 class Layer(InferenceOnly, abc.ABC):
@@ -60,7 +60,7 @@ class Layer(InferenceOnly, abc.ABC):
     rank: ClassVar[int | None] = None  # the number of axes that x must have, batch included
     axes: ClassVar[str] = "batch, ..."  # their names, for messages
 
-    stated_shape: Shape | None = None  # by Keras's input_shape=: what builds a Sequential that it begins
+    stated_shape: Shape | None = None  # from Keras's input_shape=; it builds a Sequential at its first layer
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -94,7 +94,7 @@ class Layer(InferenceOnly, abc.ABC):
     @overload
     def __call__(self, x: Symbols, *, training: bool | None = None, mask: None = None) -> Any: ...
     def __call__(self, x: Any, *, training: bool | None = None, mask: None = None) -> Any:
-        """Build the layer for x's shape where it is not built, and return `call(x)`.
+        """Build the layer for x's shape if it is not built yet, and return `call(x)`.
 
         training and mask are Keras's; they may be False and None. The call on a symbolic tensor, which
         `Input` gives, is recorded for a `Model`; its result is symbolic too."""
@@ -111,7 +111,7 @@ class Layer(InferenceOnly, abc.ABC):
             raise
 
     def _first_call(self, x: npt.ArrayLike) -> Array:
-        """Build the layer where it is not, and call it; a call that is refused leaves it as it was."""
+        """Build the layer if it is not built yet, and call it; a refused call leaves the layer unchanged."""
         check_held(self)
         if self.input_shape is None:
             x = self._first_operand(x)
@@ -127,10 +127,10 @@ class Layer(InferenceOnly, abc.ABC):
         return self.call(x)
 
     def _first_operand(self, x: npt.ArrayLike) -> Array:
-        """The array that x is, of the dtype of the layer's weights, where it has any."""
+        """Return x as an array of the dtype of the layer's weights, if it has weights."""
         array, dtype = as_operand(x, "x"), getattr(self, "dtype", None)
         if self._own_names() and dtype is not None and array.dtype != dtype:
-            self.compute_output_shape((None, *array.shape[1:]))  # what is wrong with its shape comes first
+            self.compute_output_shape((None, *array.shape[1:]))  # errors of the shape are raised first
             raise mixed_dtypes(x, "x", array.dtype, dtype, (f"the layer {self.name}", None))
         return array
 
@@ -140,7 +140,7 @@ class Layer(InferenceOnly, abc.ABC):
 
     @abc.abstractmethod
     def call(self, x: Any) -> Array:
-        """Compute the output of a layer that is built; `layer(x)` builds it where it is not.
+        """Compute the output of a layer that is built; `layer(x)` also builds a layer that is not.
 
         x -> ndarray : The output. : shared, quiet
 
@@ -154,8 +154,8 @@ class Layer(InferenceOnly, abc.ABC):
     def sublayers(self) -> list[tuple[str, Layer]]:
         """Return the layers in this one's attributes, and in lists, tuples and dicts there.
 
-        Their weights are this layer's too, under names such as "conv/kernel" or "blocks/0/kernel"; those of
-        a layer that is held twice have the first name.
+        Their weights belong to this layer too, under names such as "conv/kernel" or "blocks/0/kernel". The
+        weights of a layer that is held twice have the first of its names.
 
         () -> list of (str, Layer) : The layers with their paths, such as "conv" or "blocks/0". : shared, held
 
@@ -184,20 +184,20 @@ class Layer(InferenceOnly, abc.ABC):
 
     @property
     def built(self) -> bool:
-        """Whether the layer, with all that it holds, has its weights (a layer without any always has)."""
+        """Whether the layer and all layers inside have their weights; True for a layer without weights."""
         return all(layer._has_weights for layer, _ in visit(self))
 
     @property
     def output_shape(self) -> Shape | None:
-        """The shape that `input_shape` leads to, None before the layer is built."""
+        """The output's shape for `input_shape`, or None before the layer is built."""
         return None if self.input_shape is None else self.compute_output_shape(self.input_shape)
 
     @telling
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Fix the input shape and create the weights that are not there yet.
+        """Fix the input shape and create the weights that do not exist yet.
 
-        The layers inside are built by a call on a batch without images, where all other sizes are known. A
-        layer that refuses the shape stays as it was, with all that it holds.
+        The layers inside are built by a call on a batch without images, if all other sizes are known. A
+        layer that refuses the shape remains unchanged, and so do the layers inside.
 
         input_shape -> : shared, shape
 
@@ -223,8 +223,8 @@ class Layer(InferenceOnly, abc.ABC):
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return the shape of `layer(x)` for an x of this shape.
 
-        A layer that holds others and does not say it is called on a batch without images to find out, which
-        cannot be for unknown sizes before the layers inside are built.
+        A layer that holds others and does not define this method is called on a batch without images. That
+        call needs known sizes, unless the layers inside are built.
 
         input_shape -> tuple of int or None : The shape of the output. : shared, shape
 
@@ -255,7 +255,7 @@ class Layer(InferenceOnly, abc.ABC):
                 f"{self.name} holds layers; what it gives for {shape} is not known before they are built: "
                 "build or call it with known sizes first, or write its compute_output_shape"
             )
-        with watching(twin, anew=True):  # a size that follows from an unknown one differs between the two
+        with watching(twin, anew=True):  # a size that depends on an unknown one differs between both calls
             first, second = (
                 twin._dry([size or other for size in shape[1:]]).shape[1:] for other in _STAND_INS
             )
@@ -271,7 +271,7 @@ class Layer(InferenceOnly, abc.ABC):
         return tuple(id(layer) for layer, _ in visit(self))
 
     def _build_parts(self, shape: Shape, declared: Shape | None) -> None:
-        """Build the layers inside by a call on no images, and see whether the shape is as declared."""
+        """Build the layers inside by a call on no images, and check the output against the declared shape."""
         if not self.sublayers() or None in shape[1:] or not shape:
             return
         with watching(self):
@@ -285,7 +285,7 @@ class Layer(InferenceOnly, abc.ABC):
         self._traced = shape[1:], self._parts_now(), given
 
     def _dry(self, sizes: Sequence[int | None]) -> Array:
-        """What `call` gives for no images, or for one where it cannot do with none."""
+        """Return the result of `call` for no images, or for one image if `call` needs one."""
         from .weighted import WeightedLayer
 
         weighted = (layer.dtype for layer, _ in visit(self) if isinstance(layer, WeightedLayer))
@@ -391,7 +391,7 @@ class Layer(InferenceOnly, abc.ABC):
         for name, (holder, weight) in self._places().items():
             parts.setdefault(id(holder), (holder, {}))[1][weight] = name
         with self._lock, unchanged(self):
-            checked = [  # all are checked, and laid out for the kernels, before one is replaced
+            checked = [  # all weights are checked and packed before the first one is replaced
                 (holder, holder._made({w: weights[n] for w, n in part.items()}, self._displays(part)))
                 for holder, part in parts.values()
             ]
@@ -412,7 +412,7 @@ class Layer(InferenceOnly, abc.ABC):
     ) -> Any:
         """Compute the layer's network tile by tile, for images larger than memory: see `Network.tiled`.
 
-        A single operation is a layer, too. The bits are those of the whole run of that network.
+        This works for a single layer too. The result has the bits of the same network on the whole image.
 
         x, out, tile, memory, progress, journal -> ndarray, or what out is : The output. : shared, tiled
 
@@ -435,7 +435,7 @@ class Layer(InferenceOnly, abc.ABC):
     def count_params(self) -> int:
         """Count the numbers in the weights.
 
-        () -> int : How many numbers, those of a shared layer once. : shared, built
+        () -> int : The number of parameters; a shared layer counts once. : shared, built
 
         Examples
         --------
@@ -474,68 +474,68 @@ class Layer(InferenceOnly, abc.ABC):
             raise ValueError(f"input_shape must not be negative; got {shown(shape)}")
         return shape
 
-    # How it is called on symbolic tensors.
+    # Calls on symbolic tensors.
 
     def _flat(self, x: Any) -> tuple[list[SymbolicTensor], bool]:
-        """The tensors in what the layer is called on, and whether that is one alone."""
+        """The tensors in the argument of a call, and whether the argument is a single tensor."""
         from .tracing import flat
 
         return flat(self, x)
 
     def _given(self, tensors: list[SymbolicTensor], single: bool) -> Any:
-        """The symbolic tensors that it gives for these; it is built then."""
+        """Return the layer's symbolic outputs for these inputs; the layer is built by this."""
         from .tracing import given_by
 
         return given_by(self, tensors, single)
 
     def _plan_of_calls(self) -> tuple[Any, list[Layer]] | None:
-        """The calls that it consists of, a tracing.Plan, where they were recorded when it was made."""
+        """The layer's calls as a tracing.Plan and its layers, if they were recorded at its construction."""
         return None
 
-    # What a layer with weights overrides.
+    # Methods that a layer with weights overrides.
 
     def _ensure_weights(self, shape: Shape) -> None:
         """Create the weights for this input shape, or check that the present ones fit it."""
 
     def _rehearse(self, shape: Shape) -> None:
-        """Do what the first call with this input shape would have to do."""
+        """Do in advance the work of the first call with this input shape."""
 
     def _display(self, weight: str) -> str:
-        """What messages call a weight."""
+        """The name of a weight in messages."""
         return f"{self.name}/{weight}"
 
     def _own_names(self) -> list[str]:
-        """The names of the weights that are not those of a layer inside."""
+        """The names of the layer's own weights, without those of the layers inside."""
         return []
 
     def _held(self) -> dict[str, Array]:
         """The layer's own weights, by name. ValueError before there are any."""
         return {}
 
-    _has_weights: bool = True  # whether there are
+    _has_weights: bool = True  # whether the weights exist
 
     def _made(self, weights: Mapping[str, npt.ArrayLike], display: Callable[[str], str]) -> Any:
-        """New own weights, with every check done: what `_set` takes, and cannot refuse."""
+        """Check new weights of the layer itself and return them in the form that `_set` takes."""
         if type(self).assign is Layer.assign:
             raise ValueError(f"{self.name} names weights of its own, {list(weights)}; it must have an assign")
         return weights
 
     def _set(self, made: Any) -> None:
-        """Make them the layer's own."""
+        """Replace the layer's own weights by the result of `_made`; this never fails."""
         self.assign(made)
 
-    # How the weights of layers inside are found and named.
+    # Finding and naming the weights of the layers inside.
 
     def _names_its_own(self) -> bool:
-        """Whether a subclass has written the public methods itself."""
+        """Whether a subclass defines the public methods for names itself."""
         return type(self).weight_names is not Layer.weight_names
 
     def _label(self, part: str, weight: str) -> str:
-        """The name here of a weight of a layer inside."""
+        """The name in this layer for a weight of a layer inside."""
         return f"{part}/{weight}"
 
     def _places(self) -> dict[str, tuple[Layer, str]]:
-        """Of every weight: the layer that has it, and its name there."""
+        """Map the name of every weight to the layer that has it and the weight's name in that layer."""
         places: dict[str, tuple[Layer, str]] = {}
         for layer, label in visit(self):
             own = layer is self or not layer._names_its_own()
@@ -546,18 +546,18 @@ class Layer(InferenceOnly, abc.ABC):
                 places[name] = layer, weight
         return places
 
-    # Copies share what is immutable; a pickle holds plain arrays, and packs them again on arrival.
+    # Copies share immutable objects. A pickle holds plain arrays, which are packed again when it is loaded.
 
     _shared: ClassVar[frozenset[str]] = frozenset({"_prepared", "_weights", "_lock"})
-    _private: ClassVar[frozenset[str]] = _shared | {"_initializers", "_traced"}  # no layer lies there
-    _ready: bool = False  # whether it was called, so that nothing is left to find out
+    _private: ClassVar[frozenset[str]] = _shared | {"_initializers", "_traced"}  # these hold no layers
+    _ready: bool = False  # whether the layer was called, so that its shapes are known
     _traced: tuple[Shape, tuple[int, ...], Shape] | None = None  # input, layers inside, output
 
     def __copy__(self) -> Self:
         return self._copied({})
 
     def _copied(self, memo: dict[int, Any]) -> Self:
-        """A copy that shares all but the layers inside, of which it has copies too."""
+        """Return a copy with copies of the layers inside; everything else is shared."""
         if id(self) in memo:
             known: Self = memo[id(self)]
             return known
@@ -578,7 +578,7 @@ class Layer(InferenceOnly, abc.ABC):
         return twin
 
     def _renew(self) -> None:
-        """Prepare a copy, whose layers inside are others."""
+        """Prepare a copy, which has other layers inside."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key not in ("_prepared", "_lock")}
@@ -591,10 +591,10 @@ class Layer(InferenceOnly, abc.ABC):
     def __repr__(self) -> str:
         shapes = "not built"
         if self.input_shape:
-            with contextlib.suppress(ValueError):  # what is not known before a call
+            with contextlib.suppress(ValueError):  # some shapes are unknown before a call
                 shapes = f"{self.input_shape} -> {self.output_shape}"
         return f"<{type(self).__name__} {self.name!r}: {shapes}>"
 
 
 document(Layer)
-_LAYER: type[Layer] = Layer  # type: ignore[type-abstract]  # to look for, not to make
+_LAYER: type[Layer] = Layer  # type: ignore[type-abstract]  # for isinstance checks; it is never instantiated

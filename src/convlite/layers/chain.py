@@ -1,4 +1,4 @@
-"""Layers that are made of layers, each feeding the next."""
+"""Layers that consist of a sequence of layers; each takes the output of the one before."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["Chain"]
 
 
 class Chain(Layer):
-    """Named layers in a row; its weights are theirs, under the names that `_label` makes."""
+    """A sequence of named layers. It has their weights, under the names that `_label` makes."""
 
     @property
     @abc.abstractmethod
     def steps(self) -> Sequence[tuple[str, Layer]]:
-        """The layers with their names, which differ from each other."""
+        """The layers with their names, which are unique."""
 
     def call(self, x: Any) -> Array:
         for name, layer in self.steps:
@@ -30,9 +30,9 @@ class Chain(Layer):
         return result
 
     def shapes(self, input_shape: Sequence[int | None]) -> list[Shape]:
-        """Return the shapes that pass through.
+        """Return the shapes of the input and of every layer's output.
 
-        input_shape -> list of tuples : The input's shape, then the output's of every layer. : shared, shape
+        input_shape -> list of tuples : The input's shape, then each layer's output. : shared, shape
 
         Examples
         --------
@@ -76,5 +76,5 @@ class Chain(Layer):
                 raise
 
     def _build_parts(self, shape: Shape, declared: Shape | None) -> None:
-        if type(self).call is not Chain.call:  # a subclass's may call them otherwise
+        if type(self).call is not Chain.call:  # a subclass may call the layers in another way
             super()._build_parts(shape, declared)

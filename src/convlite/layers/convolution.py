@@ -23,7 +23,7 @@ __all__ = ["Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "DepthwiseC
 
 
 class _Convolution(KernelLayer):
-    """What the convolution layers share: their geometry. In 1-D it is that of an image of one row.
+    """The base of the convolution layers: their geometry. A sequence is treated as an image of one row.
 
     padding_mode is PyTorch's: "zeros", or "reflect", "replicate", "circular" or "symmetric" as in
     `convlite.pad2d`, which then pads x by what `padding` says.
@@ -60,14 +60,14 @@ class _Convolution(KernelLayer):
         return as_padding(value)
 
     def _in_2d(self) -> dict[str, Any]:
-        """The geometry as the 2-D operations take it."""
+        """The geometry as keyword arguments of the 2-D operations."""
         return {"strides": self.strides, "padding": self.padding, "dilations": self.dilation_rate}
 
     def _prepare(self, weights: dict[str, Array]) -> Callable[[npt.ArrayLike], Array]:
         return self._in_frame(super()._prepare(weights))
 
     def _in_frame(self, run: Callable[[npt.ArrayLike], Array]) -> Callable[[npt.ArrayLike], Array]:
-        """The operation behind the padding of another mode than zeros."""
+        """Return the operation with the padding before it, if the mode is not "zeros"."""
         return run if self.padding_mode == "zeros" else partial(framed, run, self._framing, self.padding_mode)
 
     def _packing(self) -> dict[str, Any]:
@@ -94,14 +94,14 @@ class _Convolution(KernelLayer):
             check_depth(shape, pads, self.padding_mode)
         ones = (1,) * (4 - len(shape))
 
-        def rule(known: tuple[int, ...]) -> tuple[int, ...]:  # of one channel: the rest is not geometry
+        def rule(known: tuple[int, ...]) -> tuple[int, ...]:  # with one channel: only the geometry matters
             sizes = self._output_rule((known[0], *ones, *known[1:-1], 1), (*ones, *self.kernel_size))
             return (sizes[0], *sizes[1 + len(ones) :])
 
         return self._some((*keep_unknown(shape, rule)[:-1], self._outputs(shape)), shape)
 
     def _some(self, result: Shape, shape: Shape) -> Shape:
-        """`result`, where it has pixels, made of pixels."""
+        """Return `result`. ValueError if the input or the result has no pixels."""
         if 0 not in result[1:-1] and 0 not in shape[1:-1]:
             return result
         extents = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
@@ -115,7 +115,7 @@ class _Convolution(KernelLayer):
             return y
 
         checked: Any = functools.update_wrapper(call, operation)
-        checked.__kwdefaults__ = operation.__kwdefaults__  # where `bind` finds the order of the arguments
+        checked.__kwdefaults__ = operation.__kwdefaults__  # `bind` reads the order of the arguments from it
         result: Callable[..., Array] = checked
         return result
 
@@ -165,7 +165,7 @@ class _Filters(_Convolution):
 
 
 class _TransposedFilters(_Filters):
-    """The transposed form: the kernel's last two axes change places, and the output's size can be chosen."""
+    """The transposed form: the kernel's last two axes are exchanged; the caller may set the output size."""
 
     def __init__(
         self,

@@ -19,13 +19,13 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def tell(error: TypeError | ValueError, layer: Layer, x: Any = None) -> None:
-    """Put the layer's class and name in front of an error's text, once: those of the innermost layer.
+    """Put the class and name of the innermost layer in front of an error's text.
 
-    The shape that the outermost layer was built for is added behind, where x has another one.
+    If x has another shape than the outermost layer was built for, that shape is appended.
     """
     text = error.args[0] if len(error.args) == 1 else None
     if type(error) not in (TypeError, ValueError) or not isinstance(text, str):
-        return  # an error of the caller's own
+        return  # an exception class of the caller
     name = getattr(layer, "name", None)
     told = error.__dict__.get("_told")
     if told is None and name is not None:
@@ -46,14 +46,14 @@ def tell(error: TypeError | ValueError, layer: Layer, x: Any = None) -> None:
 
 
 def _fits(given: tuple[int, ...], built: tuple[int | None, ...]) -> bool:
-    """Whether only the batch differs; another number of axes is told by the error itself."""
+    """Whether only the batch differs; the error itself reports another number of axes."""
     if len(given) != len(built):
         return True
     return all(b in (None, a) for a, b in zip(given[1:], built[1:], strict=True))
 
 
 def telling(method: Method) -> Method:
-    """A method of a layer, whose errors name the layer."""
+    """Wrap a method of a layer so that its errors name the layer."""
 
     @functools.wraps(method)
     def wrapper(self: Layer, *arguments: Any, **keywords: Any) -> Any:

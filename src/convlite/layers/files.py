@@ -1,4 +1,4 @@
-"""The weights of a model out of a file: which fit, and what became of the others."""
+"""Loading a model's weights from a file, with a report of those that were not loaded."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -24,13 +24,13 @@ class LoadReport:
     path : str
         The file.
     loaded : tuple of str, default ()
-        The model's weights that the file had.
+        The model's weights that were in the file.
     missing : tuple of str, default ()
-        The model's weights that the file had not.
+        The model's weights that were not in the file.
     unused : tuple of str, default ()
-        Names of the file that the model has not, after renaming.
+        Names in the file, after renaming, that the model does not have.
     mismatched : mapping, default {}
-        Of each weight of another shape: (the model's shape, the file's).
+        For each weight whose shape differs: (the model's shape, the file's shape).
 
     Examples
     --------
@@ -59,7 +59,7 @@ class LoadReport:
 
 
 def load_into(model: Layer, path: StrPath, *, strict: bool = True, rename: Rename = None) -> LoadReport:
-    """Give a model the weights of a file: `Sequential.load_weights`, which documents it."""
+    """Load a file's weights into a model; `Sequential.load_weights` documents it."""
     whole = as_flag(strict, "strict")
     arrays, halves = read_halves(path)
     if _is_network(arrays):
@@ -110,7 +110,7 @@ def load_into(model: Layer, path: StrPath, *, strict: bool = True, rename: Renam
 
 
 def _is_network(arrays: Mapping[str, Array]) -> bool:
-    """Whether a file holds a graph in JSON beside arrays under numbers."""
+    """Whether a file holds a network: a graph in JSON, and arrays with numbers as names."""
     graph = arrays.get("graph")
     return (
         graph is not None
@@ -122,7 +122,7 @@ def _is_network(arrays: Mapping[str, Array]) -> bool:
 
 
 def _renamed(arrays: dict[str, Array], halves: set[str], rename: Rename) -> tuple[dict[str, Array], set[str]]:
-    """The arrays under the names that `rename` gives them, without those that it gives None."""
+    """The arrays under their names after `rename`; an array is left out if its new name is None."""
     if rename is None:
         return arrays, halves
     if not callable(rename) and not isinstance(rename, Mapping):

@@ -1,4 +1,4 @@
-"""The padding of convolution layers where it is not the operation's own."""
+"""The padding modes of convolution layers that the operations themselves do not have."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["frame", "framed", "per_group"]
 def framed(
     run: Callable[[npt.ArrayLike], Array], framing: tuple[Any, ...], mode: str, x: npt.ArrayLike
 ) -> Array:
-    """Pad x by another mode than zeros, then convolve."""
+    """Pad x in a mode other than "zeros", then convolve."""
     array = as_operand(x, "x", ndim=2 + len(framing[1]))
     return run(images.pad_axes(array, frame(framing, array.shape[1:-1]), mode))
 
 
 def frame(framing: tuple[Any, ...], sizes: Sequence[int]) -> Sequence[tuple[int, int]]:
-    """What a layer's padding adds before and after each axis of an image of these sizes.
+    """Return the numbers of pixels that a layer's padding adds before and after each axis of an image.
 
     >>> frame(("same", (3, 3), (2, 2), (1, 1)), (8, 7)), frame(((2, 0), (3,), (1,), (1,)), (7,))
     (((0, 1), (1, 1)), ((2, 0),))

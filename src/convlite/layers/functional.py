@@ -39,11 +39,11 @@ def Input(
     shape : sequence of int or None
         The shape of one sample, without the batch axis; None where a size is free.
     dtype : dtype_like, default "float32"
-        The dtype of the input, float32 or float64, in which the network computes then.
+        The dtype of the input, float32 or float64. The network computes in this dtype.
     name : str or None, default None
         The name of the input, for calls by name.
     batch_size : None, default None
-        Keras's; the batch is always free.
+        Keras's argument; only None is allowed, since the batch size is always free.
 
     Returns
     -------
@@ -72,29 +72,29 @@ def Input(
 class Model(Whole):
     """The layers between symbolic tensors, as one layer with weights, a table and files.
 
-    A call takes arrays in the structure of `inputs` (or a dict by the inputs' names) and gives them in that
-    of `outputs`. A layer that was called twice has its weights once; a Model, a Sequential and a Layer of
-    your own are layers too. `layers` and the weights are in Keras's order, those farthest from the outputs
-    first, and layers without a name of their own get one in this order: conv2d, conv2d_1, ...
+    A call takes arrays in the structure of `inputs` (or a dict by the inputs' names) and returns arrays in
+    the structure of `outputs`. A layer that was called twice has one set of weights. A Model, a Sequential
+    and your own subclass of Layer are layers too. `layers` and the weights are in Keras's order: the layers
+    farthest from the outputs come first. Layers without a name are named in this order: conv2d, conv2d_1...
 
     A call runs the model's network (`network()`), which folds batch normalization and fuses activations,
-    and has the same bits for any batch and number of threads. Many threads may call at once.
+    and the result has the same bits for any batch and number of threads. Many threads may call at once.
 
     Parameters
     ----------
     inputs : SymbolicTensor, or list, tuple or dict of them
-        What `Input` gave.
+        The tensors that `Input` returned.
     outputs : SymbolicTensor, or list, tuple or dict of them
-        What layers made of the inputs.
+        The tensors that the layers returned.
     name : shared, layer
 
     Raises
     ------
     TypeError
-        For what is no symbolic tensor.
+        For a value that is not a symbolic tensor.
     ValueError
-        For outputs that need something else than the inputs, for names that two layers share, and for a
-        layer that cannot be part of a network.
+        For outputs that depend on a tensor outside of the inputs, for a name that two layers have, and for
+        a layer that cannot be part of a network.
 
     Examples
     --------
@@ -137,9 +137,9 @@ class Model(Whole):
         self._ends: tuple[list[SymbolicTensor], list[SymbolicTensor]] | None = (starts, ends)
         if len(starts) == 1:
             self.input_shape = self.stated_shape = starts[0].shape
-        self._graph()  # what cannot be part of a network is refused now, not at the first call
+        self._graph()  # a layer that cannot be part of a network is refused now, not at the first call
 
-    # ---- what it consists of
+    # ---- its parts
 
     @property
     def input_names(self) -> list[str]:
@@ -148,7 +148,7 @@ class Model(Whole):
 
     @property
     def inputs(self) -> list[SymbolicTensor]:
-        """The inputs, as symbolic tensors that lead to `outputs`: to make another Model of."""
+        """The inputs as symbolic tensors; another Model can be made from them and `outputs`."""
         return list(self._symbolic_ends()[0])
 
     @property
@@ -158,7 +158,7 @@ class Model(Whole):
 
     def _symbolic_ends(self) -> tuple[list[SymbolicTensor], list[SymbolicTensor]]:
         ends = self._ends
-        if ends is None:  # of a copy, whose layers are others
+        if ends is None:  # a copy has other layers, so its tensors are made again
             starts = [
                 Call(layer, ()).gives((layer.batch_shape, dtype))[0]
                 for layer, dtype in zip(self._input_layers(), self._dtypes, strict=True)
@@ -248,7 +248,7 @@ class Model(Whole):
         return sum(known) if len(known) == len(counts) else None
 
     def _rows(self, shapes: Sequence[Any]) -> list[tuple[int | Operation, list[int], Any, int | None]]:
-        """Of each call: its target, the numbers of its inputs, its output shapes, its multiply-adds."""
+        """For each call: its target, the numbers of its inputs, its output shapes and multiply-adds."""
         rows: list[tuple[int | Operation, list[int], Any, int | None]] = []
         waiting = iter(self._plan.steps)
 
@@ -283,7 +283,7 @@ class Model(Whole):
     # ---- calls
 
     def __call__(self, x: Any, *, training: bool | None = None, mask: None = None) -> Any:
-        """Arrays of the inputs give arrays of the outputs, symbolic tensors give symbolic ones.
+        """Compute the outputs: arrays from arrays, symbolic tensors from symbolic tensors.
 
         x: one array, a list of them in the order of `input_names`, or a dict by these names. Each must have
         its input's dtype and fit its shape. training and mask are Keras's, and may be False and None.
@@ -301,7 +301,7 @@ class Model(Whole):
         return tensors, len(tensors) == 1
 
     def _given(self, tensors: list[SymbolicTensor], single: bool) -> Any:
-        if type(self).call is not Model.call:  # a subclass's own
+        if type(self).call is not Model.call:  # a subclass defines its own
             return super()._given(tensors, single)
         check_dtypes(self, tensors)
         return self._structured(self._given_flat(tensors))
@@ -310,10 +310,10 @@ class Model(Whole):
         return (self._plan, self.layers) if type(self).call is Model.call else None
 
     def _first_call(self, x: Any) -> Any:
-        return self.call(x)  # it is built
+        return self.call(x)  # a Model is always built
 
     def _arguments(self, x: Any) -> list[Any]:
-        """What a call is given, input by input."""
+        """The arguments of a call as a list, in the order of the inputs."""
         names, keys = self.input_names, self._forms[0]
         if isinstance(x, Mapping):
             wanted = keys if isinstance(keys, tuple) and set(keys) == set(x) else tuple(names)
@@ -357,7 +357,7 @@ class Model(Whole):
         progress: Progress = False,
         **keras: Unpack[Predicting],
     ) -> Any:
-        """Compute the model some samples at a time, which bounds the memory for what lies between.
+        """Compute the model for a few samples at a time, which bounds the memory of intermediate results.
 
         The bits are those of a single call.
 
@@ -473,7 +473,7 @@ class Model(Whole):
         return names
 
     def _running(self) -> Network:
-        """The network for the weights that the layers have now; made again where they are others."""
+        """The network with the layers' current weights; it is made again if the weights have changed."""
         held = self._prepared
         if held is None or not _still(held[1]):
             with self._lock:
@@ -496,7 +496,7 @@ def _is_weighted(layer: Layer) -> bool:
 
 
 def _weights_of(layer: Layer) -> list[Any]:
-    """What is another object once weights are: they are never changed in place."""
+    """The objects that hold a layer's weights. New weights are new objects, as none changes in place."""
     if isinstance(layer, WeightedLayer) and not layer._names_its_own():
         return [layer._weights]
     return list(layer.named_weights().values())
@@ -513,7 +513,7 @@ def _still(held: list[tuple[Layer, list[Any]]]) -> bool:
 
 
 def _tensors(value: Any, what: str) -> list[SymbolicTensor]:
-    """The symbolic tensors in what a Model is made of."""
+    """The symbolic tensors in an argument of Model."""
     entries: list[Any] = (
         list(value.values())
         if isinstance(value, Mapping)
@@ -541,7 +541,7 @@ def _form(value: Any) -> str | tuple[str, ...]:
 
 
 def _with_names(model: str, layers: Sequence[Layer]) -> tuple[tuple[str, Layer], ...]:
-    """The layers with names that differ: their own, or that of their class and a number."""
+    """The layers with unique names: a layer's own name, or its class's name with a number."""
     taken: dict[str, Layer] = {}
     for layer in layers:
         if layer.has_own_name:

@@ -22,7 +22,8 @@ from .weighted import WeightedLayer
 
 __all__ = ["COMMON", "Dense", "KernelLayer"]
 
-# Multiply-adds of a first call that `build` makes, about 1 ms. Above it, first-call costs do not matter.
+# `build` makes the first call itself up to this number of multiply-adds (about 1 ms). In longer calls the
+# extra cost of the first call does not matter.
 _REHEARSED = 50_000_000
 # The keywords of every such layer, in the order in which constructors pass them on.
 COMMON = ("activation", "use_bias", "kernel_initializer", "bias_initializer", "dtype", "name")
@@ -145,7 +146,7 @@ class KernelLayer(WeightedLayer):
         return self.named_weights().get("bias")
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        if self._weights is not None:  # a kernel of another layout is told before what its window leads to
+        if self._weights is not None:  # a wrong kernel layout is reported before the errors of its window
             self._ensure_weights(self.as_input_shape(input_shape))
         super().build(input_shape)
 
@@ -160,7 +161,7 @@ class KernelLayer(WeightedLayer):
         kind = self.packed_as
         form = {"conv2d_transpose": "IOHW", "conv2d": "OIHW"}.get(kind, "(C*m, 1, kh, kw)")
         there = (last * outputs, 1, *window) if kind == "depthwise_conv2d" else (outputs, last, *window)
-        # an unbuilt layer knows all but the inputs; one of from_weights took its window from the kernel
+        # an unbuilt layer knows all sizes but its inputs; from_weights took the window from the kernel
         axis = 0 if kind in ("conv2d", "dense") else 1
         unbuilt = self.input_shape is None and received[axis:] == (there[axis], *received[axis + 1 :])
         unbuilt &= list(received[2:]) == window
@@ -182,9 +183,11 @@ class KernelLayer(WeightedLayer):
         if max(known[0] * work, math.prod(known), outputs) > _REHEARSED:
             return
         x, kind = np.zeros(known, self.dtype), type(self)
-        own = kind.call is KernelLayer.call and kind.__call__ is KernelLayer.__call__  # no subclass's methods
+        own = (
+            kind.call is KernelLayer.call and kind.__call__ is KernelLayer.__call__
+        )  # no subclass has replaced them
         call: Callable[[Array], Array] = self if own else self._prepared
-        for _ in range(3):  # first the checked path, then the replay, so that both are warm
+        for _ in range(3):  # the first call is checked, the later ones are replayed: both paths are warm then
             call(x)
 
     def multiply_adds(self, input_shape: Sequence[int | None]) -> int | None:
@@ -192,7 +195,7 @@ class KernelLayer(WeightedLayer):
         return product([*self._positions(shape), *self._weight_shapes(shape)["kernel"]])
 
     def _positions(self, shape: Shape) -> Shape:
-        """Where the whole kernel is applied: at the output's places, if transposed at the input's."""
+        """The positions where the kernel is applied: the output's, or the input's in a transposed layer."""
         return self.compute_output_shape(shape)[1:-1]
 
     def _with_bias(self, kernel: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
@@ -210,7 +213,7 @@ class KernelLayer(WeightedLayer):
         return bind(operation, packed, weights.get("bias"), {**self.options, "activation": self.activation})
 
     def _with_pixels(self, operation: Callable[..., Array]) -> Callable[..., Array]:
-        """The operation; a result without pixels is refused, which costs repeated calls nothing."""
+        """Return the operation with a check that its result has pixels; repeated calls skip the check."""
         return operation
 
 

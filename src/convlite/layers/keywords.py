@@ -1,7 +1,7 @@
-"""Keywords of Keras that have no meaning here: taken where they change nothing, refused by name otherwise.
+"""Keras's keywords that have no meaning here: accepted if they change nothing, refused by name otherwise.
 
-`understands_keras` wraps the constructor of every layer class, so that a model pasted from Keras is made
-without edits, and so that what is refused is refused in the name of the class that was written.
+`understands_keras` wraps the constructor of every layer class. A model pasted from Keras then works without
+edits, and an error names the class that the caller wrote.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Shape = tuple[int | None, ...]
 
 
 class _Word(NamedTuple):
-    """A keyword: what is taken for it, and why nothing else is."""
+    """A keyword: the values that are accepted, and the reason why others are not."""
 
     fits: Callable[[Any], bool]
     why: str
@@ -69,7 +69,7 @@ _WORDS |= {
     f"{part}_{kind}": _Word(_NONE, _TRAINING) for part in _PARTS for kind in ("regularizer", "constraint")
 }
 
-# What other frameworks, and older Keras, call a keyword.
+# Names of keywords in other frameworks and in older versions of Keras.
 _OTHER_NAMES = {
     "stride": ("strides",),
     "subsample": ("strides",),
@@ -94,9 +94,11 @@ _INFERRED = {"in_channels", "in_features", "num_features", "input_channels"}
 
 
 def understands_keras(init: Callable[..., None]) -> Callable[..., None]:
-    """The constructor, Keras's other keywords sorted out, and errors in the name of the caller's class."""
+    """Wrap a constructor: it handles Keras's other keywords, and its errors name the caller's class."""
     signature = inspect.signature(init)
-    asked: list[set[str] | None] = []  # when the first layer is made: annotations may name what comes later
+    asked: list[
+        set[str] | None
+    ] = []  # filled when the first layer is made, since annotations may name classes defined later
 
     @functools.wraps(init)
     def wrapper(self: Any, *arguments: Any, **keywords: Any) -> None:
@@ -150,7 +152,7 @@ def _names(init: Callable[..., None]) -> set[str] | None:
                 hint = typing.get_type_hints(init).get(parameter.name)
             except (
                 Exception
-            ):  # a subclass of the caller's, whose annotations name what is not there at run time
+            ):  # a caller's subclass whose annotations name types that do not exist at run time
                 return None
             if typing.get_origin(hint) is not Unpack:
                 return None
@@ -159,7 +161,7 @@ def _names(init: Callable[..., None]) -> set[str] | None:
 
 
 def _sorted_out(kind: type, keywords: dict[str, Any], known: set[str]) -> tuple[dict[str, Any], Shape | None]:
-    """(the keywords that are left, the input shape that they state). TypeError for one that is refused."""
+    """Return (the other keywords, the input shape that was stated). TypeError for a refused keyword."""
     left, stated = {}, None
     for name, value in keywords.items():
         if name in known:
@@ -189,7 +191,7 @@ def _stated(kind: type, name: str, value: Any) -> Shape:
 
 
 def _meant(name: str, known: set[str]) -> str:
-    """What the caller may have meant."""
+    """A suggestion of the keyword that the caller may have meant."""
     if name in _INFERRED:
         return ": convlite's layers find the number of input channels themselves, leave it out"
     other = [candidate for candidate in _OTHER_NAMES.get(name, ()) if candidate in known]
@@ -200,7 +202,7 @@ def _meant(name: str, known: set[str]) -> str:
 
 
 def dtype_of(value: Any) -> Any:
-    """A dtype as NumPy reads it: of Keras's policies and TensorFlow's types the name."""
+    """Return a dtype for NumPy: for Keras's policies and TensorFlow's dtypes this is their name."""
     return (
         _dtype_name(value) if hasattr(value, "compute_dtype") or hasattr(value, "as_numpy_dtype") else value
     )
@@ -211,7 +213,7 @@ def _dtype_name(value: Any) -> Any:
 
 
 def refuse_training(layer: str, training: Any, mask: Any) -> None:
-    """Keras's arguments of a call: False and None change nothing."""
+    """Refuse Keras's arguments `training` and `mask` of a call unless they are False and None."""
     if mask is not None:
         raise TypeError(f"{layer}: mask has no meaning in convlite; got {type(mask).__name__}")
     if training is not None and as_flag(training, "training"):
@@ -219,7 +221,7 @@ def refuse_training(layer: str, training: Any, mask: Any) -> None:
 
 
 class Predicting(TypedDict, total=False):
-    """Keras's keywords of `predict`: verbose=1 is progress=True, the others change nothing as None."""
+    """Keras's keywords of `predict`: verbose=1 means progress=True; the others must be None."""
 
     verbose: int | str
     steps: None

@@ -1,4 +1,4 @@
-"""Layers that make one tensor of several: Keras's merging layers."""
+"""Layers that combine several tensors into one: Keras's merging layers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = [
 
 
 class Merge(Layer):
-    """A layer of a list of tensors: `layer([a, b])` gives one, an array for arrays.
+    """A layer that takes a list of tensors: `layer([a, b])` gives one tensor, or one array for arrays.
 
-    All must have one dtype and one batch size. Shapes are lists of shapes here.
+    All must have the same dtype and batch size. The input shape of such a layer is a list of shapes.
     """
 
     least: ClassVar[int] = 1
@@ -38,7 +38,7 @@ class Merge(Layer):
         self, x: Sequence[npt.ArrayLike], *, training: bool | None = None, mask: None = None
     ) -> Array: ...
     def __call__(self, x: Any, *, training: bool | None = None, mask: None = None) -> Any:
-        """One array of a list of arrays of one dtype, or one symbolic tensor of a list of symbolic ones."""
+        """Combine a list of arrays of one dtype into an array, or symbolic tensors into a symbolic tensor."""
         return super().__call__(x, training=training, mask=mask)
 
     def _first_call(self, x: Any) -> Array:
@@ -58,7 +58,7 @@ class Merge(Layer):
             return self._merged(arrays)
 
     def _merged(self, arrays: list[Array]) -> Array:
-        """The arithmetic, on arrays that were checked."""
+        """Combine arrays that were checked."""
         raise NotImplementedError(f"{type(self).__name__} must say what it makes of a list of arrays")
 
     def _given(self, tensors: list[SymbolicTensor], single: bool) -> SymbolicTensor:
@@ -87,7 +87,7 @@ class Merge(Layer):
             raise ValueError(f"{self._told()} takes a list of {many} tensors; got {len(x)}")
 
     def as_input_shapes(self, input_shape: Any) -> list[Shape]:
-        """Return the shapes, checked: a list of one batch size.
+        """Check a list of shapes, which must have the same batch size, and return it.
 
         Parameters
         ----------
@@ -102,7 +102,7 @@ class Merge(Layer):
         Raises
         ------
         TypeError
-            For what is no list of shapes.
+            For a value that is not a list of shapes.
         ValueError
             For shapes of different batch sizes.
 
@@ -174,15 +174,15 @@ class Merge(Layer):
 
 
 def _aligned_shapes(shapes: Sequence[Shape]) -> list[Shape]:
-    """The shapes with as many axes, those of size 1 added behind the batch: Keras's rule."""
+    """The shapes with equal numbers of axes: axes of size 1 are inserted after the batch, as in Keras."""
     rank = max(len(shape) for shape in shapes)
     return [(shape[0], *(1,) * (rank - len(shape)), *shape[1:]) for shape in shapes]
 
 
 class _Elementwise(Merge):
-    """Number by number; a size of 1 is repeated, and missing axes are added behind the batch, as in Keras."""
+    """Element-wise arithmetic. Sizes of 1 are broadcast, missing axes inserted after the batch (Keras)."""
 
-    function: ClassVar[Any]  # NumPy's, of two arrays
+    function: ClassVar[Any]  # NumPy's function of two arrays
 
     def _merged(self, arrays: list[Array]) -> Array:
         shapes = _aligned_shapes([array.shape for array in arrays])
@@ -207,7 +207,7 @@ class Add(_Elementwise):
 
 
 class Subtract(_Elementwise):
-    """The first of two tensors less the second: Subtract()([a, b]).
+    """The first of two tensors minus the second: Subtract()([a, b]).
 
     name -> : shared, layer
 
@@ -222,7 +222,7 @@ class Subtract(_Elementwise):
 
 
 class Multiply(_Elementwise):
-    """The product of tensors, number by number: Multiply()([a, b, ...]).
+    """The element-wise product of tensors: Multiply()([a, b, ...]).
 
     name -> : shared, layer
 
@@ -264,7 +264,7 @@ class Minimum(_Elementwise):
 
 
 class Average(_Elementwise):
-    """The mean of tensors, number by number, summed in float64: Average()([a, b, ...]).
+    """The element-wise mean of tensors, with sums in float64: Average()([a, b, ...]).
 
     name -> : shared, layer
 
@@ -282,14 +282,14 @@ class Average(_Elementwise):
 
 
 class Concatenate(Merge):
-    """Tensors one behind the other along an axis, by default the channels: Concatenate()([a, b, ...]).
+    """Tensors joined along an axis, by default the channels: Concatenate()([a, b, ...]).
 
     All other sizes must be equal.
 
     Parameters
     ----------
     axis : int, default -1
-        The axis, which counts the batch and must not be the batch.
+        The axis, counted with the batch as axis 0; it must not be the batch itself.
     name : shared, layer
 
     Raises
@@ -342,17 +342,17 @@ class Concatenate(Merge):
 
 
 class Dot(Merge):
-    """Products of two tensors summed along an axis of each, sample by sample: Dot(axes)([a, b]).
+    """The dot product of two tensors along one axis of each, for each sample: Dot(axes)([a, b]).
 
-    The shape is a's without its axis, then b's without its axis and batch; (N, 1) where nothing is left.
-    Summed in float64.
+    The output's shape is a's shape without its axis, then b's shape without its axis and batch; it is
+    (N, 1) if no other axes remain. Sums are in float64.
 
     Parameters
     ----------
     axes : int or (int, int)
         An axis for both tensors, or one for each, not the batch.
     normalize : bool, default False
-        Whether vectors are made of length 1 first, which gives the cosine of their angle.
+        Whether vectors are first scaled to length 1; the result is then the cosine of their angle.
     name : shared, layer
 
     Raises
@@ -393,7 +393,7 @@ class Dot(Merge):
         Returns
         -------
         tuple
-            NumPy's einsum equation, both axes counted from 0, whether the result is one number a sample.
+            NumPy's einsum equation, both axes counted from 0, whether a sample's result is a single number.
 
         Examples
         --------

@@ -12,8 +12,9 @@ __all__ = ["undivided"]
 
 
 def undivided(tensors: Sequence[SymbolicTensor]) -> str:
-    """What to do, before the error, where images differ in size since a layer before them has strides that
-    do not divide its input; "" where that is not so, or where multiples of the strides would differ as well.
+    """Advice for images that differ in size because a layer's strides do not divide the size of its input.
+
+    "" if that is not the cause, or if inputs whose sizes are multiples of the strides would differ as well.
 
     >>> from convlite.layers import Input, MaxPooling2D, UpSampling2D
     >>> x = Input((15, 15, 3))
@@ -22,9 +23,9 @@ def undivided(tensors: Sequence[SymbolicTensor]) -> str:
     """
     if {len(tensor.shape) for tensor in tensors} != {4} or len({t.shape[1:3] for t in tensors}) == 1:
         return ""
-    axis = 0 if len({tensor.shape[1] for tensor in tensors}) > 1 else 1  # the one that differs
+    axis = 0 if len({tensor.shape[1] for tensor in tensors}) > 1 else 1  # the axis whose sizes differ
     found = ""
-    reduced: dict[int, int] = {}  # by how much each call's images are smaller than the model's
+    reduced: dict[int, int] = {}  # the factor by which each call's images are smaller than the model's
     for call in _in_order(tensors):
         factor = max(
             (reduced[id(tensor.call)] for tensor in call.inputs if tensor.call is not None), default=1
@@ -49,9 +50,9 @@ def undivided(tensors: Sequence[SymbolicTensor]) -> str:
 
 
 def _still_differ(tensors: Sequence[SymbolicTensor], most: int) -> bool:
-    """Whether the images differ in size where the model's rows and columns are multiples of `most`, too.
+    """Whether the images still differ in size if the model's rows and columns are multiples of `most`.
 
-    False where that is not known: of arithmetic, several outputs, layers made for one size.
+    False if that is unknown: after arithmetic, several outputs, or layers that were made for one size.
     """
     shapes: dict[int, Any] = {}
     try:
@@ -69,7 +70,7 @@ def _still_differ(tensors: Sequence[SymbolicTensor], most: int) -> bool:
 
 
 def _enlarged(shape: Shape, most: int) -> Shape:
-    """An image's shape with multiples of `most` for its rows and columns."""
+    """An image's shape with its rows and columns rounded up to multiples of `most`."""
     if len(shape) != 4:
         return shape
     rows, columns = (None if size is None else -(-size // most) * most for size in shape[1:3])
@@ -77,7 +78,7 @@ def _enlarged(shape: Shape, most: int) -> Shape:
 
 
 def _in_order(tensors: Sequence[SymbolicTensor]) -> list[Call]:
-    """The calls that lead to the tensors, each behind those that it needs."""
+    """The calls that the tensors depend on, each after the calls whose outputs it takes."""
     found: dict[int, Call] = {}
     waiting = [(tensor.call, False) for tensor in tensors]
     while waiting:

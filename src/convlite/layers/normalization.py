@@ -1,4 +1,4 @@
-"""Layers that normalize by what a sample itself holds, or by numbers known beforehand."""
+"""Layers that normalize with statistics of each sample, or with given numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 
 
 class _Own(WeightedLayer):
-    """A layer whose weights and x have one dtype."""
+    """A layer whose weights have the dtype of x."""
 
     def _own(self, x: Any) -> Array:
         array = as_operand(x, "x")
@@ -33,7 +33,7 @@ class _Own(WeightedLayer):
 
 
 class _Normalized(_Own):
-    """A normalization with a gamma, a beta, both or none, of the sizes that `_sizes` names."""
+    """A normalization with gamma, beta, both or neither, of the sizes that `_sizes` gives."""
 
     def __init__(
         self,
@@ -234,7 +234,7 @@ class GroupNormalization(_Normalized):
     Parameters
     ----------
     groups : int, default 32
-        The number of groups; -1 is one group a channel.
+        The number of groups; -1 means one group for each channel.
     axis, epsilon, center, scale, beta_initializer, gamma_initializer, dtype, name : shared, layer
 
     Raises
@@ -281,10 +281,10 @@ class GroupNormalization(_Normalized):
 
 
 class InstanceNormalization(GroupNormalization):
-    """GroupNormalization with one group a channel: over each sample's positions, channel by channel.
+    """GroupNormalization with one group for each channel: over the positions of each sample and channel.
 
-    Weights as there. Keras has no layer of this name: its epsilon here is that of GroupNormalization(-1),
-    1e-3; PyTorch's InstanceNorm2d has 1e-5, and neither gamma nor beta by default.
+    The weights are those of GroupNormalization. Keras has no layer of this name: the default epsilon is that
+    of GroupNormalization(-1), 1e-3; PyTorch's InstanceNorm2d has 1e-5, and by default no gamma and beta.
 
     axis, epsilon, center, scale, beta_initializer, gamma_initializer, dtype, name -> : shared, layer
 
@@ -345,18 +345,18 @@ class UnitNormalization(Layer):
 class Normalization(_Own):
     """(x - mean) / max(sqrt(variance), 1e-7) for each channel, the last axis: Keras's Normalization.
 
-    Nothing is adapted to data, and Keras's third weight, count, is left out.
+    The layer has no `adapt`, and it does not have Keras's third weight, count.
 
     Parameters
     ----------
     axis : int or None, default -1
-        The axis of the channels, the last one; None: one number for all.
+        The axis of the channels, which is the last one; None: one number for all channels.
     mean : float, array_like or None, default None
         The mean, one number or (C,); None: a weight to be set.
     variance : float, array_like or None, default None
         The variance, likewise.
     invert : bool, default False
-        Whether mean + x * max(sqrt(variance), 1e-7) is computed.
+        Whether the inverse is computed: mean + x * max(sqrt(variance), 1e-7).
     dtype, name : shared, layer
 
     Raises
@@ -426,7 +426,7 @@ class Normalization(_Own):
 class Rescaling(Layer):
     """x * scale + offset.
 
-    Rescaling(1 / 127.5, -1) takes the numbers of bytes, as float32, to -1 ... 1.
+    Rescaling(1 / 127.5, -1) maps the values 0 to 255, as float32, to -1 to 1.
 
     Parameters
     ----------
@@ -463,7 +463,7 @@ class Rescaling(Layer):
 
 
 def _numbers(value: Any, name: str) -> Array:
-    """One number or a vector, in float64, read-only."""
+    """Return a number or a vector as a read-only float64 array."""
     array = np.array(value, dtype=object) if isinstance(value, (list, tuple, np.ndarray)) else np.array(None)
     if array.ndim == 0:
         array = np.array(as_real(array.item() if isinstance(value, np.ndarray) else value, name))

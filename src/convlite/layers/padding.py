@@ -1,4 +1,4 @@
-"""Layers that put a frame around images and sequences, PyTorch's, and 1-D zero padding and cropping."""
+"""PyTorch's layers that pad images and sequences, and 1-D zero padding and cropping."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ZeroPadding1D(_Ends):
 
 
 class ReflectionPad1D(_Ends):
-    """Sequences mirrored at both ends, the last number not repeated.
+    """Sequences mirrored at both ends; the first and last numbers are not repeated.
 
     padding, name -> : shared, ends
 
@@ -97,7 +97,7 @@ class ReplicationPad1D(_Ends):
 
 
 class CircularPad1D(_Ends):
-    """Sequences that go on from their other end.
+    """Sequences padded at each end with the numbers from the other end.
 
     padding, name -> : shared, ends
 
@@ -141,7 +141,7 @@ class ReplicationPad2D(_Frame):
 
 
 class CircularPad2D(_Frame):
-    """Images that go on from their other side: PyTorch's CircularPad2d.
+    """Images padded at each side with the pixels from the opposite side: PyTorch's CircularPad2d.
 
     padding, name -> : shared, frame
 

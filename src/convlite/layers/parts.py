@@ -1,8 +1,8 @@
-"""What lies in a layer's attributes: the layers it holds, and what has to be put back after a refusal.
+"""The contents of a layer's attributes: the layers inside, and the state to restore after a failed call.
 
-Layers are found in attributes and in lists, tuples, deques and dicts there, however deep; the path is their
-name: "conv", "blocks/0", "heads/left". Where a layer lies in anything else it could not be named, so that is
-refused rather than forgotten.
+Layers are found in attributes and in lists, tuples, deques and dicts, at any depth; the path is their name:
+"conv", "blocks/0", "heads/left". A layer inside any other object would have no name, so it is refused:
+otherwise its weights would be missing without an error.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ __all__ = [
 
 T = TypeVar("T")
 _LEAVES = (str, bytes, int, float, complex, type(None), np.dtype, np.generic, type, types.ModuleType)
-_DEEPEST = 3  # objects in objects: further in, nothing is looked for
+_DEEPEST = 3  # the depth of objects in objects to which layers are searched for
 
 
 def is_name(text: object) -> bool:
-    """Whether it can be a part of a weight's name: a string without slashes, and not only dots."""
+    """Whether `text` can be a part of a weight's name: a string without slashes, and not only dots."""
     return isinstance(text, str) and re.fullmatch(r"[^/\\]*[^/\\.][^/\\]*", text) is not None
 
 
@@ -89,7 +89,7 @@ def find(owner: str, attributes: Mapping[str, Any], kind: type[T]) -> list[tuple
 
 
 def hides(value: Any, kind: type, depth: int = _DEEPEST) -> bool:
-    """Whether an object that is no list, tuple or dict has one of this kind inside."""
+    """Whether an object that is not a list, tuple or dict has an object of this kind inside."""
     if isinstance(value, kind):
         return True
     if isinstance(value, _LEAVES) or depth == 0:
@@ -117,7 +117,7 @@ def hides(value: Any, kind: type, depth: int = _DEEPEST) -> bool:
 
 
 def rebuilt(value: Any, kind: type[T], change: Callable[[T], T]) -> Any:
-    """`value` with every object of this kind exchanged; the value itself where there is none.
+    """Return `value` with `change` applied to every object of this kind; `value` itself if there is none.
 
     >>> rebuilt(([1, "a"], {"b": 2}), int, lambda n: n + 1)
     ([2, 'a'], {'b': 3})
@@ -157,7 +157,7 @@ def _boxes(value: Any, found: list[tuple[Any, Any]]) -> None:
 
 
 def _put_back(found: list[tuple[Any, Any]]) -> None:
-    """Give containers the content that `_boxes` saw, where it has changed."""
+    """Restore the content that containers had at the call of `_boxes`, if it has changed."""
     for box, before in found:
         if isinstance(box, dict):
             same = len(box) == len(before) and all(
@@ -179,7 +179,7 @@ def visit(
     above: tuple[Layer, ...] = (),
     done: set[int] | None = None,
 ) -> Iterator[tuple[Layer, Callable[[str], str]]]:
-    """The layer and all inside of it, each once, with what names its weights. ValueError for a cycle."""
+    """The layer and all layers inside, each once, with the prefix of its weights. ValueError for a cycle."""
     if any(layer is other for other in above):
         raise ValueError(
             f"{layer.name} holds itself, through {[other.name for other in above]}: a network "
@@ -200,7 +200,7 @@ def _labels(layer: Layer, part: str, label: Callable[[str], str]) -> Callable[[s
 
 @contextlib.contextmanager
 def unchanged(*layers: Layer) -> Iterator[None]:
-    """Where the block raises, these layers and all inside of them are put back as they were."""
+    """If the block raises, restore the state of these layers and of all layers inside."""
     done: set[int] = set()
     states = []
     for outer in layers:
@@ -222,12 +222,12 @@ def unchanged(*layers: Layer) -> Iterator[None]:
         raise
 
 
-_watched = threading.local()  # the outermost layer in a first call of this thread, and what is inside
+_watched = threading.local()  # the outermost layer of this thread's first call, and the layers inside it
 
 
 @contextlib.contextmanager
 def watching(layer: Layer, *, anew: bool = False) -> Iterator[None]:
-    """In the block, first calls of layers that are not inside of the outermost one are refused."""
+    """In the block, refuse first calls of layers that are not inside the outermost layer."""
     outer = getattr(_watched, "layer", None)
     if outer is None or anew:
         _watched.layer, _watched.inside = layer, set()
@@ -240,7 +240,7 @@ def watching(layer: Layer, *, anew: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_rehearsal() -> Iterator[None]:
-    """In the block, `build` makes weights and calls nothing: layers are called on symbolic tensors."""
+    """In the block, `build` makes the weights only and calls no layer, as calls have symbolic tensors."""
     before = getattr(_watched, "symbolic", False)
     _watched.symbolic = True
     try:
@@ -250,12 +250,12 @@ def without_rehearsal() -> Iterator[None]:
 
 
 def rehearses() -> bool:
-    """Whether `build` calls what it has built."""
+    """Whether `build` calls the layers that it has built."""
     return not getattr(_watched, "symbolic", False)
 
 
 def check_held(layer: Layer) -> None:
-    """Whether the layer whose first call is running has this one inside, so that its weights are found."""
+    """Check that the layer whose first call is running has this layer inside, and so finds its weights."""
     outer = getattr(_watched, "layer", None)
     if outer is None or id(layer) in _watched.inside:
         return

@@ -1,4 +1,4 @@
-"""Layers that treat every number, or every pixel's channels, by itself: activations and normalization."""
+"""Layers that compute each number, or the channels of each pixel, separately: activations, normalization."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ class Activation(Layer):
 class Lambda(Layer):
     """A function of x as a layer: Keras's Lambda.
 
-    In a Model it is run once on a symbolic tensor, so that there it may use what is recorded: arithmetic,
-    slices, np.exp and its like.
+    A Model calls it once on a symbolic tensor. In a Model the function may use the operations that are
+    recorded: arithmetic, slices, np.exp and similar functions.
 
     Parameters
     ----------
     function : callable
         A function of one array (N, ...) that returns one of x's dtype for as many samples.
     output_shape : sequence of int or None, default None
-        The shape of one sample of the result, where neither Model nor a run on zeros can find it, as for
-        free sizes.
+        The shape of one sample of the result. It is needed if neither a Model nor a call on zeros can find
+        it, for example with free sizes.
     name : shared, layer
 
     Raises
@@ -119,7 +119,7 @@ class Lambda(Layer):
         shape = self.as_input_shape(input_shape)
         if self.sample_shape is not None:
             return (*shape[:1], *self.sample_shape)
-        with contextlib.suppress(Exception):  # what cannot be recorded is run on zeros
+        with contextlib.suppress(Exception):  # a function that cannot be recorded is called on zeros
             given = self.function(SymbolicTensor(shape, np.dtype(np.float32)))
             if isinstance(given, SymbolicTensor):
                 return given.shape
@@ -139,7 +139,7 @@ class ReLU(Layer):
     negative_slope : float, default 0.0
         The slope below the threshold.
     threshold : float, default 0.0
-        Where x begins to pass.
+        The value from which on x is returned unchanged.
     name : shared, layer
 
     Raises
@@ -176,13 +176,13 @@ class ReLU(Layer):
                 below = slope * (x - threshold) if self.negative_slope else np.zeros_like(x)
                 result = np.where(x < threshold, below, x)
         if self.max_value is not None:
-            with np.errstate(all="ignore"):  # a limit beyond the dtype's numbers
+            with np.errstate(all="ignore"):  # a limit beyond the range of the dtype
                 np.minimum(result, self.max_value, out=result)
         return result
 
 
 class LeakyReLU(Layer):
-    """x where x >= 0, times negative_slope below.
+    """x where x >= 0, x * negative_slope where x < 0.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ class ELU(Layer):
 
 
 class GELU(Layer):
-    """x times the share of a normal distribution below x (Hendrycks and Gimpel, 2016, arXiv:1606.08415).
+    """x * P(Z <= x), Z standard normal (Hendrycks and Gimpel, 2016, arXiv:1606.08415).
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ class GELU(Layer):
 
 
 class PReLU(WeightedLayer):
-    """x, times a learnt slope where x < 0 (He et al., 2015, arXiv:1502.01852).
+    """x where x >= 0, x times a learnt slope where x < 0 (He et al., 2015, arXiv:1502.01852).
 
     Weight: alpha of a sample's shape, with size 1 on the shared axes.
 
@@ -264,8 +264,8 @@ class PReLU(WeightedLayer):
     ----------
     alpha_initializer : shared, layer
     shared_axes : sequence of ints or None, default None
-        The axes of a sample with one slope for all places, counted from 1, as the batch is 0: (1, 2) gives
-        one slope for each channel of an image.
+        The axes along which all places share one slope. They are counted from 1, since the batch is axis 0:
+        (1, 2) gives one slope for each channel of an image.
     dtype, name : shared, layer
 
     Raises
@@ -378,8 +378,8 @@ class BatchNormalization(WeightedLayer):
     """(x - moving_mean) / sqrt(moving_variance + epsilon) * gamma + beta, for each channel, the last axis.
 
     Weights, each (C,): gamma (with scale=True), beta (with center=True), moving_mean, moving_variance. This
-    is the form of inference: the layer learns nothing. After a convolution,
-    `convert.fold_batch_norms(model)` merges it.
+    is the inference form: the weights do not change. `convert.fold_batch_norms(model)` merges the layer into
+    a convolution before it.
 
     axis, momentum, epsilon, center, scale, beta_initializer, gamma_initializer, moving_mean_initializer,
     moving_variance_initializer, dtype, name -> : shared, layer
@@ -479,7 +479,7 @@ class BatchNormalization(WeightedLayer):
 
 
 def _not_negative(value: float, name: str) -> float:
-    number = as_real(value, name)  # a Python float: one of NumPy's float64 would turn float32 into float64
+    number = as_real(value, name)  # a Python float: a NumPy float64 scalar would turn float32 into float64
     if not number >= 0:
         raise ValueError(f"{name} must not be negative; got {shown(value)}")
     return number

@@ -66,7 +66,7 @@ class _Pooling(Layer):
         return result
 
     def _checked(self, shape: Shape, result: Shape) -> Shape:
-        """`result`, where it has pixels."""
+        """Return `result`. ValueError if it has no pixels."""
         window = "x".join(map(str, np.atleast_1d(self.pool_size)))
         return check_pixels(self.name, shape, result, f"its window covers {window}; {TOO_SMALL}")
 
@@ -122,7 +122,7 @@ class MaxPooling2D(_Pooling):
 
 
 class AveragePooling2D(_AveragePooling):
-    """The mean of every window, padding not counted: images (N, H, W, C) -> (N, Ho, Wo, C).
+    """The mean of every window without its padding: images (N, H, W, C) -> (N, Ho, Wo, C).
 
     pool_size, strides, padding, count_include_pad, dilations, ceil_mode, name -> : shared, pooling
 

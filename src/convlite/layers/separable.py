@@ -20,7 +20,7 @@ __all__ = ["SeparableConv1D", "SeparableConv2D"]
 
 
 class _Separable(Chain):
-    """A depthwise convolution, then one with a kernel of one tap."""
+    """A depthwise convolution, then a pointwise convolution (a kernel of one tap)."""
 
     _kinds: ClassVar[tuple[type[DepthwiseConv2D] | type[DepthwiseConv1D], type[Conv2D] | type[Conv1D]]]
 
@@ -109,7 +109,7 @@ class _Separable(Chain):
 
 
 class SeparableConv2D(_Separable):
-    """A depthwise, then a 1x1 convolution: images (N, H, W, C) -> (N, Ho, Wo, filters), as in Keras.
+    """A depthwise and a 1x1 convolution: images (N, H, W, C) -> (N, Ho, Wo, filters), as in Keras.
 
     Weights: depthwise_kernel (kh, kw, C, depth_multiplier), pointwise_kernel (1, 1, C * depth_multiplier,
     filters), bias (filters,).
@@ -131,7 +131,7 @@ class SeparableConv2D(_Separable):
 
 
 class SeparableConv1D(_Separable):
-    """A depthwise, then a convolution of width 1: sequences (N, W, C) -> (N, Wo, filters), as in Keras.
+    """A depthwise convolution and one of width 1: sequences (N, W, C) -> (N, Wo, filters), as in Keras.
 
     Weights: depthwise_kernel (kw, C, depth_multiplier), pointwise_kernel (1, C * depth_multiplier,
     filters), bias (filters,).

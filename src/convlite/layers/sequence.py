@@ -1,4 +1,4 @@
-"""Layers of sequences (N, W, C) beside Conv1D: depthwise convolution and upsampling."""
+"""More layers for sequences (N, W, C): depthwise convolution and upsampling."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class DepthwiseConv1D(_OneRow):
         return None, first[1]
 
     def _prepare(self, weights: dict[str, Array]) -> Callable[[npt.ArrayLike], Array]:
-        """The 2-D operation on sequences of one row; a callable activation sees the sequences."""
+        """The 2-D operation on images of one row; a callable activation is called on the sequences."""
         kernel = weights["kernel"]
         packed = PackedKernel(kernel[None], self.packed_as)
         weights["kernel"] = packed.kernel.reshape(kernel.shape)  # one copy, not two

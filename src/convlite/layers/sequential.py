@@ -25,11 +25,11 @@ __all__ = ["Sequential"]
 
 
 class Sequential(Chain, Whole):
-    """Layers that feed each other in a row; a Sequential is a layer too, so it may stand within another.
+    """A sequence of layers, each applied to the output of the one before; it is a layer itself.
 
-    It is built by the first call, by `build((None, height, width, channels))`, or at once where the first
-    layer is an InputLayer. Layers without a name of their own get one here: conv2d, conv2d_1, ... in order.
-    Calls may come from many threads; `add` and `set_weights` may not come in between.
+    It is built by the first call, by `build((None, height, width, channels))`, or at once if the first
+    layer is an InputLayer. Layers without a name are named in their order: conv2d, conv2d_1, ...
+    Many threads may call it at once, but not while `add` or `set_weights` is running.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Sequential(Chain, Whole):
         Raises
         ------
         TypeError
-            For what is no layer.
+            For a value that is not a layer.
         ValueError
             For a name that is taken, or a layer that does not fit.
 
@@ -129,8 +129,8 @@ class Sequential(Chain, Whole):
     ) -> Network:
         """Return the model as a `convlite.Network` with the weights that it has now, which can be saved.
 
-        Images may differ in the last bits from a call of the model: the network folds and fuses what it
-        can.
+        The results may differ in the last bits from a call of the model, since the network folds batch
+        normalizations and fuses layers.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class Sequential(Chain, Whole):
         Raises
         ------
         ValueError
-            Where no input shape is known, and for a layer that cannot be part of a network.
+            If no input shape is known, and for a layer that cannot be part of a network.
 
         Examples
         --------
@@ -174,7 +174,7 @@ class Sequential(Chain, Whole):
         return as_network(graph_of(self, [(entry, shape, kind)], [name for name, _ in self._steps[-1:]]))
 
     def _for_tiles(self, x: Any) -> Network:
-        """With free sizes, whatever sizes the model was built for."""
+        """The network with free sizes, even if the model was built for fixed ones."""
         from .._hints import is_shape, other_order, shape_for_array
 
         if is_shape(x):
@@ -194,14 +194,14 @@ class Sequential(Chain, Whole):
         progress: Progress = False,
         **keras: Unpack[Predicting],
     ) -> Array:
-        """Compute the model some samples at a time, which bounds the memory for what lies between.
+        """Compute the model for a few samples at a time, which bounds the memory of intermediate results.
 
         The bits are those of a single call.
 
         Parameters
         ----------
         x : array_like or iterable of array_like
-            The samples, or batches of any sizes, such as a generator's; the results are joined.
+            The samples, or batches of any sizes, for example from a generator; the results are joined.
         batch_size, progress : shared, predict
         **keras : object
             Keras's keywords: verbose=1 is progress=True; steps and callbacks are None.
@@ -214,7 +214,7 @@ class Sequential(Chain, Whole):
         Raises
         ------
         TypeError
-            For what is neither an array nor an iterable.
+            For a value that is neither an array nor an iterable.
         ValueError
             For an iterable without a batch.
 
@@ -236,7 +236,7 @@ class Sequential(Chain, Whole):
         if x.ndim == 0:
             raise ValueError("x must have a batch axis; got a scalar")
         total = x.shape[0]
-        other = self.input_shape is not None and x.ndim != len(self.input_shape)  # which the call refuses
+        other = self.input_shape is not None and x.ndim != len(self.input_shape)  # the call refuses these
         if other or (total <= size and progress is False):
             return self(x)
         with reporting(progress, total, self.name) as report:

@@ -1,4 +1,4 @@
-"""Shapes of layers: with the batch axis, None where a size is not known."""
+"""Shapes of layers: they include the batch axis, and an unknown size is None."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STAND_IN = 1 << 16  # for an unknown size: larger than any kernel, small enough
 
 
 def keep_unknown(shape: Shape, rule: Callable[[tuple[int, ...]], Sequence[int]]) -> Shape:
-    """`rule(shape)`, where an axis of unknown size stays unknown.
+    """Return `rule(shape)`, with None on each axis whose size is unknown in `shape`.
 
     >>> keep_unknown((None, None, 8), lambda shape: [size // 2 for size in shape])
     (None, None, 4)
@@ -28,7 +28,7 @@ def keep_unknown(shape: Shape, rule: Callable[[tuple[int, ...]], Sequence[int]])
 
 
 def product(sizes: Sequence[int | None]) -> int | None:
-    """The product of sizes, None where one is unknown.
+    """The product of sizes, or None if one of them is unknown.
 
     >>> product((2, 3)), product((2, None))
     (6, None)
@@ -42,7 +42,7 @@ def product(sizes: Sequence[int | None]) -> int | None:
 
 
 def check_pixels(name: str, given: Shape, result: Shape, why: str) -> Shape:
-    """`result`, the shape that a layer makes of the shape `given`. ValueError where either has no pixel.
+    """Return `result`, a layer's output shape for the shape `given`. ValueError if either has no pixels.
 
     >>> check_pixels("conv2d", (None, 5, 5, 1), (None, 3, 3, 8), "")
     (None, 3, 3, 8)
@@ -63,5 +63,5 @@ def as_dimension(size: Any) -> int:
 
 
 def snake_case(name: str) -> str:
-    """The default name that Keras gives: Conv2DTranspose -> conv2d_transpose, LeakyReLU -> leaky_re_lu."""
+    """Keras's default name of a class: Conv2DTranspose -> conv2d_transpose, LeakyReLU -> leaky_re_lu."""
     return re.sub(r"(?<!^)(?=[A-Z][a-z0-9])|(?<=[a-z])(?=[A-Z])", "_", name).lower()

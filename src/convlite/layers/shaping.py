@@ -31,9 +31,9 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"
 
 
 class InputLayer(Layer):
-    """The shape of one sample, stated: first in a Sequential, it builds the model at once.
+    """The declared shape of one sample: as the first layer of a Sequential, it builds the model at once.
 
-    Every x is checked against it.
+    The shape of every x is checked against it.
 
     Parameters
     ----------
@@ -209,13 +209,14 @@ class Resizing(_Images):
     crop_to_aspect_ratio : bool, default False
         Whether the largest centred window of the output's shape is cut out first.
     pad_to_aspect_ratio : bool, default False
-        Whether rows or columns of fill_value are put around first. Both round as Keras.
+        Whether rows or columns of fill_value are added around the image first. Both options round sizes as
+        Keras does.
     fill_mode : str, default "constant"
-        Keras's; "constant" is the only one.
+        Keras's argument; only "constant" is allowed.
     fill_value : float, default 0.0
-        What pad_to_aspect_ratio writes.
+        The value of the pixels that pad_to_aspect_ratio adds.
     antialias : bool, default False
-        Whether what shrinks is smoothed; "nearest" ignores it, as in Keras.
+        Whether an image is smoothed if it shrinks; "nearest" ignores it, as in Keras.
     name : shared, layer
 
     Raises
@@ -258,7 +259,7 @@ class Resizing(_Images):
     def call(self, x: Any) -> Array:
         image = as_operand(x, "x", ndim=4)
         _, h, w, _ = image.shape
-        # Keras's arithmetic: the sizes that the image would have in the output's proportions, cut to whole.
+        # Keras's arithmetic: the image's sizes in the output's proportions, rounded down.
         high, wide = int(float(w * self.height) / self.width), int(float(h * self.width) / self.height)
         if self.crop_to_aspect_ratio:
             high, wide = max(min(h, high), min(h, 1)), max(min(w, wide), min(w, 1))
@@ -333,12 +334,12 @@ class Cropping2D(_Images):
 
 
 class Dropout(Layer):
-    """What training drops at random, inference keeps: x itself, in any shape.
+    """The inference form of dropout: it returns x unchanged, for any shape.
 
     Parameters
     ----------
     rate : float, default 0.5
-        Taken so that Keras's calls fit; it acts in training only.
+        Accepted for Keras's calls; it has an effect in training only.
     seed : int or None, default None
         Likewise.
     name : shared, layer

@@ -15,7 +15,7 @@ _HEADER = ("Layer (type)", "Output shape", "Parameters", "Multiply-adds")
 
 
 def table(model: Chain) -> list[str]:
-    """Lines: a row for each layer, then the totals; "?" stands for what an unbuilt model does not know.
+    """Lines: a row for each layer, then the totals; "?" replaces values that an unbuilt model does not have.
 
     Multiply-adds are for one sample.
     """

@@ -1,7 +1,7 @@
-"""Tensors without numbers: what `Input` gives, and what layers make of it; they remember the calls.
+"""Symbolic tensors: `Input` and layers return them, and they record the calls that made them.
 
-A SymbolicTensor knows its shape, its dtype and the call that it comes from. Arithmetic with one is a call
-too, of an Operation, which no layer needs to stand for.
+A SymbolicTensor has a shape, a dtype and the call that it comes from, but no numbers. Arithmetic with one is
+recorded as a call too: the call of an Operation instead of a layer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LAST = np.iinfo(np.int64).max
 
 
 class NoNumbers(TypeError):
-    """A symbolic tensor was asked for its numbers."""
+    """Code tried to read the numbers of a symbolic tensor."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -37,9 +37,9 @@ class NoNumbers(TypeError):
 
 @dataclass(frozen=True)
 class Operation:
-    """Arithmetic in place of a layer: a kind of network node with its attributes.
+    """Arithmetic that is called like a layer: a kind of network node with its attributes.
 
-    operands: a constant for each input of the node, None where a tensor stands.
+    operands: for each input of the node a constant, or None if the input is a tensor.
     """
 
     kind: str
@@ -48,7 +48,7 @@ class Operation:
 
 
 class Call:
-    """`outputs = target(inputs)`. single: the target takes the tensor itself, not a list of one."""
+    """`outputs = target(inputs)`. single: the target takes the tensor itself, not a list with one tensor."""
 
     __slots__ = ("inputs", "outputs", "single", "target")
 
@@ -59,17 +59,17 @@ class Call:
         self.outputs: tuple[SymbolicTensor, ...] = ()
 
     def gives(self, *specs: tuple[Shape, np.dtype[Any]]) -> tuple[SymbolicTensor, ...]:
-        """New tensors of these shapes and dtypes, as what the call gives."""
+        """Make the outputs of the call: new tensors of these shapes and dtypes."""
         self.outputs = tuple(SymbolicTensor(shape, dtype, self) for shape, dtype in specs)
         return self.outputs
 
 
 class SymbolicTensor:
-    """A tensor with a shape and a dtype, but without numbers: `Input` and layers called on one give it.
+    """A tensor with a shape and a dtype, but without numbers: `Input` and layers called on one return it.
 
-    It stands for what a network will hold at that place: give it to layers, combine it with `+ - * / **`,
-    another tensor, a number or an array of one sample, take a part with slices, and make a `Model` of the
-    ends. NumPy's functions, which ask for its numbers, get a TypeError.
+    It represents a value of a network. Call layers on it; combine it by `+ - * / **` with another tensor, a
+    number or an array of one sample; slice it; then make a `Model` from the inputs and outputs. NumPy
+    functions that need its numbers raise a TypeError.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class SymbolicTensor:
     dtype : dtype
         The dtype, float32 or float64.
     call : object, default None
-        What made it; for the package itself.
+        The call that made it; only the package sets it.
 
     Examples
     --------
@@ -146,7 +146,7 @@ class SymbolicTensor:
         return _part(self, key)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> SymbolicTensor:
-        """NumPy's functions of one or two arrays that are arithmetic: `np.exp(x)`, `array + x`."""
+        """Record NumPy's arithmetic functions of one or two arrays: `np.exp(x)`, `array + x`."""
         kind = _UFUNCS.get(ufunc)
         if method != "__call__" or options or kind is None:
             raise NoNumbers(f"np.{ufunc.__name__}")
@@ -155,7 +155,7 @@ class SymbolicTensor:
     def __array_function__(self, function: Any, *arguments: Any) -> NoReturn:
         raise NoNumbers(f"np.{getattr(function, '__name__', function)}")
 
-    if not TYPE_CHECKING:  # for a type checker, a symbolic tensor is no array
+    if not TYPE_CHECKING:  # for type checkers, a symbolic tensor is not an array
 
         def __array__(self, *arguments: Any, **options: Any) -> NoReturn:
             raise NoNumbers("a function of arrays")
@@ -184,7 +184,7 @@ _UFUNCS: dict[Any, str] = {
 
 
 def is_symbolic(x: object) -> bool:
-    """Whether x is a symbolic tensor, or a list, tuple or dict with one among its entries."""
+    """Whether x is a symbolic tensor, or a list, tuple or dict that contains one."""
     if isinstance(x, SymbolicTensor):
         return True
     if isinstance(x, (list, tuple)):
@@ -193,7 +193,7 @@ def is_symbolic(x: object) -> bool:
 
 
 def broadcast_sizes(first: Shape, second: Shape) -> Shape:
-    """The shape of a sum of two tensors with as many axes. ValueError that names the axis that does not fit.
+    """The shape of the sum of two tensors of the same rank. ValueError names an axis that does not fit.
 
     >>> broadcast_sizes((None, 8, 1), (None, 1, 3)), broadcast_sizes((None, None), (None, 5))
     ((None, 8, 3), (None, 5))
@@ -204,7 +204,7 @@ def broadcast_sizes(first: Shape, second: Shape) -> Shape:
             sizes.append(b)
         elif b == 1:
             sizes.append(a)
-        elif a is None or b is None:  # the free one turns out as the other, or as 1
+        elif a is None or b is None:  # the unknown size will be equal to the other size, or 1
             sizes.append(b if a is None else a)
         else:
             raise ValueError(f"the shapes {first} and {second} do not broadcast: axis {axis} has {a} and {b}")
@@ -212,7 +212,7 @@ def broadcast_sizes(first: Shape, second: Shape) -> Shape:
 
 
 def repeated(operation: Operation, tensors: Sequence[SymbolicTensor]) -> SymbolicTensor:
-    """The operation on other tensors."""
+    """Apply the operation to other tensors."""
     x, operands = tensors[0], operation.operands
     if operation.kind == "slice":
         numbers = [[int(number) for number in array] for array in operands[1:] if array is not None]
@@ -236,7 +236,7 @@ def _alone(kind: str, x: SymbolicTensor) -> SymbolicTensor:
 
 
 def _combined(kind: str, a: Any, b: Any) -> SymbolicTensor:
-    """Two operands, of which one may be a number or an array of one sample."""
+    """Combine two operands; one may be a number or an array of one sample."""
     tensor: SymbolicTensor = a if isinstance(a, SymbolicTensor) else b
     operands: list[Array | None] = []
     shape: Shape | None = None
@@ -266,7 +266,7 @@ def _told(value: object) -> str:
 
 
 def _constant(kind: str, value: Any, tensor: SymbolicTensor) -> Array:
-    """A number, or an array that holds for each sample, in the dtype of the tensor."""
+    """A number, or an array that is the same for every sample, in the dtype of the tensor."""
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or (isinstance(value, np.ndarray) and array.dtype != tensor.dtype):
         raise TypeError(
@@ -284,7 +284,7 @@ def _constant(kind: str, value: Any, tensor: SymbolicTensor) -> Array:
 
 
 def _part(x: SymbolicTensor, key: Any) -> SymbolicTensor:
-    """x[key], with slices, integers behind the batch axis and an ellipsis."""
+    """x[key] with slices, an ellipsis, and integers on the axes after the batch."""
     keys = list(key) if isinstance(key, tuple) else [key]
     allowed = all(type(entry) in (int, slice, type(Ellipsis)) for entry in keys)
     if not allowed or keys.count(Ellipsis) > 1:

@@ -1,4 +1,4 @@
-"""The entries of the layers' docstrings, as `_options` puts them in: each is written once."""
+"""The shared entries of the layers' docstrings, which `_options` inserts: each is written once."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _LAYER = {
     "center": "bool, default True\nWhether an offset, beta, is added.",
     "scale": "bool, default True\nWhether there is a factor, gamma.",
     "epsilon": "float, default 0.001\nAdded to the variance: 1e-3 in Keras, 1e-5 in PyTorch and ONNX.",
-    "momentum": "float, default 0.99\nTaken so that Keras's calls fit; it acts in training only.",
+    "momentum": "float, default 0.99\nAccepted for Keras's calls; it has an effect in training only.",
     "axis": "int, default -1\nThe axis of the channels: the last one.",
     "block_size": "int\nThe side of a block of pixels.",
     "mode": 'str, default "DCR"\n'
@@ -161,10 +161,13 @@ TEXTS.update(
 
 
 def document(kind: type) -> None:
-    """Put the shared entries into the docstrings of a class and of its methods; these suggest arguments."""
+    """Insert the shared entries into the docstrings of a class and its methods.
+
+    The errors of its methods then suggest arguments.
+    """
     documented(kind)
     for member in vars(kind).values():
-        function: Any = getattr(member, "__func__", member)  # of a class method
+        function: Any = getattr(member, "__func__", member)  # the function of a class method
         if callable(function) and getattr(function, "__doc__", None) and hasattr(function, "__qualname__"):
             documented(function)
     suggesting_methods(kind)

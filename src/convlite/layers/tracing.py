@@ -1,7 +1,7 @@
 """Layers called on symbolic tensors, and the plan of calls between two sets of them.
 
-A layer that `graph` has a rule for is asked for its shape. What any other does is found by running its `call`
-on fresh symbolic tensors, whose calls of further layers are recorded in turn.
+A layer with a rule in `graph` computes its output shape. Any other layer is recorded: its `call` runs on new
+symbolic tensors, and these record the calls of further layers.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ T = TypeVar("T")
 
 
 def _cannot(layer: Layer, why: str) -> TypeError:
-    """The error for a layer whose call cannot be recorded; layers around it pass it on."""
+    """The error for a layer whose call cannot be recorded; enclosing layers raise it unchanged."""
     error = TypeError(f"{named(layer)} cannot be part of a network: its call {why}")
     error.__dict__["says_which"] = True
     return error
 
 
 def told(value: object) -> str:
-    """What messages say of a value that is no symbolic tensor."""
+    """A description, for messages, of a value that is not a symbolic tensor."""
     return f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else shown(value)
 
 
 def named(layer: Layer) -> str:
-    """How messages call a layer.
+    """The name and class of a layer, as messages write them.
 
     >>> from convlite.layers import Dense
     >>> named(Dense(3, name="head"))
@@ -51,7 +51,7 @@ def named(layer: Layer) -> str:
 
 
 def flat(layer: Layer, x: Any) -> tuple[list[SymbolicTensor], bool]:
-    """The tensors that a layer is called on, and whether that is one alone."""
+    """The tensors that a layer is called on, and whether the argument is a single tensor."""
     if isinstance(x, SymbolicTensor):
         return [x], True
     tensors = list(x.values()) if isinstance(x, dict) else list(x)
@@ -68,10 +68,10 @@ def flat(layer: Layer, x: Any) -> tuple[list[SymbolicTensor], bool]:
 
 
 def called(layer: Layer, x: Any) -> Any:
-    """What `layer(x)` gives for symbolic x: new symbolic tensors in the structure that the layer gives.
+    """Return `layer(x)` for symbolic x: new symbolic tensors, in the structure of the layer's output.
 
-    The layer is built where it is not, for x's shape. Raises what the layer says of a shape that it does not
-    take, TypeError for another dtype and for a layer whose call needs numbers.
+    A layer that is not built is built for x's shape. Raises the layer's own error for a wrong shape, and
+    TypeError for another dtype and for a layer whose call needs numbers.
     """
     tensors, single = layer._flat(x)
     check_held(layer)
@@ -91,7 +91,7 @@ def _recorded(
 
 
 def given_by(layer: Layer, tensors: list[SymbolicTensor], single: bool) -> Any:
-    """What a layer gives, as tensors of its own making; it is built now."""
+    """The outputs of a layer, as new tensors that come from its call; the layer is built by this."""
     from .graph import rule_of
 
     check_dtypes(layer, tensors)
@@ -113,7 +113,7 @@ def given_by(layer: Layer, tensors: list[SymbolicTensor], single: bool) -> Any:
 
 
 def check_dtypes(layer: Layer, tensors: Sequence[SymbolicTensor]) -> None:
-    """TypeError where a layer's weights are not of the tensors' dtype."""
+    """Raise TypeError if a layer's weights have another dtype than the tensors."""
     dtype = getattr(layer, "dtype", None) if layer._own_names() else None
     for tensor in tensors:
         if dtype is not None and tensor.dtype != dtype:
@@ -123,11 +123,11 @@ def check_dtypes(layer: Layer, tensors: Sequence[SymbolicTensor]) -> None:
             )
 
 
-_BUILDS = (Layer.build, KernelLayer.build)  # a class with another one makes its layers there
+_BUILDS = (Layer.build, KernelLayer.build)  # a class with its own `build` makes its layers there
 
 
 def traced(layer: Layer, tensors: Sequence[SymbolicTensor], single: bool) -> Any:
-    """What the layer's own `call` gives for fresh tensors like these: tensors that lead back to them."""
+    """Run the layer's own `call` on new tensors like these; its outputs record the calls between."""
     if layer.input_shape is None and type(layer).build not in _BUILDS and single:
         layer.build(tensors[0].shape)
     if isinstance(layer, WeightedLayer) and single:
@@ -139,7 +139,7 @@ def traced(layer: Layer, tensors: Sequence[SymbolicTensor], single: bool) -> Any
 
 
 def run_call(layer: Layer, tensors: list[SymbolicTensor], single: bool) -> Any:
-    """`layer.call` on symbolic tensors. TypeError where it needs numbers or gives no tensors."""
+    """Run `layer.call` on symbolic tensors. TypeError if it needs numbers or does not return tensors."""
     try:
         with watching(layer):
             given = layer.call(tensors[0] if single else tensors)
@@ -164,7 +164,7 @@ def run_call(layer: Layer, tensors: list[SymbolicTensor], single: bool) -> Any:
 
 
 def why_not(error: BaseException | None) -> str | None:
-    """What a call wanted of a symbolic tensor where an error comes from that; None for all else."""
+    """The use of a symbolic tensor that caused an error, or None if the error has another cause."""
     while error is not None:
         if isinstance(error, NoNumbers):
             return str(error)
@@ -188,7 +188,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Calls in an order in which each finds what it needs; the layers stand beside it, in a list."""
+    """Calls in an order in which the inputs of each are ready; the layers are in a separate list."""
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -196,7 +196,7 @@ class Plan:
 
 
 def _back_from(outputs: Sequence[SymbolicTensor], inputs: set[int]) -> Iterator[tuple[Call, bool]]:
-    """Each call that leads to the outputs, when it is met (False) and when all before it are done (True)."""
+    """Yield each call before the outputs twice: when found (False), and after all its inputs (True)."""
     met: set[int] = set()
     for output in outputs:
         if output.call is None or id(output.call) in met:
@@ -206,7 +206,7 @@ def _back_from(outputs: Sequence[SymbolicTensor], inputs: set[int]) -> Iterator[
         stack = [(output.call, iter(_before(output.call, inputs)))]
         while stack:
             call, waiting = stack[-1]
-            for earlier in waiting:  # goes on where it was left
+            for earlier in waiting:  # an iterator: it continues after the last call that it gave
                 if id(earlier) not in met:
                     met.add(id(earlier))
                     yield earlier, False
@@ -224,8 +224,8 @@ def _before(call: Call, inputs: set[int]) -> list[Call]:
 def whole_order(inputs: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]) -> list[Layer]:
     """The layers between inputs and outputs, in Keras's order: those farthest from the outputs first.
 
-    The distance of a call is the most calls that lie between it and an output. Layers of the same distance
-    come in the order in which the way back from the outputs meets them; inputs that nothing needs last.
+    The distance of a call is the largest number of calls between it and an output. Layers of the same
+    distance are in the order in which a search back from the outputs finds them; unused inputs come last.
     """
     done: list[Call] = []
     met: dict[int, int] = {}
@@ -257,7 +257,7 @@ def plan_of(
 ) -> Plan:
     """The calls between inputs and outputs; layers that are not in the list are added to it.
 
-    ValueError where the outputs hang on a tensor that is not among the inputs.
+    ValueError if the outputs depend on a tensor that is not among the inputs.
     """
     numbers = {id(tensor): number for number, tensor in enumerate(inputs)}
     total = len(numbers)
@@ -308,7 +308,7 @@ def replayed(
     inputs: Sequence[T],
     apply: Callable[[Layer | Operation, list[T], bool], Sequence[T]],
 ) -> list[T]:
-    """The outputs of a plan for these inputs, where `apply` gives what each call does."""
+    """The outputs of a plan for these inputs; `apply` computes each call."""
     values = dict(zip(plan.inputs, inputs, strict=True))
     for step in plan.steps:
         target = layers[step.target] if isinstance(step.target, int) else step.target
@@ -320,7 +320,7 @@ def replayed(
 def symbolically(
     target: Layer | Operation, tensors: list[SymbolicTensor], single: bool
 ) -> Sequence[SymbolicTensor]:
-    """The call once more, on other tensors: what `replayed` does to find shapes."""
+    """Make the call again on other tensors; `replayed` uses this to find shapes."""
     if isinstance(target, Operation):
         return [repeated(target, tensors)]
     given = called(target, tensors[0] if single else tensors)

@@ -1,4 +1,4 @@
-"""A layer with weights of its own: made by initializers, replaced as a whole, packed for `call`."""
+"""A layer with its own weights: initializers make them, and they are packed for `call`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ __all__ = ["WeightedLayer"]
 class WeightedLayer(Layer):
     """A layer with weights: a subclass names their shapes, and may pack them for `call`.
 
-    It writes `_weight_shapes(input_shape)` and `_input_shape_of(first weight's shape)`, its inverse as far
-    as the weights tell, and may write `_prepare(weights)`, whose result `call` finds in `self._prepared`.
+    A subclass defines `_weight_shapes(input_shape)` and its inverse, `_input_shape_of(first weight's shape)`,
+    with None for the sizes that the weights do not determine. It may define `_prepare(weights)`; `call` finds
+    the result in `self._prepared`.
 
     Parameters
     ----------
@@ -72,10 +73,10 @@ class WeightedLayer(Layer):
 
     @abc.abstractmethod
     def _input_shape_of(self, first: tuple[int, ...]) -> Shape:
-        """What the shape of the first weight says about the input's; IndexError where it has too few axes."""
+        """The input shape, as far as the first weight's shape determines it. IndexError for too few axes."""
 
     def _prepare(self, weights: dict[str, Array]) -> Any:
-        """What `call` will find in `_prepared`."""
+        """Return the object that `call` will find in `_prepared`."""
         return tuple(weights.values())
 
     def _channels(self, shape: Shape) -> int:
@@ -105,7 +106,7 @@ class WeightedLayer(Layer):
                 )
 
     def _layout_hint(self, name: str, received: tuple[int, ...], expected: tuple[int, ...]) -> str:
-        """What to do with a weight of another framework's layout."""
+        """Advice for a weight in another framework's layout."""
         return ""
 
     def _initial(self, name: str, shape: tuple[int, ...]) -> Array:

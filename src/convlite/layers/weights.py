@@ -1,4 +1,4 @@
-"""The weights of layers as arrays: checked, of the layer's dtype, read-only."""
+"""The weights of layers as arrays: they are checked, read-only and of the layer's dtype."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
 def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     try:
         result: np.dtype[Any] = np.dtype(dtype)
-    except Exception:  # of a repr, among others
+    except Exception:  # any error, for example of a repr
         result = np.dtype(object)
     if dtype is None or result not in _DTYPES:  # NumPy takes None as float64
         raise TypeError(f"dtype must be float32 or float64; got {shown(dtype)}")
@@ -41,10 +41,10 @@ def as_weight(value: npt.ArrayLike, label: str, dtype: np.dtype[Any]) -> Array:
         from .._hints import not_an_array
 
         raise ValueError(f"weight {label!r} is not an array: {not_an_array(value, label, error)}") from None
-    if array.dtype != dtype:  # byte order is a matter of storage, so '>f4' counts as float32
+    if array.dtype != dtype:  # the byte order does not matter: '>f4' counts as float32
         if array.dtype.newbyteorder("=") == dtype:
             return array.astype(dtype)
-        if array.dtype.name in ("float16", "bfloat16"):  # of which every number is one of dtype too
+        if array.dtype.name in ("float16", "bfloat16"):  # every number of these is exact in dtype
             return array.astype(dtype)
         if array.dtype.kind not in "biuf":
             raise TypeError(f"weight {label!r} must be {dtype}; got {array.dtype}")

@@ -1,4 +1,4 @@
-"""What a whole model can do beside being called: its table, its weights in files, the network it becomes."""
+"""Methods of whole models: the table of layers, files of weights, and conversion to a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .files import LoadReport, Rename, load_into
 if TYPE_CHECKING:
     from ..network.network import Network
     from ..network.profile import Profile
-else:  # imported when a network is made; who asks for the hints at run time is told no more
+else:  # imported when a network is made; at run time the type hints are Any
     Network = Profile = Any
 
 __all__ = ["Network", "Whole", "as_network", "gives_batches"]
@@ -31,7 +31,7 @@ class Whole(Layer):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, in Keras's order; layers that hold a Model's inputs are among them."""
+        """The layers, in Keras's order; they include the layers of a Model's inputs."""
         return [layer for _, layer in self._steps]
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class Whole(Layer):
         Raises
         ------
         ValueError
-            Where there is none.
+            If there is no layer of this name.
 
         Examples
         --------
@@ -94,7 +94,7 @@ class Whole(Layer):
         Parameters
         ----------
         print_fn : callable or None, default None
-            What is called with each line, instead of print.
+            A function that is called with each line, instead of print.
 
         Examples
         --------
@@ -144,7 +144,7 @@ class Whole(Layer):
         *arrays : array_like
             The inputs, as for a call.
         repeat : int, default 10
-            The calls that are timed, after one that is not.
+            The number of timed calls; one call before them is not timed.
         **named : array_like
             The inputs by name, as for a call.
 
@@ -198,7 +198,7 @@ class Whole(Layer):
         Parameters
         ----------
         path : str or path-like
-            It ends in .safetensors or .npz; a file that is there is replaced at once or not at all.
+            It ends in .safetensors or .npz. An existing file is replaced as a whole, or not at all.
         float16 : bool, default False
             Whether numbers are rounded to half precision, 11 bits, in half the space; `load_weights` widens
             them again.
@@ -235,21 +235,21 @@ class Whole(Layer):
             Whether all weights must be there; False takes every weight whose name and shape fit into a
             built model, leaves the others as they are, and reports them.
         rename : mapping, callable or None, default None
-            What names of the file mean here: a mapping of whole names or of what precedes a slash ("old":
-            "new" renames "old/kernel" too), or a function of a name; None as the new name leaves a weight
-            out.
+            New names for the file's names: a mapping of whole names or of the parts before a slash ("old":
+            "new" also renames "old/kernel"), or a function of a name. If the new name is None, the weight
+            is left out.
 
         Returns
         -------
         LoadReport
-            What was done.
+            The names of the weights that were loaded, and of the others.
 
         Raises
         ------
         TypeError
             For another dtype; nothing is replaced then.
         ValueError
-            For a malformed file, other names or another shape (where not strict: where nothing fits).
+            For a malformed file, and for other names or another shape (with strict=False: if nothing fits).
 
         Examples
         --------

@@ -1,7 +1,7 @@
-"""What layers become in a network: rules that turn a layer into nodes, and the emitter that applies them.
+"""Conversion of layers to the nodes of a network: rules for each layer, and the emitter that applies them.
 
-`rules` has the table; `weighted`, `windows`, `numbers`, `places` and `merges` fill it; `emission` walks
-through a model with it.
+`rules` has the table; `weighted`, `windows`, `numbers`, `places` and `merges` fill it; `emission` applies it
+to a model.
 """
 
 from . import merges as _merges

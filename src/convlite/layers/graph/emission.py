@@ -1,4 +1,4 @@
-"""A model walked through, call by call, until it is a graph."""
+"""Conversion of a model to a graph, call by call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Emitter", "graph_of"]
 
 
 class Emitter:
-    """Makes the nodes of layers, under the names that the weights of `root` have."""
+    """Make the nodes of layers; constants have the names of the weights of `root`."""
 
     def __init__(self, root: Layer) -> None:
         self.root, self.builder = root, Builder()
@@ -29,18 +29,18 @@ class Emitter:
         self._weights: dict[tuple[int, str], str] = {}
 
     def shape(self, name: str) -> Shape:
-        """The shape of a value, None where a size is free."""
+        """The shape of a value; a free size is None."""
         shape = self.builder.fact(name).shape
         assert shape is not None
         return tuple(size if isinstance(size, int) else None for size in shape)
 
     def path(self, layer: Layer) -> str:
-        """Where the layer lies in the root: what its weights' names begin with."""
+        """The path of the layer in the root, with which the names of its weights begin."""
         label = self._labels.get(id(layer))
         return layer.name if label is None else label("\0").removesuffix("\0").rstrip("/_") or layer.name
 
     def weight(self, layer: Layer, name: str) -> str:
-        """A weight as a constant, "" where there is none of this name."""
+        """The name of a weight's constant, or "" if there is no weight of this name."""
         key = (id(layer), name)
         if key not in self._weights:
             held = layer.named_weights()
@@ -50,7 +50,7 @@ class Emitter:
         return self._weights[key]
 
     def emitted(self, target: Layer | Operation, inputs: Sequence[str], single: bool) -> Sequence[str]:
-        """The values that a layer or operation gives for these."""
+        """Emit a layer or an operation; return the names of its outputs."""
         if isinstance(target, Operation):
             return [self._operation(target, inputs)]
         plan = target._plan_of_calls()
@@ -80,7 +80,7 @@ class Emitter:
         return self.walked(inner, layers, inputs)
 
     def walked(self, plan: Plan, layers: Sequence[Layer], inputs: Sequence[str]) -> Sequence[str]:
-        """The outputs of a plan."""
+        """Emit all calls of a plan; return the names of its outputs."""
         return replayed(plan, layers, list(inputs), self.emitted)
 
     def _operation(self, operation: Operation, inputs: Sequence[str]) -> str:
@@ -101,10 +101,10 @@ def _values(given: Any) -> Any:
 def graph_of(
     root: Layer, inputs: Sequence[tuple[str, Shape, np.dtype[Any]]], outputs: Sequence[str] = ()
 ) -> Graph:
-    """What a layer computes for inputs of these names, shapes and dtypes.
+    """The graph of a layer for inputs of these names, shapes and dtypes.
 
-    The batch is free, under the name "batch" in all of them; another size of None has a name of its own.
-    outputs: their names, as far as there are. Raises ValueError for a layer that cannot be part of a network.
+    The batch is free and has the name "batch" in all of them; any other size of None has its own name.
+    outputs: the names of the outputs, if given. ValueError for a layer that cannot be part of a network.
     """
     emitter = Emitter(root)
     builder = emitter.builder
@@ -125,7 +125,7 @@ def graph_of(
     new: dict[str, str] = {}
     for number, name in enumerate(found):
         own = reserved[number] if number < len(reserved) else builder.unique("output")
-        if name in fixed or name in new:  # an input as it is, or a second name for an output
+        if name in fixed or name in new:  # an output that is an input, or a second name for an output
             builder.add("identity", [new.get(name, name)], {}, [own], "")
         else:
             builder.rename(0, {name: own})

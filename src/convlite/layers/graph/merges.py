@@ -1,4 +1,4 @@
-"""Layers of several tensors."""
+"""Layers that take several tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KINDS = {Add: "add", Subtract: "sub", Multiply: "mul", Maximum: "max", Minimum:
 
 
 def _aligned(call: Applied) -> list[str]:
-    """The inputs with as many axes, added behind the batch."""
+    """The inputs with equal numbers of axes; the new axes are inserted after the batch."""
     rank = max(len(call.shape(name)) for name in call.inputs)
     return [
         name if (short := rank - len(call.shape(name))) == 0

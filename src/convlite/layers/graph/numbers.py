@@ -1,4 +1,4 @@
-"""Layers and functions that work number by number, and normalizations."""
+"""Element-wise layers and functions, and normalizations."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _MADE: dict[str, Callable[[Applied, str], str]] = {
 
 
 def activated(call: Applied, x: str, activation: Any) -> str:
-    """`activation`, as layers hold it, of the value x. CannotBe for a function that needs numbers."""
+    """Apply an activation, in the form in which layers hold it, to x. CannotBe if it needs numbers."""
     if activation is None:
         return x
     name = _name_of(activation)
@@ -114,7 +114,7 @@ def _name_of(activation: Any) -> str | None:
 
 
 def _function(call: Applied, x: str, function: Any) -> str:
-    """A function of the caller's, which is run on a symbolic tensor."""
+    """Apply a function of the caller, which is called on a symbolic tensor."""
     fresh = SymbolicTensor(call.shape(x), call.dtype)
     called = getattr(function, "__name__", type(function).__name__)
     try:
@@ -135,7 +135,7 @@ def _activation(call: Applied) -> str:
 
 @rule(ReLU)
 def _relu(call: Applied) -> str:
-    """min(f(x), max_value), where f(x) is x from the threshold on, else slope * (x - threshold)."""
+    """min(f(x), max_value), where f(x) is x if x >= threshold, else slope * (x - threshold)."""
     layer, x = call.layer, call.x
     slope, threshold, most = layer.negative_slope, layer.threshold, layer.max_value
     if threshold:
@@ -181,7 +181,7 @@ def _softmax(call: Applied) -> str:
 
 
 def _vector(call: Applied, name: str, otherwise: float) -> str:
-    """A weight with a number for each channel; one with the same number for all where there is none."""
+    """A weight with a number for each channel; if the layer has none, all numbers are `otherwise`."""
     return call.weight(name) or call.constant(np.full(call.shape()[-1] or 0, otherwise))
 
 
@@ -203,7 +203,7 @@ def _group_norm(call: Applied) -> str:
 
 
 def _along(call: Applied, kind: str, *names: str) -> str:
-    """A normalization over some axes: they are brought to the end, and back."""
+    """A normalization over some axes, which are moved to the end and back afterwards."""
     axes = normalization.as_axes(call.layer.axis, call.rank)
     front = [axis for axis in range(call.rank) if axis not in axes]
     perm = [*front, *axes]
@@ -231,7 +231,7 @@ def _unit_norm(call: Applied) -> str:
 
 
 def unit(call: Applied, x: str, axes: tuple[int, ...]) -> str:
-    """x over its length along the axes, which counts as 1e-12 where it is less."""
+    """x divided by its length along the axes, or by 1e-12 if the length is smaller."""
     length = call.reduced("reduce_l2", x, axes, keepdims=True)
     return call.emit("div", x, call.emit("max", length, call.constant(1e-12)))
 

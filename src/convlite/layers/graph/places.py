@@ -1,4 +1,4 @@
-"""Layers that move, repeat or blend numbers: shapes, frames, sizes of images."""
+"""Layers that move, repeat or interpolate numbers: reshaping, padding, cropping and resizing."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _cropping_2d(call: Applied) -> str:
 
 
 def _resized(call: Applied, x: str, how: str, scales: str, sizes: str, antialias: bool = False) -> str:
-    """By TensorFlow's rules: half pixels, of two nearest the later one, cubic a = -0.5 within the image."""
+    """Resize by TensorFlow's rules: half pixels, the later of two nearest pixels, cubic a = -0.5."""
     modes = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
     if how not in modes:
         raise CannotBe(f"its interpolation {how!r} is not in networks yet; there are {', '.join(modes)}")

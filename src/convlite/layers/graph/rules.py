@@ -21,11 +21,11 @@ RULES: dict[type[Layer], Rule] = {}
 
 
 class CannotBe(ValueError):
-    """Why a layer cannot be part of a network; the emitter adds which one."""
+    """A layer cannot be part of a network. The message is the reason; the emitter adds the layer's name."""
 
 
 def rule(*kinds: type[Layer]) -> Callable[[Rule], Rule]:
-    """Enter a function for some classes of layers; it returns the name of the output."""
+    """Register a function for some classes of layers; the function returns the name of the output."""
 
     def enter(function: Rule) -> Rule:
         for kind in kinds:
@@ -36,7 +36,7 @@ def rule(*kinds: type[Layer]) -> Callable[[Rule], Rule]:
 
 
 def rule_of(layer: Layer) -> Rule | None:
-    """The rule for a layer; None where there is none, or where a subclass computes something of its own.
+    """The rule for a layer; None if there is none, or if a subclass has changed the computation.
 
     >>> from convlite.layers import Dense
     >>> class Doubled(Dense):
@@ -54,7 +54,7 @@ def rule_of(layer: Layer) -> Rule | None:
 
 
 class Applied:
-    """A layer applied to values of the graph that is made: what a rule works with."""
+    """A layer and the values of the new graph that it is applied to: the argument of a rule."""
 
     def __init__(self, emitter: Emitter, layer: Any, inputs: Sequence[str], path: str) -> None:
         self.emitter, self.layer, self.inputs, self.path = emitter, layer, list(inputs), path
@@ -75,7 +75,7 @@ class Applied:
         return dtype
 
     def shape(self, name: str | None = None) -> tuple[int | None, ...]:
-        """The shape of a value, by default x, None where a size is free."""
+        """The shape of a value, by default of x; a free size is None."""
         return self.emitter.shape(self.x if name is None else name)
 
     @property
@@ -83,14 +83,14 @@ class Applied:
         return len(self.shape())
 
     def sizes(self, why: str) -> list[int]:
-        """The spatial sizes of x. CannotBe where they are free."""
+        """The spatial sizes of x. CannotBe if they are free."""
         found = [size for size in self.shape()[1:-1] if size is not None]
         if len(found) < self.rank - 2:
             raise CannotBe(f"{why}, and the sizes {self.shape()} are free: give Input the image's size")
         return found
 
     def emit(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """A node; the name of its output."""
+        """Add a node and return the name of its output."""
         given = list(inputs)
         while given and not given[-1]:
             given.pop()
@@ -107,11 +107,11 @@ class Applied:
         return self.constant(tuple(values), np.int64)
 
     def weights(self) -> dict[str, Array]:
-        """The layer's weights by its own names for them."""
+        """The layer's weights, by the names that the layer gives them."""
         return dict(self.layer.named_weights())
 
     def weight(self, name: str) -> str:
-        """A weight as a constant, "" where the layer has none of this name; one of a shared layer is one."""
+        """The name of a weight's constant, "" if there is none; all calls of a layer share the constant."""
         return self.emitter.weight(self.layer, name)
 
     def derived(self, array: Array, source: str, what: str) -> str:
@@ -119,7 +119,7 @@ class Applied:
         return self.builder.derived(array, source, what)
 
     def reshaped(self, x: str, shape: Sequence[int]) -> str:
-        """x in another shape: 0 keeps a size, -1 takes what is left."""
+        """x in another shape: 0 keeps a size, and -1 is computed from the other sizes."""
         return self.emit("reshape", x, self.ints(shape), allowzero=False)
 
     def transposed(self, x: str, perm: Sequence[int]) -> str:
@@ -130,7 +130,7 @@ class Applied:
         return self.emit("slice", x, self.ints(starts), self.ints(ends), self.ints(axes), steps)
 
     def padded(self, x: str, pairs: Sequence[tuple[int, int]], mode: str, value: float = 0.0) -> str:
-        """x with a frame around its spatial axes."""
+        """x padded along its spatial axes."""
         pads = (0, *(low for low, _ in pairs), 0, 0, *(high for _, high in pairs), 0)
         fill = [self.constant(value)] if value else []
         return self.emit("pad", x, self.ints(pads), *fill, mode=mode)

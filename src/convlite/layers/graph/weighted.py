@@ -21,7 +21,7 @@ __all__: list[str] = []
 
 
 def _pads(layer: Any, axes: int) -> Any:
-    """The padding of a layer as nodes have it: "same", "same_lower", or pairs."""
+    """The padding of a layer in the form of nodes: "same", "same_lower", or pairs."""
     if layer.padding == "valid":
         return ((0, 0),) * axes
     if isinstance(layer.padding, str):
@@ -30,7 +30,7 @@ def _pads(layer: Any, axes: int) -> Any:
 
 
 def _framed(call: Applied) -> tuple[str, Any]:
-    """x, and the padding that is left to do: another mode than zeros pads beforehand."""
+    """x, and the padding of the node; a mode other than "zeros" pads x in a node before it."""
     layer, axes = call.layer, call.rank - 2
     if layer.padding_mode == "zeros":
         return call.x, _pads(layer, axes)
@@ -72,10 +72,10 @@ def _conv_transpose(call: Applied) -> str:
     windows = [(k - 1) * d + 1 for k, d in zip(layer.kernel_size, dilations, strict=True)]
     extra: Any = layer.output_padding
     if extra is None and layer.padding == "valid":
-        # without overlap the output is strides * size all the same
+        # even if the windows do not overlap, the output's size is strides * size
         extra = tuple(max(s - k, 0) for s, k in zip(strides, windows, strict=True))
     elif extra is not None and isinstance(padding, str):
-        # (in - 1)*s + k - 2*(k // 2) + extra: what is cropped of the full output, and what it lacks
+        # the output's size is (in - 1)*s + k - 2*(k // 2) + extra: crop the full output, or extend it
         short = [2 * (k // 2) - e for k, e in zip(windows, extra, strict=True)]
         small = [max(total, 0) // 2 for total in short]
         large = [max(total, 0) - part for total, part in zip(short, small, strict=True)]

@@ -1,4 +1,4 @@
-"""Pools."""
+"""Pooling layers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _global_max(call: Applied) -> str:
 
 
 def _adaptive(call: Applied, kind: str) -> str:
-    """Windows from floor(i * n / m) to ceil((i + 1) * n / m): along one axis after the other."""
+    """Pool windows from floor(i * n / m) to ceil((i + 1) * n / m), one axis after the other."""
     wanted, x = call.layer.output_size, call.x
     if wanted == (1, 1):
         return call.reduced(kind, x, (1, 2), keepdims=True)
