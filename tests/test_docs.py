@@ -181,3 +181,19 @@ def test_notebooks_are_kept_without_outputs_and_named_in_the_gallery(notebook: P
     index = (DOCS / "gallery" / "index.md").read_text("utf-8")
     assert index.count(f"<{notebook.name}>`") == 1
     assert f"\n{notebook.stem}\n" in index
+
+
+def test_parts_of_other_files_begin_and_end_where_a_page_says() -> None:
+    """The site's build would say so, too, but runs after the tests."""
+    found = 0
+    for page in PAGES:
+        for file, options in re.findall(
+            r"(?m)^```\{(?:literal)?include\} (\S+)\n((?::.*\n)*)", page.read_text("utf-8")
+        ):
+            anchors = re.findall(r"(?m)^:(?:start|end)-(?:after|at|before): (.*)$", options)
+            if anchors:
+                text = (page.parent / file).read_text("utf-8")
+                for anchor in anchors:
+                    found += 1
+                    assert anchor.strip('"') in text, (page.name, file, anchor)
+    assert found >= 10
