@@ -292,3 +292,15 @@ def test_costs_know_what_waits_for_memory() -> None:
     wide = square(28, 16, 3, 16)
     assert lines[0].multiply_adds == wide[0].multiply_adds
     assert cost(lines) > 1.5 * cost(wide)
+
+
+def test_few_pixels_cost_what_all_their_taps_do() -> None:
+    """The estimate decides on threads: nine taps take about nine times as long as one."""
+    isa, found = _dispatch.active_isa(), []
+    for size in (1, 3):
+        axis = conv_axis(2, size, 1, 1, "same", "")
+        weights = Weights("conv2d", (size, size, 64, 128), packed=False)
+        plan = plan_for(Geometry(1, axis, axis, 64, 128, 1), weights, np.dtype("f4"), isa)
+        assert plan.form == "few_rows"
+        found.append(plan.nanoseconds)
+    assert 6 * found[0] < found[1] <= 9 * found[0]

@@ -244,6 +244,16 @@ def test_no_file_outgrows_one_sitting(folder: str) -> None:
             assert lines <= MAX_LINES, f"{path.relative_to(ROOT)} has {lines} lines"
 
 
+def test_nothing_is_left_of_a_merge() -> None:
+    """No copies that patch, merges and editors leave, and no marks of conflicts."""
+    for folder in ("src", "tests", "docs", "bench", "examples", ".ci"):
+        for path in (ROOT / folder).rglob("*"):
+            assert path.suffix not in {".orig", ".rej", ".bak"}, path
+            if path.suffix in {".py", ".pyi", ".pyx", ".pxi", ".h", ".md"}:
+                marks = ("<" * 7 + " ", ">" * 7 + " ")
+                assert not any(line.startswith(marks) for line in path.read_text("utf-8").splitlines()), path
+
+
 MAX_FUNCTION = 80
 
 

@@ -343,7 +343,6 @@ cdef class Direct(Runner):
         if not self.job.blocks:
             raise MemoryError("no memory for a plan")
         self._cut_blocks(self.block_tiles, 1, self.job.blocks)
-        self.scratch_bytes = self._most_scratch(&self.job)
         self.job.zeros = <const char *> calloc(self._zeros(self.job.cin + 16) + 1, size)
         if not self.job.zeros:
             raise MemoryError("no memory for a plan")
@@ -358,6 +357,7 @@ cdef class Direct(Runner):
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
         if self.job.strided and plan.takes:
             self._take(size)
+        self.scratch_bytes = self._most_scratch(&self.job)
         self.adds = plan.form != "merged_phases"
         self.describe_work(plan.nanoseconds)
 
@@ -397,7 +397,6 @@ cdef class Direct(Runner):
         cdef const Cuts *cuts = &self.job.column[0].cuts
         cdef int64_t rows = smaller(self.job.kernel_taps, cuts.taps) * smaller(self.job.kc, cuts.channels)
         self.job.panel_bytes = rows * self.job.table.nr * self.job.table.lanes * size + 64
-        self.scratch_bytes += self.job.panel_bytes
         self.weight_bytes = self.job.groups * self.job.kernel_taps * self.job.kc * self.job.width * size
 
     cdef int64_t _tiles(self, int64_t i, int64_t j) noexcept:
@@ -427,7 +426,7 @@ cdef class Direct(Runner):
         cdef int64_t i, most = 0
         for i in range(job.block_count):
             most = max(most, self._scratch(&job.blocks[i]))
-        return most
+        return most + job.panel_bytes
 
     cdef int64_t _share(self, Job *job, int64_t threads, Script into) except -1:
         """Cut the work for threads; how many tasks.

@@ -238,9 +238,10 @@ def lanewise_costs(problem: Problem) -> float:
 
 
 def few_rows_costs(problem: Problem, rows: int) -> float:
-    """Rows times an unpacked matrix."""
-    vectors = -(-problem.geometry.cout // problem.table["lanes"])
-    return CALL + problem.geometry.cin * vectors * (ROW_VECTOR + ROW_PRODUCT * rows) + _far(problem)
+    """Rows times an unpacked kernel, one matrix for each tap."""
+    geometry, (height, width) = problem.geometry, problem.weights.size
+    vectors = height * width * geometry.cin * -(-geometry.cout // problem.table["lanes"])
+    return CALL + vectors * (ROW_VECTOR + ROW_PRODUCT * rows) + _far(problem)
 
 
 def winograd_costs(problem: Problem, products: float) -> float:
