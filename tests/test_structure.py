@@ -478,3 +478,19 @@ def test_an_activation_is_known_to_two_headers() -> None:
         code = re.compile(rf"\b(ACT_{name.upper()}|X\({name.upper()}, {name}\))")
         found = {path.name for path in files if code.search(path.read_text())}
         assert found == {"table.h", "epilogue.h"}, name
+
+
+def test_no_condition_asks_for_a_macro_that_nobody_defines() -> None:
+    """Such a condition is false for ever: a renamed macro would take its fast path with it, and no error."""
+    folder = SOURCE / "kernels"
+    texts = [path.read_text() for path in (*folder.glob("*.h"), *(folder / "isa").rglob("*.[hc]"))]
+    made = {name for text in texts for name in re.findall(r"(?m)^\s*#\s*define (\w+)", text)}
+    asked = {name for text in texts for name in re.findall(r"(?:defined\s*\(?|#\s*ifn?def )\s*(\w+)", text)}
+    compilers = {name for name in asked if name.startswith("_")}
+    outside = {
+        "ISA",
+        "CONVLITE_ISAS",
+        "CONVLITE_KEEP_SUBNORMALS",
+        "KMP_VERSION_MAJOR",
+    }  # setup.py, who builds, LLVM
+    assert asked - compilers - made == outside

@@ -9,7 +9,7 @@
    Contract: each x[m] has kc elements; w has kc rows with `columns` readable elements each; steps are in elements; to[m] has `columns`
    elements, rounded up to whole vectors. */
 
-#if defined(SIMD_AVX512) || defined(SIMD_NEON) /* 32 registers: 16 numbers of x, 4 vectors of w, a sum */
+#if TILE_MR >= 12 /* 32 registers: 16 numbers of x, 4 vectors of w, a sum */
 #define ROWS_AT_ONCE 4
 #else
 #define ROWS_AT_ONCE 2
