@@ -15,10 +15,11 @@ A step takes at least
 - products: multiply-adds of an output and a tap inside the image, so no padding. In "fast" those of the form
   that needs fewest: of all Winograd's tiles that the library has, whichever the step uses, without their
   transforms. 1x1, depthwise and strided convolutions have none.
-- weights: read once in a call, as fast as a pass reads as many bytes as all weights of the network have.
-- activations: each input read and each output written once: the first 2 MB of a step as fast as a copy
-  within half a core's own cache, the rest as fast as one of 24 MB. What fusing two steps would save is not
-  counted.
+- weights: those of taps that meet the image, read once in a call, as fast as any of three passes reads as
+  many bytes as all weights of the network have.
+- activations: each input read and each output written once. The first 4 MB of a step as fast as a pass or a
+  copy within half of a core's own cache, which holds 2 MB (of what is read, then of what is written); the
+  rest as fast as one over 24 MB. What fusing two steps would save is not counted.
 
 Elementwise functions count as moving data only. So this is a bound from below; a step may be unable to
 reach it.
@@ -30,6 +31,7 @@ import argparse
 import inspect
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -38,6 +40,8 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 
 import numpy as np
 from common import machine
@@ -75,6 +79,18 @@ def inside(axis: Axis) -> int:
     )
 
 
+def taps_inside(axis: Axis) -> int:
+    """The taps that any output uses on an input inside the image."""
+    used = {
+        (phase.start, offset)
+        for phase in axis.phases
+        for place in range(phase.count)
+        for offset in phase.offsets
+        if 0 <= place * phase.in_step + offset < axis.in_size
+    }
+    return len(used)
+
+
 def lines_read(axis: Axis) -> int:
     """The inputs along an axis that any output reads."""
     found = {
@@ -94,7 +110,7 @@ def forms(geometry: Geometry, precision: Precision) -> list[tuple[float, float]]
     found = [
         (
             float(geometry.images * inside(rows) * inside(columns) * pairs),
-            float(rows.kernel * columns.kernel * pairs),
+            float(taps_inside(rows) * taps_inside(columns) * pairs),
         )
     ]
     if precision == "exact" or min(cin, cout // geometry.groups) < FEWEST_CHANNELS:
@@ -129,7 +145,7 @@ class Bounds:
 
     def seconds(self, products: float, weights: float, activations: float) -> float:
         """The least time."""
-        near = min(activations, NEAR)
+        near = min(activations, 2 * NEAR)
         moved = weights / self.bandwidth["weights"] + near / self.bandwidth["near"]
         moved += (activations - near) / self.bandwidth["shared"]
         return max(products / self.peak, moved)
@@ -147,8 +163,9 @@ class Bounds:
         if geometry is None:
             work = multiply_adds(node, facts) or 0
             products = float(work) if isinstance(work, int) else 0.0
-            held = sum(_bytes(facts[name]) for name in node.inputs if name in constants) if products else 0
-            passed = 0 if node.kind in PARTIAL else sum(inputs) + written
+            held = sum(_bytes(facts[name]) for name in node.inputs if name in constants)
+            held = held if products else 0.0
+            passed = 0.0 if node.kind in PARTIAL else sum(inputs) + written
             return kind_of(step, None, products), self.seconds(products, held, passed)
         share = lines_read(geometry.rows) * lines_read(geometry.columns)
         share /= max(geometry.rows.in_size * geometry.columns.in_size, 1)
@@ -158,10 +175,10 @@ class Bounds:
         return kind_of(step, geometry, choices[0][0]), least
 
 
-def _bytes(fact: Fact) -> int:
+def _bytes(fact: Fact) -> float:
     if not fact.concrete or fact.dtype is None:
-        return 0
-    return math.prod(fact.shape) * fact.dtype.itemsize  # type: ignore[arg-type]
+        return 0.0
+    return float(math.prod(fact.shape) * fact.dtype.itemsize)  # type: ignore[arg-type]
 
 
 # ---- one network -------------------------------------------------------------------------------------------
@@ -204,18 +221,18 @@ class Measured:
 
     def weights(self) -> int:
         """The bytes of all constants."""
-        return sum(_bytes(self.facts[name]) for name in self.constants if name in self.facts)
+        return int(sum(_bytes(self.facts[name]) for name in self.constants if name in self.facts))
 
 
-def bandwidth_tasks(weights: int) -> dict[str, tuple[int, Callable[[], object]]]:
+def bandwidth_tasks(weights: int) -> dict[str, list[tuple[int, Callable[[], object]]]]:
     """By name: the bytes that a task moves, and the task. A copy counts what is read and what is written."""
-    held = np.ones(max(weights, 1 << 16) // 4, np.float32)
-    found: dict[str, tuple[int, Callable[[], object]]] = {
-        "weights": (held.nbytes, lambda: np.maximum.reduce(held))
-    }
-    for level, size in (("near", NEAR // 2), ("shared", SHARED)):
-        source, target = np.ones((2, size // 8), np.float32)
-        found[level] = 2 * source.nbytes, partial(np.copyto, target, source)
+    found: dict[str, list[tuple[int, Callable[[], object]]]] = {}
+    for name, size in (("weights", max(weights, 1 << 16)), ("near", NEAR // 2), ("shared", SHARED)):
+        first, second = np.ones((2, size // 8), np.float32)
+        both = 2 * first.nbytes
+        found[name] = [(both, partial(np.dot, first, second)), (first.nbytes, partial(np.max, first))]
+        if name != "weights":
+            found[name].append((both, partial(np.copyto, second, first)))
     return found
 
 
@@ -277,7 +294,7 @@ def measured(path: Path, options: argparse.Namespace, folder: str) -> dict[str, 
     isa = _dispatch.active_isa()
     moves = bandwidth_tasks(own.weights())
     flops, best_peak = _kernels.peak_flops(isa, "f32", PEAK_ROUNDS, 1), math.inf
-    best, rates = dict.fromkeys(tasks, math.inf), dict.fromkeys(moves, math.inf)
+    best, rates = dict.fromkeys(tasks, math.inf), dict.fromkeys(moves, 0.0)
     for _ in range(options.rounds):
         for precision in PRECISIONS:
             peak = fastest(lambda: _kernels.peak_flops(isa, "f32", PEAK_ROUNDS, 1), 0.005)
@@ -285,15 +302,14 @@ def measured(path: Path, options: argparse.Namespace, folder: str) -> dict[str, 
             own.profile(precision, options.seconds)
         for name, task in tasks.items():
             best[name] = min(best[name], fastest(task, options.seconds))
-        for name, (_, task) in moves.items():
-            rates[name] = min(rates[name], fastest(task, 0.004))
-    speeds = {name: moves[name][0] / seconds for name, seconds in rates.items()}
-    bounds = Bounds(flops / best_peak / 2, speeds)
+        for name, ways in moves.items():
+            rates[name] = max([rates[name], *(size / fastest(task, 0.004) for size, task in ways)])
+    bounds = Bounds(flops / best_peak / 2, rates)
     row: dict[str, Any] = {
         "name": path.stem,
         "weights": own.weights(),
         "peak_gflops": round(flops / best_peak / 1e9, 1),
-        "gigabytes": {name: round(speed / 1e9, 1) for name, speed in speeds.items()},
+        "gigabytes": {name: round(speed / 1e9, 1) for name, speed in rates.items()},
         "peers": {name: round(1e3 * s, 5) for name, s in best.items() if name not in PRECISIONS},
         "error": {name: float(f"{error:.1e}") for name, error in errors.items()},
         "versions": versions,

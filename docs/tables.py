@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import limits_table
 import networks_table
 import readme_table
 
@@ -162,7 +163,7 @@ def write(directory: Path) -> None:
     data = results()
     made = {"speed.md": readme_table.block(data), "every-shape.md": every_shape(data)}
     made |= {"speed.svg": picture.draw(data), "speed-dark.svg": picture.draw(data, dark=True)}
-    made |= networks_table.pages()
+    made |= networks_table.pages() | limits_table.pages()
     made["supported-onnx.md"] = supported_onnx()
     made["supported-tflite.md"] = supported_names(TFLITE, "operators")
     made["supported-keras.md"] = supported_names(LAYERS, "layers and operations (`ops.`)")
