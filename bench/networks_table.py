@@ -19,6 +19,7 @@ from convlite.bench.standings import Standing, names
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "bench" / "results" / "convlite-networks.json"
+HELD_OUT = ROOT / "bench" / "results" / "convlite-held-out.json"  # networks that nothing was tuned on
 BEGIN, END = "<!-- networks: bench/networks_table.py -->", "<!-- end of networks -->"
 FIRST, LAST = "<!-- fast: bench/networks_table.py -->", "<!-- end of fast -->"  # within one line
 ALT = "A bar for each network: how many times faster than the fastest other runtime, which is named."
@@ -148,12 +149,30 @@ def block(data: dict[str, Any]) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def held_out(data: dict[str, Any]) -> str:
+    """The tables of networks that are not in the chart."""
+    found = standings.standings(data)
+    exact, fast = (geomean(ratios(found, ours).values()) for ours in OURS)
+    lines = [measured(data).replace("--networks", "NETWORKS"), ""]
+    lines += [f'Geometric means of all: {exact:.2f} with "exact", {fast:.2f} with "fast".', ""]
+    for threads in sorted({row.threads for row in found}):
+        lines += [f"{threads} thread{'s' if threads > 1 else ''}:", "", table(data, threads), ""]
+    return "\n".join(lines)
+
+
 def pages() -> dict[str, str]:
     """The files that docs/speed.md includes."""
+    others = "No result is committed yet.\n"
+    if HELD_OUT.exists():
+        others = held_out(json.loads(HELD_OUT.read_text(encoding="utf-8")))
     if not RESULT.exists():
-        return {"networks.md": "The race of whole networks has no committed result yet.\n"}
+        return {
+            "networks.md": "The race of whole networks has no committed result yet.\n",
+            "held-out.md": others,
+        }
     data = json.loads(RESULT.read_text(encoding="utf-8"))
     return {
+        "held-out.md": others,
         "networks.md": block(data),
         "networks.svg": standings.draw(data),
         "networks-dark.svg": standings.draw(data, dark=True),
