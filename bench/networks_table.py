@@ -151,10 +151,9 @@ def block(data: dict[str, Any]) -> str:
 
 def held_out(data: dict[str, Any]) -> str:
     """The tables of networks that are not in the chart."""
-    found = standings.standings(data)
-    exact, fast = (geomean(ratios(found, ours).values()) for ours in OURS)
-    lines = [measured(data).replace("--networks", "NETWORKS"), ""]
-    lines += [f'Geometric means of all: {exact:.2f} with "exact", {fast:.2f} with "fast".', ""]
+    found, others = standings.standings(data), max(data["busy"].values())
+    lines = [measured(data).replace("--networks", "NETWORK"), "", *sentences(data), ""]
+    lines += [f"Other processes took up to {others:.0%} of the processors meanwhile.", ""]
     for threads in sorted({row.threads for row in found}):
         lines += [f"{threads} thread{'s' if threads > 1 else ''}:", "", table(data, threads), ""]
     return "\n".join(lines)
