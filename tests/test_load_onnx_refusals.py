@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ import onnx_fuzz  # noqa: E402
 from onnx_models import model, node, refusal, values  # noqa: E402
 
 from convlite.network.load.onnx import NEWEST, OLDEST, OPERATORS, read_onnx  # noqa: E402
+from convlite.network.load.onnx.signatures import signature_of  # noqa: E402
 
 # ---- refusals
 
@@ -144,6 +148,43 @@ def test_versions_of_the_table_are_those_of_onnx() -> None:
             newest = onnx.defs.get_schema(name, NEWEST, "")
             assert entry.since <= NEWEST, name
             assert entry.until >= newest.since_version - 1 or newest.deprecated, name
+
+
+def test_signatures_are_those_of_onnx() -> None:
+    newest = min(NEWEST, onnx.defs.onnx_opset_version())
+    for domain, name in OPERATORS:
+        if domain or name == "SimplifiedLayerNormalization":
+            continue
+        for version in range(OLDEST, newest + 1):
+            try:
+                schema = onnx.defs.get_schema(name, version, "")
+            except Exception:  # there was no such operator yet
+                assert signature_of(name, version) is None, (name, version)
+                continue
+            found = signature_of(name, version)
+            assert found is not None, (name, version)
+            assert found.inputs == (schema.min_input, schema.max_input), (name, version)
+            assert found.outputs == (schema.min_output, schema.max_output), (name, version)
+            needed = [
+                entry.name if entry.option == onnx.defs.OpSchema.FormalParameterOption.Single else ""
+                for entry in schema.inputs
+            ]
+            assert list(found.names) == needed[: len(found.names)], (name, version)
+            assert not any(needed[len(found.names) :]), (name, version)
+
+
+def test_reading_does_not_register_all_operators_of_the_package(tmp_path: Path) -> None:
+    """It would take 8 MB: the package's table is asked only for what is not in ours."""
+    path = tmp_path / "model.onnx"
+    onnx.save(model([node("Relu", ["x"])], {"x": (1, 2)}), path)
+    code = (
+        "import onnx, convlite\n"
+        "def refuse(*arguments): raise AssertionError(arguments)\n"
+        "onnx.defs.get_schema = refuse\n"
+        f"print(convlite.load({str(path)!r}).outputs[0].shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "(1, 2)\n", done.stderr
 
 
 # ---- mutated files

@@ -13,6 +13,7 @@ from convlite.network.graph import Array
 
 from .building import UNKNOWN, Builder
 from .operation import NEWEST, OPERATORS, Operation
+from .signatures import Signature, signature_of
 from .tensors import Refused, Store, computed_dtype
 
 __all__ = ["Refusals", "Scope", "add_constants", "declared", "formal", "names_of", "translate"]
@@ -266,11 +267,11 @@ def _translated(scope: Scope, node: Any, used: set[str]) -> tuple[int, tuple[str
         version = 1
     label = f"{scope.prefix}{node.name or next((name for name in node.output if name), '')}"
     operation = Operation(scope, node, version, inputs, label, used)
-    schema = _schema(str(node.op_type), version, domain)
-    if schema is not None:
-        _checked(operation, schema)
     if known is None:
-        return start, _by_definition(scope, node, operation, schema, inputs, used)
+        return start, _by_definition(scope, node, operation, inputs, used)
+    signature = None if domain else signature_of(str(node.op_type), version)
+    if signature is not None:
+        _checked(operation, signature)
     if not known.since <= version <= known.until:
         raise Refused(f"version {version} of the operator is not supported; {known} is")
     results = known.translate(operation)
@@ -311,17 +312,17 @@ def _schema(operator: str, version: int, domain: str) -> Any:
         return None
 
 
-def _checked(operation: Operation, schema: Any) -> None:
-    """Refuses a number of inputs or outputs, or a type of attribute, that the operator does not have."""
-    given = len(operation.inputs)
-    if not schema.min_input <= given <= schema.max_input:
-        raise Refused(f"{given} inputs; {operation.name} has {schema.min_input} to {schema.max_input}")
-    outputs = len(operation.proto.output)
-    if not schema.min_output <= outputs <= schema.max_output:
-        raise Refused(f"{outputs} outputs; {operation.name} has {schema.min_output} to {schema.max_output}")
-    for place in range(min(given, len(schema.inputs))):
-        if int(schema.inputs[place].option.value) == 0 and not operation.inputs[place]:
-            raise Refused(f"its input {place} ({schema.inputs[place].name}) is missing")
+def _checked(operation: Operation, signature: Signature) -> None:
+    """Refuses a number of inputs or outputs that the operator does not have."""
+    (least, most), given = signature.inputs, len(operation.inputs)
+    if not least <= given <= most:
+        raise Refused(f"{given} inputs; {operation.name} has {least} to {most}")
+    (least, most), outputs = signature.outputs, len(operation.proto.output)
+    if not least <= outputs <= most:
+        raise Refused(f"{outputs} outputs; {operation.name} has {least} to {most}")
+    for place, (name, value) in enumerate(zip(signature.names, operation.inputs, strict=False)):
+        if name and not value:
+            raise Refused(f"its input {place} ({name}) is missing")
 
 
 # ---- functions ----
@@ -382,15 +383,20 @@ def _called(
 
 
 def _by_definition(
-    scope: Scope, node: Any, operation: Operation, schema: Any, inputs: Sequence[str], used: set[str]
+    scope: Scope, node: Any, operation: Operation, inputs: Sequence[str], used: set[str]
 ) -> tuple[str, ...]:
     """An operator that ONNX itself defines by others; refused where it is none of those."""
+    domain = "" if node.domain in _DEFAULT else str(node.domain)
+    schema = _schema(str(node.op_type), operation.version, domain)
     if schema is None:
         raise Refused(
             "the operator is not known"
             if not node.domain
             else f"the operators of {node.domain} are not supported"
         )
+    rows = tuple(["" if int(entry.option.value) else str(entry.name) for entry in schema.inputs])
+    least, most = (schema.min_input, schema.max_input), (schema.min_output, schema.max_output)
+    _checked(operation, Signature(least, most, rows))
     function = _definition(schema, node, operation, inputs)
     if function is None:
         raise Refused(
