@@ -55,7 +55,7 @@ class Script:
     def join(self, first: int, last: int) -> int: ...
     def close(self) -> None: ...
     def point(self, arrays: Sequence[Array]) -> None: ...
-    def run(self, first: int, last: int) -> None: ...
+    def run(self, first: int, last: int, alone: bool = False) -> None: ...
 
 @disjoint_base
 class Runner:
@@ -354,5 +354,30 @@ def recurrent_gates(
     threads: int = 1,
     into: Script | None = None,
 ) -> None: ...
-def unary(op: int, x: Array, out: Array, threads: int = 1, into: Script | None = None) -> None: ...
+def unary(isa: str, op: int, x: Array, out: Array, threads: int = 1, into: Script | None = None) -> None: ...
 def unary_codes() -> dict[str, int]: ...
+def elements(
+    op: str,
+    element: str,
+    a: np.ndarray[Any, Any],
+    b: np.ndarray[Any, Any] | None,
+    condition: np.ndarray[Any, Any] | None,
+    out: np.ndarray[Any, Any],
+    target: str = "",
+    stride: int = 0,
+    size: int = 0,
+    threads: int = 1,
+    into: Script | None = None,
+) -> None: ...
+def extreme_places(
+    itemsize: int,
+    x: np.ndarray[Any, Any],
+    out: np.ndarray[Any, Any],
+    outer: int,
+    middle: int,
+    inner: int,
+    smallest: bool,
+    last: bool,
+    threads: int = 1,
+    into: Script | None = None,
+) -> None: ...

@@ -141,6 +141,7 @@ cdef extern from "isa/table.h" nogil:
         double divisor
         int largest, wide
     enum:
+        UNARY_SQRT, UNARY_RECIPROCAL, UNARY_ABS, UNARY_NEGATIVE, UNARY_LOG
         PASS_ADD, PASS_SUB, PASS_MUL, PASS_DIV, PASS_MAX, PASS_MIN, PASS_PRELU, PASS_FIRST, PASS_AFFINE, PASS_SCALE
         PASS_A, PASS_B, PASS_FACTOR, PASS_OFFSET, PASS_SLOPES, PASS_OUT, PASS_OPERANDS
     ctypedef struct Pass:
@@ -184,6 +185,7 @@ cdef extern from "isa/table.h" nogil:
         void (*transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil
         void (*resample_line)(const ResampleLine *) noexcept nogil
         void (*pool_line)(const PoolLine *) noexcept nogil
+        void (*unary)(int, const void *, void *, int64_t) noexcept nogil
     ctypedef struct Table:
         int kind, itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma
         double vector_nanoseconds
@@ -268,6 +270,7 @@ include "reductions.pxi"
 include "norms.pxi"
 include "resampling.pxi"
 include "recurrent.pxi"
+include "elements.pxi"
 include "calls.pxi"
 
 

@@ -20,7 +20,7 @@ cdef struct CopyJob:
     const Table *table
     Walk walk                  # operands X, OUT
     int kind
-    int64_t size, rows, columns, row_piece, column_piece, row_pieces, column_pieces, tasks, nanoseconds
+    int64_t size, rows, columns, row_piece, column_piece, row_pieces, column_pieces, blocks, group, tasks, nanoseconds
 
 
 cdef void fill_copy(CopyJob *job) noexcept nogil:
@@ -43,13 +43,17 @@ cdef void fill_copy(CopyJob *job) noexcept nogil:
     job.rows = walk.sizes[last - 1] if last > 0 else 1
     if job.kind == COPY_TRANSPOSE:
         job.row_piece, job.column_piece = smaller(TRANSPOSE_CHANNELS, job.rows), smaller(TRANSPOSE_PIXELS, job.columns)
+        if job.columns <= 4 and walk.steps[OUT][last - 1] == job.columns * size:  # lines become pixels: planes, a shuffle
+            job.row_piece = smaller(most // job.columns, job.rows)
     else:
         job.column_piece = most if job.columns > most + most // 2 else job.columns
         job.row_piece = smaller(ceil_div(most, job.column_piece), job.rows)
     job.row_pieces, job.column_pieces = ceil_div(job.rows, job.row_piece), ceil_div(job.columns, job.column_piece)
-    job.tasks = job.row_pieces * job.column_pieces
+    job.blocks = job.row_pieces * job.column_pieces
     for i in range(last - 1):
-        job.tasks *= walk.sizes[i]
+        job.blocks *= walk.sizes[i]
+    job.group = max(1, most // (job.row_piece * job.column_piece))  # small blocks of neighbours are one task
+    job.tasks = ceil_div(job.blocks, job.group)
     job.nanoseconds = walk.size * size // 16
 
 
@@ -60,18 +64,24 @@ cdef bint may_transpose(const Walk *walk, int i, int64_t size) noexcept nogil:
         return walk.steps[X][last] % size == 0 and walk.steps[OUT][i] % size == 0 and walk.sizes[last] > 1
 
 
-@cython.cdivision(True)
 cdef void copy_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef const CopyJob *job = <const CopyJob *> of
+    cdef int64_t block
+    for block in range(task * job.group, smaller((task + 1) * job.group, job.blocks)):
+        copy_block(job, block)
+
+
+@cython.cdivision(True)
+cdef void copy_block(const CopyJob *job, int64_t block) noexcept nogil:
     cdef const Walk *walk = &job.walk
     cdef int64_t offsets[WALK_OPERANDS]
     cdef int64_t row, column, rows, columns, x_step = 0, out_step = 0, size = job.size, r
     cdef int last = walk.axes - 1
     cdef const char *x
     cdef char *out
-    column, task = task % job.column_pieces * job.column_piece, task // job.column_pieces
-    row, task = task % job.row_pieces * job.row_piece, task // job.row_pieces
-    place(walk, last - 1, task, offsets)
+    column, block = block % job.column_pieces * job.column_piece, block // job.column_pieces
+    row, block = block % job.row_pieces * job.row_piece, block // job.row_pieces
+    place(walk, last - 1, block, offsets)
     rows, columns = smaller(job.row_piece, job.rows - row), smaller(job.column_piece, job.columns - column)
     if last > 0:
         x_step, out_step = walk.steps[X][last - 1], walk.steps[OUT][last - 1]

@@ -178,8 +178,11 @@ cdef class Script:
         for i in range(self.moves):
             self.moved[i].at[0] = <char *> self.lent[self.moved[i].array].start + self.moved[i].offset
 
-    def run(self, int64_t first, int64_t last):
-        """Run the steps first <= i < last; the GIL is released unless they are short."""
+    def run(self, int64_t first, int64_t last, bint alone=False):
+        """Run the steps first <= i < last; the GIL is released unless they are short.
+
+        alone: they are timed by themselves, with the threads that they would find awake after other steps.
+        """
         cdef int64_t end, work, shared
         cdef int threads
         cdef char *scratch = <char *> (<uintptr_t> self.scratch + 63 & ~<uintptr_t> 63)
@@ -191,7 +194,7 @@ cdef class Script:
                 work += self.steps[end].nanoseconds
                 shared += self.steps[end].nanoseconds if self.steps[end].threads > 1 else 0
                 end += 1
-            threads = self.threads if shared >= WAKE_NANOSECONDS else 1
+            threads = self.threads if shared >= (SPLIT_NANOSECONDS if alone else WAKE_NANOSECONDS) else 1
             if work < GIL_NANOSECONDS:
                 run_stretch(self.steps + first, end - first, 1, scratch, self.lane_bytes)
             else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .executor import Executor
 from .graph import Array
 from .kinds import named
-from .program import Frame, Program, Run, Step
+from .program import Step
 from .summary import aligned, kind_shown
 
 __all__ = ["Profile", "ProfileRow", "profiled"]
@@ -128,19 +128,20 @@ class Profile:
 
 
 def profiled(executor: Executor, arrays: Sequence[Array], repeat: int) -> Profile:
-    """Time each step of the program for these inputs, over `repeat` calls after one that is not counted."""
-    program = executor.program(tuple(array.shape for array in arrays))
-    ticks: list[tuple[int, int]] = []
-    timed = _timed(program, ticks)
+    """Time each step of the program for these inputs, over `repeat` calls after one that is not counted.
+
+    The core's steps are bound as in a call, and run one by one.
+    """
+    program = replace(executor.program(tuple(array.shape for array in arrays)), _frames=[])
     runs: list[list[tuple[int, int]]] = []
     wholes: list[int] = []
     for number in range(repeat + 1):
-        ticks.clear()
+        ticks: list[tuple[int, int]] = []
         begin = time.perf_counter_ns()
-        timed.run(arrays)
+        program.run(arrays, ticks)
         if number:
             wholes.append(time.perf_counter_ns() - begin)
-            runs.append(list(ticks))
+            runs.append(ticks)
     times = [statistics.median(end - start for start, end in step) / 1e6 for step in zip(*runs, strict=True)]
     total = sum(times)
     rows = tuple(
@@ -151,24 +152,6 @@ def profiled(executor: Executor, arrays: Sequence[Array], repeat: int) -> Profil
     origin = fastest[0][0] if fastest else 0
     spans = tuple(((start - origin) / 1e3, (end - start) / 1e3) for start, end in fastest)
     return Profile(executor.graph.name, rows, total, statistics.median(wholes) / 1e6, repeat, spans)
-
-
-def _timed(program: Program, ticks: list[tuple[int, int]]) -> Program:
-    """The program with a clock around each step, and an arena of its own."""
-
-    def clocked(run: Run) -> Run:
-        def measured(frame: Frame) -> None:
-            start = time.perf_counter_ns()
-            run(frame)
-            ticks.append((start, time.perf_counter_ns()))
-
-        return measured
-
-    return replace(
-        program,
-        steps=tuple(replace(step, run=clocked(step.run), core=False) for step in program.steps),
-        _frames=[],
-    )
 
 
 def _name(step: Step) -> str:

@@ -12,6 +12,7 @@ it, and all such steps that follow, without Python (kernels/script.pxi).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -121,6 +122,7 @@ class Lowering:
         self.shapes: list[tuple[int, ...] | None] = []
         self.dtypes: list[np.dtype[Any] | None] = []
         self.views: list[View] = []
+        self.ranges: dict[str, tuple[int, int]] = {}  # bounds of integers that are computed, where known
 
     def new_slot(self, shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None) -> int:
         """A slot of its own."""
@@ -175,21 +177,29 @@ class Program:
     copied: tuple[int, ...]  # outputs that are inputs or constants, or share memory with another output
     _frames: list[Frame] = field(default_factory=list)
 
-    def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
-        """The outputs for inputs of this program's shapes and dtypes."""
+    def run(self, arrays: Sequence[Array], ticks: list[tuple[int, int]] | None = None) -> tuple[Array, ...]:
+        """The outputs for inputs of this program's shapes and dtypes.
+
+        ticks: a list that is to get the start and the end of each step, in nanoseconds. The steps then run
+        one by one, chains of passes too.
+        """
         threads = _threads.threads_for(_threads.SERIAL_WORK)
         frame = self._frame(threads)
         try:
             if frame.threads != threads or frame.steps is not self.steps:
-                self._bind(frame, arrays, threads)
+                self._bind(frame, arrays, threads, ticks is None)
             self._lend(frame, arrays)
             script = frame.script
             script.point([frame[slot] for slot in frame.lent])
             for part in frame.parts:
+                if ticks is not None:
+                    start = time.perf_counter_ns()
                 if type(part) is tuple:
-                    script.run(*part)
+                    script.run(*part, ticks is not None)
                 else:
                     self._run_step(part, frame)  # type: ignore[arg-type]
+                if ticks is not None:
+                    ticks.append((start, time.perf_counter_ns()))
             return tuple(self._result(frame, slot) for slot in self.outputs)
         finally:
             self._clear(frame)
@@ -225,8 +235,8 @@ class Program:
         for view in self.views:
             frame[view.slot] = frame[view.source].reshape(view.shape)
 
-    def _bind(self, frame: Frame, arrays: Sequence[Array], threads: int) -> None:
-        """Bind the core's steps to this frame's arrays."""
+    def _bind(self, frame: Frame, arrays: Sequence[Array], threads: int, join: bool) -> None:
+        """Bind the core's steps to this frame's arrays; join: those that follow each other are one part."""
         self._lend(frame, [np.empty(array.shape, array.dtype) for array in arrays])
         frame.lent = (*self.inputs, *(slot for slot, _, _ in self.results))
         script = Script(threads, [frame[slot] for slot in frame.lent])
@@ -238,12 +248,12 @@ class Program:
             first = len(script)
             step.run(frame, script)
             last = parts[-1] if parts else None
-            if type(last) is tuple:
+            if join and type(last) is tuple:
                 parts[-1] = (last[0], len(script))
             else:
                 parts.append((first, len(script)))
         for part in parts:
-            if type(part) is tuple:
+            if join and type(part) is tuple:
                 script.join(*part)
         script.close()
         frame.script, frame.parts = script, tuple(parts)

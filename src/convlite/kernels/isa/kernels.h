@@ -75,6 +75,7 @@
 #include "reduce.h"
 #include "norm.h"
 #include "resample.h"
+#include "unary.h"
 
 /* This many independent chains hide the latency of FMA, 4 or 5 cycles, with two FMAs per cycle; with 24, Clang 16 spilled 8 (118 -> 81 to 91
    GFLOP/s). Different start values keep the compiler from merging chains; a chain that starts at 1 stays 1, and Clang removed it. */
@@ -142,7 +143,7 @@ static const Table NAME(table) = {
     .activate = NAME(activate),
     .softmax = NAME(softmax),
     .pool = NAME(pool),
-    .steps = {NAME(pass), NAME(sum), NAME(largest), NAME(layer_norm), NAME(transpose), NAME(resample_line), NAME(pool_line)},
+    .steps = {NAME(pass), NAME(sum), NAME(largest), NAME(layer_norm), NAME(transpose), NAME(resample_line), NAME(pool_line), NAME(unary)},
     .peak = NAME(peak),
 };
 

@@ -87,6 +87,11 @@ INLINE void NAME(zip_lines)(const REAL *from, int64_t from_step, const int n, in
     const int rounded = n > 2 ? 4 : 2;
     if (rounded <= LANES)
         for (; p + LANES <= pixels; p += LANES) NAME(interleave_block)(from + p, from_step, n, rounded, n == rounded, LANES, n, to + p * n);
+    if (p && p < pixels && rounded <= LANES) { /* the last ones again */
+        p = pixels - LANES;
+        NAME(interleave_block)(from + p, from_step, n, rounded, n == rounded, LANES, n, to + p * n);
+        return;
+    }
     for (; p < pixels; p++)
         for (int i = 0; i < n; i++) to[p * n + i] = from[i * from_step + p];
 }

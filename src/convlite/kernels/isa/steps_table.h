@@ -36,6 +36,15 @@ typedef struct {
     Activation act;
 } Pass;
 
+/* One operation on each number: see unary.h. */
+enum {
+    UNARY_SQRT,
+    UNARY_RECIPROCAL,
+    UNARY_ABS,
+    UNARY_NEGATIVE,
+    UNARY_LOG,
+};
+
 /* Sums, or largest numbers, of columns: see reduce.h. */
 typedef struct {
     const void *x;
@@ -83,6 +92,7 @@ typedef struct {
     void (*transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
     void (*resample_line)(const ResampleLine *);
     void (*pool_line)(const PoolLine *);
+    void (*unary)(int op, const void *x, void *out, int64_t n);
 } StepKernels;
 
 #endif

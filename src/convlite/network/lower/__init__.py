@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from . import control as _control
 from . import convolution as _convolution
+from . import elements as _elements
 from . import elementwise as _elementwise
 from . import images as _images
 from . import recurrent as _recurrent
@@ -19,4 +20,7 @@ from .table import RULES
 
 __all__ = ["FAMILIES", "RULES", "lower_node"]
 
-FAMILIES = (_control, _convolution, _elementwise, _images, _recurrent, _reductions, _shapes, _windows)
+FAMILIES = (
+    *(_control, _convolution, _elementwise, _elements, _images),
+    *(_recurrent, _reductions, _shapes, _windows),
+)

@@ -152,18 +152,19 @@ _UNARY = _kernels.unary_codes()
 
 @rule(*_UNARY)
 def unary(node: Node, low: Lowering) -> Lowered | None:
-    """Square roots and the like."""
+    """Square roots, logarithms and the like."""
     x, output = node.inputs[0], node.outputs[0]
     if not float_only(low, (x, output)):
         return None
     source, target, size = low.slot(x), low.slot(output), _size(low.shape(output))
-    op = _UNARY[node.kind]
+    op, isa = _UNARY[node.kind], _dispatch.active_isa()
+    each = 0.8 if node.kind == "log" else 0.1
 
     def run(frame: Frame, into: Script | None = None) -> None:
         if size:
             x = np.ascontiguousarray(frame[source])
             keep(into, x)
-            _kernels.unary(op, x, frame[target], threads_of(size), into)
+            _kernels.unary(isa, op, x, frame[target], threads_of(size, each), into)
 
     return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True)
 

@@ -14,13 +14,14 @@ __all__ = ["by_numpy", "lower_node", "own"]
 
 def lower_node(node: Node, low: Lowering) -> Lowered:
     """The step for a node."""
-    rule = RULES.get(node.kind)
-    if rule is not None:
+    rules = RULES.get(node.kind, [])
+    if rules:
         known = all(low.facts[name].concrete for name in (*node.inputs, *node.outputs) if name)
         if known or node.kind in SHAPELESS:
-            lowered = rule(node, low)
-            if lowered is not None:
-                return lowered
+            for rule in rules:
+                lowered = rule(node, low)
+                if lowered is not None:
+                    return lowered
         elif node.kind in _LATE:
             return later(node, low)
     return by_numpy(node, low)

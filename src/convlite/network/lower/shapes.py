@@ -25,6 +25,8 @@ def viewed(node: Node, low: Lowering) -> Lowered | None:
     if low.facts[node.inputs[0]].dtype != low.facts[name].dtype:
         return None
     low.names[name] = low.view(source, shape)
+    if node.inputs[0] in low.ranges:
+        low.ranges[name] = low.ranges[node.inputs[0]]
     return Lowered(None, (source,), (), how="view")
 
 

@@ -16,7 +16,7 @@ from ..program import Lowered, Lowering
 __all__ = ["RULES", "SHAPELESS", "Rule", "activation_of", "rule"]
 
 Rule = Callable[[Node, Lowering], Lowered | None]
-RULES: dict[str, Rule] = {}
+RULES: dict[str, list[Rule]] = {}  # in this order: the first whose answer is not None
 SHAPELESS: set[str] = set()  # kinds whose rules do not ask for shapes
 
 
@@ -25,8 +25,7 @@ def rule(*kinds: str, shapeless: bool = False) -> Callable[[Rule], Rule]:
 
     def enter(function: Rule) -> Rule:
         for kind in kinds:
-            assert kind not in RULES, kind
-            RULES[kind] = function
+            RULES.setdefault(kind, []).append(function)
             if shapeless:
                 SHAPELESS.add(kind)
         return function
