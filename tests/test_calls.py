@@ -107,8 +107,10 @@ def test_what_differs_takes_the_checked_way() -> None:
     frozen = np.empty(shape, np.float32)
     frozen.setflags(write=False)
     memory = np.zeros(1000, np.float32)
+    described = X.astype(np.dtype(np.float32, metadata={"unit": "mm"}))  # equal, though another object
     assert served()
     assert served(readonly)
+    assert served(described)
     assert served(X[None][0])
     assert served(padding="".join(["sa", "me"]))  # equal, though not the same object
     assert served(bias=None)
@@ -122,6 +124,7 @@ def test_what_differs_takes_the_checked_way() -> None:
         "strided": served(wide[..., ::2]),
         "reversed": served(X[:, ::-1]),
         "Fortran": served(np.asfortranarray(X)),
+        "described, Fortran": served(np.asfortranarray(described)),
         "unaligned": served(unaligned),
         "subclass": served(X.view(Sub)),
         "list": served(X.tolist()),

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_memory": {"_kernels"},
     "_locks": set(),
     "_hints": set(),
-    "_inference": {"_hints"},
+    "_inference": set(),
     "_types": set(),
     "arguments": {"_hints", "_memory"},
     "_definitions": {"_options", "arguments"},

@@ -43,36 +43,6 @@ _OTHER_NAMES = {
     "approximate": ("activation",),
 }
 
-_TRAINING = (
-    "convlite runs networks and does not train them; train in Keras or PyTorch and read the result by "
-    "convlite.load, convlite.Network.from_keras or convlite.Network.from_torch"
-)
-_CALL = "call the object itself, as in model(x)"
-_ON_CPU = "convlite computes on the CPU: leave it out"
-# Attributes of other libraries' models, and what to do instead.
-_ELSEWHERE = {
-    **dict.fromkeys(("fit", "fit_generator", "train", "train_on_batch", "train_step"), _TRAINING),
-    **dict.fromkeys(("backward", "zero_grad", "requires_grad_", "optimizer", "loss"), _TRAINING),
-    "compile": "convlite runs networks, does not train them and needs no compile: leave it out",
-    **dict.fromkeys(
-        ("evaluate", "test_on_batch"),
-        "convlite runs networks and has no metrics: compute the outputs, as in y = model(x), and compare "
-        "them with the labels in NumPy",
-    ),
-    "eval": "convlite always computes inference: leave it out",
-    **dict.fromkeys(("forward", "run", "predict_on_batch", "predict_step", "invoke"), _CALL),
-    **dict.fromkeys(("to", "cuda", "cpu"), _ON_CPU),
-}
-
-
-def elsewhere(name: str) -> str:
-    """Advice for an attribute that models of other libraries have; "" for other names.
-
-    >>> elsewhere("eval"), elsewhere("colour")
-    ('convlite always computes inference: leave it out', '')
-    """
-    return _ELSEWHERE.get(name, "")
-
 
 def refuse_arguments(
     function: Callable[..., Any], more: tuple[object, ...], others: Iterable[str]

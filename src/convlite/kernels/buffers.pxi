@@ -3,6 +3,7 @@
 cdef extern from "Python.h":
     int PyBUF_SIMPLE, PyBUF_WRITABLE, PyBUF_FORMAT, PyBUF_STRIDES
     ctypedef struct View "Py_buffer":
+        void *obj
         void *buf
         Py_ssize_t len, itemsize
         int readonly, ndim
