@@ -16,7 +16,7 @@ ANY = 2**31 - 1  # "1-" in the table: any number from 1 on
 
 
 class Signature(NamedTuple):
-    """The least and the most inputs and outputs; the names of inputs by place, "" where one may be missing."""
+    """The least and the most inputs and outputs; the names of inputs by place, "" for what may be missing."""
 
     inputs: tuple[int, int]
     outputs: tuple[int, int]
@@ -50,7 +50,7 @@ def _span(text: str) -> tuple[int, int]:
     return int(least), (int(most) if most else ANY) if dash else int(least)
 
 
-# Operator: since a version, inputs, outputs, the inputs that must be there (_ one that need not); the next one.
+# Operator: since a version, inputs, outputs, which inputs must be there (_: need not); from another version.
 _TABLE = """\
 Abs: 1 1 1 X
 Acos: 7 1 1 input
