@@ -223,8 +223,8 @@ def threads_for(nanoseconds: float) -> int:
     library's parallel region."""
     if nanoseconds < SERIAL_WORK:
         return 1
-    count = min(get_num_threads(), MOST_THREADS)
-    return 1 if count > 1 and _kernels.in_parallel() else count
+    count = 1 if _forked_serial else _scope.get() or _process or _default_count
+    return 1 if count == 1 or _kernels.in_parallel() else min(count, MOST_THREADS)
 
 
 def _before_fork() -> None:

@@ -24,6 +24,7 @@ Padding = PadMode | Pads
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
+PLAIN = 0x101  # in flags.num of an array: C-contiguous and aligned
 _LIMIT = 2**31  # of a stride, a dilation, a pad: larger ones are mistakes
 MAX_TAPS = 2**24  # of a kernel or a window
 _MAX_BYTES = 2**63 - 1
@@ -159,6 +160,8 @@ def as_real(value: object, name: str) -> float:
     >>> as_real(np.float32(0.5), "alpha")
     0.5
     """
+    if type(value) is float:
+        return value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a number; got {shown(value)} ({type(value).__name__})")
     try:
@@ -181,7 +184,9 @@ def as_flag(value: object, name: str) -> bool:
     >>> as_flag(1, "keepdims")
     True
     """
-    if isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
+    if type(value) is bool:
+        return value
+    if isinstance(value, np.bool_) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
         return bool(value)
     raise TypeError(f"{name} must be True or False; got {shown(value)} ({type(value).__name__})")
 
@@ -356,8 +361,7 @@ def as_operand(
     if (
         type(value) is np.ndarray
         and ((kind := value.dtype) is FLOAT32 or kind is FLOAT64)
-        and (flags := value.flags).c_contiguous
-        and flags.aligned
+        and value.flags.num & PLAIN == PLAIN
     ):
         array = value
     else:

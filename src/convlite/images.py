@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ from .arguments import (
     new_output,
     shown,
 )
-from .resampling import axis_table, resample
+from .resampling import Table, axis_table, resample
 
 __all__ = ["resize2d", "resize1d", "upsample2d", "pad2d", "pad1d"]
 
@@ -99,6 +100,24 @@ def resize2d(
     array([-0.421875,  0.90625 ,  3.09375 ,  4.421875])
     """
     image = as_operand(x, "x", ndim=4)
+    if (
+        type(size) is tuple
+        and nearest_mode is None
+        and cubic_a is None
+        and scales is None
+        and roi is None
+        and antialias is False
+        and exclude_outside is True
+        and keep_aspect_ratio == "stretch"
+        and type(extrapolation_value) is float
+        and isinstance(method, str)
+        and isinstance(coordinates, str)
+        and image.size
+        and [type(n) for n in size] == [int, int]
+    ):  # the usual call: what it needs is kept, since the checks take 10 us
+        tables = _plain_tables(image.shape[1:3], size, method, coordinates, image.itemsize)
+        result = new_output((image.shape[0], *size, image.shape[3]), image.dtype)
+        return resample(image, tables, extrapolation_value, result)
     options = resize_options(
         method, coordinates, nearest_mode, cubic_a, antialias, exclude_outside, extrapolation_value
     )
@@ -109,6 +128,17 @@ def resize2d(
         keep_aspect_ratio,
     )
     return _resize(image, sizes, ratios, as_roi(roi, 2, coordinates), extrapolation_value, options)
+
+
+@lru_cache(maxsize=64)
+def _plain_tables(
+    image: Pair, size: Pair, method: Method, coordinates: Coordinates, itemsize: int
+) -> tuple[tuple[int, Table], tuple[int, Table]]:
+    """The tables of rows and columns, where only method and coordinates are given."""
+    options = resize_options(method, coordinates, None, None, False, True, 0.0)
+    sizes, ratios = target_sizes(image, as_pair(size, "size"), None, "stretch")
+    rows, columns = _tables(image, sizes, ratios, as_roi(None, 2, coordinates), itemsize, options)
+    return rows, columns
 
 
 @public
@@ -309,10 +339,22 @@ def _resize(
         )
     if result.size == 0:
         return result
-    kind = "float32" if x.itemsize == 4 else "float64"  # dtype.name is slow
-    each = enumerate(zip(x.shape[1:-1], sizes, ratios, rois, strict=True), start=1)
-    tables = [
+    tables = _tables(x.shape[1:-1], sizes, ratios, rois, x.itemsize, options)
+    return resample(x, tables, outside, result)
+
+
+def _tables(
+    image: tuple[int, ...],
+    sizes: tuple[int, ...],
+    ratios: tuple[float | None, ...],
+    rois: tuple[Any, ...],
+    itemsize: int,
+    options: dict[str, Any],
+) -> list[tuple[int, Table]]:
+    """The axes behind the first, with their tables."""
+    kind = "float32" if itemsize == 4 else "float64"  # dtype.name is slow
+    each = enumerate(zip(image, sizes, ratios, rois, strict=True), start=1)
+    return [
         (axis, axis_table(n, m, scale=ratio, roi=roi, dtype=kind, **options))
         for axis, (n, m, ratio, roi) in each
     ]
-    return resample(x, tables, outside, result)

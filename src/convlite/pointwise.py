@@ -18,7 +18,7 @@ from . import _dispatch, _kernels, _threads, activations
 from ._options import documented, public
 from ._types import Elementwise
 from .activations import activate, softmax_rows
-from .arguments import as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, one_given, shown
+from .arguments import PLAIN, as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, one_given, shown
 
 __all__ = [
     "relu", "relu6", "leaky_relu", "prelu", "elu", "sigmoid", "hard_sigmoid", "tanh", "softplus", "silu",
@@ -517,8 +517,11 @@ def batch_norm(
     """
     values = as_operand(x, "x")
     small = as_epsilon(epsilon)
-    scale_name, scale = one_given(scale=scale, gamma=gamma, weight=weight)
-    offset_name, offset = one_given(offset=offset, beta=beta, bias=bias)
+    scale_name, offset_name = "scale", "offset"
+    if gamma is not None or weight is not None:
+        scale_name, scale = one_given(scale=scale, gamma=gamma, weight=weight)
+    if beta is not None or bias is not None:
+        offset_name, offset = one_given(offset=offset, beta=beta, bias=bias)
     centre = _per_channel(mean, "mean", values)
     variances = _per_channel(variance, "variance", values)
     times = None if scale is None else _per_channel(scale, scale_name, values)
@@ -528,7 +531,9 @@ def batch_norm(
     # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
     result, threads = new_output(values.shape, values.dtype), _threads.threads_for(0.1 * values.size)
     if values.size:
-        rows, into = (array.reshape(-1, centre.size) for array in (values, result))
+        rows, into = values, result
+        if values.ndim > _MOST_AXES:
+            rows, into = (array.reshape(-1, centre.size) for array in (values, result))
         _kernels.affine(_dispatch.active_isa(), rows, centre, factor, moved, into, threads=threads)
     return result
 
@@ -587,6 +592,15 @@ def _combined(what: str, x: Array, y: Array) -> Array:
 
 
 def _per_channel(value: ArrayLike, name: str, x: Array) -> Array:
+    if (
+        type(value) is np.ndarray
+        and value.dtype is x.dtype
+        and value.ndim == 1
+        and x.ndim
+        and len(value) == x.shape[-1]
+        and value.flags.num & PLAIN == PLAIN
+    ):
+        return value
     vector = as_operand(value, name, dtype=x.dtype, first=("x", x))
     if x.ndim == 0 or vector.shape != x.shape[-1:]:
         raise ValueError(

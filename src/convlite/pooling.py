@@ -160,17 +160,17 @@ def global_avg_pool2d(x: ArrayLike, *, keepdims: bool = False) -> Array:
 def _over_images(x: ArrayLike, what: str, keepdims: bool) -> Array:
     image, keep = _with_pixels(x), as_flag(keepdims, "keepdims")
     images, _, _, channels = image.shape
-    result = new_output((images, channels), image.dtype)
+    result = new_output((images, 1, 1, channels) if keep else (images, channels), image.dtype)
     _reduce(image, result, what)
-    return result.reshape(images, 1, 1, channels) if keep else result
+    return result
 
 
 def _reduce(image: Array, out: Array, what: str, script: Any = None) -> None:
     """Each image's mean or largest number per channel, now or as a step of a script; out is contiguous."""
     images, height, width, channels = image.shape
     threads = _threads.threads_for(0.06 * image.size)
-    pixels, into = image.reshape(images, height * width, channels), out.reshape(images, channels)
-    _kernels.reduce(_dispatch.active_isa(), _REDUCE[what], pixels, into, threads, script)
+    pixels = image.reshape(images, height * width, channels)
+    _kernels.reduce(_dispatch.active_isa(), _REDUCE[what], pixels, out, threads, script)
 
 
 @public
@@ -344,7 +344,7 @@ def as_output_size(value: Any) -> tuple[int | None, int | None]:
 def _with_pixels(x: ArrayLike) -> Array:
     """Return x as images; images without pixels are refused."""
     image = as_operand(x, "x", ndim=4)
-    if 0 in image.shape[1:3]:
+    if not image.size and 0 in image.shape[1:3]:
         raise ValueError(f"x must have pixels to pool; got shape {image.shape}, images without any")
     return image
 

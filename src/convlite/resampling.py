@@ -106,8 +106,7 @@ def resample(
     >>> resample(np.float32([[7]]), [(0, double), (1, double)]).tolist()
     [[7.0, 7.0], [7.0, 7.0]]
     """
-    blends = not all(table.picks for _, table in tables)
-    if blends and x.ndim == 4 and [axis for axis, _ in tables] == [1, 2]:
+    if x.ndim == 4 and len(tables) == 2 and tables[0][0] == 1 and tables[1][0] == 2 and _blend(tables):
         result = _images(x, tables[0][1], tables[1][1], out)
     else:
         result = np.ascontiguousarray(x) if tables else x.copy()
@@ -119,15 +118,18 @@ def resample(
     return result
 
 
+def _blend(tables: Sequence[tuple[int, Table]]) -> bool:
+    return not (tables[0][1].picks and tables[1][1].picks)
+
+
 def _images(x: Array, rows: Table, columns: Table, out: Array | None) -> Array:
     """Rows and columns of images (N,H,W,C)."""
     sizes = (*x.shape, len(rows.indices), len(columns.indices))
     result = new_output((sizes[0], *sizes[4:], sizes[3]), x.dtype) if out is None else out
     threads = _threads.threads_for(0.2 * result.size)
-    _kernels.resize(
-        *(_dispatch.active_isa(), x.itemsize, np.ascontiguousarray(x), result, sizes),
-        *(rows.indices, rows.weights, columns.indices, columns.weights, threads),
-    )
+    isa, source = _dispatch.active_isa(), x if x.flags.c_contiguous else np.ascontiguousarray(x)
+    tables = (rows.indices, rows.weights, columns.indices, columns.weights)
+    _kernels.resize(isa, x.itemsize, source, result, sizes, *tables, threads)
     return result
 
 

@@ -166,6 +166,8 @@ cdef extern from "isa/table.h" nogil:
         Activation act
     ctypedef struct ResampleLine:
         const void *x
+        const void *below
+        const void *across
         void *out
         int64_t outputs, inner, taps
         const int64_t *index
@@ -173,7 +175,8 @@ cdef extern from "isa/table.h" nogil:
     ctypedef struct PoolLine:
         const void *x
         void *out
-        int64_t outputs, taps
+        void *sums
+        int64_t outputs, taps, channels, step, out_step
         const int64_t *offsets
         double divisor
         int largest

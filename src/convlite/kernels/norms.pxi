@@ -167,9 +167,27 @@ cdef int add_group_norm(Norm *job, PassJob *normal, Script into) except -1:
     return 0
 
 
+cdef void run_some(Task run, const void *job, int64_t image, int64_t tasks, char *scratch) noexcept nogil:
+    """The tasks of one image, in order."""
+    cdef int64_t task
+    cdef uint64_t mode = float_mode_enter(FLUSH)
+    for task in range(image * tasks, (image + 1) * tasks):
+        run(job, task, scratch)
+    float_mode_leave(mode)
+
+
 cdef void run_group_norm(Norm *job, PassJob *normal, int threads, char *scratch, bint short) noexcept:
     cdef Reduce *sums = &job.moments
-    cdef int64_t images = sums.outer
+    cdef int64_t images = sums.outer, image
+    if threads <= 1 and images > 1 and normal.walk.axes > 2:  # an image after the other, which stays in the cache
+        with nogil:
+            for image in range(images):
+                run_some(moments_task, job, image, sums.pieces, scratch)
+                run_some(centres_task, job, image, 1, scratch)
+                run_some(squares_task, job, image, sums.pieces, scratch)
+                run_some(factors_task, job, image, 1, scratch)
+                run_some(pass_task, normal, image, normal.row_pieces * normal.column_pieces, scratch)
+        return
     run_step(moments_task, job, images * sums.pieces, threads, scratch, job.lane_bytes, short, FLUSH)
     run_step(centres_task, job, images, 1, scratch, job.lane_bytes, short, FLUSH)
     run_step(squares_task, job, images * sums.pieces, threads, scratch, job.lane_bytes, short, FLUSH)

@@ -8,7 +8,8 @@
 cdef enum:
     ROW_CHUNK = 1024           # how many columns scratch holds
     SHORT_ROW = 64             # with fewer columns, vectors are repeated,
-    LONG_ROW = 256             # to about this many
+    LONG_ROW = 256             # to at least this many,
+    SHARED_VECTORS = 4         # or to so many vectors, which stay in registers
 
 cdef struct PassJob:
     const Table *table
@@ -36,6 +37,15 @@ cdef void swap_operands(PassJob *job) noexcept nogil:
 cdef bint is_number(const Pass *part, int k) noexcept nogil:
     """Whether the operand is one number for each row."""
     return (k == PASS_B and part.b_is_scalar) or ((k == PASS_FACTOR or k == PASS_OFFSET) and part.scale_is_scalar)
+
+
+@cython.cdivision(True)
+cdef int64_t repeats_of(int64_t columns, int64_t lanes) noexcept nogil:
+    """How often vectors are repeated: to whole vectors, as few as registers hold (isa/pass.h), or LONG_ROW columns and more."""
+    cdef int64_t least = lanes
+    while least % 2 == 0 and columns * (least // 2) % lanes == 0:
+        least //= 2
+    return least if columns * least <= SHARED_VECTORS * lanes else least * ceil_div(LONG_ROW, columns * least)
 
 
 cdef void fill_pass(PassJob *job) noexcept nogil:
@@ -66,7 +76,7 @@ cdef void fill_pass(PassJob *job) noexcept nogil:
             may_repeat = False
     job.repeat = 1
     if repeats and may_repeat and not any_through and job.columns < SHORT_ROW:
-        job.repeat = smaller(ceil_div(LONG_ROW, job.columns), job.rows)
+        job.repeat = smaller(repeats_of(job.columns, job.table.lanes), job.rows)
     job.column_piece = job.columns
     if any_through:
         job.column_piece = smaller(job.columns, ROW_CHUNK)
@@ -117,16 +127,15 @@ cdef void pass_task(const void *of, int64_t task, char *scratch) noexcept nogil:
 
 cdef bint aligned_steps(Pass *part, int64_t size) noexcept nogil:
     """Convert steps from bytes to elements, if each is a whole number of elements."""
-    cdef int k
-    cdef bint whole = True
+    cdef int k, shift = 2 if size == 4 else 3
+    cdef int64_t all_steps = 0
     for k in range(WALK_OPERANDS):
-        with cython.cdivision(True):
-            whole &= part.step[k] % size == 0
-    if whole:
-        for k in range(WALK_OPERANDS):
-            with cython.cdivision(True):
-                part.step[k] //= size
-    return whole
+        all_steps |= part.step[k]
+    if all_steps & (size - 1):
+        return False
+    for k in range(WALK_OPERANDS):
+        part.step[k] >>= shift
+    return True
 
 
 cdef void pass_row_by_row(const PassJob *job, Pass *part) noexcept nogil:

@@ -1,7 +1,8 @@
 # Pools: for each output pixel, the taps of its window that lie inside the image. A task is one row of outputs.
-# With few channels, the windows of a row that lie inside are computed along the row: each input row is transposed into a plane
-# for each channel and place in the stride, so that neighbouring outputs read neighbouring numbers, and the results are transposed
-# back. The largest number is one of the inputs, subnormal or not; it is selected, not computed.
+# With few channels, the windows of a row that lie inside are computed along the row: for every element of the row, as if the
+# stride were 1, in vectors that neighbouring pixels share; then the outputs are picked. With 16 elements from one output to the
+# next this costs as much as a vector for each pixel. The largest number is one of the inputs, subnormal or not; it is selected,
+# not computed.
 
 cdef struct PoolAxis:
     # Output i reads first + i*step + t*dilation, t < kernel, where inside. Places from `limit` on are neither image nor
@@ -12,8 +13,8 @@ cdef enum:
     MEAN = 64  # Means of more elements are summed in double: a third slower, and right to the last bit.
     FETCH_PIXELS = 16
     FETCH_BYTES = 262144
-    LINE_TAPS = 64             # computed along rows: at most this many taps
-    LINE_PLANES = 32           # and planes,
+    LINE_TAPS = 64             # computed along rows: at most this many taps,
+    LINE_STEP = 16             # and elements from one output to the next,
     LINE_OUTPUTS = 8           # and at least this many outputs
 
 cdef struct Pool:
@@ -24,7 +25,6 @@ cdef struct Pool:
     PoolAxis rows, columns
     bint count_padding, largest
     int64_t line_from, line_count  # outputs of each row along the row; 0: none
-    int64_t planes, plane          # how many an input row makes, and their size in elements
 
 
 @cython.cdivision(True)
@@ -81,43 +81,22 @@ cdef void pool_task(const void *of, int64_t task, char *scratch) noexcept nogil:
 cdef void pool_along(const Pool *job, const Window *window, int64_t row, const char *image, char *out,
                      char *scratch) noexcept nogil:
     """The outputs of a row whose windows are inside the image."""
-    cdef const Table *table = job.table
     cdef const PoolAxis *axis = &job.columns
-    cdef int64_t size = table.itemsize, channels = job.channels, n = job.line_count, step = axis.step, r, q, c, at, taps = 0
-    cdef int64_t first = axis.first + job.line_from * step, pixels = smaller(job.plane, (axis.in_size - first) // step), left
+    cdef int64_t size = job.table.itemsize, r, q, taps = 0
     cdef int64_t offsets[LINE_TAPS]
-    cdef char *planes = scratch
-    cdef char *results = scratch + window.rows * job.planes * job.plane * size
-    cdef char *to
-    cdef const char *at_row
-    cdef bint direct = job.planes == 1 and job.x.pixel == size
     cdef PoolLine line
-    left = smaller(axis.in_size - first - pixels * step, step) * channels if pixels < job.plane else 0
     for r in range(window.rows):
-        at_row = image + r * window.row_step * size + first * job.x.pixel
-        if not direct:
-            to = planes + r * job.planes * job.plane * size
-            table.steps.transpose(at_row, step * channels, pixels, job.planes, to, job.plane)
-            for c in range(left):  # an incomplete step at the end of the row
-                memcpy(to + (c * job.plane + pixels) * size, at_row + (pixels * step * channels + c) * size, <size_t> size)
         for q in range(axis.kernel):
-            at = q * axis.dilation
-            if direct:
-                offsets[taps] = r * window.row_step + at
-            else:
-                offsets[taps] = (r * job.planes + at % step * channels) * job.plane + at // step
+            offsets[taps] = r * window.row_step + q * window.column_step
             taps += 1
-    line.outputs, line.taps, line.offsets, line.largest = n, taps, offsets, window.largest
+    line.x, line.sums = image + (axis.first + job.line_from * axis.step) * job.x.pixel, scratch
+    line.out = out + job.line_from * job.out.pixel
+    line.outputs, line.taps, line.offsets, line.largest = job.line_count, taps, offsets, window.largest
+    line.channels, line.step, line.out_step = job.channels, axis.step * job.channels, job.out.pixel // size
     line.divisor = <double> (window.rows * axis.kernel)
     if job.count_padding:
         line.divisor = <double> (counted(&job.rows, row) * axis.kernel)
-    out += job.line_from * job.out.pixel
-    for c in range(channels):
-        line.x = image + first * job.x.pixel if direct else planes + c * job.plane * size
-        line.out = out if channels == 1 and job.out.pixel == size else results + c * n * size
-        table.steps.pool_line(&line)
-    if channels > 1 or job.out.pixel != size:
-        table.steps.transpose(results, n, channels, n, out, job.out.pixel // size)
+    job.table.steps.pool_line(&line)
 
 
 @cython.cdivision(True)
@@ -126,8 +105,8 @@ cdef int64_t fill_lines(Pool *job) noexcept nogil:
     cdef const PoolAxis *axis = &job.columns
     cdef int64_t size = job.table.itemsize, reach = (axis.kernel - 1) * axis.dilation, end
     job.line_from = job.line_count = 0
-    if axis.step < 1 or job.channels >= job.table.lanes or job.x.pixel != job.channels * size \
-            or job.rows.kernel * axis.kernel > LINE_TAPS or axis.step * job.channels > LINE_PLANES or job.ahead:
+    if axis.step < 1 or axis.step * job.channels > LINE_STEP or job.x.pixel != job.channels * size \
+            or job.rows.kernel * axis.kernel > LINE_TAPS or job.ahead:
         return 0
     job.line_from = ceil_div(-axis.first, axis.step) if axis.first < 0 else 0
     end = (axis.in_size - 1 - reach - axis.first) // axis.step + 1 if axis.in_size - 1 - reach >= axis.first else 0
@@ -138,8 +117,7 @@ cdef int64_t fill_lines(Pool *job) noexcept nogil:
         job.line_from = 0
         return 0
     job.line_count = end - job.line_from
-    job.planes, job.plane = axis.step * job.channels, job.line_count + reach // axis.step
-    return ceil_div((job.rows.kernel * job.planes * job.plane + job.channels * job.line_count) * size, 64) * 64
+    return ceil_div(job.line_count * axis.step * job.channels * size, 64) * 64
 
 
 cdef int fill_axis(PoolAxis *axis, numbers) except -1:

@@ -16,6 +16,7 @@ cdef void resample_task(const void *of, int64_t task, char *scratch) noexcept no
     cdef const ResampleJob *job = <const ResampleJob *> of
     cdef int64_t outer = task // job.pieces, first = task % job.pieces * job.piece, size = job.table.itemsize
     cdef ResampleLine line
+    line.below = line.across = NULL
     line.x = job.x + outer * job.in_size * job.inner * size
     line.out = job.out + (outer * job.out_size + first) * job.inner * size
     line.outputs, line.inner, line.taps = smaller(job.piece, job.out_size - first), job.inner, job.taps
@@ -66,6 +67,7 @@ def resample(str isa, int itemsize, x, out, index, weights, int64_t outer, int64
 cdef struct ResizeJob:
     ResampleJob rows, columns  # inner: a row of the input; channels
     int64_t height, piece, pieces, tasks, lane_bytes, nanoseconds
+    bint crossed               # both at once: no number of a row's combination is needed twice
 
 
 @cython.cdivision(True)
@@ -74,6 +76,7 @@ cdef void resize_task(const void *of, int64_t task, char *scratch) noexcept nogi
     cdef const Table *table = job.rows.table
     cdef int64_t image = task // job.pieces, first = task % job.pieces * job.piece, size = table.itemsize, i
     cdef ResampleLine row, line
+    row.below = row.across = line.below = line.across = NULL
     row.x, row.out = job.rows.x + image * job.rows.in_size * job.rows.inner * size, scratch
     row.outputs, row.inner, row.taps = 1, job.rows.inner, job.rows.taps
     line.x, line.outputs, line.inner, line.taps = scratch, job.columns.out_size, job.columns.inner, job.columns.taps
@@ -81,7 +84,12 @@ cdef void resize_task(const void *of, int64_t task, char *scratch) noexcept nogi
     for i in range(first, smaller(first + job.piece, job.rows.out_size)):
         row.index, row.weights = job.rows.index + i * row.taps, job.rows.weights + i * row.taps * size
         line.out = job.rows.out + (image * job.rows.out_size + i) * job.columns.out_size * line.inner * size
-        table.steps.resample_line(&row)
+        if job.crossed:
+            line.x = <const char *> row.x + row.index[0] * row.inner * size
+            line.below = <const char *> row.x + row.index[1] * row.inner * size
+            line.across = row.weights
+        else:
+            table.steps.resample_line(&row)
         table.steps.resample_line(&line)
 
 
@@ -112,6 +120,7 @@ def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_
                         &views[2 + 2 * i], itemsize)
         job.piece = smaller(ceil_div(TASK_BYTES // itemsize, out_width * channels), out_height)
         job.pieces = ceil_div(out_height, job.piece)
+        job.crossed = job.rows.taps == 2 and job.columns.taps == 2 and out_width <= width and channels > 2
         job.tasks, job.lane_bytes = images * job.pieces, ceil_div(width * channels * itemsize, 64) * 64
         job.nanoseconds = count * itemsize * (job.rows.taps + job.columns.taps) // 32
         deal(into, resize_task, &job, sizeof(job), job.tasks, threads, job.lane_bytes, count < 5 * SHORT_NANOSECONDS, FLUSH,

@@ -51,9 +51,48 @@ INLINE void NAME(pass_rows)(const Pass *p, const int op, const int clips, const 
     }
 }
 
+/* Rows without gaps whose second operand, factor and offset all rows share: a row of so many vectors has these in registers. */
+INLINE void NAME(pass_shared)(const Pass *p, const int op, const int vectors, V low, V high) {
+    const int scaled = op == PASS_AFFINE || op == PASS_SCALE, moved = op == PASS_AFFINE, clips = op != PASS_PRELU;
+    const REAL *a = (const REAL *)p->at[PASS_A];
+    REAL *out = (REAL *)p->at[PASS_OUT];
+    V b[4], factor[4], offset[4];
+    UNROLL for (int i = 0; i < vectors; i++) {
+        b[i] = VLOAD((const REAL *)p->at[PASS_B] + i * LANES);
+        factor[i] = scaled ? VLOAD((const REAL *)p->at[PASS_FACTOR] + i * LANES) : VZERO();
+        offset[i] = moved ? VLOAD((const REAL *)p->at[PASS_OFFSET] + i * LANES) : VZERO();
+    }
+    for (int64_t r = 0; r < p->rows; r++, a += vectors * LANES, out += vectors * LANES) {
+        UNROLL for (int i = 0; i < vectors; i++) {
+            const V y = NAME(combine_two)(op, VLOAD(a + i * LANES), b[i], factor[i], offset[i]);
+            VSTORE(out + i * LANES, clips ? VMIN(high, VMAX(low, y)) : y);
+        }
+    }
+}
+
+/* Whether pass_shared serves. */
+INLINE int NAME(shares)(const Pass *p) {
+    const int scales = p->op == PASS_AFFINE || p->op == PASS_SCALE;
+    if (!SPECIAL_FORMS || (!scales && p->op != PASS_ADD && p->op != PASS_MUL && p->op != PASS_PRELU)) return 0;
+    if (p->columns % LANES || p->columns > 4 * LANES || p->b_is_scalar || p->step[PASS_B] || p->step[PASS_FACTOR] || p->step[PASS_OFFSET]) return 0;
+    return p->step[PASS_A] == p->columns && p->step[PASS_OUT] == p->columns && (p->op != PASS_PRELU || p->act.code == ACT_NONE);
+}
+
 static void NAME(pass_op)(const Pass *p) {
     const int clips = p->act.code == ACT_CLIP;
     const V low = VSPLAT(clips ? (REAL)p->act.a : (REAL)-INFINITY), high = VSPLAT(clips ? (REAL)p->act.b : (REAL)INFINITY);
+    if (NAME(shares)(p)) {
+        const int vectors = (int)(p->columns / LANES);
+#define SHARED(op) \
+    case op: \
+        if (vectors == 1) NAME(pass_shared)(p, op, 1, low, high); \
+        else if (vectors == 2) NAME(pass_shared)(p, op, 2, low, high); \
+        else if (vectors == 3) NAME(pass_shared)(p, op, 3, low, high); \
+        else NAME(pass_shared)(p, op, 4, low, high); \
+        return;
+        switch (p->op) { SHARED(PASS_ADD) SHARED(PASS_MUL) SHARED(PASS_PRELU) SHARED(PASS_AFFINE) SHARED(PASS_SCALE) }
+#undef SHARED
+    }
 #define CASE(op, clips) \
     if (p->b_is_scalar) NAME(pass_rows)(p, op, clips, 1, 0, low, high); \
     else NAME(pass_rows)(p, op, clips, 0, 0, low, high); \

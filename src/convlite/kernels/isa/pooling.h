@@ -79,10 +79,9 @@ static void NAME(pool)(const Window *w) {
     else NAME(pool_pixel)(w, 0, 0);
 }
 
-/* out[j] = the pool of x[offsets[t] + j], t < taps, in their order: pixels side by side of one channel. */
-INLINE void NAME(pool_line_at)(const PoolLine *d, int64_t j, const int vectors, const int64_t some, const int largest) {
+/* sums[j] = the sum or the largest of x[offsets[t] + j], t < taps, in their order: neighbouring elements of a row. */
+INLINE void NAME(pool_line_at)(const PoolLine *d, REAL *sums_at, int64_t j, const int vectors, const int64_t some, const int largest) {
     const REAL *x = (const REAL *)d->x + j;
-    REAL *out = (REAL *)d->out + j;
     V sums[4];
     UNROLL for (int i = 0; i < vectors; i++) sums[i] = VSPLAT((REAL)(largest ? -INFINITY : 0));
     for (int64_t t = 0; t < d->taps; t++) {
@@ -93,17 +92,43 @@ INLINE void NAME(pool_line_at)(const PoolLine *d, int64_t j, const int vectors, 
         }
     }
     UNROLL for (int i = 0; i < vectors; i++) {
-        const V y = largest ? sums[i] : VDIV(sums[i], VSPLAT((REAL)d->divisor));
-        if (some) NAME(store_some)(out, y, some);
-        else VSTORE(out + i * LANES, y);
+        if (some) NAME(store_some)(sums_at + j, sums[i], some);
+        else VSTORE(sums_at + j + i * LANES, sums[i]);
+    }
+}
+
+/* The pixels of a line that are outputs, every `step` elements, side by side. */
+INLINE void NAME(pick_pixels)(const REAL *from, int64_t step, int64_t pixels, int64_t channels, REAL *to, int64_t to_step) {
+    if (channels == 1 && to_step == 1 && step == 2) {
+        for (int64_t i = 0; i < pixels; i++) to[i] = from[2 * i];
+    } else if (channels == 1) {
+        for (int64_t i = 0; i < pixels; i++) to[i * to_step] = from[i * step];
+    } else if (channels == 2) {
+        for (int64_t i = 0; i < pixels; i++) memcpy(to + i * to_step, from + i * step, 2 * sizeof(REAL));
+    } else if (channels == 4) {
+        for (int64_t i = 0; i < pixels; i++) memcpy(to + i * to_step, from + i * step, 4 * sizeof(REAL));
+    } else {
+        for (int64_t i = 0; i < pixels; i++)
+            for (int64_t c = 0; c < channels; c++) to[i * to_step + c] = from[i * step + c];
     }
 }
 
 INLINE void NAME(pool_line_of)(const PoolLine *d, const int largest) {
+    const int64_t elements = (d->outputs - 1) * d->step + d->channels, count = d->outputs * d->channels;
+    const int dense = d->out_step == d->channels;
+    REAL *sums = d->step == d->channels && dense ? (REAL *)d->out : (REAL *)d->sums, *out = dense ? (REAL *)d->out : sums;
     int64_t j = 0;
-    for (; j + 4 * LANES <= d->outputs; j += 4 * LANES) NAME(pool_line_at)(d, j, 4, 0, largest);
-    for (; j + LANES <= d->outputs; j += LANES) NAME(pool_line_at)(d, j, 1, 0, largest);
-    if (j < d->outputs) NAME(pool_line_at)(d, j, 1, d->outputs - j, largest);
+    for (; j + 4 * LANES <= elements; j += 4 * LANES) NAME(pool_line_at)(d, sums, j, 4, 0, largest);
+    for (; j + LANES <= elements; j += LANES) NAME(pool_line_at)(d, sums, j, 1, 0, largest);
+    if (j < elements) NAME(pool_line_at)(d, sums, j, 1, elements - j, largest);
+    if (sums != out) NAME(pick_pixels)(sums, d->step, d->outputs, d->channels, out, d->channels);
+    else if (d->step != d->channels) NAME(pick_pixels)(sums, d->step, d->outputs, d->channels, sums, d->channels);
+    if (!largest) {
+        const V divisor = VSPLAT((REAL)d->divisor);
+        for (j = 0; j + LANES <= count; j += LANES) VSTORE(out + j, VDIV(VLOAD(out + j), divisor));
+        if (j < count) NAME(store_some)(out + j, VDIV(NAME(load_some)(out + j, count - j), divisor), count - j);
+    }
+    if (!dense) NAME(pick_pixels)(out, d->channels, d->outputs, d->channels, (REAL *)d->out, d->out_step);
 }
 
 static void NAME(pool_line)(const PoolLine *d) {

@@ -7,6 +7,12 @@
 
 enum { NAME(STRIP) = 8 }; /* in wide vectors: this many chains hide the latency of an addition */
 
+/* The vectors of a strip: strips are nearly equal, since a narrow one waits for its additions. */
+INLINE int64_t NAME(even_strip)(int64_t columns, int64_t lanes) {
+    const int64_t vectors = (columns + lanes - 1) / lanes, strips = (vectors + NAME(STRIP) - 1) / NAME(STRIP);
+    return (vectors + strips - 1) / strips;
+}
+
 /* The last vector of a strip may lie `back` columns before its place: these are summed twice, and stored once. */
 INLINE void NAME(sum_strip)(const REAL *x, const Columns *on, const double *centre, double *sums, const int vectors, const int64_t back) {
     WIDE acc[NAME(STRIP)], middle[NAME(STRIP)];
@@ -57,8 +63,10 @@ static void NAME(sum)(const Columns *on) {
         NAME(sum_few)(on, sums);
         return;
     }
-    for (int64_t c = 0; c < columns; c += NAME(STRIP) * WIDE_LANES) {
-        const int64_t left = columns - c, vectors = (left + WIDE_LANES - 1) / WIDE_LANES, back = left < NAME(STRIP) * WIDE_LANES ? vectors * WIDE_LANES - left : 0;
+    const int64_t strip = NAME(even_strip)(columns, WIDE_LANES);
+    for (int64_t c = 0; c < columns; c += strip * WIDE_LANES) {
+        const int64_t left = columns - c, vectors = left < strip * WIDE_LANES ? (left + WIDE_LANES - 1) / WIDE_LANES : strip;
+        const int64_t back = left < strip * WIDE_LANES ? vectors * WIDE_LANES - left : 0;
         const double *centre = on->centre ? on->centre + c : NULL;
         switch (vectors) {
 #define CASE(n) case n: NAME(sum_strip)(x + c, on, centre, sums + c, n, back); break;
@@ -67,6 +75,20 @@ static void NAME(sum)(const Columns *on) {
         default: NAME(sum_strip)(x + c, on, centre, sums + c, NAME(STRIP), back); break;
         }
     }
+}
+
+/* One vector of columns, in four blocks of rows at once, which are then joined in their order: the first of equal numbers and the last NaN, as in one
+   chain. */
+INLINE void NAME(largest_vector)(const REAL *x, const Columns *on, REAL *sums) {
+    const int64_t high = on->rows / 4, step = on->step;
+    V acc[4];
+    acc[0] = on->more ? VLOAD(sums) : VSPLAT((REAL)-INFINITY);
+    UNROLL for (int k = 1; k < 4; k++) acc[k] = VLOAD(x + k * high * step);
+    for (int64_t r = 0; r < high; r++)
+        UNROLL for (int k = 0; k < 4; k++) acc[k] = VMAX_NAN(VLOAD(x + (k * high + r) * step), acc[k]);
+    for (int64_t r = 4 * high; r < on->rows; r++) acc[3] = VMAX_NAN(VLOAD(x + r * step), acc[3]);
+    UNROLL for (int k = 1; k < 4; k++) acc[0] = VMAX_NAN(acc[k], acc[0]);
+    VSTORE(sums, acc[0]);
 }
 
 /* Like strips of sums; `some`: there are only this many columns, less than a vector. */
@@ -99,8 +121,14 @@ static void NAME(largest)(const Columns *on) {
         NAME(largest_strip)(x, on, sums, 1, columns, 0);
         return;
     }
-    for (int64_t c = 0; c < columns; c += NAME(STRIP) * LANES) {
-        const int64_t left = columns - c, vectors = (left + LANES - 1) / LANES, back = left < NAME(STRIP) * LANES ? vectors * LANES - left : 0;
+    if (columns == LANES && on->rows >= 8) {
+        NAME(largest_vector)(x, on, sums);
+        return;
+    }
+    const int64_t strip = NAME(even_strip)(columns, LANES);
+    for (int64_t c = 0; c < columns; c += strip * LANES) {
+        const int64_t left = columns - c, vectors = left < strip * LANES ? (left + LANES - 1) / LANES : strip;
+        const int64_t back = left < strip * LANES ? vectors * LANES - left : 0;
         switch (vectors) {
 #define CASE(n) case n: NAME(largest_strip)(x + c, on, sums + c, n, 0, back); break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7)

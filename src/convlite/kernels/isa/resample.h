@@ -30,6 +30,29 @@ INLINE void NAME(resample_few)(const ResampleLine *on, const int taps) {
     }
 }
 
+/* Two taps along two rows: each place is across[0] times its row plus across[1] times the row below, as if such a row had been computed before. */
+INLINE void NAME(resample_crossed)(const ResampleLine *on) {
+    const REAL *x = (const REAL *)on->x, *below = (const REAL *)on->below, *weights = (const REAL *)on->weights;
+    const V up = VSPLAT(((const REAL *)on->across)[0]), down = VSPLAT(((const REAL *)on->across)[1]);
+    const int64_t *index = on->index;
+    const int64_t inner = on->inner, whole = inner - inner % LANES, some = inner % LANES;
+    REAL *out = (REAL *)on->out;
+    for (int64_t o = 0; o < on->outputs; o++, out += inner, index += 2, weights += 2) {
+        const int64_t left = index[0] * inner, right = index[1] * inner;
+        const V first = VSPLAT(weights[0]), second = VSPLAT(weights[1]);
+        for (int64_t i = 0; i < whole; i += LANES) {
+            const V a = VFMA(down, VLOAD(below + left + i), VMUL(up, VLOAD(x + left + i)));
+            const V b = VFMA(down, VLOAD(below + right + i), VMUL(up, VLOAD(x + right + i)));
+            VSTORE(out + i, VFMA(second, b, VMUL(first, a)));
+        }
+        if (some) {
+            const V a = VFMA(down, NAME(load_some)(below + left + whole, some), VMUL(up, NAME(load_some)(x + left + whole, some)));
+            const V b = VFMA(down, NAME(load_some)(below + right + whole, some), VMUL(up, NAME(load_some)(x + right + whole, some)));
+            NAME(store_some)(out + whole, VFMA(second, b, VMUL(first, a)), some);
+        }
+    }
+}
+
 INLINE V NAME(tap_sum)(const REAL *x, const ResampleLine *on, const int64_t *index, const REAL *weights, const int64_t some) {
     V sum = VZERO();
     for (int64_t t = 0; t < on->taps; t++) {
@@ -73,7 +96,8 @@ INLINE void NAME(resample_narrow)(const ResampleLine *on, const int64_t inner) {
 }
 
 static void NAME(resample_line)(const ResampleLine *on) {
-    if (on->inner == 1) NAME(resample_narrow)(on, 1);
+    if (on->below) NAME(resample_crossed)(on);
+    else if (on->inner == 1) NAME(resample_narrow)(on, 1);
     else if (on->inner == 2) NAME(resample_narrow)(on, 2);
     else if (on->taps == 2) NAME(resample_few)(on, 2);
     else if (on->taps == 4) NAME(resample_few)(on, 4);

@@ -67,17 +67,18 @@ typedef struct {
 /* A line of outputs, each of `taps` inputs along the line: see resample.h. */
 typedef struct {
     const void *x;
+    const void *below, *across; /* two taps: another line, and the weights of both lines; NULL: there is only one */
     void *out;
     int64_t outputs, inner, taps;
     const int64_t *index; /* [outputs][taps]: places along the line */
     const void *weights;  /* [outputs][taps] */
 } ResampleLine;
 
-/* Neighbouring pixels of a pool, one channel: see pooling.h. */
+/* Outputs of a pool along a row: every element of the row is pooled, then those of the outputs are picked: see pooling.h. */
 typedef struct {
     const void *x;
-    void *out;
-    int64_t outputs, taps;
+    void *out, *sums; /* [(outputs - 1)*step + channels] elements, if outputs or their pixels lie apart */
+    int64_t outputs, taps, channels, step, out_step; /* elements from one output to the next: of x, of out */
     const int64_t *offsets; /* [taps], in elements */
     double divisor;
     int largest;
