@@ -252,3 +252,22 @@ def test_one_seed_gives_the_weights_of_keras_3() -> None:
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
     assert initializers.get("he_normal") == initializers.HeNormal()
+
+
+def test_layers_keep_a_built_in_array_and_copy_a_custom_one() -> None:
+    """Nobody else holds what these initializers make; a custom one may keep its array and write to it."""
+    kept = np.ones((3, 4), np.float32)
+    layer = layers.Dense(4, kernel_initializer=lambda shape, dtype: kept)
+    layer.build((None, 3))
+    kept[:] = 2
+    assert np.array_equal(layer.kernel, np.ones((3, 4)))
+    assert np.array_equal(layer(np.eye(3, dtype=np.float32)), np.ones((3, 4)))
+    for kind in (*initializers._BY_NAME.values(), initializers.keras3.GlorotUniform):
+        made = kind() if kind is not initializers.VarianceScaling else kind(2.0)
+        twins = [layers.Dense(4, kernel_initializer=made) for _ in range(2)]
+        for layer in twins:
+            layer.build((None, 4))
+            assert not layer.kernel.flags.writeable
+            assert np.array_equal(layer(np.eye(4, dtype=np.float32)), layer.kernel)
+        assert initializers.makes_anew(made)
+        assert not np.may_share_memory(twins[0].kernel, twins[1].kernel)

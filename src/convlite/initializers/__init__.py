@@ -84,7 +84,13 @@ _BY_NAME: dict[str, type[Initializer]] = {
     "lecun_normal": LecunNormal,
     "orthogonal": Orthogonal,
 }
+_OWN = {kind for made in _BY_NAME.values() for kind in (made, getattr(keras3, made.__name__))}
 _BY_PLAIN_NAME = {name.replace("_", ""): kind for name, kind in _BY_NAME.items()}
+
+
+def makes_anew(initializer: object) -> bool:
+    """Whether each call makes an array that nobody else holds: a custom initializer need not."""
+    return type(initializer) in _OWN
 
 
 def spend_seed() -> None:

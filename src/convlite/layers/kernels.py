@@ -207,8 +207,11 @@ class KernelLayer(WeightedLayer):
 
     def _prepare(self, weights: dict[str, Array]) -> Callable[[npt.ArrayLike], Array]:
         kernel = weights["kernel"]
-        packed = PackedKernel(kernel[None] if kernel.ndim == 3 else kernel, self.packed_as, **self._packing())
-        weights["kernel"] = packed.kernel.reshape(kernel.shape)  # one copy, not two
+        # the layer's own array, which nobody writes to: no copy
+        packed = PackedKernel._deferred(
+            kernel[None] if kernel.ndim == 3 else kernel, self.packed_as, **self._packing()
+        )
+        packed.panels()
         operation = self._with_pixels(getattr(ops, self.operation))
         return bind(operation, packed, weights.get("bias"), {**self.options, "activation": self.activation})
 

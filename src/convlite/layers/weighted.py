@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import initializers
 from .base import Array, Layer
 from .keywords import dtype_of
 from .shapes import Shape
@@ -119,6 +120,8 @@ class WeightedLayer(Layer):
                 f"{name}_initializer must give {self.dtype} of shape {shape}; "
                 f"got {values.dtype} of shape {values.shape}"
             )
+        if initializers.makes_anew(self._initializers[name]) and values.flags.c_contiguous:
+            return read_only(values)
         return frozen(values)
 
     def _made(
