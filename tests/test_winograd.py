@@ -410,7 +410,9 @@ def test_the_rule() -> None:
     assert winograd.tile_for(shape(56, 64, 64, stride=2)) == (0, 0)
     assert winograd.tile_for(shape(56, 64, 64, dilation=2)) == (4, 4)
     assert winograd.tile_for(shape(56, 64, 64)._replace(groups=2)) == (4, 4)
-    assert winograd.tile_for(shape(56, 64, 64)._replace(groups=4)) == (0, 0)
+    assert winograd.tile_for(shape(56, 64, 64)._replace(groups=4)) == (4, 4)
+    assert winograd.tile_for(shape(56, 64, 64)._replace(groups=8)) == (0, 0)
+    assert winograd.tile_for(shape(14, 64, 64)._replace(groups=4)) == (0, 0)
 
 
 @pytest.mark.parametrize("size", [1, 4, 7, 14, 28])
@@ -468,7 +470,7 @@ def test_other_operations_do_not_change() -> None:
         return [
             cl.conv2d(x, kernel, strides=2),
             cl.conv2d(x, kernel, dilations=9, padding="same"),
-            cl.conv2d(x, kernel[:, :, :16], groups=2),
+            cl.conv2d(x, kernel[:, :, :8], groups=4),
             cl.conv2d(x, kernel[:1, :2]),
             cl.conv2d_transpose(x, kernel, strides=2),
             cl.depthwise_conv2d(x, kernel[..., :1]),

@@ -91,8 +91,9 @@ cdef extern from "isa/table.h" nogil:
         const void *weights
         int64_t weights_step
         const int64_t *shifts
-        int64_t rows, taps, vectors, patterns, piece, section, inside, behind
+        int64_t rows, taps, vectors, patterns, lines, apart, piece, section, inside, behind
         void *out
+        void *out_second
         int64_t out_step, used, last
         Epilogue end
     ctypedef struct LanewiseCopy:

@@ -15,7 +15,9 @@ Convolutions of stride 2 are left out, because they did not win 10% over the dir
 times as fast on 64 to 256 channels). There the even taps meet the even inputs: F(4, 2) and 4 products of the
 middle tap make 9 products instead of 12 along an axis, 81 instead of 144 in a tile. But the transforms move 5
 numbers for each input and output channel of an output, where F(4x4, 3x3) moves 2.25. The same holds for the
-transpose.
+transpose. A 5x5 kernel of stride 2 would be four parts of F(4, 3), three of them with taps of zero, whose
+products are added before one output transform: 144 products instead of 400 in a tile, 144 transformed inputs
+(9 an output) and 36 sums (2.25). By winograd.py's costs 2.4 times fewer for 64 channels; it is not written.
 
 The transforms of inputs and sums are in kernels/isa/winograd.h; those of the weights are here. All points are
 binary fractions, so that G's entries are rounded once.

@@ -64,7 +64,11 @@ TRANSFORMED = 16
 SUM_COST = 5
 FEWEST_TILES = 4  # a product with fewer rows takes as long as one with these
 FEWEST_CHANNELS = 8
-GROUP_CHANNELS, GROUP_PIXELS = 32, 28 * 28
+# The least channels of a group, for tiles along two axes and along one, and numbers of a group in the output:
+# the fixed cost of a task arises for each group. Against the direct form on a Sapphire Rapids core, AVX-512 /
+# AVX2: 16 channels on 56x56 1.6 / 1.8, on 28x28 1.6 / 1.5, on 14x14 0.7 to 1.0; 24 on 28x28 1.7 / 1.9; 32 on
+# 14x14 1.4 / 1.5; 64 on 10x10 1.4, on 7x7 0.7 to 1.1; 16 along one axis 0.9 / 0.9.
+GROUP_CHANNELS, GROUP_CHANNELS_ALONG, GROUP_NUMBERS = 16, 32, 24 * 14 * 14
 # Weights beyond a core's cache must be fetched for each call, however small the map. This is counted as more
 # rows: one for PAIRS_PER_ROW pairs of channels, at most MOST_WEIGHT_ROWS. Few tiles do not hide it: then the
 # time is that of UNHIDDEN times these rows. Fitted on an EPYC with 40 GB/s from L3 to 256 and 512 channels: 4
@@ -207,11 +211,13 @@ def tile_for(geometry: Geometry) -> Pair:
 
 
 def fits_groups(geometry: Geometry) -> bool:
-    """Whether groups have enough channels and pixels: the fixed cost of a task arises for each group."""
+    """Whether groups have enough channels and pixels."""
     if geometry.groups == 1:
         return True
+    rows, columns = geometry.rows, geometry.columns
     channels = min(geometry.cin, geometry.cout) // geometry.groups
-    return channels >= GROUP_CHANNELS and geometry.rows.out_size * geometry.columns.out_size >= GROUP_PIXELS
+    least = GROUP_CHANNELS_ALONG if 1 in (rows.kernel, columns.kernel) else GROUP_CHANNELS
+    return channels >= least and channels * rows.out_size * columns.out_size >= GROUP_NUMBERS
 
 
 def _is_large(geometry: Geometry, tile: Pair) -> bool:

@@ -9,7 +9,10 @@
    and sections of `section` rows, whole pieces, as sections.h says.
 
    A tile is some vectors of a line. Each weight is loaded once for a tile, and each product reads its input from memory: one load from L1 for each
-   multiply-add, and CPUs have as many ports for loads as for multiply-adds.
+   multiply-add, and CPUs have as many ports for loads as for multiply-adds. So where lines come in pairs (lines is 2), a tile has the same vectors of
+   both, and each vector that it loads is multiplied for both: row a of the second line is row a + apart of the first, x has rows + apart rows, and
+
+       out_second[v*out_step + l] = act(s' + bias),  with x[a + apart] in the place of x[a]
 
    Contract: x[a] and weights[a] are copies, so that whole vectors can be read, up to 11 behind the last. Each of the `vectors` has `used` valid
    numbers, except the last, which has `last`; no other byte of out is touched. */
@@ -17,50 +20,12 @@
 #undef LANEWISE_TILE
 #define LANEWISE_TILE (HAS_FMA ? 14 : 8)
 
-INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int n, const int patterns) {
-    V acc[14];
-    REAL sums[14 * LANES]; /* sums of the pieces; in the end those of a tile that is not stored in whole vectors */
-    REAL totals[14 * LANES], rests[14 * LANES]; /* sums of the sections and their rounding errors */
-    int sections = 0;
-    UNROLL for (int i = 0; i < n; i++) acc[i] = VZERO();
-    int64_t left = d->piece;
-    int64_t low = 0, high = d->taps; /* the taps that meet a pixel of the tile: of large kernels many do not */
-    while (low < high && d->shifts[low] + (first + n) * LANES <= d->inside) low++;
-    while (low < high && d->shifts[high - 1] + first * LANES >= d->behind) high--;
-    const int pieces = d->rows > left;
-    if (pieces) memset(sums, 0, sizeof(sums));
-    for (int64_t a = 0; a < d->rows; a++, left--) {
-        if (!left) {
-            UNROLL for (int i = 0; i < n; i++) {
-                VSTORE(sums + i * LANES, VADD(VLOAD(sums + i * LANES), acc[i]));
-                acc[i] = VZERO();
-            }
-            left = d->piece;
-            if (a % d->section == 0) {
-                NAME(add_low)(totals, rests, sums, n * LANES, !sections, 0);
-                memset(sums, 0, sizeof(sums));
-                sections = 1;
-            }
-        }
-        if (!d->x[a]) continue;
-        const REAL *x = (const REAL *)d->x[a] + first * LANES, *w = (const REAL *)d->weights + a * d->weights_step + low * patterns * LANES;
-        for (int64_t t = low; t < high; t++, w += patterns * LANES) {
-            const REAL *at = x + d->shifts[t];
-            V weight[3];
-            UNROLL for (int j = 0; j < patterns; j++) weight[j] = VLOAD(w + j * LANES); // clang-format off: it takes UNROLL for part of a declaration
-            UNROLL for (int i = 0; i < n; i++) acc[i] = VFMA(VLOAD(at + i * LANES), weight[i % patterns], acc[i]); // clang-format on
-        }
-    }
-    if (pieces) UNROLL for (int i = 0; i < n; i++) acc[i] = VADD(VLOAD(sums + i * LANES), acc[i]);
-    if (sections) {
-        UNROLL for (int i = 0; i < n; i++) VSTORE(sums + i * LANES, acc[i]);
-        NAME(add_low)(totals, rests, sums, n * LANES, 0, 1);
-        UNROLL for (int i = 0; i < n; i++) acc[i] = VLOAD(totals + i * LANES);
-    }
+/* The end of a tile: n vectors of a line. `room` has n vectors. */
+INLINE void NAME(lanewise_end)(const LanewiseLine *d, V *acc, REAL *out, REAL *room, int64_t first, const int n, const int patterns) {
     const NAME(Clip) clip = NAME(clip_of)(&d->end);
     UNROLL for (int j = 0; j < patterns; j++)
         NAME(end_sums)(acc + j, n / patterns, patterns, NAME(bias_at)(&d->end, j * LANES, LANES), &clip);
-    REAL *out = (REAL *)d->out + first * d->out_step;
+    out += first * d->out_step;
     if (d->used == LANES && (first + n < d->vectors || (first + n == d->vectors && d->last == LANES))) {
         UNROLL for (int i = 0; i < n; i++) {
             VSTORE(out, acc[i]);
@@ -69,25 +34,135 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
         }
         return;
     }
-    UNROLL for (int i = 0; i < n; i++) VSTORE(sums + i * LANES, acc[i]);
+    UNROLL for (int i = 0; i < n; i++) VSTORE(room + i * LANES, acc[i]);
     for (int64_t v = first; v < first + n && v < d->vectors; v++, out += d->out_step) {
         const int64_t used = v + 1 < d->vectors ? d->used : d->last;
-        memcpy(out, sums + (v - first) * LANES, (size_t)used * sizeof(REAL));
+        memcpy(out, room + (v - first) * LANES, (size_t)used * sizeof(REAL));
+    }
+}
+
+/* What is kept of the n vectors of a line whose sums are cut */
+typedef struct {
+    REAL sums[14 * LANES];                      /* of the pieces */
+    REAL totals[14 * LANES], rests[14 * LANES]; /* of the sections, and their rounding errors */
+    int sections;
+} NAME(LanewiseSums);
+
+/* Before row a: a piece ends here, and perhaps a section. */
+INLINE void NAME(lanewise_cut)(const LanewiseLine *d, NAME(LanewiseSums) *s, V *acc, int64_t a, const int n) {
+    UNROLL for (int i = 0; i < n; i++) {
+        VSTORE(s->sums + i * LANES, VADD(VLOAD(s->sums + i * LANES), acc[i]));
+        acc[i] = VZERO();
+    }
+    if (a % d->section == 0) {
+        NAME(add_low)(s->totals, s->rests, s->sums, n * LANES, !s->sections, 0);
+        memset(s->sums, 0, sizeof(s->sums));
+        s->sections = 1;
+    }
+}
+
+/* The sum of all pieces */
+INLINE void NAME(lanewise_whole)(NAME(LanewiseSums) *s, V *acc, const int n) {
+    UNROLL for (int i = 0; i < n; i++) acc[i] = VADD(VLOAD(s->sums + i * LANES), acc[i]);
+    if (s->sections) {
+        UNROLL for (int i = 0; i < n; i++) VSTORE(s->sums + i * LANES, acc[i]);
+        NAME(add_low)(s->totals, s->rests, s->sums, n * LANES, 0, 1);
+        UNROLL for (int i = 0; i < n; i++) acc[i] = VLOAD(s->totals + i * LANES);
+    }
+}
+
+/* Taps low <= t < high of input row a of the first line, for the first line, the second, or both */
+INLINE void NAME(lanewise_row)(const LanewiseLine *d, V (*acc)[14], int64_t a, int64_t first, int64_t low, int64_t high, const int n,
+                               const int patterns, const int upper, const int lower) {
+    const REAL *x = (const REAL *)d->x[a] + first * LANES, *w = (const REAL *)d->weights + a * d->weights_step + low * patterns * LANES;
+    const int64_t back = d->apart * d->weights_step;
+    for (int64_t t = low; t < high; t++, w += patterns * LANES) {
+        const REAL *at = x + d->shifts[t];
+        V weight[3], other[3];
+        UNROLL for (int j = 0; j < patterns; j++) {
+            if (upper) weight[j] = VLOAD(w + j * LANES);
+            if (lower) other[j] = VLOAD(w - back + j * LANES);
+        }
+        UNROLL for (int i = 0; i < n; i++) {
+            const V v = VLOAD(at + i * LANES);
+            if (upper) acc[0][i] = VFMA(v, weight[i % patterns], acc[0][i]);
+            if (lower) acc[1][i] = VFMA(v, other[i % patterns], acc[1][i]);
+        }
+    }
+}
+
+INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int n, const int patterns, const int lines) {
+    V acc[2][14];
+    NAME(LanewiseSums) sums[2];
+    UNROLL for (int i = 0; i < n; i++) for (int o = 0; o < lines; o++) acc[o][i] = VZERO();
+    int64_t low = 0, high = d->taps; /* the taps that meet a pixel of the tile: of large kernels many do not */
+    while (low < high && d->shifts[low] + (first + n) * LANES <= d->inside) low++;
+    while (low < high && d->shifts[high - 1] + first * LANES >= d->behind) high--;
+    const int64_t rows = d->rows, apart = lines == 2 ? d->apart : 0;
+    const int pieces = rows > d->piece;
+    if (pieces) UNROLL for (int o = 0; o < lines; o++) {
+        memset(sums[o].sums, 0, sizeof(sums[o].sums));
+        sums[o].sections = 0;
+    }
+    int64_t left = d->piece, left_second = d->piece + apart;
+    for (int64_t a = 0; a < rows + apart; a++, left--, left_second--) {
+        if (!left && a < rows) {
+            NAME(lanewise_cut)(d, &sums[0], acc[0], a, n);
+            left = d->piece;
+        }
+        if (lines == 2 && !left_second) {
+            NAME(lanewise_cut)(d, &sums[1], acc[1], a - apart, n);
+            left_second = d->piece;
+        }
+        if (!d->x[a]) continue;
+        if (lines == 1) NAME(lanewise_row)(d, acc, a, first, low, high, n, patterns, 1, 0);
+        else if (a < apart) NAME(lanewise_row)(d, acc, a, first, low, high, n, patterns, 1, 0);
+        else if (a < rows) NAME(lanewise_row)(d, acc, a, first, low, high, n, patterns, 1, 1);
+        else NAME(lanewise_row)(d, acc, a, first, low, high, n, patterns, 0, 1);
+    }
+    UNROLL for (int o = 0; o < lines; o++) {
+        if (pieces) NAME(lanewise_whole)(&sums[o], acc[o], n);
+        NAME(lanewise_end)(d, acc[o], (REAL *)(o ? d->out_second : d->out), sums[o].sums, first, n, patterns);
     }
 }
 
 #define TILE(n) \
-    NOINLINE void NAME(lanewise_##n)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, n, 1); }
+    NOINLINE void NAME(lanewise_##n)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, n, 1, 1); }
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8)
 #if HAS_FMA
 TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
-NOINLINE void NAME(lanewise_12_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 12, 3); }
+NOINLINE void NAME(lanewise_12_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 12, 3, 1); }
 #endif
 #undef TILE
-NOINLINE void NAME(lanewise_3_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 3, 3); }
-NOINLINE void NAME(lanewise_6_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 6, 3); }
+NOINLINE void NAME(lanewise_3_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 3, 3, 1); }
+NOINLINE void NAME(lanewise_6_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 6, 3, 1); }
+
+#if TILE_MR >= 12
+/* Pairs of lines. Wider tiles load less for each product, but leave out fewer taps, and take much code: 14x2 are as fast. */
+#define PAIR(n) \
+    NOINLINE void NAME(lanewise_pair_##n)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, n, 1, 2); }
+PAIR(4) PAIR(7) PAIR(8)
+#undef PAIR
+
+static void NAME(lanewise_pair)(const LanewiseLine *d) {
+    int64_t first = 0;
+    for (int64_t left = (d->vectors + 7) / 8; left > 0; left--) { /* nearly equal tiles, in the narrowest that has so many vectors */
+        const int64_t n = (d->vectors - first + left - 1) / left;
+        if (n > 7) NAME(lanewise_pair_8)(d, first);
+        else if (n > 4) NAME(lanewise_pair_7)(d, first);
+        else NAME(lanewise_pair_4)(d, first);
+        first += n;
+    }
+}
+#endif
 
 static void NAME(lanewise)(const LanewiseLine *d) {
+#if TILE_MR >= 12
+    if (d->lines == 2) {
+        NAME(lanewise_pair)(d);
+        return;
+    }
+#endif
     static void (*const tiles[])(const LanewiseLine *, int64_t) = {
         0, NAME(lanewise_1), NAME(lanewise_2), NAME(lanewise_3), NAME(lanewise_4), NAME(lanewise_5), NAME(lanewise_6), NAME(lanewise_7),
         NAME(lanewise_8),

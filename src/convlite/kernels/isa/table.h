@@ -196,14 +196,15 @@ enum { LINE_PIXELS = 7 };
 
 /* Products lane by lane along a line of outputs, and the copying of an input row for them: see lanewise.h. Steps are in elements. */
 typedef struct {
-    const void *const *x; /* [rows], NULL outside the image */
+    const void *const *x; /* [rows, of two lines rows + apart], NULL outside the image */
     const void *weights;  /* [rows][taps][patterns][LANES] */
     int64_t weights_step; /* from one row to the next */
     const int64_t *shifts; /* [taps] */
     int64_t rows, taps, vectors, patterns;
+    int64_t lines, apart; /* 1, or 2: with the line that reads its first row `apart` rows further on */
     int64_t piece, section; /* rows of a piece of the sum, and of a section: whole pieces */
     int64_t inside, behind; /* of a row: where pixels begin and end; the rest is zeros */
-    void *out;
+    void *out, *out_second;
     int64_t out_step, used, last; /* lanes in use: of each vector, of the last */
     Epilogue end;         /* [patterns][LANES]; act: ACT_CLIP or none; no residual */
 } LanewiseLine;
