@@ -21,6 +21,7 @@ from .plan.winograd import Winograd as WinogradPlan
 ISAS: tuple[str, ...]
 
 class _Table(TypedDict):
+    isa: str
     itemsize: int
     lanes: int
     mr: int
@@ -124,6 +125,7 @@ class Recipe:
         lanes: int,
         nr: int,
         depthwise: bool,
+        isa: str = "",
     ) -> None: ...
     def pack(self, kernel: Array, packed: Array) -> bool: ...
 

@@ -152,7 +152,8 @@ def _direct(weights: Weights, steps: tuple[int, ...], table: _kernels._Table) ->
     (taps, phases), sizes, lanes = _taps(weights, steps), _channels(weights, steps), table["lanes"]
     groups, kc, width, *_ = sizes
     size = len(taps) * groups * kc * -(-width // lanes) * lanes
-    return size, _kernels.Recipe(table["itemsize"], taps, phases, *sizes, lanes, table["nr"], False)
+    parameters = (lanes, table["nr"], False, table["isa"])
+    return size, _kernels.Recipe(table["itemsize"], taps, phases, *sizes, *parameters)
 
 
 def _depthwise(weights: Weights, steps: tuple[int, ...], table: _kernels._Table) -> Recipe:

@@ -324,8 +324,9 @@ def describe(str isa, str kind):
     if table == NULL:
         return None
     found = described[isa, kind] = {
-        "itemsize": table.itemsize, "lanes": table.lanes, "mr": table.mr, "nr": table.nr, "depthwise_mr": table.depthwise_mr,
-        "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums, "pixels": table.pixels[1] != NULL,
+        "isa": isa, "itemsize": table.itemsize, "lanes": table.lanes, "mr": table.mr, "nr": table.nr,
+        "depthwise_mr": table.depthwise_mr, "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums,
+        "pixels": table.pixels[1] != NULL,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL},
         "lanewise": table.lanewise != NULL, "moves": table.lanewise_point != NULL, "fma": bool(table.fma),
         "vector_nanoseconds": table.vector_nanoseconds,

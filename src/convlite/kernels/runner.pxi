@@ -152,12 +152,13 @@ ctypedef fused Word:
 
 cdef enum:
     PACKED_BLOCK = 24 * 1024  # bytes of panels that are filled at one time: half of an L1 cache
+    PACKED_WORDS = 6 * 1024
     ROWS_AT_ONCE = 16
 
 
 cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t phases, const int64_t *phase_taps, int64_t groups,
                      int64_t kc, int64_t width, int64_t k_step, int64_t l_step, int64_t group_step, int64_t lanes,
-                     int64_t nr) noexcept nogil:
+                     int64_t nr, const Table *table) noexcept nogil:
     """Panels of every phase and group; returns whether every weight is finite.
 
     `taps` are offsets of taps in src, in packed order. Output channels that are not contiguous, as in files of other
@@ -178,7 +179,9 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
                 n = smaller(panel_lanes, width - first)
                 this = ceil_div(n, lanes) * lanes
                 start = src + g * group_step + first * l_step
-                if apart:
+                if apart and table != NULL and (k_step == 1 or one_run(taps, phase_taps[phase], k_step, this * sizeof(Word))):
+                    found |= pack_panel_turned(start, dst, taps, phase_taps[phase], kc, n, this, k_step, l_step, table)
+                elif apart:
                     block = PACKED_BLOCK // (phase_taps[phase] * this * <int64_t> sizeof(Word) + 1)
                     found |= pack_panel_apart(start, dst, taps, phase_taps[phase], kc, n, this, k_step, l_step,
                                               block if block > 4 else 4)
@@ -274,6 +277,55 @@ cdef Word pack_panel_apart(const Word *src, Word *dst, const int64_t *taps, int6
     return found
 
 
+cdef bint one_run(const int64_t *taps, int64_t count, int64_t k_step, int64_t row_bytes) noexcept nogil:
+    """Whether an output channel's weights of all taps are neighbours, tap after tap, and few enough for a block."""
+    cdef int64_t t
+    if k_step != count or count * row_bytes > PACKED_BLOCK:
+        return False
+    for t in range(1, count):
+        if taps[t] != taps[0] + t:
+            return False
+    return True
+
+
+cdef Word pack_panel_turned(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t kc, int64_t n, int64_t this,
+                            int64_t k_step, int64_t l_step, const Table *table) noexcept nogil:
+    """Do the same where an output channel's weights are neighbours: blocks of them are transposed in vectors.
+
+    With a step of 1 each tap's block lands where it belongs. Otherwise (one_run) a block has all taps, and its rows are
+    dealt out.
+    """
+    cdef Word block[PACKED_WORDS]
+    cdef int64_t t, k, l, runs = count, together = 1, first, rows, most
+    cdef Word found = 0
+    cdef Word *into
+    if k_step > 1:
+        runs, together = 1, count
+    most = PACKED_BLOCK // (together * this * <int64_t> sizeof(Word))
+    if most < 1:
+        most = 1
+    if together > 1:
+        memset(&block[0], 0, sizeof(block))
+    for t in range(runs):
+        first = 0
+        while first < kc:
+            rows = smaller(most, kc - first)
+            into = dst + (t * kc + first) * this
+            if together > 1:
+                into = &block[0]
+            table.steps.transpose(src + taps[t] + first * k_step, l_step, n, rows * together, into, this)
+            for k in range(rows * together):
+                if together == 1:
+                    for l in range(n, this):
+                        into[k * this + l] = 0
+                for l in range(this):
+                    found |= exponent_full(into[k * this + l])
+                if together > 1:
+                    memcpy(dst + ((k % together) * kc + first + k // together) * this, into + k * this, this * sizeof(Word))
+            first += rows
+    return found
+
+
 def all_finite(kernel, str isa, str kind):
     """Whether a contiguous kernel holds neither Inf nor NaN."""
     cdef const Table *table = table_of(isa, kind_code(kind))
@@ -317,14 +369,16 @@ cdef class Recipe:
     cdef int64_t count, phases, groups, kc, width, k_step, l_step, group_step, lanes, nr, src_bytes, dst_bytes
     cdef int itemsize
     cdef bint depthwise
+    cdef const Table *table  # what transposes; NULL: nothing does
 
     def __cinit__(self, int itemsize, tap_offsets, phase_taps, int64_t groups, int64_t kc, int64_t width, int64_t k_step,
-                  int64_t l_step, int64_t group_step, int64_t lanes, int64_t nr, bint depthwise):
+                  int64_t l_step, int64_t group_step, int64_t lanes, int64_t nr, bint depthwise, str isa=""):
         cdef int64_t i
         self.count, self.phases = len(tap_offsets), len(phase_taps)
         self.groups, self.kc, self.width, self.lanes, self.nr = groups, kc, width, lanes, nr
         self.k_step, self.l_step, self.group_step = k_step, l_step, group_step
         self.itemsize, self.depthwise = itemsize, depthwise
+        self.table = table_of(isa, kind_of_floats(itemsize)) if isa else NULL
         self.src_bytes = self.count * groups * kc * width * itemsize
         self.dst_bytes = self.src_bytes if depthwise else self.count * groups * kc * ceil_div(width, lanes) * lanes * itemsize
         self.taps = <int64_t *> malloc((self.count + self.phases + 1) * sizeof(int64_t))
@@ -366,4 +420,4 @@ cdef class Recipe:
         if self.depthwise:
             return pack_depthwise_words(src, dst, self.taps, self.count, self.kc, self.width, self.k_step, self.l_step)
         return pack_words(src, dst, self.taps, self.phases, self.phase_taps, self.groups, self.kc, self.width, self.k_step,
-                          self.l_step, self.group_step, self.lanes, self.nr)
+                          self.l_step, self.group_step, self.lanes, self.nr, self.table)

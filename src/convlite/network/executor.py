@@ -13,7 +13,7 @@ from .assemble import assemble
 from .constants import Away, Constants, is_there
 from .facts import Fact
 from .graph import Array, Graph
-from .infer import facts_of
+from .infer import Memo, facts_of
 from .kinds import named
 from .lower import lower_node
 from .passes import fuse_residuals, optimised
@@ -78,15 +78,15 @@ class Executor:
     def simplified(self, by_name: Mapping[str, Sequence[int]]) -> tuple[Graph, dict[str, Fact]]:
         """`prepared` before the passes that must run last: what tiles are cut from, which run these passes
         themselves."""
-        graph = self.graph
-        facts = facts_of(graph, by_name)
+        graph, memo = self.graph, Memo()
+        facts = facts_of(graph, by_name, memo)
         if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
             try:
                 # sizes are known now, so more can be simplified
-                graph = optimised(graph, by_name, self._rounding)
+                graph = optimised(graph, by_name, self._rounding, memo)
             except FAULTS as error:
                 raise ValueError(f"the network {graph.name!r} cannot be prepared: {error!r}") from error
-            facts = facts_of(graph, by_name)
+            facts = facts_of(graph, by_name, memo)
         return graph, facts
 
     def _made(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
