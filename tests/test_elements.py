@@ -227,3 +227,88 @@ def test_places_that_may_lie_outside_are_left_to_numpy() -> None:
     )
     with pytest.raises(ValueError, match="outside"):
         Executor(graph).run([x])
+
+
+# ---- copies that are not needed ----
+
+
+def test_heads_are_written_where_the_concat_has_them() -> None:
+    """Rows of one image, through a reshape, into what a call returns and into the arena."""
+    x = np.random.default_rng(0).standard_normal((1, 6, 4, 3)).astype(np.float32)
+    constants = {"two": np.array(2, np.float32), "flat": np.array([1, -1, 3], np.int64)}
+    nodes = [
+        node("add", "x two", "a"),
+        node("reshape", "a flat", "b", allowzero=0),
+        node("mul", "x two", "c"),
+        node("reshape", "c flat", "d", allowzero=0),
+        node("concat", "b d", "y", axis=1),
+        node("concat", "b d b", "twice", axis=1),
+        node("relu", "twice", "z"),
+    ]
+    dtype = np.dtype(np.float32)
+    graph = Graph.of(
+        [Value("x", dtype, x.shape)], [Value(n, dtype, None) for n in "yz"], nodes, constants, name="n"
+    )
+    executor = Executor(graph)
+    for seed in range(3):
+        x = np.random.default_rng(seed).standard_normal(x.shape).astype(np.float32)
+        kept = executor.run([x])
+        executor.run([-x])  # what a call returned is its own
+        for found, want in zip(kept, interpret(graph, [x]), strict=True):
+            np.testing.assert_array_equal(found, want)
+    program = executor.program((x.shape,))
+    assert sum(view.rows for view in program.views) == 1  # b in y
+    assert sum(view.rows for view in program.arena_views) == 1  # d in twice
+
+
+def test_rows_of_channels_that_are_put_together_are_copied() -> None:
+    x = np.random.default_rng(0).standard_normal((1, 5, 4, 3)).astype(np.float32)
+    constants = {"two": np.array(2, np.float32)}
+    nodes = [
+        node("add", "x two", "a"),
+        node("mul", "x two", "b"),
+        node("concat", "a b", "c", axis=3),
+        node("sub", "c two", "d"),
+        node("concat", "c d", "y", axis=1),
+        Node("split", ("d",), ("e", "f"), {"axis": 3}),
+        node("relu", "f", "g"),
+        node("concat", "d c", "h", axis=1),
+        node("relu", "h", "z"),
+    ]
+    steps(nodes, x, constants, {"y": "float32", "g": "float32", "z": "float32"})
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("kind", ["instance_norm", "group_norm"])
+def test_an_activation_behind_a_norm_is_part_of_it(kind: str, dtype: Any) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 5, 4, 6)).astype(dtype)
+    constants = {
+        name: np.random.default_rng(1).standard_normal(6).astype(dtype) for name in ("scale", "offset")
+    }
+    groups = {"groups": 2} if kind == "group_norm" else {}
+    nodes = [node(kind, "x scale offset", "n", epsilon=1e-5, **groups)]
+    for behind, attributes, left in (("relu", {}, 1), ("sigmoid", {}, 1), ("leaky_relu", {"alpha": 0.3}, 2)):
+        whole = [*nodes, Node(behind, ("n",), ("y",), attributes)]
+        graph = Graph.of(
+            [Value("x", x.dtype, x.shape)], [Value("y", x.dtype, None)], whole, constants, name="n"
+        )
+        network = cl.Network(graph)
+        assert len(network.profile(x, repeat=1).rows) == left
+        plain = Executor(graph).run([x])[0]
+        assert network(x).tobytes() == plain.tobytes()
+        close = {"rtol": 1e-4, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-11, "atol": 1e-12}
+        np.testing.assert_allclose(network(x), interpret(graph, [x])[0], **close)
+
+
+def test_a_matrix_that_two_products_take_is_transposed_once() -> None:
+    x = np.random.default_rng(0).integers(-3, 4, (5, 8, 6)).astype(np.float32)
+    constants = {name: numbers(seed, 7, 8) for seed, name in enumerate("pq")}
+    nodes = [
+        node("matmul", "p x", "a"),
+        node("matmul", "q x", "b"),
+        node("add", "a b", "c"),
+        node("relu", "x", "r"),
+        node("matmul", "p r", "d"),
+    ]
+    hows = steps(nodes, x, constants, {"c": "float32", "d": "float32"})
+    assert [how.split(":")[0] for how in hows] == ["dense", "dense", "pass", "pass", "dense"]

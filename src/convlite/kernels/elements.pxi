@@ -318,7 +318,7 @@ cdef void places_task(const void *of, int64_t task, char *scratch) noexcept nogi
 
 def extreme_places(int itemsize, x, out, int64_t outer, int64_t middle, int64_t inner, bint smallest, bint last, int threads=1,
                    Script into=None):
-    """out[n, i]: where along the middle axis the largest number of x[n, :, i] is, or its smallest; of equal ones the first, or last.
+    """out[n, i]: where along the middle axis x[n, :, i] is largest, or smallest; of equal numbers the first, or the last.
 
     x (outer, middle, inner) of floats of so many bytes, out (outer, inner) of int64, both contiguous; middle > 0. NaN counts as
     the largest and the smallest.

@@ -6,7 +6,7 @@ Every slot is a view of a root (often itself), and each root has one owner:
     result     made by each call, returned    loose    a step makes it and puts it into the frame
     arena      everything else: a place in the frame's block
 
-Where a concat or a split moves whole channels, one slot may be a view of another's channels (slices.py).
+Where a concat or a split moves whole channels or rows, one slot may be a view of some of another (slices.py).
 
 A step may write over an operand that nobody reads afterwards (`Lowered.over`), where both are in the arena:
 the output's root then becomes a view of the operand's.
@@ -43,7 +43,7 @@ class _Assembly:
         lowered = [(node, self._landed(part)) for node, part in lowered]
         self.parts = self._expanded(lowered)
         self.copied, self.results = self._results()
-        self.start = in_place(self.parts, low, self.source, self._fixed())
+        self.start, self.rows = in_place(self.parts, low, self.source, self._fixed(), self.results)
         self.last: dict[int, int] = {}  # for each root, the last step that reads or writes it
         self.first: dict[int, int] = {}
         for number, (_, part) in enumerate(self.parts):
@@ -160,7 +160,7 @@ class _Assembly:
             if root in per_call or root in self._owned_now:
                 shape, dtype = low.shapes[new], low.dtypes[new]
                 assert shape is not None
-                view = View(new, self.source[new], shape, dtype, self.start.get(new, -1))
+                view = View(new, self.source[new], shape, dtype, self.start.get(new, -1), new in self.rows)
                 views[root in per_call].append(view)
         template = list(low.held)
         return Program(

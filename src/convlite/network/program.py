@@ -12,6 +12,7 @@ it, and all such steps that follow, without Python (kernels/script.pxi).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -49,16 +50,21 @@ Run = Callable[..., None]  # of a frame; the core's of a script as well, to whic
 
 
 class View(NamedTuple):
-    """A slot that is another one in another shape; or, from channel `start` on, some of its channels."""
+    """A slot that is another one in another shape; or some of it: channels from `start` on, or, where `rows`,
+    neighbouring elements from that one on.
+    """
 
     slot: int
     source: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | None
     start: int = -1
+    rows: bool = False
 
     def of(self, source: Array) -> Array:
         """The view of this array."""
+        if self.rows:
+            return source.reshape(-1)[self.start : self.start + math.prod(self.shape)].reshape(self.shape)
         if self.start >= 0:
             return source[..., self.start : self.start + self.shape[-1]]
         assert self.dtype is not None
@@ -68,11 +74,12 @@ class View(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """A slot that holds what another one has from channel `start` on."""
+    """A slot that holds what another one has from channel `start` on; where `rows`, from that element on."""
 
     whole: int
     part: int
     start: int
+    rows: bool = False
 
 
 @dataclass(slots=True)
@@ -122,6 +129,7 @@ class Lowering:
         self.shapes: list[tuple[int, ...] | None] = []
         self.dtypes: list[np.dtype[Any] | None] = []
         self.views: list[View] = []
+        self.turned: dict[int, int] = {}  # slots of matrices, and of the same ones transposed
         self.ranges: dict[str, tuple[int, int]] = {}  # bounds of integers that are computed, where known
 
     def new_slot(self, shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None) -> int:
@@ -233,7 +241,8 @@ class Program:
         for slot, shape, dtype in self.results:
             frame[slot] = empty(shape, dtype)
         for view in self.views:
-            frame[view.slot] = frame[view.source].reshape(view.shape)
+            source = frame[view.source]
+            frame[view.slot] = view.of(source) if view.start >= 0 else source.reshape(view.shape)
 
     def _bind(self, frame: Frame, arrays: Sequence[Array], threads: int, join: bool) -> None:
         """Bind the core's steps to this frame's arrays; join: those that follow each other are one part."""

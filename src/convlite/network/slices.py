@@ -1,12 +1,16 @@
-"""Concats and splits of channels without copies: one slot becomes a view of another's channels.
+"""Concats and splits without copies: one slot becomes a view of another's channels, or of its rows.
 
 That is possible where every step that reads or writes the slot can do with gaps between pixels
 (Lowered.gaps), and both lie in the arena. Concats are looked at from the last to the first, so that a dense
 block, whose concats each repeat the one before, lies in one array from its first layer on.
+
+Rows have no gaps, so that any step may write them, also into what a call returns: the heads of a detector
+that lie one after the other.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import MutableMapping, Sequence, Set
 
 from .graph import Node
@@ -18,21 +22,35 @@ Parts = Sequence[tuple[Node, Lowered]]
 
 
 def in_place(
-    parts: Parts, low: Lowering, source: MutableMapping[int, int], fixed: Set[int]
-) -> dict[int, int]:
-    """The first channel of each slot that became a view of some channels; `source` is told of them.
+    parts: Parts, low: Lowering, source: MutableMapping[int, int], fixed: Set[int], results: Set[int]
+) -> tuple[dict[int, int], set[int]]:
+    """The first channel, or element, of each slot that became a view of some, and the slots that are rows;
+    `source` is told of them.
 
-    fixed: the slots that own memory outside of the arena.
+    fixed: the slots that own memory outside of the arena; results: those of them that each call makes anew.
     """
-    return _Places(parts, low, source, fixed).found()
+    places = _Places(parts, low, source, fixed, results)
+    return places.found(), places.rows
 
 
 class _Places:
     def __init__(
-        self, parts: Parts, low: Lowering, source: MutableMapping[int, int], fixed: Set[int]
+        self,
+        parts: Parts,
+        low: Lowering,
+        source: MutableMapping[int, int],
+        fixed: Set[int],
+        results: Set[int],
     ) -> None:
         self.parts, self.low, self.source, self.fixed = parts, low, source, fixed
+        self.results, self.rows = results, set[int]()
         self.start: dict[int, int] = {}
+        # what is put together of channels, which must lie in the arena
+        self.concats = {
+            part.slices[0].whole
+            for _, part in parts
+            if part.slices and not part.slices[0].rows and part.slices[0].whole in part.writes
+        }
         self.barred = set(fixed)  # roots with a use that needs whole pixels
         for _, part in parts:
             for slot in (*part.reads, *part.writes):
@@ -44,13 +62,48 @@ class _Places:
 
     def found(self) -> dict[int, int]:
         for _, part in self.parts:
-            for whole, slot, start in part.slices:
+            for whole, slot, start, _ in part.slices:
                 if whole in part.reads and self._may_move(slot) and self._root(whole) not in self.fixed:
                     self._move(slot, whole, start)
         for _, part in reversed(self.parts):
             if part.slices and part.slices[0].whole in part.writes:
-                self._concat(part.slices)
+                if part.slices[0].rows:
+                    self._rows(part.slices)
+                else:
+                    self._concat(part.slices)
         return self.start
+
+    def _rows(self, slices: Sequence[Slice]) -> None:
+        out = slices[0].whole
+        root = self._root(out)
+        if (root in self.fixed and root not in self.results) or self._is_cut(out):
+            return
+        owners = [self._root(part) for _, part, _, _ in slices]
+        for owner, (_, part, start, _) in zip(owners, slices, strict=True):
+            free = owner not in self.fixed and owner not in self.concats and owner != root
+            whole = self._size(owner) == self._size(part) and not self._is_part(part)
+            if free and whole and owners.count(owner) == 1:
+                self._move(owner, out, start)
+                self.rows.add(owner)
+
+    def _size(self, slot: int) -> int:
+        return math.prod(self.low.shapes[slot] or ())
+
+    def _is_part(self, slot: int) -> bool:
+        """Whether the slot is a part of another, or views such a one."""
+        while slot in self.source:
+            if slot in self.start:
+                return True
+            slot = self.source[slot]
+        return False
+
+    def _is_cut(self, slot: int) -> bool:
+        """Whether the slot is some channels of another, or views such a one."""
+        while slot in self.source:
+            if slot in self.start and slot not in self.rows:
+                return True
+            slot = self.source[slot]
+        return False
 
     def _channels(self, slot: int) -> int:
         shape = self.low.shapes[slot]
@@ -73,14 +126,14 @@ class _Places:
             return
         homes = {
             (self.source[part], self.start[part] - start) if part in self.start else None
-            for _, part, start in slices
+            for _, part, start, _ in slices
         }
         home = homes.pop()
         if not homes and home is not None and self._may_move(out):  # they lie side by side
             self._move(out, *home)
             return
-        slots = [part for _, part, _ in slices]
-        for number, (_, part, start) in enumerate(slices):
+        slots = [part for _, part, _, _ in slices]
+        for number, (_, part, start, _) in enumerate(slices):
             if slots.count(part) > 1:
                 continue
             if self._may_move(part):

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..facts import Fact, Size, broadcast
 from ..graph import Array, Node
+from .elementwise import activated
 from .record import Arrays, Facts, Kind, axis_of, exact, given, like_first, must_fit, optional, registered
 
 __all__ = ["KINDS"]
@@ -58,7 +59,7 @@ def _instance_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
 def _instance_norm(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     x, scale, offset = given(arrays, 0), exact(given(arrays, 1)), exact(given(arrays, 2))
     y = _standardized(exact(x), tuple(range(1, x.ndim - 1)), node.attributes["epsilon"])
-    return ((y * scale + offset).astype(x.dtype),)
+    return (activated(node.attributes.get("activation"), y * scale + offset).astype(x.dtype),)
 
 
 def _group_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:
@@ -77,7 +78,7 @@ def _group_norm(node: Node, arrays: Arrays) -> tuple[Array, ...]:
     grouped = exact(x).reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
     axes = (*range(1, x.ndim - 1), x.ndim)
     y = _standardized(grouped, axes, node.attributes["epsilon"]).reshape(x.shape)
-    return ((y * scale + offset).astype(x.dtype),)
+    return (activated(node.attributes.get("activation"), y * scale + offset).astype(x.dtype),)
 
 
 def _layer_facts(node: Node, facts: Facts) -> tuple[Fact, ...]:

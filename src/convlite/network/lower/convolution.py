@@ -350,14 +350,19 @@ def _constant_first(low: Lowering, node: Node) -> Lowered:
     source, target, isa = low.slot(b), low.slot(node.outputs[0]), _dispatch.active_isa()
     assert panels is not None
     (data, finite), runner, work = panels, plan.runner, plan.nanoseconds
+    first = source not in low.turned
+    if first:
+        low.turned[source] = low.new_slot((*right[:-2], right[-1], right[-2]), dtype)
+    turned, product = low.turned[source], low.new_slot((*shape[:-2], shape[-1], shape[-2]), dtype)
 
     def run(frame: Frame, into: Script | None = None) -> None:
-        turned = np.empty((*right[:-2], right[-1], right[-2]), dtype)
-        products = np.empty((*shape[:-2], shape[-1], shape[-2]), dtype)
-        keep(into, runner, data, turned, products)
+        keep(into, runner, data)
         threads = _threads.threads_for(work)
-        _kernels.copy(isa, np.swapaxes(frame[source], -1, -2), turned, threads, into)
-        runner.run(turned, data, None, None, products, 0, 0.0, 0.0, finite, threads, into)
+        x, products = frame[turned], frame[product]
+        if first:
+            _kernels.copy(isa, np.swapaxes(frame[source], -1, -2), x, threads, into)
+        runner.run(x, data, None, None, products, 0, 0.0, 0.0, finite, threads, into)
         _kernels.copy(isa, np.swapaxes(products, -1, -2), frame[target], threads, into)
 
-    return Lowered(run, (source,), (target,), how=f"dense: {plan}", core=True)
+    reads, writes = ((source,), (target, product, turned)) if first else ((turned,), (target, product))
+    return Lowered(run, reads, writes, how=f"dense: {plan}", core=True)

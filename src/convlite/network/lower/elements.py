@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from ... import _dispatch, _kernels
+from ... import _kernels
 from ..graph import Array, Node
 from ..program import Frame, Lowered, Lowering, Script
 from .elementwise import threads_of
@@ -76,7 +76,7 @@ def arithmetic(node: Node, low: Lowering) -> Lowered | None:
         sign = 1 if node.kind == "add" else -1
         ends = sorted(sign * end for end in second)
         found = (first[0] + ends[0], first[1] + ends[1])
-        if -(2**31) < found[0] and found[1] < 2**31:
+        if found[0] > -(2**31) and found[1] < 2**31:
             low.ranges[output] = found
     element = _element(low, output)
     return _step(node.kind, element, low, node.inputs, output, activation=node.attributes.get("activation"))

@@ -9,7 +9,7 @@ import numpy as np
 from ... import _dispatch, _kernels
 from ..graph import Node
 from ..program import Frame, Lowered, Lowering, Script
-from .elementwise import float_only, keep, threads_of
+from .elementwise import float_only, fused_of, keep, threads_of
 from .table import rule
 
 _CODES = _kernels.reduce_codes()
@@ -99,11 +99,16 @@ def group_norm(node: Node, low: Lowering) -> Lowered | None:
     out = low.view(target, pixels)
     epsilon, isa = float(node.attributes["epsilon"]), _dispatch.active_isa()
     size = math.prod(pixels)
+    dtype = np.dtype(low.facts[x].dtype)
+    code, least, most, alpha = fused_of(node.attributes.get("activation"), channels, dtype)
+    if alpha is not None:
+        return None
 
     def run(frame: Frame, into: Script | None = None) -> None:
         threads = threads_of(size, 0.2)
         x, y = frame[source], frame[out]
         keep(into, first, second)
-        _kernels.group_norm(isa, x, first, second, y, groups, epsilon, threads=threads, into=into)
+        ends = (code, least, most, threads, into)
+        _kernels.group_norm(isa, x, first, second, y, groups, epsilon, *ends)
 
     return Lowered(run, (source,), (target,), how="norm", core=True)

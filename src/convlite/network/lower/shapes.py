@@ -64,6 +64,15 @@ def _slices(low: Lowering, whole: int, places: list[tuple[int, tuple[slice, ...]
     return tuple(found)
 
 
+def _rows(low: Lowering, whole: int, places: list[tuple[int, tuple[slice, ...]]]) -> tuple[Slice, ...]:
+    """The parts of a concat as neighbouring elements, where the axes before its own are 1."""
+    axis, shape = len(places[0][1]) - 1, low.shapes[whole]
+    if shape is None or math.prod(shape[:axis]) != 1:
+        return ()
+    each = math.prod(shape[axis + 1 :])
+    return tuple(Slice(whole, slot, place[axis].start * each, True) for slot, place in places)
+
+
 @rule("transpose")
 def transpose(node: Node, low: Lowering) -> Lowered | None:
     """A copy in the other order."""
@@ -91,7 +100,7 @@ def concat(node: Node, low: Lowering) -> Lowered | None:
         size = low.shape(name)[axis]
         places.append((slot, (*(slice(None),) * axis, slice(start, start + size))))
         start += size
-    isa, slices = _dispatch.active_isa(), _slices(low, target, places)
+    isa, slices = _dispatch.active_isa(), _slices(low, target, places) or _rows(low, target, places)
 
     def run(frame: Frame, into: Script | None = None) -> None:
         out = frame[target]

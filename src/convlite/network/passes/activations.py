@@ -1,7 +1,7 @@
 """Activations: recognised where exporters wrote them as several nodes, and fused into the node before.
 
-A fused activation is an attribute `activation = (name, *parameters)` of conv, conv_transpose, dense, affine,
-add and mul; the names are those of the kinds.
+A fused activation is an attribute `activation = (name, *parameters)` of the kinds of FUSED_INTO; the names
+are those of the kinds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from .editor import Editor
 
 __all__ = ["FUSED_INTO", "fuse_activations", "fused_form", "recognise_activations"]
 
-FUSED_INTO = ("conv", "conv_transpose", "dense", "affine", "add", "mul")
+FUSED_INTO = ("conv", "conv_transpose", "dense", "affine", "add", "mul", "instance_norm", "group_norm")
+_SIMPLE_ONLY = ("instance_norm", "group_norm")  # activations without parameters
 
 
 def recognise_activations(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
@@ -226,6 +227,8 @@ def fuse_activations(graph: Graph, facts: Mapping[str, Fact]) -> Graph:
         if before is None or before.kind not in FUSED_INTO or editor.only_reader(source) is None:
             continue
         if before.attributes.get("activation") is not None or not editor.is_float(source):
+            continue
+        if before.kind in _SIMPLE_ONLY and len(activation) > 1:
             continue
         place = editor.number(source)
         editor.remove(number)
