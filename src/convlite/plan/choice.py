@@ -140,7 +140,7 @@ TILE_VECTOR, TILE_TAP = 12.0, 0.95
 LANEWISE_VECTOR, LANEWISE_TAP, LANEWISE_COPY = 4.5, 0.35, 0.8
 # Pixels side by side: a vector of them, and each input channel.
 TOGETHER_VECTOR, TOGETHER_TAP = 6.0, 2.0
-ROW_VECTOR, ROW_PRODUCT = 0.6, 0.65  # few rows: a vector of weights, and its product with each row
+ROW_VECTOR, ROW_PRODUCT = 0.9, 0.3  # few rows: a vector of weights, and its product with each row
 WINOGRAD = 1.6  # the cost of what winograd.py counts as one product
 
 

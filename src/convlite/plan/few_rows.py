@@ -4,21 +4,25 @@ is not packed.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import ClassVar
 
 from .. import _kernels, sums
 from ..geometry import Geometry
-from .choice import few_rows_costs, form
+from .choice import OWN_CACHE, few_rows_costs, form
 from .direct import cuts_of, flattened
 from .problem import Problem
 from .record import Plan
 
-# Up to FEW_ROWS pixels, packing a kernel costs more than the sums. At MOST_ROWS (two tiles with AVX-512),
-# panels that tiles take from the kernel are as fast (direct.py): they keep sums in registers, which here pass
-# through L1.
+# Up to FEW_ROWS pixels, packing a kernel costs more than the sums. Up to SOME_ROWS (two tiles with AVX-512),
+# panels that tiles take from the kernel are no faster (direct.py). Up to MOST_ROWS they are slower where the
+# kernel exceeds a core's own cache, since they read it in short stretches: 3x3 on 512 channels of 7x7 gains
+# 90% here, 32 rows times 2048 x 1000 8%, 96 rows 3%; on 128 channels of 7x7 panels are 10% faster (Xeon, one
+# thread).
 FEW_ROWS = 8
-MOST_ROWS = 28
+SOME_ROWS = 28
+MOST_ROWS = 100
 LEAST_VECTORS = 2  # of output channels, beyond FEW_ROWS
 
 
@@ -60,4 +64,6 @@ def few_rows(problem: Problem) -> FewRows | None:
 
 def _pays(problem: Problem, pixels: int) -> bool:
     """Whether this form is faster than packing, though there are more than FEW_ROWS pixels."""
-    return pixels <= MOST_ROWS and problem.geometry.cout >= LEAST_VECTORS * problem.table["lanes"]
+    far = math.prod(problem.weights.shape) * problem.bytes > OWN_CACHE
+    wide = problem.geometry.cout >= LEAST_VECTORS * problem.table["lanes"]
+    return wide and pixels <= (MOST_ROWS if far else SOME_ROWS)
