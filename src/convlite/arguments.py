@@ -13,7 +13,7 @@ from typing import Any, Literal, SupportsIndex, TypeGuard, cast
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ._memory import empty
+from ._memory import PLAIN, empty
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -24,7 +24,6 @@ Padding = PadMode | Pads
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
-PLAIN = 0x101  # in flags.num of an array: C-contiguous and aligned
 _LIMIT = 2**31  # of a stride, a dilation, a pad: larger ones are mistakes
 MAX_TAPS = 2**24  # of a kernel or a window
 _MAX_BYTES = 2**63 - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,21 +100,8 @@ def resize2d(
     array([-0.421875,  0.90625 ,  3.09375 ,  4.421875])
     """
     image = as_operand(x, "x", ndim=4)
-    if (
-        type(size) is tuple
-        and nearest_mode is None
-        and cubic_a is None
-        and scales is None
-        and roi is None
-        and antialias is False
-        and exclude_outside is True
-        and keep_aspect_ratio == "stretch"
-        and type(extrapolation_value) is float
-        and isinstance(method, str)
-        and isinstance(coordinates, str)
-        and image.size
-        and [type(n) for n in size] == [int, int]
-    ):  # the usual call: what it needs is kept, since the checks take 10 us
+    rest = (nearest_mode, cubic_a, scales, roi, antialias, exclude_outside, keep_aspect_ratio)
+    if _is_usual(size, method, coordinates, extrapolation_value, rest) and image.size:
         tables = _plain_tables(image.shape[1:3], size, method, coordinates, image.itemsize)
         result = new_output((image.shape[0], *size, image.shape[3]), image.dtype)
         return resample(image, tables, extrapolation_value, result)
@@ -128,6 +115,24 @@ def resize2d(
         keep_aspect_ratio,
     )
     return _resize(image, sizes, ratios, as_roi(roi, 2, coordinates), extrapolation_value, options)
+
+
+def _is_usual(
+    size: object, method: object, coordinates: object, outside: object, rest: tuple[object, ...]
+) -> TypeGuard[Pair]:
+    """Whether it is a plain call with a size, whose tables are kept: its checks take 10 us."""
+    return (
+        type(size) is tuple
+        and [type(n) for n in size] == [int, int]
+        and rest[0] is rest[1] is rest[2] is rest[3] is None
+        and rest[4] is False
+        and rest[5] is True
+        and type(rest[6]) is str
+        and rest[6] == "stretch"
+        and type(outside) is float
+        and isinstance(method, str)
+        and isinstance(coordinates, str)
+    )
 
 
 @lru_cache(maxsize=64)

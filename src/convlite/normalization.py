@@ -121,12 +121,13 @@ def group_norm(
     count = channels if as_int(groups, "groups", minimum=-1) == -1 else as_size(groups, "groups")
     if count and channels % count:
         raise ValueError(f"groups must divide the {channels} channels of x; got {count}")
-    scale, shift = (_fitting(v, n, values.shape[-1:], values) for v, n in ((gamma, "gamma"), (beta, "beta")))
+    scale = _fitting(gamma, "gamma", values.shape[-1:], values)
+    shift = _fitting(beta, "beta", values.shape[-1:], values)
     eps, result = as_epsilon(epsilon), new_output(values.shape, values.dtype)
     if values.size:
         shape = (len(values), -1, channels)
-        source, threads = np.ascontiguousarray(values), _threads.threads_for(0.3 * values.size)
-        images, out = source.reshape(shape), result.reshape(shape)
+        threads = _threads.threads_for(0.3 * values.size)
+        images, out = values.reshape(shape), result.reshape(shape)
         _kernels.group_norm(_dispatch.active_isa(), images, scale, shift, out, count, eps, threads=threads)
     return result
 
@@ -315,4 +316,4 @@ def _fitting(value: ArrayLike | None, name: str, sizes: tuple[int, ...], x: Arra
             f"{name} must have the shape {sizes}, x's sizes along the axes that it scales or shifts; "
             f"got {array.shape}, and x has {x.shape}"
         )
-    return np.ascontiguousarray(array).reshape(-1)
+    return array if array.ndim == 1 else array.reshape(-1)

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _dispatch, _kernels, _threads, activations
+from ._memory import is_plain
 from ._options import documented, public
 from ._types import Elementwise
 from .activations import activate, softmax_rows
-from .arguments import PLAIN, as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, one_given, shown
+from .arguments import as_epsilon, as_int, as_operand, as_real, is_one_of, new_output, one_given, shown
 
 __all__ = [
     "relu", "relu6", "leaky_relu", "prelu", "elu", "sigmoid", "hard_sigmoid", "tanh", "softplus", "silu",
@@ -515,8 +516,7 @@ def batch_norm(
     >>> cl.batch_norm(np.array([[3.0, 5.0]]), np.ones(2), np.full(2, 4.0), epsilon=0.0)
     array([[1., 2.]])
     """
-    values = as_operand(x, "x")
-    small = as_epsilon(epsilon)
+    values, small = as_operand(x, "x"), as_epsilon(epsilon)
     scale_name, offset_name = "scale", "offset"
     if gamma is not None or weight is not None:
         scale_name, scale = one_given(scale=scale, gamma=gamma, weight=weight)
@@ -531,9 +531,7 @@ def batch_norm(
     # Not x * factor + (offset - mean * factor): that loses digits where the mean is large.
     result, threads = new_output(values.shape, values.dtype), _threads.threads_for(0.1 * values.size)
     if values.size:
-        rows, into = values, result
-        if values.ndim > _MOST_AXES:
-            rows, into = (array.reshape(-1, centre.size) for array in (values, result))
+        rows, into = values.reshape(-1, centre.size), result.reshape(-1, centre.size)
         _kernels.affine(_dispatch.active_isa(), rows, centre, factor, moved, into, threads=threads)
     return result
 
@@ -582,9 +580,8 @@ def flatten(x: ArrayLike, order: Literal["HWC", "CHW"] = "HWC") -> Array:
 
 def _combined(what: str, x: Array, y: Array) -> Array:
     """One pass in the core; y broadcasts to x."""
-    result = new_output(x.shape, x.dtype)
+    into = result = new_output(x.shape, x.dtype)
     threads = _threads.threads_for(0.1 * x.size)
-    into = result
     if x.ndim > _MOST_AXES:
         x, y, into = x.reshape(-1), np.broadcast_to(y, x.shape).reshape(-1), result.reshape(-1)
     _kernels.elementwise(_dispatch.active_isa(), _PASS[what], x, y, into, threads=threads)
@@ -592,14 +589,7 @@ def _combined(what: str, x: Array, y: Array) -> Array:
 
 
 def _per_channel(value: ArrayLike, name: str, x: Array) -> Array:
-    if (
-        type(value) is np.ndarray
-        and value.dtype is x.dtype
-        and value.ndim == 1
-        and x.ndim
-        and len(value) == x.shape[-1]
-        and value.flags.num & PLAIN == PLAIN
-    ):
+    if x.ndim and is_plain(value, x.shape[-1:], x.dtype):
         return value
     vector = as_operand(value, name, dtype=x.dtype, first=("x", x))
     if x.ndim == 0 or vector.shape != x.shape[-1:]:

@@ -38,7 +38,7 @@ cdef struct AxisPhase:
     int64_t pieces, left, right
     int64_t copied             # pieces of a line whose input is copied
     Cuts cuts                  # where its sums are cut
-    bint cut                   # edge tiles leave out, for each tap, the pixels that read outside the image
+    bint thins                 # edge tiles leave out, for each tap, the pixels that read outside the image
 
 cdef struct Block:
     int row_phase, column_phase

@@ -1,8 +1,8 @@
 # Tiles at the edges of lines: which tiles touch one, what is copied there, and the two ways to compute tiles that reach over it.
 #
 # If the columns reach outside the image, the piece of the input row is copied between its zeros (strided.pxi). If this multiplies
-# more zeros than a few more calls cost, the tile is cut instead: for each tap, a smaller tile of the pixels that the tap reads
-# inside the image (run_cut). On maps of 4x4 to 14x14 these zeros are 31 to 9% of the products.
+# more zeros than a few more calls cost, the tile is thinned instead: for each tap, a smaller tile of the pixels that the tap
+# reads inside the image (run_thinned). On maps of 4x4 to 14x14 these zeros are 31 to 9% of the products.
 #
 # Merged phases: the first and the last pixel of a line may reach over its ends, and there may be gaps between pixels of the
 # output. Tiles with such pixels are computed in a buffer, and the part inside the line is copied (run_clipped).
@@ -23,8 +23,8 @@ cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:
             if (tile_start(cp, j) - 1) * cp.in_step + cp.least + cp.reach <= job.w:
                 break
             cp.right += 1
-    cp.cut = job.strided and pays_to_cut(job, cp)
-    cp.copied = 0 if cp.cut else cp.left + cp.right
+    cp.thins = job.strided and pays_to_thin(job, cp)
+    cp.copied = 0 if cp.thins else cp.left + cp.right
     if job.spread:
         cp.copied = max(cp.pieces, 1)
 
@@ -49,7 +49,7 @@ cdef inline int64_t tile_work(const Job *job, int64_t pixels) noexcept nogil:
     return max(pixels * job.table.nr, 8) if pixels else 0
 
 
-cdef bint pays_to_cut(const Job *job, const AxisPhase *cp) noexcept nogil:
+cdef bint pays_to_thin(const Job *job, const AxisPhase *cp) noexcept nogil:
     """Whether the multiplications by zeros that the edge tiles of a line save cost more than the calls they add."""
     cdef int64_t piece, p0, count, b, low, high, last_low, last_high, saved = 0, calls = 0, lines = 1 if cp.pieces else 2
     if job.call_work < 0:
@@ -110,7 +110,7 @@ cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *til
                           turn == 0)
 
 
-cdef struct CutTile:           # a tile of a panel, tap by tap
+cdef struct ThinnedTile:           # a tile of a panel, tap by tap
     const Job *job
     const AxisPhase *cp
     const TileKernel *kernels  # by pixels
@@ -130,133 +130,134 @@ cdef struct CutTile:           # a tile of a panel, tap by tap
     bint full                  # all pixels of the tile
 
 
-cdef void begin_cut_piece(CutTile *cut, bint last) noexcept nogil:
+cdef void begin_thinned_piece(ThinnedTile *thin, bint last) noexcept nogil:
     """The last piece is kept in the output; each other piece in the half of the buffer that does not hold the total."""
-    cut.begun, cut.last = False, last
-    cut.piece[0], cut.piece[1] = <char *> cut.whole.out[0], <char *> cut.whole.out[1]
-    cut.call.out_step, cut.call.out_offset, cut.call.channels = cut.whole.out_step, cut.whole.out_offset, cut.whole.channels
+    thin.begun, thin.last = False, last
+    thin.piece[0], thin.piece[1] = <char *> thin.whole.out[0], <char *> thin.whole.out[1]
+    thin.call.out_step, thin.call.out_offset, thin.call.channels = thin.whole.out_step, thin.whole.out_offset, thin.whole.channels
     if not last:
-        cut.piece[0] = cut.buffer + (cut.spot.mr * cut.row_bytes if cut.total[0] == cut.buffer else 0)
-        cut.piece[1] = cut.piece[0] + cut.middle * cut.row_bytes
-        cut.call.out_step, cut.call.out_offset, cut.call.channels = cut.row_bytes, 0, cut.nr * cut.job.table.lanes
+        thin.piece[0] = thin.buffer + (thin.spot.mr * thin.row_bytes if thin.total[0] == thin.buffer else 0)
+        thin.piece[1] = thin.piece[0] + thin.middle * thin.row_bytes
+        thin.call.out_step, thin.call.out_offset, thin.call.channels = thin.row_bytes, 0, thin.nr * thin.job.table.lanes
 
 
 @cython.cdivision(True)
-cdef int64_t next_cut_taps(CutTile *cut, int64_t s, int64_t k, int64_t kc, int64_t left) noexcept nogil:
+cdef int64_t next_thinned_taps(ThinnedTile *thin, int64_t s, int64_t k, int64_t kc, int64_t left) noexcept nogil:
     """How many taps, from channel k of tap s on and within the products left, read the same pixels inside the image."""
-    cdef const Job *job = cut.job
-    cdef const Spot *spot = cut.spot
-    cdef const char *const *bases = <const char *const *> cut.whole.taps_at
-    cdef int64_t fused = job.fused, subs = cut.cp.taps * fused, taps = spot.taps * fused
+    cdef const Job *job = thin.job
+    cdef const Spot *spot = thin.spot
+    cdef const char *const *bases = <const char *const *> thin.whole.taps_at
+    cdef int64_t fused = job.fused, subs = thin.cp.taps * fused, taps = spot.taps * fused
     cdef int64_t g = 0, t, b, low, high, shift, half = 0
     cdef int64_t first_high = 0
     cdef int lines
     while s + g < taps and g < 8 and (g == 0 or (g + 1) * kc <= left):
         t = (s + g) // fused
         b = (spot.tap * fused + s + g) % subs
-        outside(job, cut.cp, spot.p0, spot.count, column_offset(job, cut.cp, b), &low, &high)
+        outside(job, thin.cp, spot.p0, spot.count, column_offset(job, thin.cp, b), &low, &high)
         lines = (1 if bases[2 * t] else 0) + (2 if spot.two_lines and bases[2 * t + 1] else 0)
         if g == 0:
-            cut.low, first_high, cut.lines = low, high, lines
-            cut.pixels = spot.count - low - high
-            half = (cut.pixels + 1) // 2
-        elif cut.low != low or first_high != high or cut.lines != lines:
+            thin.low, first_high, thin.lines = low, high, lines
+            thin.pixels = spot.count - low - high
+            half = (thin.pixels + 1) // 2
+        elif thin.low != low or first_high != high or thin.lines != lines:
             break
         shift = (s + g) % fused * spot.pixel + low * spot.step + k * job.table.itemsize
-        cut.taps_at[2 * g] = bases[2 * t + (1 if lines == 2 else 0)] + shift
-        cut.taps_at[2 * g + 1] = bases[2 * t + 1] + shift if lines == 3 else cut.taps_at[2 * g] + half * spot.step
+        thin.taps_at[2 * g] = bases[2 * t + (1 if lines == 2 else 0)] + shift
+        thin.taps_at[2 * g + 1] = bases[2 * t + 1] + shift if lines == 3 else thin.taps_at[2 * g] + half * spot.step
         g += 1
-    cut.full = cut.pixels == spot.count and cut.lines == (3 if spot.two_lines else 1)
-    cut.call.taps_at, cut.call.taps, cut.call.kc = <const void **> cut.taps_at, g, smaller(kc - k, left)
+    thin.full = thin.pixels == spot.count and thin.lines == (3 if spot.two_lines else 1)
+    thin.call.taps_at, thin.call.taps, thin.call.kc = <const void **> thin.taps_at, g, smaller(kc - k, left)
     return g
 
 
-cdef void clear_cut_piece(CutTile *cut) noexcept nogil:
+cdef void clear_thinned_piece(ThinnedTile *thin) noexcept nogil:
     """Set all sums of the tile to zero: the first taps do not reach all pixels."""
-    cdef int64_t size = cut.job.table.itemsize, middle = cut.middle, i
-    for i in range(cut.spot.mr):
-        memset(cut.piece[i >= middle] + (i - middle if i >= middle else i) * cut.call.out_step + cut.call.out_offset * size, 0,
-               cut.call.channels * size)
-    cut.begun = True
+    cdef int64_t size = thin.job.table.itemsize, middle = thin.middle, i
+    for i in range(thin.spot.mr):
+        memset(thin.piece[i >= middle] + (i - middle if i >= middle else i) * thin.call.out_step + thin.call.out_offset * size, 0,
+               thin.call.channels * size)
+    thin.begun = True
 
 
-cdef bint add_cut_taps(CutTile *cut, int64_t at, bint ends) noexcept nogil:
+cdef bint add_thinned_taps(ThinnedTile *thin, int64_t at, bint ends) noexcept nogil:
     """Run the next call, from product `at` on; `ends`: it ends the piece. Returns whether the tile is finished."""
-    cdef bint alone = cut.summed and ends and not cut.begun and not cut.full, added = cut.summed and ends and (cut.full or alone)
-    cdef bint both = cut.lines == 3
-    if cut.pixels > 0 and cut.lines:
+    cdef bint alone = thin.summed and ends and not thin.begun and not thin.full
+    cdef bint added = thin.summed and ends and (thin.full or alone)
+    cdef bint both = thin.lines == 3
+    if thin.pixels > 0 and thin.lines:
         if alone:              # the call is a whole piece
-            cut.piece[0], cut.piece[1] = cut.total[0], cut.total[1]
-            cut.call.out_step, cut.call.out_offset, cut.call.channels = cut.row_bytes, 0, cut.nr * cut.job.table.lanes
-        elif not cut.begun and not cut.full:
-            clear_cut_piece(cut)
-        cut.out[0] = cut.piece[1 if cut.lines == 2 else 0] + cut.low * cut.call.out_step
-        cut.out[1] = (cut.piece[1] + cut.low * cut.call.out_step if both
-                      else <char *> cut.out[0] + (cut.pixels + 1) // 2 * cut.call.out_step)
-        cut.call.out, cut.call.total = <void *const *> cut.out, NULL
+            thin.piece[0], thin.piece[1] = thin.total[0], thin.total[1]
+            thin.call.out_step, thin.call.out_offset, thin.call.channels = thin.row_bytes, 0, thin.nr * thin.job.table.lanes
+        elif not thin.begun and not thin.full:
+            clear_thinned_piece(thin)
+        thin.out[0] = thin.piece[1 if thin.lines == 2 else 0] + thin.low * thin.call.out_step
+        thin.out[1] = (thin.piece[1] + thin.low * thin.call.out_step if both
+                       else <char *> thin.out[0] + (thin.pixels + 1) // 2 * thin.call.out_step)
+        thin.call.out, thin.call.total = <void *const *> thin.out, NULL
         if alone:
-            cut.call.total = cut.call.out
+            thin.call.total = thin.call.out
         elif added:
-            cut.call.total = <void *const *> cut.total
-        cut.call.panel = <const char *> cut.whole.panel + at * cut.row_bytes
-        cut.call.ahead = <const char *> cut.whole.ahead + at // 4 * cut.whole.ahead_step
-        cut.call.accumulate, cut.call.finish = cut.begun, cut.last and ends and cut.full and cut.whole.finish
-        cut.kernels[2 * cut.pixels if both else cut.pixels](&cut.call)
-        if cut.call.finish:
+            thin.call.total = <void *const *> thin.total
+        thin.call.panel = <const char *> thin.whole.panel + at * thin.row_bytes
+        thin.call.ahead = <const char *> thin.whole.ahead + at // 4 * thin.whole.ahead_step
+        thin.call.accumulate, thin.call.finish = thin.begun, thin.last and ends and thin.full and thin.whole.finish
+        thin.kernels[2 * thin.pixels if both else thin.pixels](&thin.call)
+        if thin.call.finish:
             return True
-        cut.begun = not alone
+        thin.begun = not alone
     else:
         added = False
-    if ends and cut.begun and not cut.last:
-        if cut.summed and not added:
-            cut.call.out, cut.call.total = <void *const *> cut.piece, <void *const *> cut.total
-            cut.call.taps, cut.call.accumulate = 0, True
-            cut.kernels[cut.spot.mr](&cut.call)
-        cut.total[0], cut.total[1], cut.summed = cut.piece[0], cut.piece[1], True
+    if ends and thin.begun and not thin.last:
+        if thin.summed and not added:
+            thin.call.out, thin.call.total = <void *const *> thin.piece, <void *const *> thin.total
+            thin.call.taps, thin.call.accumulate = 0, True
+            thin.kernels[thin.spot.mr](&thin.call)
+        thin.total[0], thin.total[1], thin.summed = thin.piece[0], thin.piece[1], True
     return False
 
 
-cdef void end_cut_tile(CutTile *cut, char *low_sums) noexcept nogil:
+cdef void end_thinned_tile(ThinnedTile *thin, char *low_sums) noexcept nogil:
     """Turn the sums into outputs, or end a section."""
-    cdef Tile call = cut.whole[0]
+    cdef Tile call = thin.whole[0]
     call.taps = 0
     if low_sums != NULL:
-        if not cut.summed:
-            memset(cut.total[0], 0, cut.spot.mr * cut.row_bytes)
-        end_section(cut.job.table, cut.kernels[cut.spot.mr], &call, cut.total[0], low_sums, cut.spot.mr, cut.nr, True)
+        if not thin.summed:
+            memset(thin.total[0], 0, thin.spot.mr * thin.row_bytes)
+        end_section(thin.job.table, thin.kernels[thin.spot.mr], &call, thin.total[0], low_sums, thin.spot.mr, thin.nr, True)
         return
-    call.accumulate = cut.last and cut.begun
-    if cut.summed:
-        call.total = <void *const *> cut.total
-    cut.kernels[cut.spot.mr](&call)
+    call.accumulate = thin.last and thin.begun
+    if thin.summed:
+        call.total = <void *const *> thin.total
+    thin.kernels[thin.spot.mr](&call)
 
 
 @cython.cdivision(True)
-cdef void run_cut(const Job *job, const AxisPhase *cp, const TileKernel *kernels, const Tile *tile, const Spot *spot, int64_t nr,
-                  const Cuts *cuts, char *low_sums, char *buffer) noexcept nogil:
+cdef void run_thinned(const Job *job, const AxisPhase *cp, const TileKernel *kernels, const Tile *tile, const Spot *spot,
+                      int64_t nr, const Cuts *cuts, char *low_sums, char *buffer) noexcept nogil:
     """Compute a tile of a panel tap by tap: the pixels that a tap reads inside the image make a smaller tile.
 
     Between the calls of a piece its sums are kept in one half of the buffer, those of the last piece in the output; the other
     half holds the total of the pieces before. Leaving out products with zeros changes no bit.
     """
     cdef int64_t taps = spot.taps * job.fused, kc = tile.kc // job.fused, s = 0, k = 0, left = 0, products = taps * kc, g, at
-    cdef CutTile cut
-    cut.job, cut.cp, cut.kernels, cut.whole, cut.spot, cut.nr, cut.call = job, cp, kernels, tile, spot, nr, tile[0]
-    cut.row_bytes, cut.middle = nr * job.table.lanes * job.table.itemsize, (spot.mr + 1) // 2
-    cut.buffer = buffer + (64 - <uintptr_t> buffer % 64 if cuts != NULL else 0)
-    cut.total[0], cut.total[1] = cut.buffer, cut.buffer + cut.middle * cut.row_bytes
-    cut.begun = cut.summed = cut.last = False
+    cdef ThinnedTile thin
+    thin.job, thin.cp, thin.kernels, thin.whole, thin.spot, thin.nr, thin.call = job, cp, kernels, tile, spot, nr, tile[0]
+    thin.row_bytes, thin.middle = nr * job.table.lanes * job.table.itemsize, (spot.mr + 1) // 2
+    thin.buffer = buffer + (64 - <uintptr_t> buffer % 64 if cuts != NULL else 0)
+    thin.total[0], thin.total[1] = thin.buffer, thin.buffer + thin.middle * thin.row_bytes
+    thin.begun = thin.summed = thin.last = False
     while s < taps:
         if left == 0:          # a piece begins
             left = products if cuts == NULL else piece_left(cuts, (spot.tap * job.fused + s) * kc + k)
-            begin_cut_piece(&cut, left >= products and low_sums == NULL)
-        g, at = next_cut_taps(&cut, s, k, kc, left), s * kc + k
-        k += cut.call.kc
-        left -= g * cut.call.kc
-        products -= g * cut.call.kc
-        if add_cut_taps(&cut, at, left == 0 or products == 0):
+            begin_thinned_piece(&thin, left >= products and low_sums == NULL)
+        g, at = next_thinned_taps(&thin, s, k, kc, left), s * kc + k
+        k += thin.call.kc
+        left -= g * thin.call.kc
+        products -= g * thin.call.kc
+        if add_thinned_taps(&thin, at, left == 0 or products == 0):
             return
         if k == kc:
             k = 0
             s += g
-    end_cut_tile(&cut, low_sums)
+    end_thinned_tile(&thin, low_sums)

@@ -6,7 +6,7 @@
 #
 # Edges: taps above and below the image are left out (a tile of one line has none of them; in a tile of two lines, those of the
 # outer line are zeros). If the columns reach outside, the piece of the input row is copied between its zeros; the lines of a
-# block share the copies. Or the tile is cut (edges.pxi).
+# block share the copies. Or the tile is thinned (edges.pxi).
 #
 # Powers of two: if the pixels of a tile lie 4096 bytes apart, they fall into one set of the L1 cache and evict each other; then
 # all pieces are copied, with one more cache line for each pixel (`spread`).
@@ -27,7 +27,7 @@ cdef struct Spot:
     int64_t p0, count          # the first pixel in its line, and how many of each line
     int64_t pixel              # bytes between neighbouring inputs
     int64_t out_step           # bytes between neighbouring outputs
-    bint cut                   # some of its pixels leave out some taps
+    bint thinned               # some of its pixels leave out some taps
     bint two_lines
     bint clipped               # merged phases: its first or its last pixel reaches over the line's ends
 
@@ -80,8 +80,8 @@ cdef inline int64_t panel_offset(const Job *job, int64_t first) noexcept nogil:
 
 
 cdef inline int64_t tile_bytes(const Job *job, const AxisPhase *cp) noexcept nogil:
-    """Bytes of the buffer for a clipped tile, or for a piece and those before of a tile that is cut."""
-    return (2 if cp.cut else 1 if job.phases > 1 else 0) * (job.mr * job.table.nr * job.table.lanes * job.table.itemsize + 32)
+    """Bytes of the buffer for a clipped tile, or for a piece and those before of a tile that is thinned."""
+    return (2 if cp.thins else 1 if job.phases > 1 else 0) * (job.mr * job.table.nr * job.table.lanes * job.table.itemsize + 32)
 
 
 include "edges.pxi"
@@ -97,7 +97,7 @@ cdef inline void move_along(const Job *job, Spot *spot, const char **bases, int6
     # field by field: a compiler copies a whole struct in vectors, whose loads wait for the fields just stored
     spot[1].step, spot[1].out_step, spot[1].pixel = spot.step, out_step, spot.pixel
     spot[1].tap, spot[1].taps = spot.tap, spot.taps
-    spot[1].cut = spot[1].two_lines = False
+    spot[1].thinned = spot[1].two_lines = False
     spot[1].p0, spot[1].count, spot[1].mr = spot.p0 + spot.count, count, count
     spot[1].clipped = is_clipped(job, spot[1].p0, count)
     spot[1].out[0] = <char *> spot.out[0] + spot.count * out_step
@@ -235,7 +235,7 @@ cdef inline void place_run(Placing *at, const Spot *spot, const char **bases, in
         inside = 0 <= r < at.job.h
         if inside:
             base = input_run(at, spot, r, edge)
-        elif spot.cut:
+        elif spot.thinned:
             base = NULL
         else:
             base = at.job.zeros
@@ -276,9 +276,9 @@ cdef inline void place_tile(Placing *at, Spot *spot, const char **bases) noexcep
         edge = at.piece if at.piece < cp.left or job.spread else cp.left + at.piece - (cp.pieces - cp.right)
     elif at.n + 1 < job.images or at.q + 1 < at.rp.count:  # unless this is the last line
         runs = 2
-    copied = job.spread or (at_edge and not cp.cut)
+    copied = job.spread or (at_edge and not cp.thins)
     edge = edge if copied else -1
-    spot.p0, spot.count, spot.mr, spot.two_lines, spot.cut = at.p0, count, runs * count, runs == 2, at_edge and cp.cut
+    spot.p0, spot.count, spot.mr, spot.two_lines, spot.thinned = at.p0, count, runs * count, runs == 2, at_edge and cp.thins
     spot.clipped = is_clipped(job, at.p0, count)
     spot.pixel = at.copy_step if copied else job.x.pixel
     spot.step, spot.out_step = cp.in_step * spot.pixel, cp.step * job.out_pixel
@@ -292,7 +292,7 @@ cdef inline void place_tile(Placing *at, Spot *spot, const char **bases) noexcep
     if runs == 1:
         half = (count + 1) // 2
         spot.out[1] = <char *> spot.out[0] + half * spot.out_step
-        for t in range(0 if spot.cut else spot.taps):
+        for t in range(0 if spot.thinned else spot.taps):
             bases[2 * t + 1] = bases[2 * t] + half * spot.step
     if cp.pieces:
         pass_piece(at, count, not copied and not at_edge)
@@ -325,8 +325,8 @@ cdef inline void run_spot(const Job *job, const AxisPhase *cp, const TileKernel 
     cdef int64_t product = spot.tap * job.kc + part.k0
     if spot.clipped:
         run_clipped(job, kernels, call, spot, nr, part.cuts, product, channel, sums, buffer)
-    elif spot.cut:
-        run_cut(job, cp, kernels, call, spot, nr, part.cuts, sums, buffer)
+    elif spot.thinned:
+        run_thinned(job, cp, kernels, call, spot, nr, part.cuts, sums, buffer)
     else:
         run_tile(job.table, kernels[spot.mr], call, part.cuts, product, spot.mr, nr, True, sums)
 

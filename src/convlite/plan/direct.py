@@ -33,7 +33,7 @@ FETCH_BYTES = 512 * 1024
 # on 512 channels of 7x7 69 -> 80%, on 64 and 128 channels +0 to 2%; never slower.
 FUSED_NUMBERS = 2048
 # Strided tiles copy all pixels between the first and the last tap at an edge; pixel vectors hold them for a
-# row. With wider dilations most taps fall outside there: edge tiles are then cut, whatever their calls cost.
+# row. With wider dilations most taps fall outside there: edge tiles are then thinned, whatever calls cost.
 EDGE_BYTES = 1024 * 1024
 # Where a tile reads more pixels a multiple of SET_BYTES apart than a set of L1 holds lines (8 or 12 on
 # servers), each drives out another: their channels are copied first. On 32 KB and 8 lines (Zen 4): 1x1
@@ -44,7 +44,7 @@ SET_LINES = 8
 # to 512 at stride 2 (0.12), 256 to 512 at stride 4 (0.24), 1024 to 64 at a dilation of 6 (0.31), and loses
 # with 1024 to 64 at a dilation of 12 (0.45), 512 to 64 at stride 4 (1.9) and all that is farther apart.
 COPY_SHARE = 0.4
-# What another call of a tile costs, in multiply-adds of vectors: a tile at the edge is cut tap by tap where
+# What another call of a tile costs, in multiply-adds of vectors: a tile at the edge is thinned where
 # more multiplications by zeros are saved. 3x3 on 512 channels of 7x7 +16%, of 4x4 +34%, on 256 of 14x14
 # +2%, 5x5 on 256 of 10x10 +13%, 1x7 on 128 of 17x17 +11%; Zen 4, one thread.
 CALL_WORK = 150
@@ -79,7 +79,7 @@ class Strided(Direct):
 
     fused: bool  # a kernel row's taps are one run of numbers: see kernels/strided.pxi
     spread: bool  # tiles copy their input: its pixels lie in one set of the L1 cache
-    call_work: int  # what another call of a tile costs, in multiply-adds of vectors; -1: cut all edges
+    call_work: int  # what another call of a tile costs, in multiply-adds of vectors; -1: thin all edges
     takes: bool  # the kernel is not packed: each task takes its panels from the array
     form: ClassVar[str] = "strided"
 

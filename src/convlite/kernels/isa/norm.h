@@ -62,11 +62,11 @@ INLINE void NAME(row_sums)(const REAL *x, int64_t step, const int rows, int64_t 
         }
     }
     UNROLL for (int r = 0; r < rows; r++) {
-        UNROLL for (int half = WIDES / 2; half; half /= 2)
-            UNROLL for (int i = 0; i < half; i++) acc[r * WIDES + i] = WIDE_ADD(acc[r * WIDES + i], acc[r * WIDES + i + half]);
+        UNROLL for (int gap = WIDES / 2; gap; gap /= 2)
+            UNROLL for (int i = 0; i < gap; i++) acc[r * WIDES + i] = WIDE_ADD(acc[r * WIDES + i], acc[r * WIDES + i + gap]);
         WIDE_STORE(part, acc[r * WIDES]);
-        UNROLL for (int half = WIDE_LANES / 2; half; half /= 2)
-            UNROLL for (int i = 0; i < half; i++) part[i] += part[i + half];
+        UNROLL for (int gap = WIDE_LANES / 2; gap; gap /= 2)
+            UNROLL for (int i = 0; i < gap; i++) part[i] += part[i + gap];
         sums[r] = part[0];
     }
 }
@@ -106,8 +106,8 @@ INLINE void NAME(turned_sums)(const REAL *x, const int64_t columns, const int sq
             const WIDE value = WIDEN(x + c * LANES + i), far = square ? WIDE_SUB(value, middle) : value;
             part[c] = WIDE_ADD(WIDE_ZERO(), square ? WIDE_MUL(far, far) : far);
         }
-        for (int half = NAME(PARTS) / 2; half; half /= 2)
-            for (int c = 0; c < half && c + half < columns; c++) part[c] = WIDE_ADD(part[c], part[c + half]);
+        for (int gap = NAME(PARTS) / 2; gap; gap /= 2)
+            for (int c = 0; c < gap && c + gap < columns; c++) part[c] = WIDE_ADD(part[c], part[c + gap]);
         WIDE_STORE(sums + i, part[0]);
     }
 }

@@ -133,12 +133,12 @@ static void NAME(pass)(const Pass *whole) {
         return;
     }
     const int64_t columns = whole->columns;
-    const int64_t high = columns >= BLOCK ? 1 : BLOCK / (columns ? columns : 1), wide = columns > BLOCK ? BLOCK : columns;
-    for (int64_t r = 0; r < whole->rows; r += high) {
-        for (int64_t c = 0; c < columns; c += wide) {
+    const int64_t block_rows = columns >= BLOCK ? 1 : BLOCK / (columns ? columns : 1), block_columns = columns > BLOCK ? BLOCK : columns;
+    for (int64_t r = 0; r < whole->rows; r += block_rows) {
+        for (int64_t c = 0; c < columns; c += block_columns) {
             Pass part = *whole;
-            part.rows = whole->rows - r < high ? whole->rows - r : high;
-            part.columns = columns - c < wide ? columns - c : wide;
+            part.rows = whole->rows - r < block_rows ? whole->rows - r : block_rows;
+            part.columns = columns - c < block_columns ? columns - c : block_columns;
             for (int i = 0; i < PASS_OPERANDS; i++) {
                 const int scale = i == PASS_FACTOR || i == PASS_OFFSET;
                 const int64_t along = (i == PASS_B && whole->b_is_scalar) || (scale && whole->scale_is_scalar) ? 0 : c;

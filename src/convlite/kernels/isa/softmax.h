@@ -60,8 +60,8 @@ INLINE V NAME(share)(V e, V total, V inverse) {
 /* The sum of n <= 32 vectors: the others are added to the first 16, then halves to halves until one is left; missing vectors are zeros. */
 #define ADD_HALVES(sums, n, ADD) \
     for (int k = NAME(SUMS); k < (n); k++) sums[k - NAME(SUMS)] = ADD(sums[k - NAME(SUMS)], sums[k]); \
-    for (int half = NAME(SUMS) / 2; half; half /= 2) \
-        for (int k = 0; k < half && k + half < (n); k++) sums[k] = ADD(sums[k], sums[k + half]);
+    for (int gap = NAME(SUMS) / 2; gap; gap /= 2) \
+        for (int k = 0; k < gap && k + gap < (n); k++) sums[k] = ADD(sums[k], sums[k + gap]);
 
 INLINE void NAME(softmax_turned)(const REAL *x, REAL *out, int64_t rows, const int columns, const int logarithm) {
     REAL e[2 * NAME(SUMS) * LANES];
@@ -107,7 +107,7 @@ INLINE void NAME(softmax_turned)(const REAL *x, REAL *out, int64_t rows, const i
 #define ACROSS(r, OP) \
     do { \
         NAME(transpose_block)(r); \
-        UNROLL for (int half = LANES / 2; half; half /= 2) UNROLL for (int i = 0; i < half; i++) r[i] = OP(r[i], r[i + half]); \
+        UNROLL for (int gap = LANES / 2; gap; gap /= 2) UNROLL for (int i = 0; i < gap; i++) r[i] = OP(r[i], r[i + gap]); \
     } while (0)
 #else
 #define ACROSS(r, OP) ((void)(r))
@@ -153,8 +153,8 @@ INLINE void NAME(softmax_long)(const REAL *x, REAL *out, int64_t count, int64_t 
                 }
             }
         }
-        UNROLL for (int half = NAME(VECTORS) / 2; half; half /= 2)
-            UNROLL for (int j = 0; j < half; j++) partial[j] = VADD(partial[j], partial[j + half]);
+        UNROLL for (int gap = NAME(VECTORS) / 2; gap; gap /= 2)
+            UNROLL for (int j = 0; j < gap; j++) partial[j] = VADD(partial[j], partial[j + gap]);
         r[i] = partial[0];
     }
     ACROSS(r, VADD);
@@ -192,11 +192,11 @@ INLINE void NAME(log_softmax_long)(const REAL *x, REAL *out, int64_t count, int6
             }
             UNROLL for (int j = 0; j < NAME(WIDES); j++) partial[j] = WIDE_ADD(partial[j], WIDEN(lane + j * WIDE_LANES));
         }
-        UNROLL for (int half = NAME(WIDES) / 2; half; half /= 2)
-            UNROLL for (int j = 0; j < half; j++) partial[j] = WIDE_ADD(partial[j], partial[j + half]);
+        UNROLL for (int gap = NAME(WIDES) / 2; gap; gap /= 2)
+            UNROLL for (int j = 0; j < gap; j++) partial[j] = WIDE_ADD(partial[j], partial[j + gap]);
         WIDE_STORE(sums, partial[0]);
-        UNROLL for (int half = WIDE_LANES / 2; half; half /= 2)
-            UNROLL for (int j = 0; j < half; j++) sums[j] += sums[j + half];
+        UNROLL for (int gap = WIDE_LANES / 2; gap; gap /= 2)
+            UNROLL for (int j = 0; j < gap; j++) sums[j] += sums[j + gap];
         total[i] = sums[0];
     }
     NAME(logarithms)(total);
