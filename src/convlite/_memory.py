@@ -37,7 +37,10 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _on_line(shape: tuple[int, ...], nbytes: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    return np.ndarray(shape, dtype, raw, -_kernels.address(raw) % ALIGNMENT)
+    array: NDArray[Any] = np.ndarray(shape, dtype, raw, -_kernels.address(raw) % ALIGNMENT)
+    if not array.flags.writeable:  # NumPy takes a failed allocation for a buffer that only can be read
+        raise MemoryError
+    return array
 
 
 def is_large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
