@@ -43,17 +43,15 @@ INLINE void NAME(lanewise_end)(const LanewiseLine *d, V *acc, REAL *out, REAL *r
 
 /* What is kept of the n vectors of a line whose sums are cut */
 typedef struct {
+    REAL now[14 * LANES];                       /* of the piece that has ended */
     REAL sums[14 * LANES];                      /* of the pieces */
     REAL totals[14 * LANES], rests[14 * LANES]; /* of the sections, and their rounding errors */
     int sections;
 } NAME(LanewiseSums);
 
-/* Before row a: a piece ends here, and perhaps a section. */
-INLINE void NAME(lanewise_cut)(const LanewiseLine *d, NAME(LanewiseSums) *s, V *acc, int64_t a, const int n) {
-    UNROLL for (int i = 0; i < n; i++) {
-        VSTORE(s->sums + i * LANES, VADD(VLOAD(s->sums + i * LANES), acc[i]));
-        acc[i] = VZERO();
-    }
+/* Before row a: a piece ends here, and perhaps a section. These two are calls: each tile would have them inline, which is a third of its code. */
+NOINLINE void NAME(lanewise_cut)(const LanewiseLine *d, NAME(LanewiseSums) *s, int64_t a, int n) {
+    for (int i = 0; i < n; i++) VSTORE(s->sums + i * LANES, VADD(VLOAD(s->sums + i * LANES), VLOAD(s->now + i * LANES)));
     if (a % d->section == 0) {
         NAME(add_low)(s->totals, s->rests, s->sums, n * LANES, !s->sections, 0);
         memset(s->sums, 0, sizeof(s->sums));
@@ -61,13 +59,12 @@ INLINE void NAME(lanewise_cut)(const LanewiseLine *d, NAME(LanewiseSums) *s, V *
     }
 }
 
-/* The sum of all pieces */
-INLINE void NAME(lanewise_whole)(NAME(LanewiseSums) *s, V *acc, const int n) {
-    UNROLL for (int i = 0; i < n; i++) acc[i] = VADD(VLOAD(s->sums + i * LANES), acc[i]);
+/* The sum of all pieces, to now */
+NOINLINE void NAME(lanewise_whole)(NAME(LanewiseSums) *s, int n) {
+    for (int i = 0; i < n; i++) VSTORE(s->now + i * LANES, VADD(VLOAD(s->sums + i * LANES), VLOAD(s->now + i * LANES)));
     if (s->sections) {
-        UNROLL for (int i = 0; i < n; i++) VSTORE(s->sums + i * LANES, acc[i]);
-        NAME(add_low)(s->totals, s->rests, s->sums, n * LANES, 0, 1);
-        UNROLL for (int i = 0; i < n; i++) acc[i] = VLOAD(s->totals + i * LANES);
+        NAME(add_low)(s->totals, s->rests, s->now, n * LANES, 0, 1);
+        memcpy(s->now, s->totals, (size_t)n * LANES * sizeof(REAL));
     }
 }
 
@@ -107,11 +104,13 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
     int64_t left = d->piece, left_second = d->piece + apart;
     for (int64_t a = 0; a < rows + apart; a++, left--, left_second--) {
         if (!left && a < rows) {
-            NAME(lanewise_cut)(d, &sums[0], acc[0], a, n);
+            UNROLL for (int i = 0; i < n; i++) VSTORE(sums[0].now + i * LANES, acc[0][i]), acc[0][i] = VZERO();
+            NAME(lanewise_cut)(d, &sums[0], a, n);
             left = d->piece;
         }
         if (lines == 2 && !left_second) {
-            NAME(lanewise_cut)(d, &sums[1], acc[1], a - apart, n);
+            UNROLL for (int i = 0; i < n; i++) VSTORE(sums[1].now + i * LANES, acc[1][i]), acc[1][i] = VZERO();
+            NAME(lanewise_cut)(d, &sums[1], a - apart, n);
             left_second = d->piece;
         }
         if (!d->x[a]) continue;
@@ -121,7 +120,11 @@ INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int 
         else NAME(lanewise_row)(d, acc, a, first, low, high, n, patterns, 0, 1);
     }
     UNROLL for (int o = 0; o < lines; o++) {
-        if (pieces) NAME(lanewise_whole)(&sums[o], acc[o], n);
+        if (pieces) {
+            UNROLL for (int i = 0; i < n; i++) VSTORE(sums[o].now + i * LANES, acc[o][i]);
+            NAME(lanewise_whole)(&sums[o], n);
+            UNROLL for (int i = 0; i < n; i++) acc[o][i] = VLOAD(sums[o].now + i * LANES);
+        }
         NAME(lanewise_end)(d, acc[o], (REAL *)(o ? d->out_second : d->out), sums[o].sums, first, n, patterns);
     }
 }
