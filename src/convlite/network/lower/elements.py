@@ -150,7 +150,7 @@ def cast(node: Node, low: Lowering) -> Lowered | None:
     if not element or not target or (element.startswith("float") and target in _WHOLE):
         return None
     known = low.ranges.get(x)
-    if known is not None and target in _WHOLE and -(2**31) <= known[0] and known[1] < 2**31:
+    if known is not None and target in _WHOLE and known[0] >= -(2**31) and known[1] < 2**31:
         low.ranges[output] = known
     return _step("cast", element, low, (x,), output, target)
 
