@@ -82,17 +82,20 @@ def front(data: dict[str, Any]) -> str:
 
 
 def table(data: dict[str, Any], threads: int) -> str:
-    """Milliseconds by runtime, and the ratios, a row for each network."""
+    """Milliseconds by runtime, the best other one's in bold, and the ratios, a row for each network."""
     mine = [row for row in standings.standings(data) if row.threads == threads]
     columns = [peer for peer in RACERS if any(peer in row.ms for row in mine)]
     heads = [{"convlite": '"exact"', "convlite_fast": '"fast"'}.get(peer, names(peer)) for peer in columns]
-    lines = ["| network | " + " | ".join(heads) + ' | best runtime | "exact" | "fast" |']
-    lines.append("| --- |" + " ---: |" * len(columns) + " --- | ---: | ---: |")
+    lines = ["| network | " + " | ".join(heads) + ' | ratio, "exact" | "fast" |']
+    lines.append("| --- |" + " ---: |" * (len(columns) + 2))
     for row in mine:
-        cells = [f"{row.ms[peer]:.3g}" if peer in row.ms else "-" for peer in columns]
-        quotients = [f"**{row.ratio(ours):.2f}**" if row.best and ours in row.ms else "-" for ours in OURS]
-        best = names(row.best) if row.best else "-"
-        lines.append(f"| {row.name} | " + " | ".join([*cells, best, *quotients]) + " |")
+        cells = []
+        for peer in columns:
+            ms = row.ms.get(peer)
+            cell = "-" if ms is None else f"{ms:.0f}" if ms >= 100 else f"{ms:.3g}"
+            cells.append(f"**{cell}**" if peer == row.best else cell)
+        quotients = [f"{row.ratio(ours):.2f}" if row.best and ours in row.ms else "-" for ours in OURS]
+        lines.append(f"| {row.name} | " + " | ".join([*cells, *quotients]) + " |")
     return "\n".join(lines)
 
 
@@ -134,7 +137,7 @@ def block(data: dict[str, Any]) -> str:
     for threads in sorted({row.threads for row in standings.standings(data)}):
         title = f"{threads} thread{'s' if threads > 1 else ''}"
         lines += [
-            f"Milliseconds of the fastest call, {title}, and the best runtime's time over convlite's:",
+            f"Milliseconds of the fastest call, {title}; the best other runtime's, in bold, over convlite's:",
             "",
         ]
         lines += [table(data, threads), ""]
@@ -155,7 +158,7 @@ def held_out(data: dict[str, Any]) -> str:
     lines = [measured(data).replace("--networks", "NETWORK"), "", *sentences(data), ""]
     lines += [f"Other processes took up to {others:.0%} of the processors meanwhile.", ""]
     for threads in sorted({row.threads for row in found}):
-        lines += [f"{threads} thread{'s' if threads > 1 else ''}:", "", table(data, threads), ""]
+        lines += [f"{threads} thread{'s' if threads > 1 else ''}, as above:", "", table(data, threads), ""]
     return "\n".join(lines)
 
 
