@@ -38,7 +38,7 @@ def test_logarithms(isa: str, dtype: Any, count: int) -> None:
     out = np.empty_like(x)
     for threads in (1, 3):
         _kernels.unary(isa, _kernels.unary_codes()["log"], x, out, threads)
-        want = np.log(x.astype(np.float64))
+        want = np.array([math.log(value) for value in x.tolist()])  # NumPy's own log may be 2 units off
         if dtype == np.float32:  # computed in double: rounded once more
             np.testing.assert_allclose(out, want, rtol=2**-23.9)
         else:
