@@ -71,7 +71,8 @@ def test_every_allocation_of_the_core_fails_once(library: Path, threads: int) ->
             assert failed == 0, name
         elif "/known" not in name:  # a known call that fails is made anew, and may then succeed
             assert failed == errors, name
-            assert failed >= 1 or name.startswith("skinny"), name  # that needs no scratch
+            # these need no scratch: slopes only where the channels fill no whole vectors
+            assert failed >= 1 or name.startswith(("skinny", "slopes")), name
 
 
 def test_every_array_fails_once(library: Path) -> None:
