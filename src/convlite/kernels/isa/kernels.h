@@ -56,6 +56,7 @@
 #endif
 
 #include "exponential.h"
+#include "logarithm.h"
 #include "epilogue.h"
 #include "sections.h"
 #include "microkernel.h"

@@ -13,31 +13,12 @@ static inline V NAME(load_or_rest)(const REAL *p, int64_t n, const REAL *rest) {
     return n >= LANES ? VLOAD(p) : VOR(NAME(load_some)(p, n), VLOAD(rest + LANES - n));
 }
 
-/* log t for LANES numbers t >= 1, or NaN: t = m 2^n with m from 1/sqrt 2 to sqrt 2, log m = 2 atanh((m - 1) / (m + 1)) by its series.
-   No multiply-add is fused, and all numbers take the same steps, so that compilers can vectorise the loop. */
+/* The logarithms of LANES numbers >= 1, or NaN, in place. */
 INLINE void NAME(logarithms)(double *t) {
     for (int i = 0; i < LANES; i++) {
-        uint64_t bits, power;
-        double m, n;
-        memcpy(&bits, t + i, 8);
-        bits += 0x95f619980c433ULL; /* 2 - sqrt 2 in the significand's bits: from sqrt 2 on it carries */
-        power = (bits >> 52) | 0x4330000000000000ULL; /* as a double 2^52 + the exponent with its bias */
-        bits = (bits & 0xfffffffffffffULL) + 0x3fe6a09e667f3bcdULL;
-        memcpy(&m, &bits, 8);
-        memcpy(&n, &power, 8);
-        n -= 4503599627370496.0 + 1023;
-        const double s = (m - 1) / (m + 1), z = s * s;
-        double p = 2.0 / 21;
-        p = p * z + 2.0 / 19;
-        p = p * z + 2.0 / 17;
-        p = p * z + 2.0 / 15;
-        p = p * z + 2.0 / 13;
-        p = p * z + 2.0 / 11;
-        p = p * z + 2.0 / 9;
-        p = p * z + 2.0 / 7;
-        p = p * z + 2.0 / 5;
-        p = p * z + 2.0 / 3;
-        t[i] = (n * 0.693147180559945309417 + (s * (z * p) + (s + s))) + (t[i] - t[i]); /* NaN where t is */
+        double n, s, rest;
+        NAME(log_parts)(t[i], LOG_BIAS, &n, &s, &rest);
+        t[i] = (n * 0.693147180559945309417 + (rest + (s + s))) + (t[i] - t[i]); /* NaN where t is */
     }
 }
 

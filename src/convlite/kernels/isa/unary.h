@@ -1,34 +1,14 @@
 /* One operation on each number: roots, logarithms and the like. The compiler makes vectors of the loops over LANES numbers; nothing is fused, so that
    every instruction set gives the same bits. Contract: subnormal numbers are kept (float_mode.h); out may be x. */
 
-/* log t for LANES doubles, in place. t = m 2^n with m from 1/sqrt 2 to sqrt 2, log m = 2 atanh((m - 1) / (m + 1)) by its series. Of zeros -inf, of
-   negative numbers NaN. All numbers take the same steps, on 64 bits. */
+/* The logarithms of LANES doubles, in place; subnormal ones are raised. */
 INLINE void NAME(log_lanes)(double *lane) {
     for (int i = 0; i < LANES; i++) {
-        const double x = lane[i], raised = x * 0x1p54, bias = 4503599627370496.0 + 1023;
-        const double t = x < 0x1p-1022 ? raised : x, less = x < 0x1p-1022 ? bias + 54 : bias;
-        uint64_t bits, power;
-        double m, n;
-        memcpy(&bits, &t, 8);
-        bits += 0x95f619980c433ULL; /* 2 - sqrt 2 in the significand's bits: from sqrt 2 on it carries */
-        power = bits >> 52 | 0x4330000000000000ULL; /* as a double 2^52 + the exponent with its bias */
-        bits = (bits & 0xfffffffffffffULL) + 0x3fe6a09e667f3bcdULL;
-        memcpy(&m, &bits, 8);
-        memcpy(&n, &power, 8);
-        n -= less;
-        const double s = (m - 1) / (m + 1), z = s * s;
-        double p = 2.0 / 21;
-        p = p * z + 2.0 / 19;
-        p = p * z + 2.0 / 17;
-        p = p * z + 2.0 / 15;
-        p = p * z + 2.0 / 13;
-        p = p * z + 2.0 / 11;
-        p = p * z + 2.0 / 9;
-        p = p * z + 2.0 / 7;
-        p = p * z + 2.0 / 5;
-        p = p * z + 2.0 / 3;
+        const double x = lane[i], raised = x * 0x1p54, bias = LOG_BIAS;
+        double n, s, rest;
+        NAME(log_parts)(x < 0x1p-1022 ? raised : x, x < 0x1p-1022 ? bias + 54 : bias, &n, &s, &rest);
         /* log 2 in two parts: n times the first is exact */
-        lane[i] = n * 0.69314718036912382 + ((s + s) + (n * 1.9082149292705877e-10 + s * (z * p)));
+        lane[i] = n * 0.69314718036912382 + ((s + s) + (n * 1.9082149292705877e-10 + rest));
     }
 }
 
