@@ -306,7 +306,7 @@ def test_memory_that_cannot_be_had_leaves_nothing_half_done(monkeypatch: pytest.
             return make(*given)
 
         with monkeypatch.context() as patch:
-            for name in ("empty", "aligned_empty"):
+            for name in ("empty", "pages"):
                 patch.setattr(programs, name, partial(failing, getattr(programs, name)))
             try:
                 net(IMAGES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from contextlib import suppress
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -17,12 +19,31 @@ ALIGNMENT = 64  # a cache line, and a whole AVX-512 vector
 # layers and 1x1 gain 1 to 3%.
 LARGE = 64 * 1024
 _ALL = 2**62
+_PAGES = 1 << 20
 PLAIN = 0x101  # in flags.num of an array: C-contiguous and aligned
 
 
 def aligned_empty(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """An uninitialised 1-D array that starts on a cache line."""
     return _on_line((size,), size * dtype.itemsize, dtype)
+
+
+def pages(nbytes: int) -> NDArray[Any]:
+    """Uninitialised bytes that the system has back as soon as nobody uses them: malloc keeps some.
+
+    >>> pages(1 << 20).nbytes
+    1048576
+    """
+    if nbytes >= _PAGES and sys.platform != "win32":
+        import mmap
+
+        with suppress(OSError, OverflowError):  # NumPy says why it fails
+            memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                with suppress(OSError):
+                    memory.madvise(mmap.MADV_HUGEPAGE)
+            return np.frombuffer(memory, np.uint8)
+    return aligned_empty(nbytes, np.dtype(np.uint8))
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

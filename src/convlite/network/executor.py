@@ -16,7 +16,7 @@ from .graph import Array, Graph
 from .infer import Memo, facts_of
 from .kinds import named
 from .lower import lower_node
-from .passes import fuse_residuals, optimised
+from .passes import fuse_residuals, passed
 from .program import Lowering, Program
 
 __all__ = ["Executor"]
@@ -48,7 +48,12 @@ class Executor:
         """The outputs for C-contiguous inputs of the declared dtypes."""
         return self.program(tuple(array.shape for array in arrays)).run(arrays)
 
-    def program(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
+    def plan_declared(self, facts: dict[str, Fact] | None = None) -> None:
+        """Make the program now where the inputs' shapes are fixed; facts: what is known of the values."""
+        if all(value.shape is not None and Fact.of_value(value).concrete for value in self.graph.inputs):
+            self.program(tuple(value.shape for value in self.graph.inputs), facts)  # type: ignore[misc]
+
+    def program(self, shapes: tuple[tuple[int, ...], ...], facts: dict[str, Fact] | None = None) -> Program:
         """The program for inputs of these shapes, under the instruction set and precision in force."""
         key = (shapes, _dispatch.active_isa(), _precision.is_fast())
         program = self._programs.get(key)
@@ -59,7 +64,7 @@ class Executor:
         with self.lock:
             program = self._programs.get(key)
             if program is None:
-                program = self._made(shapes)
+                program = self._made(shapes, facts)
                 while len(self._programs) >= _MOST_PROGRAMS:
                     self._programs.popitem(last=False)
                 self._programs[key] = program
@@ -70,28 +75,33 @@ class Executor:
         with self.lock:
             return next(reversed(self._programs))[0] if self._programs else None
 
-    def prepared(self, by_name: Mapping[str, Sequence[int]]) -> tuple[Graph, dict[str, Fact]]:
-        """The graph that runs for inputs of these shapes, and what is known of its values."""
-        graph, facts = self.simplified(by_name)
+    def prepared(
+        self, by_name: Mapping[str, Sequence[int]], facts: dict[str, Fact] | None = None
+    ) -> tuple[Graph, dict[str, Fact]]:
+        """The graph that runs for inputs of these shapes, and what is known of its values; facts: what is
+        known already."""
+        graph, facts = self.simplified(by_name, facts)
         return fuse_residuals(graph, facts), facts
 
-    def simplified(self, by_name: Mapping[str, Sequence[int]]) -> tuple[Graph, dict[str, Fact]]:
+    def simplified(
+        self, by_name: Mapping[str, Sequence[int]], facts: dict[str, Fact] | None = None
+    ) -> tuple[Graph, dict[str, Fact]]:
         """`prepared` before the passes that must run last: what tiles are cut from, which run these passes
-        themselves."""
+        themselves. Branches and loops went through them when the graph was made."""
         graph, memo = self.graph, Memo()
-        facts = facts_of(graph, by_name, memo)
+        if facts is None:
+            facts = facts_of(graph, by_name, memo)
         if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
             try:
                 # sizes are known now, so more can be simplified
-                graph = optimised(graph, by_name, self._rounding, memo)
+                graph, facts = passed(graph, by_name, self._rounding, memo)
             except FAULTS as error:
                 raise ValueError(f"the network {graph.name!r} cannot be prepared: {error!r}") from error
-            facts = facts_of(graph, by_name, memo)
         return graph, facts
 
-    def _made(self, shapes: tuple[tuple[int, ...], ...]) -> Program:
+    def _made(self, shapes: tuple[tuple[int, ...], ...], facts: dict[str, Fact] | None) -> Program:
         names = (value.name for value in self.graph.inputs)
-        graph, facts = self.prepared(dict(zip(names, shapes, strict=True)))
+        graph, facts = self.prepared(dict(zip(names, shapes, strict=True)), facts)
         low = Lowering(facts, Constants(graph.constants), self._packed)
         kept = {name for node in graph.nodes if node.kind not in _OF_KERNELS for name in node.inputs}
         kept.update(value.name for value in graph.outputs)

@@ -527,7 +527,7 @@ class Network(InferenceOnly):
         plotted(self.graph, path, given_shapes(self._executor, shapes))
 
     def release(self) -> None:
-        """Give back the memory that is kept for the next call.
+        """Give back the memory that is kept for the next call; what one to two minutes without a call do too.
 
         Examples
         --------

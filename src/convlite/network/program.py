@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _kernels, _threads
-from .._memory import aligned_empty, empty
+from .._memory import empty, pages
+from . import idle
 from .constants import Constants
 from .facts import Fact
 from .graph import Array, Node
@@ -169,9 +170,12 @@ class Lowering:
         return new
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Program:
-    """Steps and where their arrays lie."""
+    """Steps and where their arrays lie.
+
+    called: whether it was, since idle.py asked last.
+    """
 
     steps: tuple[Step, ...]
     inputs: tuple[int, ...]
@@ -183,6 +187,7 @@ class Program:
     arena_views: tuple[View, ...]
     arena_bytes: int
     copied: tuple[int, ...]  # outputs that are inputs or constants, or share memory with another output
+    called: bool = False
     _frames: list[Frame] = field(default_factory=list)
 
     def run(self, arrays: Sequence[Array], ticks: list[tuple[int, int]] | None = None) -> tuple[Array, ...]:
@@ -286,16 +291,25 @@ class Program:
         for slot in self.outputs:  # outputs that steps allocated; none is in the arena
             frame[slot] = self.template[slot]
         self._frames.append(frame)
+        self.called = True
+        if idle.watch is None:
+            idle.start()
 
     def _new_frame(self) -> Frame:
+        idle.add(self)
         frame = Frame(self.template)
-        arena = aligned_empty(self.arena_bytes, np.dtype(np.uint8))
+        arena = pages(self.arena_bytes)
         for slot, offset, shape, dtype in self.buffers:
             size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
             frame[slot] = arena[offset : offset + size].view(dtype).reshape(shape)
         for view in self.arena_views:
             frame[view.slot] = view.of(frame[view.source])
         return frame
+
+    @property
+    def holds(self) -> bool:
+        """Whether it keeps an arena for the next call."""
+        return bool(self._frames)
 
     def release(self) -> None:
         """Give the arenas back."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..._options import suggesting
 from ...arguments import shown
+from ..facts import Fact
 from ..graph import Graph
 from ..infer import Memo
 from ..network import Network
@@ -90,7 +91,7 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     """
     from ..file import ENDINGS
     from ..network import Network
-    from ..passes import channels_last_ends, optimised
+    from ..passes import channels_last_ends, inside_first, passed
 
     if not isinstance(path, str | os.PathLike):
         hint = ""
@@ -112,9 +113,14 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
         raise ValueError(f'layout must be None or "NHWC"; got {shown(layout)}')
     module, function = READERS[ending].split(":")
     read: Callable[..., Graph] = getattr(importlib.import_module(module), function)
+    facts: dict[str, Fact] | None = None
     if ending in ENDINGS:
         graph = read(path)
     else:
         memo: Memo = {}
-        graph = optimised(read(path, memo), memo=memo)
-    return Network.of_optimised(channels_last_ends(graph) if layout == "NHWC" else graph)
+        graph, facts = passed(inside_first(read(path, memo)), memo=memo)
+    if layout == "NHWC":
+        graph, facts = channels_last_ends(graph), None
+    network = Network.of_optimised(graph)
+    network._executor.plan_declared(facts)
+    return network

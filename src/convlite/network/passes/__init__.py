@@ -25,7 +25,9 @@ __all__ = [
     "fold_padding",
     "fuse_activations",
     "fuse_residuals",
+    "inside_first",
     "optimised",
+    "passed",
     "recognise_activations",
     "sink_transposes",
 ]
@@ -47,18 +49,27 @@ PASSES: tuple[Pass, ...] = (
 ROUNDING: tuple[Pass, ...] = (recognise_activations, fold_affine)
 
 
-def optimised(
+def optimised(graph: Graph) -> Graph:
+    """The graph after all passes, branches and loops included."""
+    return passed(inside_first(graph))[0]
+
+
+def inside_first(graph: Graph) -> Graph:
+    """The graph with its branches and loops after all passes."""
+    return graph.with_(nodes=tuple(_inside(node) for node in graph.nodes))
+
+
+def passed(
     graph: Graph,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     rounding: bool = True,
     memo: Memo | None = None,
-) -> Graph:
-    """The graph after all passes, branches and loops included; for inputs of these shapes where given.
+) -> tuple[Graph, dict[str, Fact]]:
+    """The graph after all passes, and what is known of its values; for inputs of these shapes where given.
 
     rounding: whether passes run after which the last bits may differ. memo: what is known of the nodes from
-    reading them; it is added to.
+    reading them; it is added to. Branches and loops stay as they are.
     """
-    graph = graph.with_(nodes=tuple(_inside(node) for node in graph.nodes))
     memo = {} if memo is None else memo
     facts = facts_of(graph, input_shapes, memo)
     for function in PASSES:
@@ -67,7 +78,7 @@ def optimised(
         before, graph = graph, function(graph, facts)
         if graph is not before:
             facts = facts_of(graph, input_shapes, memo)
-    return graph
+    return graph, facts
 
 
 def _inside(node: Node) -> Node:

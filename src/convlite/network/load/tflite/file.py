@@ -99,18 +99,17 @@ class File:
                 if offset + size > len(self.data):
                     raise Refused(f"buffer {number} ends behind the end of the file")
                 return np.frombuffer(self.data, np.uint8, size, offset)
-            return vector(entry.DataIsNone(), entry.DataAsNumpy, np.uint8)
+            return vector(entry.DataAsNumpy(), np.uint8)
         raise AssertionError
 
 
-def vector(absent: bool, read: Callable[[], Any], dtype: Any) -> Array:
-    """A vector of numbers; empty where it is not there."""
-    found = np.empty(0, dtype) if absent else read()
+def vector(found: Any, dtype: Any) -> Array:
+    """A vector of numbers as the generated readers give it; empty where it is not there: they give 0."""
     return np.asarray(found if isinstance(found, np.ndarray) else (), dtype)
 
 
-def _numbers(absent: bool, read: Callable[[], Any]) -> tuple[int, ...]:
-    return tuple(int(value) for value in vector(absent, read, np.int64))
+def _numbers(found: Any) -> tuple[int, ...]:
+    return tuple(found.tolist()) if isinstance(found, np.ndarray) else ()
 
 
 def _entries(length: int, entry: Callable[[int], Any], what: str, room: int) -> list[Any]:
@@ -154,8 +153,8 @@ def opened(data: bytes, title: str) -> File:
                 _entries(graph.OperatorsLength(), graph.Operators, "operators", room)
             )
         ]
-        inputs = _numbers(graph.InputsIsNone(), graph.InputsAsNumpy)
-        outputs = _numbers(graph.OutputsIsNone(), graph.OutputsAsNumpy)
+        inputs = _numbers(graph.InputsAsNumpy())
+        outputs = _numbers(graph.OutputsAsNumpy())
         name = _text(graph.Name())
     for what, ends in (("input", inputs), ("output", outputs)):
         for number in ends:
@@ -167,8 +166,8 @@ def opened(data: bytes, title: str) -> File:
 
 
 def _tensor(tensor: Any, number: int) -> TensorEntry:
-    shape: tuple[int | None, ...] = _numbers(tensor.ShapeIsNone(), tensor.ShapeAsNumpy)
-    free = _numbers(tensor.ShapeSignatureIsNone(), tensor.ShapeSignatureAsNumpy)
+    shape: tuple[int | None, ...] = _numbers(tensor.ShapeAsNumpy())
+    free = _numbers(tensor.ShapeSignatureAsNumpy())
     if len(shape) > _MOST_AXES:
         raise Refused(f"tensor {number} has {len(shape)} axes; at most {_MOST_AXES} are read")
     if len(free) == len(shape):
@@ -178,8 +177,8 @@ def _tensor(tensor: Any, number: int) -> TensorEntry:
     scale, zero, axis = np.empty(0, np.float32), np.empty(0, np.int64), 0
     quantization = tensor.Quantization()
     if quantization is not None:
-        scale = vector(quantization.ScaleIsNone(), quantization.ScaleAsNumpy, np.float32)
-        zero = vector(quantization.ZeroPointIsNone(), quantization.ZeroPointAsNumpy, np.int64)
+        scale = vector(quantization.ScaleAsNumpy(), np.float32)
+        zero = vector(quantization.ZeroPointAsNumpy(), np.int64)
         axis = int(quantization.QuantizedDimension())
     name = _text(tensor.Name()) or f"tensor{number}"
     return TensorEntry(
@@ -193,12 +192,12 @@ def _operator(entry: Any, codes: list[tuple[str, str]], number: int) -> Operator
     if not 0 <= code < len(codes):
         raise Refused(f"operator {number} names code {code} of {len(codes)}")
     name, custom = codes[code]
-    custom_options = vector(entry.CustomOptionsIsNone(), entry.CustomOptionsAsNumpy, np.uint8)
+    custom_options = vector(entry.CustomOptionsAsNumpy(), np.uint8)
     return OperatorEntry(
         name,
         custom,
-        _numbers(entry.InputsIsNone(), entry.InputsAsNumpy),
-        _numbers(entry.OutputsIsNone(), entry.OutputsAsNumpy),
+        _numbers(entry.InputsAsNumpy()),
+        _numbers(entry.OutputsAsNumpy()),
         int(entry.BuiltinOptionsType()),
         entry.BuiltinOptions(),
         custom_options.tobytes(),

@@ -155,8 +155,8 @@ def _dequantised(entry: TensorEntry, array: Array) -> Array:
 def _places(schema: Any, entry: TensorEntry, shape: tuple[int, ...], count: int) -> list[Array]:
     """The index of each value along each axis."""
     sparsity, rank = entry.sparsity, len(shape)
-    order = vector(sparsity.TraversalOrderIsNone(), sparsity.TraversalOrderAsNumpy, np.int64).tolist()
-    blocks = vector(sparsity.BlockMapIsNone(), sparsity.BlockMapAsNumpy, np.int64).tolist()
+    order = vector(sparsity.TraversalOrderAsNumpy(), np.int64).tolist()
+    blocks = vector(sparsity.BlockMapAsNumpy(), np.int64).tolist()
     if sorted(order) != list(range(rank + len(blocks))) or sparsity.DimMetadataLength() != len(order):
         raise Refused(f"the sparse constant {entry.name!r} has axes in the order {order}")
     if sorted(set(blocks)) != sorted(blocks) or any(not 0 <= axis < rank for axis in blocks):
@@ -211,4 +211,4 @@ def _index_vector(schema: Any, kind: int, table: Any) -> Array:
     name, dtype = forms[kind]
     held = getattr(schema, name)()
     held.Init(table.Bytes, table.Pos)
-    return vector(held.ValuesIsNone(), held.ValuesAsNumpy, dtype).astype(np.int64)
+    return vector(held.ValuesAsNumpy(), dtype).astype(np.int64)
