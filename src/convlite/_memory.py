@@ -19,7 +19,7 @@ ALIGNMENT = 64  # a cache line, and a whole AVX-512 vector
 # layers and 1x1 gain 1 to 3%.
 LARGE = 64 * 1024
 _ALL = 2**62
-_PAGES = 1 << 20
+_PAGES, _HUGE_PAGES = 1 << 20, 1 << 22  # bytes from which on memory is asked of the system; as NumPy does
 PLAIN = 0x101  # in flags.num of an array: C-contiguous and aligned
 
 
@@ -39,8 +39,8 @@ def pages(nbytes: int) -> NDArray[Any]:
 
         with suppress(OSError, OverflowError):  # NumPy says why it fails
             memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                with suppress(OSError):
+            if nbytes >= _HUGE_PAGES and hasattr(mmap, "MADV_HUGEPAGE"):
+                with suppress(OSError):  # the kernel may have none
                     memory.madvise(mmap.MADV_HUGEPAGE)
             return np.frombuffer(memory, np.uint8)
     return aligned_empty(nbytes, np.dtype(np.uint8))

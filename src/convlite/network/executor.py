@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
 from .. import _dispatch, _precision
 from .._locks import fork_lock
 from .assemble import assemble
@@ -50,8 +52,11 @@ class Executor:
 
     def plan_declared(self, facts: dict[str, Fact] | None = None) -> None:
         """Make the program now where the inputs' shapes are fixed; facts: what is known of the values."""
-        if all(value.shape is not None and Fact.of_value(value).concrete for value in self.graph.inputs):
-            self.program(tuple(value.shape for value in self.graph.inputs), facts)  # type: ignore[misc]
+        inputs = self.graph.inputs
+        if all(Fact.of_value(value).concrete for value in inputs):
+            shapes: Any = tuple(value.shape for value in inputs)
+            arrays = [np.empty(shape, value.dtype) for shape, value in zip(shapes, inputs, strict=True)]
+            self.program(shapes, facts).bind(arrays)
 
     def program(self, shapes: tuple[tuple[int, ...], ...], facts: dict[str, Fact] | None = None) -> Program:
         """The program for inputs of these shapes, under the instruction set and precision in force."""

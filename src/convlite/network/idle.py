@@ -1,7 +1,8 @@
 """Arenas are given back when their program was not called for a while, by a thread that is there until then.
 
-The thread wakes once in PERIOD seconds; a program that was not called since the last time loses its arenas. When none is left the thread ends, and the next call starts another. It keeps no interpreter alive.
-Before a fork it ends, and the arenas go at once: the child gets neither.
+The thread wakes once in PERIOD seconds; a program that was not called since the last time loses its arenas.
+When none is left the thread ends, and the next call starts another. It keeps no interpreter alive. Before a
+fork it ends, and the arenas go at once: the child gets neither.
 """
 
 from __future__ import annotations

@@ -217,6 +217,12 @@ class Program:
         finally:
             self._clear(frame)
 
+    def bind(self, arrays: Sequence[Array]) -> None:
+        """Have a frame ready for the first call; arrays: like its inputs."""
+        frame = self._new_frame()
+        self._bind(frame, arrays, _threads.threads_for(_threads.SERIAL_WORK), True)
+        self._clear(frame)
+
     def _frame(self, threads: int) -> Frame:
         """A free frame, if possible one that is bound for this number of threads."""
         frames = self._frames
