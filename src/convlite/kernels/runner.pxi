@@ -171,8 +171,9 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
     for phase in range(phases):
         for g in range(groups):
             first = 0
-            if l_step == 1 and width > panel_lanes and sizeof(Word) * width >= 4096:
-                found |= pack_rows(src + g * group_step, dst, taps, phase_taps[phase], kc, width, k_step, lanes, panel_lanes)
+            if l_step == 1 and table != NULL:
+                found |= pack_rows(src + g * group_step, dst, taps, phase_taps[phase], kc, width, k_step, lanes, panel_lanes,
+                                   table)
                 dst += phase_taps[phase] * kc * ceil_div(width, lanes) * lanes
                 continue
             while first < width:
@@ -209,14 +210,9 @@ cdef Word pack_panel(const Word *src, Word *dst, const int64_t *taps, int64_t co
     for t in range(count):
         for k in range(kc):
             row = src + taps[t] + k * k_step
-            if l_step == 1:
-                memcpy(dst, row, n * sizeof(Word))
-                for l in range(n):
-                    found |= exponent_full(row[l])
-            else:
-                for l in range(n):
-                    dst[l] = row[l * l_step]
-                    found |= exponent_full(dst[l])
+            for l in range(n):
+                dst[l] = row[l * l_step]
+                found |= exponent_full(dst[l])
             for l in range(n, this):
                 dst[l] = 0
             dst += this
@@ -224,11 +220,10 @@ cdef Word pack_panel(const Word *src, Word *dst, const int64_t *taps, int64_t co
 
 
 cdef Word pack_rows(const Word *src, Word *dst, const int64_t *taps, int64_t count, int64_t kc, int64_t width, int64_t k_step,
-                    int64_t lanes, int64_t panel_lanes) noexcept nogil:
+                    int64_t lanes, int64_t panel_lanes, const Table *table) noexcept nogil:
     """The panels of a group whose channels are neighbours, some rows at a time, since a wide row lies on several pages."""
-    cdef int64_t t, k, k0, first, n, this, l
+    cdef int64_t t, k, k0, first, n, this, l, rows
     cdef Word found = 0
-    cdef const Word *row
     cdef Word *into
     for t in range(count):
         k0 = 0
@@ -239,13 +234,12 @@ cdef Word pack_rows(const Word *src, Word *dst, const int64_t *taps, int64_t cou
                 this = ceil_div(n, lanes) * lanes
                 into = dst + count * kc * first + (t * kc + k0) * this
                 for k in range(k0, smaller(k0 + ROWS_AT_ONCE, kc)):
-                    row = src + taps[t] + k * k_step + first
-                    memcpy(into, row, n * sizeof(Word))
-                    for l in range(n):
-                        found |= exponent_full(row[l])
+                    memcpy(into, src + taps[t] + k * k_step + first, n * sizeof(Word))
                     for l in range(n, this):
                         into[l] = 0
                     into += this
+                rows = smaller(k0 + ROWS_AT_ONCE, kc) - k0
+                found |= unless_finite(into - rows * this, rows * this, table)
                 first += panel_lanes
             k0 += ROWS_AT_ONCE
     return found
@@ -318,12 +312,16 @@ cdef Word pack_panel_turned(const Word *src, Word *dst, const int64_t *taps, int
                 if together == 1:
                     for l in range(n, this):
                         into[k * this + l] = 0
-                for l in range(this):
-                    found |= exponent_full(into[k * this + l])
-                if together > 1:
+                else:
                     memcpy(dst + ((k % together) * kc + first + k // together) * this, into + k * this, this * sizeof(Word))
+            found |= unless_finite(<const Word *> into, rows * together * this, table)
             first += rows
     return found
+
+
+cdef inline Word unless_finite(const Word *numbers, int64_t count, const Table *table) noexcept nogil:
+    """exponent_full of many numbers at once, the uppermost bit of it."""
+    return 0 if table.all_finite(numbers, count) else <Word> 1 << (8 * sizeof(Word) - 1)
 
 
 def all_finite(kernel, str isa, str kind):
@@ -412,9 +410,14 @@ cdef class Recipe:
                 PyBuffer_Release(&views[i])
 
     cdef bint fill(self, const void *src, void *dst) noexcept nogil:
+        cdef uint64_t mode = float_mode_enter(FLUSH)
+        cdef bint finite
         if self.itemsize == 4:
-            return self.words(<const uint32_t *> src, <uint32_t *> dst)
-        return self.words(<const uint64_t *> src, <uint64_t *> dst)
+            finite = self.words(<const uint32_t *> src, <uint32_t *> dst)
+        else:
+            finite = self.words(<const uint64_t *> src, <uint64_t *> dst)
+        float_mode_leave(mode)
+        return finite
 
     cdef bint words(self, const Word *src, Word *dst) noexcept nogil:
         if self.depthwise:
