@@ -61,7 +61,7 @@ Recipe = tuple[int, _kernels.Recipe]  # how many numbers the panels have, and wh
 def pack_panels(kernel: Array, weights: Weights, isa: str, layout: str) -> Panels:
     """Pack a kernel, of which `weights` are the facts, for one instruction set, in the layout of a plan."""
     if layout.startswith("winograd"):
-        return _pack_winograd(np.ascontiguousarray(kernel), weights, isa, layout)
+        return _pack_winograd(kernel, weights, isa, layout)
     memory, steps = _as_it_lies(kernel)
     if steps is not None and layout in _IN_ORDER:
         memory, steps = np.ascontiguousarray(kernel), None
@@ -205,16 +205,17 @@ _RECIPES: dict[str, Callable[[Weights, tuple[int, ...], _kernels._Table], Recipe
 
 
 def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str) -> Panels:
-    """Transform a C-contiguous kernel for Winograd's form: for each group, panels [slots][cin][nr*lanes].
+    """Transform a kernel for Winograd's form: for each group, panels [slots][cin][nr*lanes].
 
     The transposed convolution reads the kernel in reverse order: its steps are negative.
     """
     (height, width), strides = weights.size, weights.strides if weights.transposed else (1, 1)
-    groups, kc, per_group, k_step, l_step, group_step = _channels(weights, _in_order(weights.shape))
+    memory, lying = _as_it_lies(kernel)
+    down, along, *_rest = lying = lying or _in_order(weights.shape)
+    groups, kc, per_group, k_step, l_step, group_step = _channels(weights, lying)
     lanes = _kernels.describe(isa, kind_of(kernel.dtype))["lanes"]
-    plane = kernel.shape[2] * kernel.shape[3]
-    first, turned = ((height * width - 1) * plane, -1) if weights.transposed else (0, 1)
-    steps = (turned * width * plane, turned * plane, k_step, l_step)
+    first, turned = ((height - 1) * down + (width - 1) * along, -1) if weights.transposed else (0, 1)
+    steps = (turned * down, turned * along, k_step, l_step)
     factors = [weights_of(kernel.shape[a], strides[a], tile) for a, tile in enumerate(read_layout(layout))]
     rows, columns = (np.array(each).ravel() for each in factors)
     size = len(factors[0]) * len(factors[1]) * kc * -(-per_group // lanes) * lanes
@@ -223,7 +224,7 @@ def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str) -> Pa
     for group in range(groups):
         places = (first + group * group_step, group * size, *steps)
         _kernels.pack_winograd(
-            kernel, data, isa, kernel.itemsize, sizes, rows, columns, *places, kc, per_group
+            memory, data, isa, kernel.itemsize, sizes, rows, columns, *places, kc, per_group
         )
     return Panels(data, True)
 

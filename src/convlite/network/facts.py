@@ -79,12 +79,7 @@ class Fact:
     @property
     def concrete(self) -> bool:
         """Whether every size is a number."""
-        if self.shape is not None:
-            for size in self.shape:
-                if not isinstance(size, int):
-                    return False
-            return True
-        return False
+        return self.shape is not None and all(isinstance(size, int) for size in self.shape)
 
     def __str__(self) -> str:
         dtype = "?" if self.dtype is None else str(self.dtype)

@@ -158,8 +158,11 @@ def cheapest_first(problem: Problem) -> list[str]:
     if weights.transposed and weights.strides[1] > 1 and weights.size[1] % weights.strides[1] == 0:
         found["merged_phases"] = merged_phases_costs(problem)
     if weights.general:
-        found["pixel_vectors"] = pixel_vectors_costs(problem)
-        found["tall_skinny"] = tall_skinny_costs(problem)
+        cout, table = problem.geometry.cout, problem.table
+        if cout < 32 or cout % (2 * table["lanes"]):  # as many products in whole vectors, and more beside
+            found["pixel_vectors"] = pixel_vectors_costs(problem)
+        if weights.size[0] * weights.size[1] * cout <= table["skinny_sums"]:
+            found["tall_skinny"] = tall_skinny_costs(problem)
     return sorted(found, key=found.__getitem__)
 
 

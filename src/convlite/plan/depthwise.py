@@ -62,6 +62,11 @@ def fills_vectors(groups: int, cin: int, cout: int, lanes: int) -> bool:
     return filled_across >= filled_within
 
 
+def _fills(problem: Problem) -> bool:
+    geometry = problem.geometry
+    return fills_vectors(geometry.groups, geometry.cin, geometry.cout, problem.table["lanes"])
+
+
 @form
 def depthwise_lines(problem: Problem) -> DepthwiseLines | None:
     """The plan, where the form serves: one of the kernels that isa/depthwise.h has, by (stride, width).
@@ -69,11 +74,12 @@ def depthwise_lines(problem: Problem) -> DepthwiseLines | None:
     Lines against tiles, on Zen 4: 3x3 on 96 channels of 56x56 24 -> 77 GFLOP/s, with stride 2 on 112x112
     20 -> 41, 5x5 on 240 of 14x14 37 -> 116 (products with padding counted, too).
     """
+    if not _fills(problem):
+        return None
     loops = flattened(problem.geometry)
     rows, columns = loops.rows, loops.columns
     serves = (
-        fills_vectors(loops.groups, loops.cin, loops.cout, problem.table["lanes"])
-        and loops.cin == loops.cout
+        loops.cin == loops.cout
         and len(rows.phases) == 1
         and rows.kernel * columns.kernel <= sums.PIECE
         and neighbours(columns)
@@ -88,9 +94,8 @@ def depthwise_lines(problem: Problem) -> DepthwiseLines | None:
 @form
 def depthwise_tiles(problem: Problem) -> DepthwiseTiles | None:
     """The plan, where the form serves."""
-    loops, table = flattened(problem.geometry), problem.table
-    if not fills_vectors(loops.groups, loops.cin, loops.cout, table["lanes"]):
+    if not _fills(problem):
         return None
-    mr = table["depthwise_mr"]
+    loops, mr = flattened(problem.geometry), problem.table["depthwise_mr"]
     chosen = blocks(problem, loops, mr, addresses=mr, depthwise=True)
     return DepthwiseTiles(**problem.shared(depthwise_tiles_costs(problem)), **chosen)

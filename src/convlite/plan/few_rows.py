@@ -47,12 +47,13 @@ class FewRows(Plan):
 @form
 def few_rows(problem: Problem) -> FewRows | None:
     """The plan, where the form serves."""
-    weights, loops = problem.weights, flattened(problem.geometry)
+    weights = problem.weights
+    if weights.packed or not weights.outputs_last:
+        return None
+    loops = flattened(problem.geometry)
     pixels = loops.images * loops.rows.out_size * loops.columns.out_size
     serves = (
-        not weights.packed
-        and weights.outputs_last
-        and loops.groups == 1
+        loops.groups == 1
         and all(len(axis.phases) == 1 for axis in (loops.rows, loops.columns))
         and (pixels <= FEW_ROWS or _pays(problem, pixels))
     )
