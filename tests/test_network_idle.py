@@ -57,7 +57,7 @@ def test_an_arena_goes_when_no_call_comes_and_the_thread_ends(soon: None) -> Non
     program = program_of(net)
     arena = weakref.ref(next(a.base for frame in program._frames for a in frame if a is not None))
     for _ in range(3):
-        assert comes(False, lambda: program.holds)
+        assert comes(False, lambda: program._frames)
         assert comes(False, lambda: idle.watch)
         assert arena() is None
         assert net(x).tobytes() == want
@@ -85,9 +85,9 @@ def test_an_arena_stays_while_calls_come() -> None:
     idle._run(Wake(), locks[1])
     assert held._frames == [frame]
     assert not held.called
-    assert not program_of(other).holds
+    assert not program_of(other)._frames
     idle.stop()
-    assert not held.holds
+    assert not held._frames
 
 
 def test_calls_that_run_while_arenas_go(soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_calls_that_run_while_arenas_go(soon: None, monkeypatch: pytest.MonkeyPa
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(calls, range(8)))
-    assert comes(False, lambda: any(program_of(net).holds for net in nets))
+    assert comes(False, lambda: any(program_of(net)._frames for net in nets))
 
 
 def test_where_no_thread_can_be_started_arenas_stay(soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_where_no_thread_can_be_started_arenas_stay(soon: None, monkeypatch: pyt
     net, x = network(), numbers(1, 8, 4)
     np.testing.assert_array_equal(net(x), net(x))
     assert idle.watch is None
-    assert program_of(net).holds
+    assert program_of(net)._frames
 
 
 @pytest.mark.skipif(not _POSIX, reason="fork")
@@ -125,13 +125,13 @@ def test_where_no_thread_can_be_started_arenas_stay(soon: None, monkeypatch: pyt
 def test_a_fork_finds_no_thread_and_no_arena(soon: None) -> None:
     net, x = network(), numbers(1, 8, 4)
     want = net(x).tobytes()
-    assert program_of(net).holds
+    assert program_of(net)._frames
     child = os.fork()
     if child == 0:
-        good = idle.watch is None and not program_of(net).holds and net(x).tobytes() == want
+        good = idle.watch is None and not program_of(net)._frames and net(x).tobytes() == want
         os._exit(0 if good and idle.watch is not None and comes(False, lambda: idle.watch) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert not program_of(net).holds
+    assert not program_of(net)._frames
     assert net(x).tobytes() == want
 
 
@@ -166,5 +166,5 @@ def test_a_large_arena_goes_back_to_the_system(soon: None) -> None:
         size = program_of(net).arena_bytes
         assert size >= 32 << 20
         least = resident() - size // 2
-        assert comes(False, lambda: program_of(net).holds)
+        assert comes(False, lambda: program_of(net)._frames)
         assert comes(True, lambda least=least: resident() < least)

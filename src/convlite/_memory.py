@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from contextlib import suppress
 from typing import Any, TypeGuard
 
@@ -34,15 +33,16 @@ def pages(nbytes: int) -> NDArray[Any]:
     >>> pages(1 << 20).nbytes
     1048576
     """
-    if nbytes >= _PAGES and sys.platform != "win32":
+    if nbytes >= _PAGES:
         import mmap
 
-        with suppress(OSError, OverflowError):  # NumPy says why it fails
+        with suppress(AttributeError, OSError, OverflowError):  # Windows; NumPy says why there is none
             memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            if nbytes >= _HUGE_PAGES and hasattr(mmap, "MADV_HUGEPAGE"):
-                with suppress(OSError):  # the kernel may have none
+            array = np.frombuffer(memory, np.uint8)
+            if nbytes >= _HUGE_PAGES:
+                with suppress(AttributeError, OSError):  # not every system has huge pages
                     memory.madvise(mmap.MADV_HUGEPAGE)
-            return np.frombuffer(memory, np.uint8)
+            return array
     return aligned_empty(nbytes, np.dtype(np.uint8))
 
 

@@ -9,23 +9,16 @@ from __future__ import annotations
 
 import _thread
 import os
-from contextlib import suppress
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from .._locks import fork_lock
 
 PERIOD = 60.0  # arenas go one to two of them after the last call
 
+programs: WeakValueDictionary[int, Any] = WeakValueDictionary()  # those that made an arena, by their id
 watch: tuple[Any, Any] | None = None  # locks: released to end the thread, and by the thread when it ends
-_programs: WeakSet[Any] = WeakSet()  # those that made an arena
 _lock = fork_lock()
-
-
-def add(program: Any) -> None:
-    """A program that makes an arena."""
-    with _lock:
-        _programs.add(program)
 
 
 def start() -> None:
@@ -33,29 +26,40 @@ def start() -> None:
     global watch
     with _lock:
         if watch is None:
-            locks = _thread.allocate_lock(), _thread.allocate_lock()
-            for lock in locks:
-                lock.acquire()
-            with suppress(RuntimeError):
-                _thread.start_new_thread(_run, locks)
-                watch = locks
+            watch = wake, ended = _thread.allocate_lock(), _thread.allocate_lock()
+            wake.acquire()
+            ended.acquire()
+            try:
+                _thread.start_new_thread(_run, watch)
+            except RuntimeError:
+                watch = None
 
 
-def _run(wake: Any, ended: Any) -> None:
+def _run(*locks: Any) -> None:
     global watch
-    while not wake.acquire(timeout=PERIOD):
+    while not locks[0].acquire(timeout=PERIOD):
         with _lock:
-            found = list(_programs)
-            for program in found:
-                if not program.called:
-                    program.release()
-                program.called = False
-            if not any(program.holds for program in found):
+            watch = None  # a call that ends now starts another thread, or is seen here
+            if not _give_back(False):
                 break
+            watch = locks
     with _lock:
-        if watch == (wake, ended):
+        if watch == locks:
             watch = None
-    ended.release()
+    locks[1].release()
+
+
+def _give_back(called: bool) -> bool:
+    """Give back the arenas of programs that were not called, or of all; whether some are kept."""
+    kept = False
+    for reference in programs.valuerefs():
+        program = reference()
+        if program is not None:
+            if called or not program.called:
+                program.release()
+            program.called = False
+            kept = kept or bool(program._frames)
+    return kept
 
 
 def stop() -> None:
@@ -63,8 +67,7 @@ def stop() -> None:
     global watch
     with _lock:
         locks, watch = watch, None
-        for program in list(_programs):
-            program.release()
+        _give_back(True)
     if locks is not None:
         locks[0].release()
         locks[1].acquire(timeout=1)  # no longer: the thread itself may fork, or an interpreter that ends

@@ -302,7 +302,7 @@ class Program:
             idle.start()
 
     def _new_frame(self) -> Frame:
-        idle.add(self)
+        idle.programs[id(self)] = self
         frame = Frame(self.template)
         arena = pages(self.arena_bytes)
         for slot, offset, shape, dtype in self.buffers:
@@ -311,11 +311,6 @@ class Program:
         for view in self.arena_views:
             frame[view.slot] = view.of(frame[view.source])
         return frame
-
-    @property
-    def holds(self) -> bool:
-        """Whether it keeps an arena for the next call."""
-        return bool(self._frames)
 
     def release(self) -> None:
         """Give the arenas back."""
