@@ -168,3 +168,18 @@ def test_a_large_arena_goes_back_to_the_system(soon: None) -> None:
         least = resident() - size // 2
         assert comes(False, lambda: program_of(net)._frames)
         assert comes(True, lambda least=least: resident() < least)
+
+
+def test_load_plans_where_the_file_fixes_the_shapes(tmp_path: Path) -> None:
+    for rows, ready in ((8, 1), ("N", 0)):
+        network(rows).save(tmp_path / "net.npz")
+        net, x = cl.load(tmp_path / "net.npz"), numbers(1, 8, 4)
+        made = list(net._executor._programs.values())
+        assert [len(program._frames) for program in made] == [1] * ready
+        frames = [program._frames[0] for program in made]
+        np.testing.assert_array_equal(net(x), network()(x))
+        assert [program._frames[0] for program in made] == frames
+        assert list(net._executor._programs.values())[:ready] == made
+        with cl.precision("fast"):
+            np.testing.assert_allclose(net(x), network()(x), rtol=1e-6)
+        assert len(net._executor._programs) == 2

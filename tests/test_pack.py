@@ -18,7 +18,7 @@ from convlite import _dispatch, _kernels, pack
 from convlite._memory import aligned_empty
 from convlite.geometry import channels_of, residue_classes
 from convlite.pack import PackedKernel
-from convlite.plan import kind_of
+from convlite.plan import Weights, kind_of
 
 
 def numbered(*shape: int, dtype: Any = np.float32) -> np.ndarray:
@@ -341,3 +341,22 @@ def test_small_kernels_keep_all_their_panels() -> None:
     assert all(packed.panels(layout) is one for layout, one in zip(
         ("direct", "winograd 2x2", "winograd 4x4", "winograd 6x6"), panels, strict=True
     ))  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 0, 1), (2, 3, 0, 1)])
+@pytest.mark.parametrize("shape", [(1, 1, 40, 70), (3, 3, 5, 33), (3, 3, 64, 16), (7, 7, 3, 20)])
+def test_packing_finds_what_is_not_finite_wherever_it_is(
+    shape: tuple[int, ...], order: tuple[int, ...], dtype: type
+) -> None:
+    rng, places = np.random.default_rng(5), np.argsort(order)
+    weights, isa = Weights("conv2d", shape), _dispatch.active_isa()
+    laid = rng.choice([-1e30, 1e-310, 1e-40, 0.0, 3.0], [shape[axis] for axis in order]).astype(dtype)
+    assert pack.pack_panels(laid.transpose(places), weights, isa, "direct").finite
+    for place in (0, laid.size - 1, *rng.integers(laid.size, size=20)):
+        for value in (np.nan, np.inf, -np.inf):
+            bad = laid.copy()
+            bad.reshape(-1)[place] = value
+            panels = pack.pack_panels(bad.transpose(places), weights, isa, "direct")
+            assert not panels.finite
+            assert np.count_nonzero(~np.isfinite(panels.data)) == 1

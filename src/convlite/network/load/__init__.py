@@ -119,6 +119,7 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     else:
         memo: Memo = {}
         graph, facts = passed(inside_first(read(path, memo)), memo=memo)
+        memo.clear()  # what it holds takes as much memory as the plans
     if layout == "NHWC":
         graph, facts = channels_last_ends(graph), None
     network = Network.of_optimised(graph)
