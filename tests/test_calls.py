@@ -214,6 +214,20 @@ def test_another_instruction_set_has_its_own_calls() -> None:
     np.testing.assert_array_equal(again("conv2d", X, kernel), best)
 
 
+@pytest.mark.parametrize("form", ["packed", "array"])
+@pytest.mark.parametrize("case", [case for case in CALLS if case != "fast"])
+def test_calls_under_fast_take_the_short_path_where_the_direct_form_is_faster(case: str, form: str) -> None:
+    """Such calls were checked and planned each time, at 20 us a call."""
+    name, shape, kernel_shape, options = CALLS[case]
+    operation, x, k = getattr(cl, name), numbers(*shape), numbers(*kernel_shape)
+    kernel = packed(name, k, options) if form == "packed" else k
+    with cl.precision("fast"):
+        expected = operation(x, kernel, **options)
+        found = again(name, x, kernel, **options)
+    assert found is not None
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_precision_is_that_of_the_context_and_thread() -> None:
     x, kernel = numbers(1, 24, 24, 32), numbers(3, 3, 32, 32)
     layer = cl.layers.Conv2D.from_weights(kernel, padding="same")

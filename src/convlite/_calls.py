@@ -89,8 +89,8 @@ def remember(
         fused,
         after,
         plan.needs_finite,
-        # the precision, if the plan depends on it and the call did not set it
-        fast if precision is None and (fast or tile_for(plan.geometry)) else None,
+        # the precision in force, if the plan depends on it and the call did not set it
+        _precision.is_fast() if precision is None and (fast or any(tile_for(plan.geometry))) else None,
         _precision.is_fast,
         None if short else _threads.threads_for,
         plan.nanoseconds,
