@@ -28,9 +28,9 @@ SMALL_WEIGHT_BYTES = 1024 * 1024
 OUT_BYTES = 128 * 1024
 # Larger weights are read from L3 or memory once for each block. Long pixels leave few tiles for one, so they
 # may take more of L2, up to FEW_TILES: 32 rows times 2048 x 1000 119 -> 138 GFLOP/s, 48 rows 130 -> 148, 64
-# times 4096 x 1000 112 -> 132 (Xeon, 2 MB of L2). Blocks of 18 tiles gained nothing from more.
+# times 4096 x 1000 112 -> 132 (Xeon, 2 MB of L2). More gained nothing.
 FAR_PIXEL_BYTES = 1024 * 1024
-FEW_TILES = 8
+FEW_TILES = 4
 # Weights that exceed L2 come from L3 or memory at every call; the tiles of a panel then prefetch the next
 # one: 3x3 on 512 channels of 7x7 +7%, transposed 4x4/2 512 -> 256 on 8x8 +8%, never slower.
 FETCH_BYTES = 512 * 1024
