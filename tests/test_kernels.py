@@ -213,15 +213,15 @@ def test_instruction_sets_with_fma_agree(dtype: np.dtype, case: Case) -> None:
 
 
 CHUNKS = {
-    "one tile": {"PIXEL_BYTES": 1, "TABLE_BYTES": 1},
+    "one tile": {"PIXEL_BYTES": 1, "FAR_PIXEL_BYTES": 1, "TABLE_BYTES": 1},
     "never fused": {"FUSED_NUMBERS": 0},
     "fused": {"FUSED_NUMBERS": 2**30},
     "edges cut": {"CALL_WORK": 0},
     "edges cut, never fused": {"CALL_WORK": 0, "FUSED_NUMBERS": 0},
     "copied": {"SET_LINES": 0, "CALL_WORK": 2**40},
-    "copied, edges cut": {"SET_LINES": 0, "CALL_WORK": 0, "PIXEL_BYTES": 1},
+    "copied, edges cut": {"SET_LINES": 0, "CALL_WORK": 0, "PIXEL_BYTES": 1, "FAR_PIXEL_BYTES": 1},
     "gathered": {"EDGE_BYTES": 0},
-    "whole": {"TABLE_BYTES": 2**30, "PIXEL_BYTES": 2**30, "CALL_WORK": 2**40},
+    "whole": {"TABLE_BYTES": 2**30, "PIXEL_BYTES": 2**30, "FAR_PIXEL_BYTES": 2**30, "CALL_WORK": 2**40},
 }
 CUTS = {
     "as ever": {},

@@ -437,6 +437,8 @@ cdef class Direct(Runner):
         cdef int64_t i, most, tiles = 0, spans
         cdef int64_t wanted = min(8 * threads, max(2 * threads, self.nanoseconds // TASK_NANOSECONDS))
         job.spans, job.by_panels = 1, False
+        if job.spread:  # each task copies its pixels first
+            wanted = 2 * threads
         if threads > 1:
             job.by_panels = not job.depthwise and self.weight_bytes > self.x_bytes + self.out_bytes
             if into is not None and not (job.by_panels and job.panels % threads == 0):

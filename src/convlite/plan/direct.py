@@ -26,6 +26,11 @@ MAX_BLOCK_TILES = 48
 # cache: 1x1 64 -> 256 channels on 56x56 68 -> 75% of peak, 256 -> 1024 on 14x14 93 -> 99%.
 SMALL_WEIGHT_BYTES = 1024 * 1024
 OUT_BYTES = 128 * 1024
+# Larger weights are read from L3 or memory once for each block. Long pixels leave few tiles for one, so they
+# may take more of L2, up to FEW_TILES: 32 rows times 2048 x 1000 119 -> 138 GFLOP/s, 48 rows 130 -> 148, 64
+# times 4096 x 1000 112 -> 132 (Xeon, 2 MB of L2). More gained nothing.
+FAR_PIXEL_BYTES = 1024 * 1024
+FEW_TILES = 4
 # Weights that exceed L2 come from L3 or memory at every call; the tiles of a panel then prefetch the next
 # one: 3x3 on 512 channels of 7x7 +7%, transposed 4x4/2 512 -> 256 on 8x8 +8%, never slower.
 FETCH_BYTES = 512 * 1024
@@ -186,11 +191,12 @@ def blocks(
 
     held = channels if depthwise else min([channels, *(c.channels for c in cuts)])  # of a pixel, at one time
     tile_bytes = mr * rows.in_step * columns.in_step * held * size
-    block_tiles = min(
-        MAX_BLOCK_TILES, TABLE_BYTES // (taps * addresses * 8), PIXEL_BYTES // max(tile_bytes, 1)
-    )
+    most = PIXEL_BYTES // max(tile_bytes, 1)
     if not depthwise and rows.kernel * columns.kernel * channels * width * size <= SMALL_WEIGHT_BYTES:
-        block_tiles = min(block_tiles, OUT_BYTES // max(mr * width * size, 1))
+        most = min(most, OUT_BYTES // max(mr * width * size, 1))
+    elif not depthwise:
+        most = max(most, min(FEW_TILES, FAR_PIXEL_BYTES // max(tile_bytes, 1)))
+    block_tiles = min(MAX_BLOCK_TILES, TABLE_BYTES // (taps * addresses * 8), most)
     return {
         "loops": loops,
         "padding": reads_outside(rows) or reads_outside(columns),
