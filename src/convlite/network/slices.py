@@ -2,7 +2,8 @@
 
 That is possible where every step that reads or writes the slot can do with gaps between pixels
 (Lowered.gaps), and both lie in the arena. Concats are looked at from the last to the first, so that a dense
-block, whose concats each repeat the one before, lies in one array from its first layer on.
+block, whose concats each repeat the one before, lies in one array from its first layer on. Where parts of an
+array are replaced and the others kept (a detector's boxes, ShuffleNet's halves), they are replaced in it.
 
 Rows have no gaps, so that any step may write them, also into what a call returns: the heads of a detector
 that lie one after the other.
@@ -132,6 +133,8 @@ class _Places:
         if not homes and home is not None and self._may_move(out):  # they lie side by side
             self._move(out, *home)
             return
+        if self._put_back(out, slices):
+            return
         slots = [part for _, part, _, _ in slices]
         for number, (_, part, start, _) in enumerate(slices):
             if slots.count(part) > 1:
@@ -140,6 +143,42 @@ class _Places:
                 self._move(part, out, start)
             elif self.start.get(part) == 0 and self._whole(slots[number:]):
                 self._move(self.source[part], out, start)
+
+    def _put_back(self, out: int, slices: Sequence[Slice]) -> bool:
+        """Let a concat take the place of the array that some of its parts were split from, and stay in, if the
+        other parts are written when nobody needs the channels there any more. Whether it did.
+        """
+        low, shape = self.low, self.low.shapes[out]
+        homes = {self.source[part] for _, part, start, _ in slices if self.start.get(part) == start}
+        new = [(part, start) for _, part, start, _ in slices if self.start.get(part) != start]
+        if len(homes) != 1 or out in self.source or out in self.fixed:
+            return False
+        home = homes.pop()
+        root = self._root(home)
+        alike = low.shapes[home] == shape and low.dtypes[home] == low.dtypes[out]
+        if not alike or self._is_part(home) or len({part for part, _ in new}) < len(new):
+            return False
+        if not all(self._may_move(part) and self._is_free(root, home, part, start) for part, start in new):
+            return False
+        self.source[out] = home
+        for part, start in new:
+            self._move(part, out, start)
+        return True
+
+    def _is_free(self, root: int, home: int, part: int, start: int) -> bool:
+        """Whether from the first step that writes the part on no step uses the channels that it would take."""
+        channels = range(start, start + self._channels(part))
+        written = False
+        for _, step in self.parts:
+            written = written or any(self._root(slot) == part for slot in step.writes)
+            for slot in (*step.reads, *step.writes) if written else ():
+                if self._root(slot) != root:
+                    continue
+                first = self.start.get(slot, -1)
+                beside = first >= channels.stop or 0 <= first <= channels.start - self._channels(slot)
+                if self.source.get(slot) != home or not beside:
+                    return False
+        return written
 
     def _whole(self, slots: Sequence[int]) -> bool:
         """Whether the slots are, in order, all channels of an array that may move."""
