@@ -5,6 +5,9 @@ That is possible where every step that reads or writes the slot can do with gaps
 block, whose concats each repeat the one before, lies in one array from its first layer on. Where parts of an
 array are replaced and the others kept (a detector's boxes, ShuffleNet's halves), they are replaced in it.
 
+An image that is padded becomes the middle of the padded one, where every step that uses it can do with gaps
+between rows (Lowered.frames).
+
 Rows have no gaps, so that any step may write them, also into what a call returns: the heads of a detector
 that lie one after the other.
 """
@@ -24,14 +27,14 @@ Parts = Sequence[tuple[Node, Lowered]]
 
 def in_place(
     parts: Parts, low: Lowering, source: MutableMapping[int, int], fixed: Set[int], results: Set[int]
-) -> tuple[dict[int, int], set[int]]:
-    """The first channel, or element, of each slot that became a view of some, and the slots that are rows;
-    `source` is told of them.
+) -> tuple[dict[int, int], set[int], dict[int, tuple[int, int]]]:
+    """The first channel, or element, of each slot that became a view of some, the slots that are rows, and the
+    corners of those that are the middle of another; `source` is told of them.
 
     fixed: the slots that own memory outside of the arena; results: those of them that each call makes anew.
     """
     places = _Places(parts, low, source, fixed, results)
-    return places.found(), places.rows
+    return places.found(), places.rows, places.corners
 
 
 class _Places:
@@ -46,6 +49,7 @@ class _Places:
         self.parts, self.low, self.source, self.fixed = parts, low, source, fixed
         self.results, self.rows = results, set[int]()
         self.start: dict[int, int] = {}
+        self.corners: dict[int, tuple[int, int]] = {}
         # what is put together of channels, which must lie in the arena
         self.concats = {
             part.slices[0].whole
@@ -72,7 +76,19 @@ class _Places:
                     self._rows(part.slices)
                 else:
                     self._concat(part.slices)
+        for _, part in self.parts:
+            if part.middle is not None:
+                self._middle(*part.middle)
         return self.start
+
+    def _middle(self, padded: int, image: int, corner: tuple[int, int]) -> None:
+        if {padded, image} & (self.fixed | self.source.keys()):
+            return
+        for _, part in self.parts:
+            for slot in (*part.reads, *part.writes):
+                if self._root(slot) == image and (slot != image or slot not in part.frames):
+                    return
+        self.source[image], self.corners[image] = padded, corner
 
     def _rows(self, slices: Sequence[Slice]) -> None:
         out = slices[0].whole
