@@ -66,7 +66,14 @@ cdef bint may_transpose(const Walk *walk, int i, int64_t size) noexcept nogil:
 
 cdef void copy_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef const CopyJob *job = <const CopyJob *> of
-    cdef int64_t block
+    cdef const Walk *walk = &job.walk
+    cdef int64_t block, size = job.size
+    if job.kind == COPY_TRANSPOSE and walk.axes == 3 and job.blocks == walk.sizes[0]:  # small blocks, which only take a step
+        with cython.cdivision(True):
+            for block in range(task * job.group, smaller((task + 1) * job.group, job.blocks)):
+                job.table.steps.transpose(walk.at[X] + block * walk.steps[X][0], walk.steps[X][2] // size, job.columns, job.rows,
+                                          walk.at[OUT] + block * walk.steps[OUT][0], walk.steps[OUT][1] // size)
+        return
     for block in range(task * job.group, smaller((task + 1) * job.group, job.blocks)):
         copy_block(job, block)
 

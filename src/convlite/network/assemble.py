@@ -43,7 +43,9 @@ class _Assembly:
         lowered = [(node, self._landed(part)) for node, part in lowered]
         self.parts = self._expanded(lowered)
         self.copied, self.results = self._results()
-        self.start, self.rows, self.corners = in_place(self.parts, low, self.source, self._fixed(), self.results)
+        self.start, self.rows, self.corners = in_place(
+            self.parts, low, self.source, self._fixed(), self.results
+        )
         self.last: dict[int, int] = {}  # for each root, the last step that reads or writes it
         self.first: dict[int, int] = {}
         for number, (_, part) in enumerate(self.parts):

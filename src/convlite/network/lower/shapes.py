@@ -317,6 +317,4 @@ def pad(node: Node, low: Lowering) -> Lowered | None:
 
     ends = (source,) if source in low.names.values() else ()  # as it is, not seen in another shape
     middle = (target, source, (top, left)) if ends and out == target else None
-    return Lowered(
-        run, (source,), (target,), how="copy", core=True, gaps=ends, frames=ends, middle=middle
-    )
+    return Lowered(run, (source,), (target,), how="copy", core=True, gaps=ends, frames=ends, middle=middle)
