@@ -193,8 +193,8 @@ cdef void pad_task(const void *of, int64_t task, char *scratch) noexcept nogil:
 def pad(x, out, int64_t top, int64_t left, int mode, double value=0, int threads=1, Script into=None):
     """Pad images (N,H,W,C) to the size of out: `top` rows and `left` columns in front, the rest behind; all at least 0.
 
-    mode is a number of `pad_modes`; value, for constant, is of float32 or float64 arrays. A pixel's channels are neighbours. x may
-    be the middle of out: then only the margins are written.
+    mode is a number of `pad_modes`; value, for constant, is of float32 or float64 arrays. A pixel's channels are neighbours. x
+    may be the middle of out: then only the margins are written.
     """
     cdef PadJob job
     cdef View views[2]

@@ -179,7 +179,8 @@ cdef void run_some(Task run, const void *job, int64_t image, int64_t tasks, char
 cdef void run_group_norm(Norm *job, PassJob *normal, int threads, char *scratch, bint short) noexcept:
     cdef Reduce *sums = &job.moments
     cdef int64_t images = sums.outer, image
-    if threads <= 1 and images > 1 and normal.walk.axes > 2 and normal.walk.sizes[0] == images:  # an image after the other, which stays in the cache
+    # an image after the other, which stays in the cache
+    if threads <= 1 and images > 1 and normal.walk.axes > 2 and normal.walk.sizes[0] == images:
         with nogil:
             for image in range(images):
                 run_some(moments_task, job, image, sums.pieces, scratch)
@@ -264,8 +265,8 @@ def group_norm(str isa, x, scale, offset, out, int64_t groups, double epsilon, i
                int threads=1, Script into=None):
     """out = act((x - mean) / sqrt(variance + epsilon) * scale + offset) over the pixels and channels of each group.
 
-    x (N, pixels, C), out alike or (N, H, W, C), neighbours along the last axis; scale and offset (C,) or None; groups divide C, and C of them are
-    instance norm; out may be x.
+    x (N, pixels, C), out alike or (N, H, W, C), neighbours along the last axis; scale and offset (C,) or None; groups divide C,
+    and C of them are instance norm; out may be x.
     """
     cdef Norm job
     cdef PassJob normal

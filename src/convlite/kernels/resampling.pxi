@@ -103,8 +103,8 @@ def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_
            Script into=None):
     """Resample rows, then columns, with the bits of `resample` along one axis after the other.
 
-    sizes: (N, H, W, C, Ho, Wo); x (N,H,W,C) contiguous; out (N,Ho,Wo,C), maybe some of a larger array; no overlap; tables (Ho, taps) and (Wo, taps), as for
-    `resample`, whose lengths give the numbers of taps.
+    sizes: (N, H, W, C, Ho, Wo); x (N,H,W,C) contiguous; out (N,Ho,Wo,C), maybe some of a larger array; no overlap; tables
+    (Ho, taps) and (Wo, taps), as for `resample`, whose lengths give the numbers of taps.
     """
     cdef ResizeJob job
     cdef View views[6]

@@ -28,8 +28,8 @@ Parts = Sequence[tuple[Node, Lowered]]
 def in_place(
     parts: Parts, low: Lowering, source: MutableMapping[int, int], fixed: Set[int], results: Set[int]
 ) -> tuple[dict[int, int], set[int], dict[int, tuple[int, int]]]:
-    """The first channel, or element, of each slot that became a view of some, the slots that are rows, and the
-    corners of those that are the middle of another; `source` is told of them.
+    """The first channel, or element, of each slot that became a view of some, the slots that are rows, and
+    the corners of those that are the middle of another; `source` is told of them.
 
     fixed: the slots that own memory outside of the arena; results: those of them that each call makes anew.
     """
@@ -161,8 +161,8 @@ class _Places:
                 self._move(self.source[part], out, start)
 
     def _put_back(self, out: int, slices: Sequence[Slice]) -> bool:
-        """Let a concat take the place of the array that some of its parts were split from, and stay in, if the
-        other parts are written when nobody needs the channels there any more. Whether it did.
+        """Let a concat take the place of the array that some of its parts were split from, and stay in, if
+        the other parts are written when nobody needs the channels there any more. Whether it did.
         """
         low, shape = self.low, self.low.shapes[out]
         homes = {self.source[part] for _, part, start, _ in slices if self.start.get(part) == start}
@@ -182,7 +182,7 @@ class _Places:
         return True
 
     def _is_free(self, root: int, home: int, part: int, start: int) -> bool:
-        """Whether from the first step that writes the part on no step uses the channels that it would take."""
+        """Whether, from the first step that writes the part, no step uses the channels that it takes."""
         channels = range(start, start + self._channels(part))
         written = False
         for _, step in self.parts:
