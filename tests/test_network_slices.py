@@ -111,12 +111,47 @@ def odd_ones() -> Graph:
     return net.graph(a, both, net.add("relu", twice), net.add("relu", rows), net.add("relu", lone))
 
 
+def halves(again: bool) -> Graph:
+    """ShuffleNet: one half stays, the other is replaced; again: what was replaced is needed later."""
+    net = Net()
+    x, ends = net.conv("x", 16, 16), []
+    for _ in range(3):
+        first = net.add("slice", x, net.const(0), net.const(8), net.const(3))
+        second = net.add("slice", x, net.const(8), net.const(16), net.const(3))
+        y = net.conv(net.conv(second, 8, 24, 1), 24, 8)
+        ends += [net.add("add", y, second, activation=None)] if again else []
+        x = net.conv(net.add("concat", first, y, axis=-1), 16, 16)
+    return net.graph(net.conv(x, 16, 4), *ends)
+
+
+def padded() -> Graph:
+    """Style transfer: reflecting pads behind norms and sums; what is padded is a summand as well."""
+    net = Net()
+    net.constants |= {"scale": numbers(1, 16), "offset": numbers(2, 16)}
+
+    def pad(x: str, count: int, mode: str = "reflect") -> str:
+        return net.add("pad", x, net.const(0, count, count, 0, 0, count + 1, count, 0), mode=mode)
+
+    def norm(x: str) -> str:
+        return net.add("instance_norm", x, "scale", "offset", epsilon=1e-5)
+
+    x = norm(net.conv("x", 16, 16))
+    for mode in ("reflect", "edge"):
+        y = net.conv(pad(x, 1, mode), 16, 16, padding=((0, 0), (0, 0)))
+        y = net.add("slice", y, net.const(0), net.const(12), net.const(1))
+        x = net.add("add", x, norm(y), activation=None)
+    return net.graph(net.conv(pad(net.add("relu", x), 3), 16, 8, padding=((0, 0), (0, 0))), x)
+
+
 GRAPHS = {
     "dense block of lists": dense_block(True),
     "dense block of pairs": dense_block(False),
     "split": split_block(),
     "skips": skips(),
     "odd ones": odd_ones(),
+    "halves": halves(False),
+    "halves, needed again": halves(True),
+    "padded": padded(),
 }
 
 
@@ -136,7 +171,7 @@ def test_the_same_bits_as_with_copies(name: str, precision: Any, monkeypatch: py
             with cl.num_threads(threads):
                 found = outputs(graph, x)
                 with monkeypatch.context() as patch:
-                    patch.setattr(assemble, "in_place", lambda *_: ({}, set()))
+                    patch.setattr(assemble, "in_place", lambda *_: ({}, set(), {}))
                     copied = outputs(graph, x)
                 for a, b in zip(found, copied, strict=True):
                     assert a.tobytes() == b.tobytes()
@@ -151,3 +186,31 @@ def test_no_copy_is_left(name: str) -> None:
     (program,) = net._executor._programs.values()
     (frame,) = program._frames
     assert len(frame.script) == len([step for step in program.steps if step.how != "copy"])
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_concat_lies_where_its_parts_were_split_from(again: bool) -> None:
+    net = cl.Network(halves(again))
+    net(numbers(1, 2, 12, 12, 16))
+    (program,) = net._executor._programs.values()
+    (frame,) = program._frames
+    without = len([step for step in program.steps if step.how != "copy"])
+    assert (len(frame.script) == without) == (not again)
+
+
+def test_what_is_padded_lies_in_the_padded_array() -> None:
+    net = cl.Network(padded())
+    net(numbers(1, 2, 12, 12, 16))
+    (program,) = net._executor._programs.values()
+    assert [view.corner for view in program.arena_views if view.corner] == [(1, 1), (1, 1), (3, 3)]
+
+
+@pytest.mark.parametrize("mode", ["reflect", "edge", "constant"])
+def test_padding_of_channels_first_runs_in_the_core(mode: Any) -> None:
+    net = Net()
+    pads = net.const(0, 0, 2, 3, 0, 0, 1, 4)
+    built = cl.Network(net.graph(net.add("pad", "x", pads, mode=mode), channels=9))
+    x = numbers(1, 2, 12, 12, 9)
+    np.testing.assert_array_equal(built(x), np.pad(x, ((0, 0), (0, 0), (2, 1), (3, 4)), mode))
+    (program,) = built._executor._programs.values()
+    assert [step.how for step in program.steps] == ["copy"]

@@ -145,6 +145,14 @@ def test_group_norm(case: Any, isa: str, dtype: np.dtype, threads: int) -> None:
     _kernels.group_norm(isa, larger[..., 2:-3], None, None, larger[..., 2:-3], groups, 1e-5, threads=threads)
     assert larger[..., 2:-3].tobytes() == out.tobytes()
     assert np.isnan(larger[..., [0, 1, -1]]).all()
+    framed = np.full((images, 3, pixels + 2, channels), np.nan, dtype)  # the middle of a larger image
+    middle = framed[:, 1:2, 1:-1]
+    _kernels.group_norm(isa, x, None, None, middle, groups, 1e-5, threads=threads)
+    assert middle.tobytes() == out.tobytes()
+    assert np.isnan(framed[:, ::2]).all()
+    assert np.isnan(framed[:, :, [0, -1]]).all()
+    with pytest.raises(ValueError, match="out does not fit"):
+        _kernels.group_norm(isa, x, None, None, framed, groups, 1e-5)
 
 
 def test_norms_have_the_bits_of_any_instruction_set_with_multiply_add(dtype: np.dtype) -> None:
@@ -204,6 +212,16 @@ def test_rows_and_columns_in_one_pass(channels: int, isa: str, dtype: np.dtype, 
         _kernels.resample(isa, size, x, between, *tables, 2, 9, 13, 11 * channels, rows)
         _kernels.resample(isa, size, between, want, *others, 26, 11, 40, channels, columns)
         assert out.tobytes() == want.tobytes()
+    ones = RNG.integers(0, 9, (13, 1)), np.ones((13, 1), dtype)
+    wide = np.full((2, 14, 41, channels + 2), np.nan, dtype)  # some of a larger array
+    _kernels.resize(
+        isa, size, x, wide[:, 1:, 1:, 1:-1], (2, 9, 11, channels, 13, 40), *ones, *others, threads
+    )
+    _kernels.resample(isa, size, x[:, ones[0][:, 0]], want, *others, 26, 11, 40, channels, columns)
+    assert wide[:, 1:, 1:, 1:-1].tobytes() == want.tobytes()
+    assert np.isnan(wide[:, 0]).all()
+    assert np.isnan(wide[:, :, 0]).all()
+    assert np.isnan(wide[..., [0, -1]]).all()
 
 
 def test_tables_are_checked(isa: str) -> None:

@@ -165,6 +165,17 @@ def test_strided_operands(where: Any, isa: str, dtype: np.dtype, threads: int) -
     np.testing.assert_array_equal(out, x[..., :1] / x)
 
 
+def test_tasks_of_few_numbers_go_along_the_longest_axis(isa: str, dtype: np.dtype, threads: int) -> None:
+    wide = randoms(1500, 3, 7, dtype=dtype)
+    x, kept = wide[..., 1:3], wide.copy()
+    each, place = 1 - wide[0, :, 3:5], 2 - wide[:, :1, 5:7]
+    for b in (each, place, x.copy()):
+        np.testing.assert_array_equal(run("mul", x, b, np.empty_like(x), isa, threads=threads), x * b)
+    run("add", x, place, x, isa, threads=threads)  # in place, between numbers that stay
+    kept[..., 1:3] += place
+    np.testing.assert_array_equal(wide, kept)
+
+
 def test_rows_an_odd_number_of_bytes_apart(isa: str, dtype: np.dtype) -> None:
     record = np.zeros(7, np.dtype([("byte", np.uint8), ("values", dtype, (5,))]))  # unaligned as well
     record["values"] = randoms(7, 5, dtype=dtype)

@@ -170,7 +170,7 @@ cdef extern from "isa/table.h" nogil:
         const void *below
         const void *across
         void *out
-        int64_t outputs, inner, taps
+        int64_t outputs, inner, taps, out_step
         const int64_t *index
         const void *weights
     ctypedef struct PoolLine:

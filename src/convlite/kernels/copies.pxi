@@ -66,7 +66,14 @@ cdef bint may_transpose(const Walk *walk, int i, int64_t size) noexcept nogil:
 
 cdef void copy_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef const CopyJob *job = <const CopyJob *> of
-    cdef int64_t block
+    cdef const Walk *walk = &job.walk
+    cdef int64_t block, size = job.size
+    if job.kind == COPY_TRANSPOSE and walk.axes == 3 and job.blocks == walk.sizes[0]:  # small blocks, which only take a step
+        with cython.cdivision(True):
+            for block in range(task * job.group, smaller((task + 1) * job.group, job.blocks)):
+                job.table.steps.transpose(walk.at[X] + block * walk.steps[X][0], walk.steps[X][2] // size, job.columns, job.rows,
+                                          walk.at[OUT] + block * walk.steps[OUT][0], walk.steps[OUT][1] // size)
+        return
     for block in range(task * job.group, smaller((task + 1) * job.group, job.blocks)):
         copy_block(job, block)
 
@@ -79,8 +86,10 @@ cdef void copy_block(const CopyJob *job, int64_t block) noexcept nogil:
     cdef int last = walk.axes - 1
     cdef const char *x
     cdef char *out
-    column, block = block % job.column_pieces * job.column_piece, block // job.column_pieces
-    row, block = block % job.row_pieces * job.row_piece, block // job.row_pieces
+    row = column = 0
+    if job.column_pieces > 1 or job.row_pieces > 1:  # divisions would take longer than a small block
+        column, block = block % job.column_pieces * job.column_piece, block // job.column_pieces
+        row, block = block % job.row_pieces * job.row_piece, block // job.row_pieces
     place(walk, last - 1, block, offsets)
     rows, columns = smaller(job.row_piece, job.rows - row), smaller(job.column_piece, job.columns - column)
     if last > 0:
@@ -171,7 +180,7 @@ cdef void pad_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     right = smaller(job.left + job.width, job.out_width) if row != NULL else job.left
     for j in range(job.left):
         pad_pixel(job, row, j - job.left, out + j * job.out_pixel)
-    if right > job.left:
+    if right > job.left and row != out + job.left * job.out_pixel:  # they may lie there already
         if job.x_pixel == job.pixel_bytes and job.out_pixel == job.pixel_bytes:
             memcpy(out + job.left * job.out_pixel, row, <size_t> ((right - job.left) * job.pixel_bytes))
         else:
@@ -184,7 +193,8 @@ cdef void pad_task(const void *of, int64_t task, char *scratch) noexcept nogil:
 def pad(x, out, int64_t top, int64_t left, int mode, double value=0, int threads=1, Script into=None):
     """Pad images (N,H,W,C) to the size of out: `top` rows and `left` columns in front, the rest behind; all at least 0.
 
-    mode is a number of `pad_modes`; value, for constant, is of float32 or float64 arrays. A pixel's channels are neighbours.
+    mode is a number of `pad_modes`; value, for constant, is of float32 or float64 arrays. A pixel's channels are neighbours. x
+    may be the middle of out: then only the margins are written.
     """
     cdef PadJob job
     cdef View views[2]
@@ -211,6 +221,8 @@ def pad(x, out, int64_t top, int64_t left, int mode, double value=0, int threads
         job.top, job.left, job.pixel_bytes = top, left, shape[3] * job.size
         job.tasks = shape[0] * shape[1]
         job.nanoseconds = views[1].len // 16
+        if job.x == job.out + top * job.out_row + left * job.out_pixel:
+            job.nanoseconds = (views[1].len - views[0].len) // 8
         if views[1].len:
             deal(into, pad_task, &job, sizeof(job), job.tasks, threads, 0, views[1].len < SHORT_BYTES // 2, KEEP, job.nanoseconds,
                  &job.x, &job.out)

@@ -11,7 +11,7 @@ cdef struct Norm:
     const char *scale          # [channels] of x's dtype, or NULL
     const char *offset
     char *out
-    int64_t out_outer, out_middle  # bytes
+    int64_t out_outer, out_row, out_middle, columns  # steps in bytes; pixels of a row
     int64_t channels, parts, vector_bytes, lane_bytes
     double epsilon
     char *centres              # [outer][columns] doubles: the centre for each place in a sum
@@ -179,14 +179,15 @@ cdef void run_some(Task run, const void *job, int64_t image, int64_t tasks, char
 cdef void run_group_norm(Norm *job, PassJob *normal, int threads, char *scratch, bint short) noexcept:
     cdef Reduce *sums = &job.moments
     cdef int64_t images = sums.outer, image
-    if threads <= 1 and images > 1 and normal.walk.axes > 2:  # an image after the other, which stays in the cache
+    # an image after the other, which stays in the cache
+    if threads <= 1 and images > 1 and normal.walk.axes > 2 and normal.walk.sizes[0] == images:
         with nogil:
             for image in range(images):
                 run_some(moments_task, job, image, sums.pieces, scratch)
                 run_some(centres_task, job, image, 1, scratch)
                 run_some(squares_task, job, image, sums.pieces, scratch)
                 run_some(factors_task, job, image, 1, scratch)
-                run_some(pass_task, normal, image, normal.row_pieces * normal.column_pieces, scratch)
+                run_some(pass_task, normal, image, normal.tasks // images, scratch)
         return
     run_step(moments_task, job, images * sums.pieces, threads, scratch, job.lane_bytes, short, FLUSH)
     run_step(centres_task, job, images, 1, scratch, job.lane_bytes, short, FLUSH)
@@ -197,17 +198,20 @@ cdef void run_group_norm(Norm *job, PassJob *normal, int threads, char *scratch,
 
 cdef int fill_norm(Norm *job, object x, object out, object scale, object offset, View *views, str isa, double epsilon) except -1:
     cdef int64_t size
+    cdef int last
     memset(job, 0, sizeof(Norm))
     look_at(&job.moments, x, &views[0], isa)
     PyObject_GetBuffer(out, &views[1], PyBUF_STRIDES | PyBUF_WRITABLE)
     size = job.moments.table.itemsize
-    if views[1].ndim != 3 or views[1].itemsize != size or (views[1].shape[2] > 1 and views[1].strides[2] != size) \
-            or views[1].shape[0] != job.moments.outer or views[1].shape[1] != job.moments.middle \
-            or views[1].shape[2] != job.moments.inner:
+    last = views[1].ndim - 1
+    if last < 2 or last > 3 or views[1].itemsize != size or (views[1].shape[last] > 1 and views[1].strides[last] != size) \
+            or views[1].shape[0] != job.moments.outer or views[1].shape[last] != job.moments.inner \
+            or views[1].shape[1] * (views[1].shape[2] if last > 2 else 1) != job.moments.middle:
         raise ValueError("internal error: out does not fit x")
     job.channels, job.epsilon = job.moments.inner, epsilon
     job.vector_bytes = ceil_div(max(job.channels, 16) * size, 64) * 64
-    job.out, job.out_outer, job.out_middle = <char *> views[1].buf, views[1].strides[0], views[1].strides[1]
+    job.out, job.out_outer, job.out_row = <char *> views[1].buf, views[1].strides[0], views[1].strides[1]
+    job.out_middle, job.columns = views[1].strides[last - 1], views[1].shape[last - 1]
     job.scale = <const char *> borrow(scale, &views[2], job.channels * size, False, "scale")
     job.offset = <const char *> borrow(offset, &views[3], job.channels * size, False, "offset")
     job.moments.op = REDUCE_MEAN
@@ -261,8 +265,8 @@ def group_norm(str isa, x, scale, offset, out, int64_t groups, double epsilon, i
                int threads=1, Script into=None):
     """out = act((x - mean) / sqrt(variance + epsilon) * scale + offset) over the pixels and channels of each group.
 
-    x and out (N, pixels, C), neighbours along the last axis; scale and offset (C,) or None; groups divide C, and C of them are
-    instance norm; out may be x.
+    x (N, pixels, C), out alike or (N, H, W, C), neighbours along the last axis; scale and offset (C,) or None; groups divide C,
+    and C of them are instance norm; out may be x.
     """
     cdef Norm job
     cdef PassJob normal
@@ -315,11 +319,15 @@ cdef void walk_norm(Walk *walk, const Norm *job) noexcept:
     cdef int k
     cdef int vectors[3]
     vectors[0], vectors[1], vectors[2] = PASS_B, PASS_FACTOR, PASS_OFFSET
-    walk.axes, walk.size = 3, job.moments.outer * job.moments.middle * job.channels
-    walk.sizes[0], walk.sizes[1], walk.sizes[2] = job.moments.outer, job.moments.middle, job.channels
+    walk.axes, walk.size = 4, job.moments.outer * job.moments.middle * job.channels
+    with cython.cdivision(True):
+        walk.sizes[0], walk.sizes[1] = job.moments.outer, job.moments.middle // job.columns
+    walk.sizes[2], walk.sizes[3] = job.columns, job.channels
     walk.at[PASS_A], walk.at[PASS_OUT] = <char *> job.moments.x, job.out
-    walk.steps[PASS_A][0], walk.steps[PASS_A][1], walk.steps[PASS_A][2] = job.moments.x_outer, job.moments.x_middle, size
-    walk.steps[PASS_OUT][0], walk.steps[PASS_OUT][1], walk.steps[PASS_OUT][2] = job.out_outer, job.out_middle, size
+    walk.steps[PASS_A][0], walk.steps[PASS_A][1] = job.moments.x_outer, job.moments.x_middle * job.columns
+    walk.steps[PASS_OUT][0], walk.steps[PASS_OUT][1] = job.out_outer, job.out_row
+    walk.steps[PASS_A][2], walk.steps[PASS_OUT][2] = job.moments.x_middle, job.out_middle
+    walk.steps[PASS_A][3] = walk.steps[PASS_OUT][3] = size
     for k in range(3):
         walk.at[vectors[k]] = <char *> &job.moments  # not NULL
-        walk.steps[vectors[k]][0], walk.steps[vectors[k]][1], walk.steps[vectors[k]][2] = 3 * job.vector_bytes, 0, size
+        walk.steps[vectors[k]][0], walk.steps[vectors[k]][3] = 3 * job.vector_bytes, size

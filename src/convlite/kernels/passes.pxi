@@ -9,6 +9,7 @@ cdef enum:
     ROW_CHUNK = 1024           # how many columns scratch holds
     SHORT_ROW = 64             # with fewer columns, vectors are repeated,
     LONG_ROW = 256             # to at least this many,
+    SMALL_TASK = 64            # numbers, columns of so few are not worth a task
     SHARED_VECTORS = 4         # or to so many vectors, which stay in registers
 
 cdef struct PassJob:
@@ -48,6 +49,17 @@ cdef int64_t repeats_of(int64_t columns, int64_t lanes) noexcept nogil:
     return least if columns * least <= SHARED_VECTORS * lanes else least * ceil_div(LONG_ROW, columns * least)
 
 
+cdef void lengthen(Walk *walk) noexcept nogil:
+    """Make the longest axis the columns, where a task would be a few numbers: they go through scratch."""
+    cdef int i, longest = walk.axes - 1
+    for i in range(walk.axes - 1):
+        if walk.sizes[i] > walk.sizes[longest]:
+            longest = i
+    if walk.sizes[longest] >= SMALL_TASK:
+        for i in range(longest, walk.axes - 1):
+            swap_axes(walk, i, i + 1)
+
+
 cdef void fill_pass(PassJob *job) noexcept nogil:
     """Decide, from table, walk, op and act, how the pass is cut."""
     cdef Walk *walk = &job.walk
@@ -56,6 +68,8 @@ cdef void fill_pass(PassJob *job) noexcept nogil:
     cdef bint repeats = False, may_repeat = True, any_through = False
     simplify(walk, PASS_OUT, size)
     last = walk.axes - 1
+    if last > 1 and walk.sizes[last] * walk.sizes[last - 1] < SMALL_TASK:
+        lengthen(walk)
     if commutes(job.whole.op) and walk.steps[PASS_A][last] == 0 and walk.steps[PASS_B][last] != 0:
         swap_operands(job)
     job.columns = walk.sizes[last]
@@ -100,11 +114,13 @@ cdef void pass_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef int64_t offsets[WALK_OPERANDS]
     cdef int64_t row, column, size = job.table.itemsize, outer = task
     cdef int k, last = walk.axes - 1
-    with cython.cdivision(True):
-        column = outer % job.column_pieces * job.column_piece
-        outer //= job.column_pieces
-        row = outer % job.row_pieces * job.row_piece
-        outer //= job.row_pieces
+    row = column = 0
+    if job.column_pieces > 1 or job.row_pieces > 1:  # divisions would take longer than a small task
+        with cython.cdivision(True):
+            column = outer % job.column_pieces * job.column_piece
+            outer //= job.column_pieces
+            row = outer % job.row_pieces * job.row_piece
+            outer //= job.row_pieces
     place(walk, last - 1, outer, offsets)
     part.rows, part.columns = smaller(job.row_piece, job.rows - row), smaller(job.column_piece, job.columns - column)
     for k in range(WALK_OPERANDS):

@@ -34,6 +34,9 @@ cdef int64_t inside(const PoolAxis *axis, int64_t i, int64_t *start) noexcept no
     if axis.step == 0:
         start[0] = i * axis.in_size // axis.out_size
         return ceil_div((i + 1) * axis.in_size, axis.out_size) - start[0]
+    if at >= 0 and at + (axis.kernel - 1) * axis.dilation < axis.in_size:
+        start[0] = at
+        return axis.kernel
     start[0] = at + skipped * axis.dilation
     if start[0] >= axis.in_size or skipped >= axis.kernel:
         start[0] = 0

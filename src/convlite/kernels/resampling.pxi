@@ -20,6 +20,7 @@ cdef void resample_task(const void *of, int64_t task, char *scratch) noexcept no
     line.x = job.x + outer * job.in_size * job.inner * size
     line.out = job.out + (outer * job.out_size + first) * job.inner * size
     line.outputs, line.inner, line.taps = smaller(job.piece, job.out_size - first), job.inner, job.taps
+    line.out_step = job.inner
     line.index, line.weights = job.index + first * job.taps, job.weights + first * job.taps * size
     job.table.steps.resample_line(&line)
 
@@ -66,7 +67,9 @@ def resample(str isa, int itemsize, x, out, index, weights, int64_t outer, int64
 
 cdef struct ResizeJob:
     ResampleJob rows, columns  # inner: a row of the input; channels
+    Image out
     int64_t height, piece, pieces, tasks, lane_bytes, nanoseconds
+    bint copied                # a row of the input is one of the outputs' rows
     bint crossed               # both at once: no number of a row's combination is needed twice
 
 
@@ -79,12 +82,15 @@ cdef void resize_task(const void *of, int64_t task, char *scratch) noexcept nogi
     row.below = row.across = line.below = line.across = NULL
     row.x, row.out = job.rows.x + image * job.rows.in_size * job.rows.inner * size, scratch
     row.outputs, row.inner, row.taps = 1, job.rows.inner, job.rows.taps
+    row.out_step, line.out_step = row.inner, job.out.pixel // size
     line.x, line.outputs, line.inner, line.taps = scratch, job.columns.out_size, job.columns.inner, job.columns.taps
     line.index, line.weights = job.columns.index, job.columns.weights
     for i in range(first, smaller(first + job.piece, job.rows.out_size)):
         row.index, row.weights = job.rows.index + i * row.taps, job.rows.weights + i * row.taps * size
-        line.out = job.rows.out + (image * job.rows.out_size + i) * job.columns.out_size * line.inner * size
-        if job.crossed:
+        line.out = job.out.at + image * job.out.image + i * job.out.row
+        if job.copied:
+            line.x = <const char *> row.x + row.index[0] * row.inner * size
+        elif job.crossed:
             line.x = <const char *> row.x + row.index[0] * row.inner * size
             line.below = <const char *> row.x + row.index[1] * row.inner * size
             line.across = row.weights
@@ -97,11 +103,12 @@ def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_
            Script into=None):
     """Resample rows, then columns, with the bits of `resample` along one axis after the other.
 
-    sizes: (N, H, W, C, Ho, Wo); x (N,H,W,C) and out (N,Ho,Wo,C) contiguous, no overlap; tables (Ho, taps) and (Wo, taps), as for
-    `resample`, whose lengths give the numbers of taps.
+    sizes: (N, H, W, C, Ho, Wo); x (N,H,W,C) contiguous; out (N,Ho,Wo,C), maybe some of a larger array; no overlap; tables
+    (Ho, taps) and (Wo, taps), as for `resample`, whose lengths give the numbers of taps.
     """
     cdef ResizeJob job
     cdef View views[6]
+    cdef Extent extent_of_out
     cdef int64_t images, height, width, channels, out_height, out_width, count
     cdef int i
     images, height, width, channels, out_height, out_width = sizes
@@ -114,20 +121,31 @@ def resize(str isa, int itemsize, x, out, sizes, row_index, row_weights, column_
     job.columns.in_size, job.columns.out_size, job.columns.inner = width, out_width, channels
     try:
         job.rows.x = <const char *> borrow(x, &views[0], images * height * width * channels * itemsize, False, "x")
-        job.rows.out = <char *> borrow(out, &views[1], count * itemsize, True, "out")
+        extent_of_out = extent(images, out_height, out_width, channels)
+        borrow_image(out, &views[1], &extent_of_out, itemsize, True, &job.out, "out")
         for i in range(2):
             fill_tables(&job.columns if i else &job.rows, column_index if i else row_index, column_weights if i else row_weights,
                         &views[2 + 2 * i], itemsize)
         job.piece = smaller(ceil_div(TASK_BYTES // itemsize, out_width * channels), out_height)
         job.pieces = ceil_div(out_height, job.piece)
         job.crossed = job.rows.taps == 2 and job.columns.taps == 2 and out_width <= width and channels > 2
+        job.copied = job.rows.taps == 1 and all_ones(job.rows.weights, out_height, itemsize)
         job.tasks, job.lane_bytes = images * job.pieces, ceil_div(width * channels * itemsize, 64) * 64
         job.nanoseconds = count * itemsize * (job.rows.taps + job.columns.taps) // 32
         deal(into, resize_task, &job, sizeof(job), job.tasks, threads, job.lane_bytes, count < 5 * SHORT_NANOSECONDS, FLUSH,
-             job.nanoseconds, &job.rows.x, &job.rows.out)
+             job.nanoseconds, &job.rows.x, &job.out.at)
     finally:
         for i in range(6):
             PyBuffer_Release(&views[i])
+
+
+cdef bint all_ones(const char *weights, int64_t count, int64_t size) noexcept nogil:
+    """Whether all weights are 1, so that rows are themselves: the columns' products make subnormal numbers 0."""
+    cdef int64_t i
+    for i in range(count):
+        if number_at(weights, i, size) != 1.0:
+            return False
+    return True
 
 
 cdef int fill_tables(ResampleJob *axis, object index, object weights, View *views, int64_t itemsize) except -1:

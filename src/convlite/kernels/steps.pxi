@@ -149,9 +149,11 @@ cdef void place(const Walk *walk, int axes, int64_t index, int64_t *offsets) noe
     for k in range(WALK_OPERANDS):
         offsets[k] = 0
     for i in range(axes - 1, -1, -1):
-        with cython.cdivision(True):
-            at = index % walk.sizes[i]
-            index //= walk.sizes[i]
+        at = index
+        if i > 0:  # the first axis takes what is left
+            with cython.cdivision(True):
+                at = index % walk.sizes[i]
+                index //= walk.sizes[i]
         for k in range(WALK_OPERANDS):
             offsets[k] += at * walk.steps[k][i] if walk.at[k] != NULL else 0
 

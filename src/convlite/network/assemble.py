@@ -43,7 +43,9 @@ class _Assembly:
         lowered = [(node, self._landed(part)) for node, part in lowered]
         self.parts = self._expanded(lowered)
         self.copied, self.results = self._results()
-        self.start, self.rows = in_place(self.parts, low, self.source, self._fixed(), self.results)
+        self.start, self.rows, self.corners = in_place(
+            self.parts, low, self.source, self._fixed(), self.results
+        )
         self.last: dict[int, int] = {}  # for each root, the last step that reads or writes it
         self.first: dict[int, int] = {}
         for number, (_, part) in enumerate(self.parts):
@@ -160,7 +162,10 @@ class _Assembly:
             if root in per_call or root in self._owned_now:
                 shape, dtype = low.shapes[new], low.dtypes[new]
                 assert shape is not None
-                view = View(new, self.source[new], shape, dtype, self.start.get(new, -1), new in self.rows)
+                view = View(
+                    *(new, self.source[new], shape, dtype, self.start.get(new, -1)),
+                    *(new in self.rows, self.corners.get(new)),
+                )
                 views[root in per_call].append(view)
         template = list(low.held)
         return Program(

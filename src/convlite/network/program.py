@@ -52,7 +52,8 @@ Run = Callable[..., None]  # of a frame; the core's of a script as well, to whic
 
 class View(NamedTuple):
     """A slot that is another one in another shape; or some of it: channels from `start` on, or, where `rows`,
-    neighbouring elements from that one on.
+    neighbouring elements from that one on; or, where there is a corner (row, column), a part of its rows and
+    columns.
     """
 
     slot: int
@@ -61,6 +62,7 @@ class View(NamedTuple):
     dtype: np.dtype[Any] | None
     start: int = -1
     rows: bool = False
+    corner: tuple[int, int] | None = None
 
     def of(self, source: Array) -> Array:
         """The view of this array."""
@@ -68,6 +70,9 @@ class View(NamedTuple):
             return source.reshape(-1)[self.start : self.start + math.prod(self.shape)].reshape(self.shape)
         if self.start >= 0:
             return source[..., self.start : self.start + self.shape[-1]]
+        if self.corner is not None:
+            top, left = self.corner
+            return source[:, top : top + self.shape[1], left : left + self.shape[2]]
         assert self.dtype is not None
         view: Array = source.view(self.dtype).reshape(self.shape)
         assert view.size == 0 or np.may_share_memory(view, source)
@@ -92,7 +97,8 @@ class Lowered:
     the output may take, if nobody needs that any more. how: what does the work, for summaries. core: the
     step may be given a script, to which it adds itself in place of running. gaps: the slots, of those it
     reads and writes, that may be some channels of a larger array. slices: what a concat or a split copies,
-    which it does not where the one lies in the other already.
+    which it does not where the one lies in the other already. frames: the slots that may be some rows and
+    columns of larger images. middle: what a padding copies, likewise: (padded, image, the image's corner).
     """
 
     run: Run | None
@@ -104,6 +110,8 @@ class Lowered:
     core: bool = False
     gaps: tuple[int, ...] = ()
     slices: tuple[Slice, ...] = ()
+    frames: tuple[int, ...] = ()
+    middle: tuple[int, int, tuple[int, int]] | None = None
 
 
 @dataclass(slots=True)

@@ -9,11 +9,13 @@ INLINE V NAME(window)(const REAL *x, const Window *w, const int64_t some, const 
     V sum = VSPLAT((REAL)(largest ? -INFINITY : 0));
     for (int64_t r = 0; r < w->rows; r++, x += w->row_step) {
         const REAL *tap = x;
+        V line = largest ? VSPLAT((REAL)-INFINITY) : sum; /* the rows' largest do not wait for each other */
         for (int64_t q = 0; q < w->columns; q++, tap += w->column_step) {
             if (fetch) PREFETCH_L1(tap + w->ahead);
             const V value = some ? NAME(load_some)(tap, some) : VLOAD(tap);
-            sum = largest ? VMAX_NAN(sum, value) : VADD(sum, value);
+            line = largest ? VMAX_NAN(line, value) : VADD(line, value);
         }
+        sum = largest ? VMAX_NAN(sum, line) : line;
     }
     return largest ? sum : VDIV(sum, VSPLAT((REAL)w->divisor));
 }

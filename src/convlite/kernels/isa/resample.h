@@ -1,6 +1,6 @@
 /* Weighted sums by tables, and transposes.
 
-       out[o][i] = sum over taps t of weights[o][t] * x[index[o][t]][i],   i < inner
+       out[o*out_step + i] = sum over taps t of weights[o][t] * x[index[o][t]*inner + i],   i < inner
 
    Taps in order, multiply-adds from the second on. The last, incomplete vector runs the same code. */
 
@@ -10,7 +10,7 @@ INLINE void NAME(resample_few)(const ResampleLine *on, const int taps) {
     const int64_t *index = on->index;
     const int64_t inner = on->inner, whole = inner - inner % LANES, some = inner % LANES, outputs = on->outputs;
     REAL *out = (REAL *)on->out;
-    for (int64_t o = 0; o < outputs; o++, out += inner, index += taps, weights += taps) {
+    for (int64_t o = 0; o < outputs; o++, out += on->out_step, index += taps, weights += taps) {
         const REAL *at[4];
         V w[4];
         UNROLL for (int t = 0; t < taps; t++) {
@@ -37,7 +37,7 @@ INLINE void NAME(resample_crossed)(const ResampleLine *on) {
     const int64_t *index = on->index;
     const int64_t inner = on->inner, whole = inner - inner % LANES, some = inner % LANES;
     REAL *out = (REAL *)on->out;
-    for (int64_t o = 0; o < on->outputs; o++, out += inner, index += 2, weights += 2) {
+    for (int64_t o = 0; o < on->outputs; o++, out += on->out_step, index += 2, weights += 2) {
         const int64_t left = index[0] * inner, right = index[1] * inner;
         const V first = VSPLAT(weights[0]), second = VSPLAT(weights[1]);
         for (int64_t i = 0; i < whole; i += LANES) {
@@ -68,7 +68,7 @@ INLINE void NAME(resample_many)(const ResampleLine *on) {
     const int64_t *index = on->index;
     const int64_t inner = on->inner, whole = inner - inner % LANES, some = inner % LANES;
     REAL *out = (REAL *)on->out;
-    for (int64_t o = 0; o < on->outputs; o++, out += inner, index += on->taps, weights += on->taps) {
+    for (int64_t o = 0; o < on->outputs; o++, out += on->out_step, index += on->taps, weights += on->taps) {
         for (int64_t i = 0; i < whole; i += LANES) VSTORE(out + i, NAME(tap_sum)(x + i, on, index, weights, 0));
         if (some) NAME(store_some)(out + whole, NAME(tap_sum)(x + whole, on, index, weights, some), some);
     }
@@ -79,7 +79,7 @@ INLINE void NAME(resample_narrow)(const ResampleLine *on, const int64_t inner) {
     const REAL *x = (const REAL *)on->x, *weights = (const REAL *)on->weights;
     const int64_t *index = on->index, taps = on->taps;
     REAL *out = (REAL *)on->out;
-    for (int64_t o = 0; o < on->outputs; o++, out += inner, index += taps, weights += taps) {
+    for (int64_t o = 0; o < on->outputs; o++, out += on->out_step, index += taps, weights += taps) {
         UNROLL for (int64_t i = 0; i < inner; i++) {
             REAL sum = weights[0] * x[index[0] * inner + i];
             for (int64_t t = 1; t < taps; t++) {

@@ -69,7 +69,7 @@ typedef struct {
     const void *x;
     const void *below, *across; /* two taps: another line, and the weights of both lines; NULL: there is only one */
     void *out;
-    int64_t outputs, inner, taps;
+    int64_t outputs, inner, taps, out_step; /* elements from one output to the next */
     const int64_t *index; /* [outputs][taps]: places along the line */
     const void *weights;  /* [outputs][taps] */
 } ResampleLine;

@@ -64,7 +64,7 @@ def combined(node: Node, low: Lowering) -> Lowered | None:
 
     over = tuple(low.slot(name) for name in names if low.shape(name) == shape)
     ends = (first, second, target)
-    return Lowered(run, ends[:2], (target,), over=over, how="pass", core=True, gaps=ends)
+    return Lowered(run, ends[:2], (target,), over=over, how="pass", core=True, gaps=ends, frames=ends)
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -104,7 +104,7 @@ def activation(node: Node, low: Lowering) -> Lowered | None:
         combine(isa, op, x, None, out, code, least, most, alpha, threads_of(size, each), into)
 
     ends = (source, target)
-    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends, frames=ends)
 
 
 def _bounds(node: Node, low: Lowering) -> Fused | None:
@@ -144,7 +144,7 @@ def affine(node: Node, low: Lowering) -> Lowered | None:
         scaled(isa, frame[source], None, factor, moved, frame[out], code, least, most, alpha, threads, into)
 
     ends = (source, target)
-    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends, frames=ends)
 
 
 _UNARY = _kernels.unary_codes()
@@ -186,7 +186,7 @@ def square(node: Node, low: Lowering) -> Lowered | None:
         _kernels.elementwise(isa, _PASS["mul"], x, x, out, threads=threads, into=into)
 
     ends = (source, target)
-    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends, frames=ends)
 
 
 _UFUNCS: dict[str, Any] = {

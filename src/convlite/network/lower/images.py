@@ -111,7 +111,7 @@ def _applied(low: Lowering, node: Node, tables: list[tuple[Array, Array]]) -> Lo
         keep(into, x, row_places, row_weights, places, weights)
         _kernels.resize(isa, itemsize, x, out, sizes, row_places, row_weights, places, weights, threads, into)
 
-    return Lowered(run, (source,), (target,), how="resize", core=True)
+    return Lowered(run, (source,), (target,), how="resize", core=True, gaps=(target,), frames=(target,))
 
 
 @lru_cache(maxsize=64)

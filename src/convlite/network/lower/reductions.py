@@ -96,7 +96,8 @@ def group_norm(node: Node, low: Lowering) -> Lowered | None:
     groups = channels if node.kind == "instance_norm" else int(node.attributes["groups"])
     pixels = (images, math.prod(sizes), channels)
     source, target = low.view(low.slot(x), pixels), low.slot(node.outputs[0])
-    out = low.view(target, pixels)
+    out = target if len(sizes) in (1, 2) else low.view(target, pixels)
+    ends = (target,) if out == target else ()
     epsilon, isa = float(node.attributes["epsilon"]), _dispatch.active_isa()
     size = math.prod(pixels)
     dtype = np.dtype(low.facts[x].dtype)
@@ -108,7 +109,8 @@ def group_norm(node: Node, low: Lowering) -> Lowered | None:
         threads = threads_of(size, 0.2)
         x, y = frame[source], frame[out]
         keep(into, first, second)
-        ends = (code, least, most, threads, into)
-        _kernels.group_norm(isa, x, first, second, y, groups, epsilon, *ends)
+        after = (code, least, most, threads, into)
+        _kernels.group_norm(isa, x, first, second, y, groups, epsilon, *after)
 
-    return Lowered(run, (source,), (target,), how="norm", core=True)
+    over = (source,)
+    return Lowered(run, (source,), (target,), over=over, how="norm", core=True, gaps=ends, frames=ends)

@@ -293,6 +293,10 @@ def pad(node: Node, low: Lowering) -> Lowered | None:
         rows = math.prod(shape[:-1])
         shape, found = (rows, shape[-1], 1), (rows, found[-1], 1)
         grown, before, ends = [0, grown[-1], 0], {0: 0, 1: before[len(before) - 1], 2: 0}, (0, 2)
+    if len(shape) == 4 and grown[3] and not (grown[0] or grown[1] or before[0] or before[1]):
+        # channels first: images of one channel
+        shape, found = ((math.prod(sizes[:2]), *sizes[2:], 1) for sizes in (shape, found))
+        grown, before = [0, *grown[2:], 0], {0: 0, 1: before[2], 2: before[3], 3: 0}
     if len(shape) < 3 or any(grown[axis] or before[axis] for axis in ends):
         return None
     if any(before[axis] < 0 or grown[axis] < before[axis] for axis in before):
@@ -311,4 +315,6 @@ def pad(node: Node, low: Lowering) -> Lowered | None:
     def run(frame: Frame, into: Script | None = None) -> None:
         _kernels.pad(frame[source], frame[out], top, left, code, value, threads_of(size), into)
 
-    return Lowered(run, (source,), (target,), how="copy", core=True)
+    ends = (source,) if source in low.names.values() else ()  # as it is, not seen in another shape
+    middle = (target, source, (top, left)) if ends and out == target else None
+    return Lowered(run, (source,), (target,), how="copy", core=True, gaps=ends, frames=ends, middle=middle)
