@@ -44,6 +44,27 @@ _OTHER_FILES = {
 
 
 @suggesting
+def _ending_of(path: str | os.PathLike[str]) -> str:
+    """The ending of a file that may have a network, one of READERS."""
+    if not isinstance(path, str | os.PathLike):
+        hint = ""
+        if hasattr(path, "state_dict"):
+            hint = "; a PyTorch module is read by Network.from_torch(module, example_inputs)"
+        elif hasattr(path, "get_config"):
+            hint = "; a Keras model is read by Network.from_keras(model)"
+        raise TypeError(f"path must be a string or a path; got {shown(path)}{hint}")
+    ending = pathlib.Path(path).suffix.lower()
+    if ending not in READERS:
+        known = f"path must end in one of {', '.join(READERS)}"
+        raise ValueError(f"{known}; got {shown(os.fspath(path))}{_OTHER_FILES.get(ending, '')}")
+    if os.fspath(path).lower().endswith(".weights.h5"):
+        raise ValueError(
+            f"path must be a file with a network; got {shown(os.fspath(path))}, which has weights only: in "
+            "Keras, build the model, call model.load_weights(path), then convlite.Network.from_keras(model)"
+        )
+    return ending
+
+
 def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     """Read a network from a file.
 
@@ -93,22 +114,7 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     from ..network import Network
     from ..passes import channels_last_ends, inside_first, passed
 
-    if not isinstance(path, str | os.PathLike):
-        hint = ""
-        if hasattr(path, "state_dict"):
-            hint = "; a PyTorch module is read by Network.from_torch(module, example_inputs)"
-        elif hasattr(path, "get_config"):
-            hint = "; a Keras model is read by Network.from_keras(model)"
-        raise TypeError(f"path must be a string or a path; got {shown(path)}{hint}")
-    ending = pathlib.Path(path).suffix.lower()
-    if ending not in READERS:
-        known = f"path must end in one of {', '.join(READERS)}"
-        raise ValueError(f"{known}; got {shown(os.fspath(path))}{_OTHER_FILES.get(ending, '')}")
-    if os.fspath(path).lower().endswith(".weights.h5"):
-        raise ValueError(
-            f"path must be a file with a network; got {shown(os.fspath(path))}, which has weights only: in "
-            "Keras, build the model, call model.load_weights(path), then convlite.Network.from_keras(model)"
-        )
+    ending = _ending_of(path)
     if layout not in (None, "NHWC"):
         raise ValueError(f'layout must be None or "NHWC"; got {shown(layout)}')
     module, function = READERS[ending].split(":")
