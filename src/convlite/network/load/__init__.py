@@ -43,7 +43,6 @@ _OTHER_FILES = {
 }
 
 
-@suggesting
 def _ending_of(path: str | os.PathLike[str]) -> str:
     """The ending of a file that may have a network, one of READERS."""
     if not isinstance(path, str | os.PathLike):
@@ -65,6 +64,7 @@ def _ending_of(path: str | os.PathLike[str]) -> str:
     return ending
 
 
+@suggesting
 def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     """Read a network from a file.
 
