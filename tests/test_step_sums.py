@@ -217,7 +217,8 @@ def test_rows_and_columns_in_one_pass(channels: int, isa: str, dtype: np.dtype, 
     _kernels.resize(
         isa, size, x, wide[:, 1:, 1:, 1:-1], (2, 9, 11, channels, 13, 40), *ones, *others, threads
     )
-    _kernels.resample(isa, size, x[:, ones[0][:, 0]], want, *others, 26, 11, 40, channels, columns)
+    chosen = np.ascontiguousarray(x[:, ones[0][:, 0]])
+    _kernels.resample(isa, size, chosen, want, *others, 26, 11, 40, channels, columns)
     assert wide[:, 1:, 1:, 1:-1].tobytes() == want.tobytes()
     assert np.isnan(wide[:, 0]).all()
     assert np.isnan(wide[:, :, 0]).all()
