@@ -365,7 +365,7 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     place_tiles(job, block, group, part, spots, bases)
     call.out_step = cp.step * job.out_pixel
     call.kc, call.accumulate, call.finish, call.total = part.kc, part.accumulate, part.finish, NULL
-    # prefetching the next tile's outputs, 12.8 MB or less: 0 to -2%
+    # prefetching the next tile's outputs, 12.8 MB or less: 0 to -2%; what the next block reads first: 0 to 0.7% of networks
     # tiles outside, panels inside was no faster where all weights stay in L1: 1x1 on 24 and 64 channels, first layers -2 to 0%
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         channels = smaller(panel_lanes, job.width - panel * panel_lanes)
