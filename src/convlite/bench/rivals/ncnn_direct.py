@@ -114,7 +114,7 @@ def convert(path: str, inputs: dict[str, Any], folder: str) -> str:
     refused = Path(folder) / "refused.txt"
     if not made.exists() and not refused.exists():
         try:
-            from pnnx import EXEC_PATH  # type: ignore[import-not-found]
+            from pnnx import EXEC_PATH
         except ImportError:
             raise Unsupported("pnnx is not installed, which converts for it") from None
         source = Path(folder) / "model.onnx"
