@@ -20,6 +20,7 @@ from convlite.bench.standings import Standing, names
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "bench" / "results" / "convlite-networks.json"
 HELD_OUT = ROOT / "bench" / "results" / "convlite-held-out.json"  # networks that nothing was tuned on
+SECOND = ROOT / "bench" / "results" / "convlite-networks-2.json"  # an earlier race on another processor
 BEGIN, END = "<!-- networks: bench/networks_table.py -->", "<!-- end of networks -->"
 FIRST, LAST = "<!-- fast: bench/networks_table.py -->", "<!-- end of fast -->"  # within one line
 ALT = "A bar for each network: how many times faster than the fastest other runtime, which is named."
@@ -77,7 +78,7 @@ def measured(data: dict[str, Any]) -> str:
 
 def front(data: dict[str, Any]) -> str:
     """The README's lines. The chart is on the page, which has it for both themes."""
-    chart = "- [A bar for each network](docs/speed.md), also where convlite is slower."
+    chart = "- [A bar for each network](docs/speed.md), also where convlite is slower, and another processor."
     return "\n".join([*sentences(data), chart, f"- Measured by {measured(data)}"])
 
 
@@ -152,10 +153,10 @@ def block(data: dict[str, Any]) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def held_out(data: dict[str, Any]) -> str:
-    """The tables of networks that are not in the chart."""
+def beside(data: dict[str, Any]) -> str:
+    """The tables of a race that is not in the chart."""
     found, others = standings.standings(data), max(data["busy"].values())
-    lines = [measured(data).replace("--networks", "NETWORK"), "", *sentences(data), ""]
+    lines = [measured(data), "", *sentences(data), ""]
     lines += [f"Other processes took up to {others:.0%} of the processors meanwhile.", ""]
     for threads in sorted({row.threads for row in found}):
         lines += [f"{threads} thread{'s' if threads > 1 else ''}, as above:", "", table(data, threads), ""]
@@ -164,17 +165,14 @@ def held_out(data: dict[str, Any]) -> str:
 
 def pages() -> dict[str, str]:
     """The files that docs/speed.md includes."""
-    others = "No result is committed yet.\n"
-    if HELD_OUT.exists():
-        others = held_out(json.loads(HELD_OUT.read_text(encoding="utf-8")))
+    made = {}
+    for name, file in (("held-out.md", HELD_OUT), ("second-processor.md", SECOND)):
+        found = beside(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else ""
+        made[name] = found or "No result is committed yet.\n"
     if not RESULT.exists():
-        return {
-            "networks.md": "The race of whole networks has no committed result yet.\n",
-            "held-out.md": others,
-        }
+        return made | {"networks.md": "The race of whole networks has no committed result yet.\n"}
     data = json.loads(RESULT.read_text(encoding="utf-8"))
-    return {
-        "held-out.md": others,
+    return made | {
         "networks.md": block(data),
         "networks.svg": standings.draw(data),
         "networks-dark.svg": standings.draw(data, dark=True),

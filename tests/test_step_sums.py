@@ -16,6 +16,7 @@ REDUCE = _kernels.reduce_codes()
 MIDDLES = [
     (1, 1, 1), (2, 49, 64), (3, 200, 3), (1, 5000, 1), (2, 3136, 17), (1, 40000, 2), (5, 7, 33), (1, 0, 4),
     (4, 3, 1), (2, 129 * 16 + 5, 15), (3, 0, 0), (0, 4, 2), (2, 128, 16), (2, 129, 16), (300, 64, 1),
+    *((70, m, 1) for m in (1, 2, 15, 16, 17, 63, 64, 65)), (8, 16, 1),
 ]  # fmt: skip
 
 
@@ -72,6 +73,11 @@ def test_reductions_of_special_values(channels: int, isa: str, dtype: np.dtype) 
             np.testing.assert_array_equal(reduce("mean", x, isa)[0, -1], mean)
             np.testing.assert_array_equal(reduce("max", x, isa)[0, -1], largest)
             assert (reduce("mean", x, isa)[0, :-1] == 1).all()
+            many = np.ones((65, 40, channels), dtype)  # one channel: short sums are turned
+            many[::3] = x
+            for op in REDUCE:
+                assert reduce(op, many, isa)[63].tobytes() == reduce(op, x, isa)[0].tobytes()
+                assert np.isfinite(reduce(op, many, isa)[1::3]).all()
     both = np.zeros((1, 2, channels), dtype)
     both[0, :, 0] = np.inf, -np.inf
     assert np.isnan(reduce("sum", both, isa)[0, 0])

@@ -6,11 +6,13 @@
 #     many              one chain for each column
 #     pieces            of 128 additions; a long chain is cut into pieces, whose sums are added in order
 #
-# Each piece is a task. If a sum has one piece only, its task finishes it.
+# Each piece is a task. If a sum has one piece only, its task finishes it. Short sums of neighbours are turned first: then a
+# vector holds numbers of as many sums, and each lane adds those of one sum in the order above.
 
 cdef enum:
     PIECE = 128
     FOLD = 16
+    TURNED = 64                # sums that are turned together, and the most numbers of one
     REDUCE_MEAN = 0
     REDUCE_SUM = 1
     REDUCE_MAX = 2
@@ -24,6 +26,7 @@ cdef struct Reduce:
     int64_t outer, middle, inner, fold, columns, rows, pieces, item
     int64_t group, groups, tasks, lane_bytes, nanoseconds
     bint neighbours            # along the middle
+    bint turned                # short sums of neighbours
     int op
     char *partials             # [outer][pieces][columns], where there are several pieces
 
@@ -93,30 +96,56 @@ cdef char *reduce_total(const Reduce *job, int64_t outer, char *scratch, bint sq
     return other
 
 
-cdef void reduce_finish(const Reduce *job, int64_t outer, char *scratch) noexcept nogil:
-    cdef char *total = reduce_total(job, outer, scratch, False)
+@cython.cdivision(True)
+cdef void reduce_write(const Reduce *job, int64_t outer, const char *total, int64_t count) noexcept nogil:
+    """Write `count` outputs from their sums, from the first of `outer` on."""
     cdef char *out = job.out + outer * job.inner * job.table.itemsize
     cdef double divisor = <double> job.middle if job.op == REDUCE_MEAN else 1.0
     cdef int64_t i
-    with cython.cdivision(True):
-        if job.op == REDUCE_MAX:
-            memcpy(out, total, <size_t> (job.inner * job.item))
-        elif job.table.itemsize == 4:
-            for i in range(job.inner):
-                (<float *> out)[i] = <float> ((<double *> total)[i] / divisor)
-        else:
-            for i in range(job.inner):
-                (<double *> out)[i] = (<double *> total)[i] / divisor
+    if job.op == REDUCE_MAX:
+        memcpy(out, total, <size_t> (count * job.item))
+    elif job.table.itemsize == 4:
+        for i in range(count):
+            (<float *> out)[i] = <float> ((<double *> total)[i] / divisor)
+    else:
+        for i in range(count):
+            (<double *> out)[i] = (<double *> total)[i] / divisor
+
+
+cdef inline void reduce_finish(const Reduce *job, int64_t outer, char *scratch) noexcept nogil:
+    reduce_write(job, outer, reduce_total(job, outer, scratch, False), job.inner)
+
+
+cdef void reduce_turned(const Reduce *job, int64_t outer, int64_t count, char *scratch) noexcept nogil:
+    """`count` short sums from `outer` on; the scratch holds the numbers [middle][TURNED], then the sums."""
+    cdef int64_t size = job.table.itemsize, p
+    cdef char *sums = scratch + TURNED * TURNED * size
+    cdef Columns on
+    job.table.steps.transpose(job.x + outer * job.x_outer, job.x_outer // size, count, job.middle, scratch, TURNED)
+    on.columns, on.step, on.centre, on.more = count, FOLD * TURNED, NULL, 0
+    for p in range(smaller(FOLD, job.middle)):  # LOOP partial sums
+        on.x, on.rows, on.sums = scratch + p * TURNED * size, ceil_div(job.middle - p, FOLD), sums + p * TURNED * job.item
+        add_columns(job, &on, False)
+    on.x, on.rows, on.step, on.sums = sums, smaller(FOLD, job.middle), TURNED, scratch
+    if job.op == REDUCE_MAX:
+        job.table.steps.largest(&on)
+    else:
+        job.doubles.steps.sum(&on)
+    reduce_write(job, outer, scratch, count)
 
 
 @cython.cdivision(True)
 cdef void reduce_task(const void *of, int64_t task, char *scratch) noexcept nogil:
     cdef const Reduce *job = <const Reduce *> of
-    cdef int64_t outer
+    cdef int64_t outer, first = task * job.group, last = smaller(first + job.group, job.outer), block
     if job.pieces > 1:
         reduce_piece(job, task // job.pieces, task % job.pieces, NULL, job.partials + task * job.columns * job.item)
         return
-    for outer in range(task * job.group, smaller((task + 1) * job.group, job.outer)):
+    if job.turned:
+        for block in range(ceil_div(last - first, TURNED)):
+            reduce_turned(job, first + block * TURNED, smaller(last - first - block * TURNED, TURNED), scratch)
+        return
+    for outer in range(first, last):
         reduce_piece(job, outer, 0, NULL, scratch)
         reduce_finish(job, outer, scratch)
 
@@ -157,6 +186,9 @@ def reduce(str isa, int op, x, out, int threads=1, Script into=None):
         job.out = <char *> borrow(out, &views[1], job.outer * job.inner * job.table.itemsize, True, "out")
         if job.outer * job.inner:
             fill_reduce(&job)
+            job.turned = job.inner == 1 and job.neighbours and 0 < job.middle <= TURNED and job.outer >= 8
+            if job.turned:
+                job.lane_bytes = TURNED * (TURNED * job.table.itemsize + FOLD * job.item)
             short = views[0].len < SHORT_BYTES
             parts = job.outer * job.pieces * job.columns * job.item if job.pieces > 1 else 0
             partials = new_scratch(parts) if into is None else into.hold(parts)
