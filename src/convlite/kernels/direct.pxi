@@ -61,6 +61,7 @@ cdef struct Job:
     int64_t mr
     int depthwise, strided
     int fetch                  # weights are larger than L2: prefetch the next panel
+    int far                    # x and the output are larger than L2, and sums are long enough to fetch both meanwhile
     int spread                 # strided: copy inputs whose pixels fall into one set of the L1 cache
     int64_t call_work          # multiply-adds of vectors that another call of a tile costs
     AxisPhase *row
@@ -355,6 +356,7 @@ cdef class Direct(Runner):
         self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
                              else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
+        self.job.far = self.x_bytes + self.out_bytes > FAR_BYTES and self.job.kernel_taps * self.job.kc >= FAR_PRODUCTS
         if self.job.strided and plan.takes:
             self._take(size)
         self.scratch_bytes = self._most_scratch(&self.job)
