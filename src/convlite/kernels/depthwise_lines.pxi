@@ -1,7 +1,7 @@
 # Depthwise along lines: tiles of one or two output rows and some neighbouring pixels, which share the inputs that they load
-# (isa/depthwise.h). A strip has as many output rows as a tile. A task is a band of strips of one image; if there are too few
-# strips for the threads, it is also cut into chunks of channels. Chunks to fit L1 (16 to 128 channels) were 5 to 40% slower than
-# tiles with all channels.
+# (isa/depthwise.h). A strip has as many output rows as a tile, `pair` apart; a dilated line is `spacing` lines, of pixels
+# that are so far apart. A task is a band of strips of one image; if there are too few strips for the threads, it is also cut into
+# chunks of channels. Chunks to fit L1 (16 to 128 channels) were 5 to 40% slower than tiles with all channels.
 
 
 cdef struct DepthwiseLinesJob:
@@ -11,7 +11,8 @@ cdef struct DepthwiseLinesJob:
     int64_t row_step, column_step               # strides
     int64_t taps, kernel_w, left                # kernel rows and columns; `left` is where output pixel 0 begins
     int64_t *offsets                            # [taps]
-    int64_t pieces, chunks, bands
+    int64_t pair, spacing                       # outputs that share their inputs: rows of a strip, columns
+    int64_t most, strips, chunks, bands         # `most` pixels of a tile
     # of one call:
     Image x, out
     const char *weights
@@ -22,13 +23,13 @@ cdef struct DepthwiseLinesJob:
 @cython.cdivision(True)
 cdef int64_t rows_of(const DepthwiseLinesJob *job, int64_t image, int64_t q, int64_t lines, int64_t c0,
                      DepthwiseRow *rows) noexcept nogil:
-    """The input rows inside the image that output rows q and, of two lines, q + 1 read: ascending, each with its weights."""
+    """The input rows inside the image that output rows q and, of two lines, q + pair read: ascending, each with its weights."""
     cdef int64_t size = job.table.itemsize, a = 0, b = 0, upper, lower, r, count = 0
     cdef int64_t kernel_row = job.kernel_w * job.channels * size
     cdef const char *weights = job.weights + c0 * size
     while a < job.taps or (lines > 1 and b < job.taps):
         upper = q * job.row_step + job.offsets[a] if a < job.taps else job.h
-        lower = (q + 1) * job.row_step + job.offsets[b] if lines > 1 and b < job.taps else job.h
+        lower = (q + job.pair) * job.row_step + job.offsets[b] if lines > 1 and b < job.taps else job.h
         r = smaller(upper, lower)
         if r >= job.h:
             break
@@ -46,16 +47,16 @@ cdef int64_t rows_of(const DepthwiseLinesJob *job, int64_t image, int64_t q, int
 
 @cython.cdivision(True)
 cdef void depthwise_lines_task(const void *of, int64_t task, char *scratch) noexcept nogil:
-    """LOOP strips of output rows, LOOP tiles of a strip: all channels of the chunk."""
+    """LOOP strips of output rows, LOOP lines of a strip, LOOP tiles of a line: all channels of the chunk."""
     cdef const DepthwiseLinesJob *job = <const DepthwiseLinesJob *> of
     cdef DepthwiseRow *rows = <DepthwiseRow *> scratch
     cdef int64_t chunk = task % job.chunks, band = task // job.chunks % job.bands, image = task // job.chunks // job.bands
     cdef int64_t size = job.table.itemsize, lanes = 64 // size, vectors = ceil_div(job.channels, lanes)
-    cdef int64_t height = job.table.line_rows, strips = ceil_div(job.ho, height), strip, piece, p0, p1
+    cdef int64_t height = job.table.line_rows, spacing = job.spacing, q, strip, line, pixels, pieces, piece, p0, column
     cdef int64_t c0 = share_start(chunk, job.chunks, vectors) * lanes
     cdef char *out
     cdef DepthwiseLine call
-    call.rows, call.step, call.out_step, call.weights_step = rows, job.x.pixel, job.out.pixel, job.channels
+    call.rows, call.step, call.out_step, call.weights_step = rows, spacing * job.x.pixel, spacing * job.out.pixel, job.channels
     call.channels = smaller(share_start(chunk + 1, job.chunks, vectors) * lanes, job.channels) - c0
     call.end = end_at(&job.end, job.residual, job.out.at, c0 * size)
     # Vectors that lie across two cache lines load at half the speed, and NumPy's large arrays begin 16 bytes behind a line: if
@@ -65,19 +66,25 @@ cdef void depthwise_lines_task(const void *of, int64_t task, char *scratch) noex
     call.head = 0
     if job.x.pixel % 64 == 0 and job.x.row % 64 == 0 and call.channels >= 12 * job.table.lanes:
         call.head = (64 - <uintptr_t> job.x.at % 64) % 64 // size % job.table.lanes
-    for strip in range(share_start(band, job.bands, strips), share_start(band + 1, job.bands, strips)):
-        call.lines = smaller(height, job.ho - height * strip)
-        call.count = rows_of(job, image, height * strip, call.lines, c0, rows)
-        out = job.out.at + image * job.out.image + height * strip * job.out.row + c0 * size
-        for piece in range(job.pieces):
-            p0, p1 = share_start(piece, job.pieces, job.wo), share_start(piece + 1, job.pieces, job.wo)
-            call.pixels = p1 - p0
-            call.offset = (p0 * job.column_step + job.left) * job.x.pixel
-            call.first = -(p0 * job.column_step + job.left)
-            call.last = smaller(call.first + job.w, (call.pixels - 1) * job.column_step + job.kernel_w)
-            call.out[0] = out + p0 * job.out.pixel
-            call.out[1] = <char *> call.out[0] + job.out.row
-            job.kernel(&call)
+    for strip in range(share_start(band, job.bands, job.strips), share_start(band + 1, job.bands, job.strips)):
+        q = strip // job.pair * job.pair * height + strip % job.pair
+        call.lines = 2 if height > 1 and q + job.pair < job.ho else 1
+        call.count = rows_of(job, image, q, call.lines, c0, rows)
+        out = job.out.at + image * job.out.image + q * job.out.row + c0 * size
+        for line in range(smaller(spacing, job.wo)):
+            pixels = ceil_div(job.wo - line, spacing)
+            pieces = ceil_div(pixels, job.most)
+            for piece in range(pieces):
+                p0 = share_start(piece, pieces, pixels)
+                call.pixels = share_start(piece + 1, pieces, pixels) - p0
+                p0 = line + p0 * spacing
+                column = p0 * job.column_step + job.left  # of the tile's first input
+                call.offset = column * job.x.pixel
+                call.first = ceil_div(-column, spacing)
+                call.last = smaller(ceil_div(job.w - column, spacing), (call.pixels - 1) * job.column_step + job.kernel_w)
+                call.out[0] = out + p0 * job.out.pixel
+                call.out[1] = <char *> call.out[0] + job.pair * job.out.row
+                job.kernel(&call)
 
 
 @cython.final
@@ -87,7 +94,7 @@ cdef class DepthwiseLines(Runner):
     cdef DepthwiseLinesJob job
 
     def __cinit__(self, plan):
-        cdef int64_t i, size, lines
+        cdef int64_t i, size, height
         cdef DepthwiseLinesJob *job = &self.job
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
@@ -103,7 +110,9 @@ cdef class DepthwiseLines(Runner):
             raise MemoryError("no memory for a plan")
         for i in range(job.taps):
             job.offsets[i] = row.offsets[i]
-        job.pieces = ceil_div(job.wo, plan.tile_pixels)
+        job.most, job.pair, job.spacing = plan.tile_pixels, plan.pair, plan.spacing
+        height = job.table.line_rows * job.pair
+        job.strips = job.ho // height * job.pair + min(job.pair, job.ho % height)
         job.chunks, job.bands = 1, 1
         self.x_bytes = self.bytes_of(&self.x, job.images, job.h, job.w, job.channels)
         self.out_bytes = self.bytes_of(&self.out, job.images, job.ho, job.wo, job.channels)
@@ -127,7 +136,7 @@ cdef class DepthwiseLines(Runner):
         # there must be enough tasks for the threads: first bands of rows, which share their edge rows, then channels
         tasks = job.images
         if threads > 1 and tasks < <int64_t> 8 * threads:
-            job.bands = min(ceil_div(<int64_t> 8 * threads, tasks), ceil_div(job.ho, job.table.line_rows))
+            job.bands = min(ceil_div(<int64_t> 8 * threads, tasks), job.strips)
             tasks *= job.bands
             if tasks < <int64_t> 8 * threads:
                 job.chunks = max(1, min(ceil_div(<int64_t> 8 * threads, tasks), job.channels * job.table.itemsize // 512))

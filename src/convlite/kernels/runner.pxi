@@ -28,12 +28,14 @@ cdef inline Epilogue end_at(const Epilogue *of, const char *residual, const char
     return end
 
 
-cdef void run_in_turn(Task run, const void *job, int64_t tasks, char *scratch) noexcept nogil:
-    cdef int64_t task
-    cdef uint64_t mode = float_mode_enter(FLUSH)
-    for task in range(tasks):
-        run(job, task, scratch)
-    float_mode_leave(mode)
+cdef void run_step(Task run, const void *job, int64_t tasks, int threads, char *scratch, int64_t lane_bytes, bint short,
+                   int subnormals) noexcept:
+    """LOOP tasks: in order, or by threads, each of which has `lane_bytes` of the scratch; `short`: the step keeps the GIL."""
+    if short and (threads <= 1 or tasks <= 1):
+        run_one(run, job, tasks, 1, scratch, lane_bytes, subnormals)
+    else:
+        with nogil:
+            run_one(run, job, tasks, threads, scratch, lane_bytes, subnormals)
 
 
 cdef class Runner:
@@ -63,23 +65,8 @@ cdef class Runner:
         if into is not None:
             return deal(into, run, job, job_bytes, tasks, threads, lane_bytes, self.short, FLUSH, self.nanoseconds, x, out,
                         residual)
-        self.run_tasks(run, job, tasks, threads, scratch, lane_bytes)
+        run_step(run, job, tasks, threads, scratch, lane_bytes, self.short, FLUSH)
         return 0
-
-    cdef void run_tasks(self, Task run, const void *job, int64_t tasks, int threads, char *scratch, int64_t lane_bytes) noexcept:
-        """LOOP tasks: in order, or shared among threads, each of which has `lane_bytes` of the scratch."""
-        cdef int64_t task
-        cdef uint64_t mode
-        if threads > 1:
-            for task in prange(tasks, nogil=True, num_threads=threads, schedule="dynamic", chunksize=1):
-                mode = float_mode_enter(FLUSH)
-                run(job, task, scratch + threadid() * lane_bytes)
-                float_mode_leave(mode)
-        elif self.short:
-            run_in_turn(run, job, tasks, scratch)
-        else:
-            with nogil:
-                run_in_turn(run, job, tasks, scratch)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
         """out = act(operation(x, weights) + bias), now, or where the script comes to it."""

@@ -19,6 +19,7 @@ cdef extern from "stretch.h" nogil:
         int64_t tasks, nanoseconds
         int threads, subnormals
     void run_stretch(const Step *, int64_t, int, char *, int64_t)
+    void run_one(Task, const void *, int64_t, int, char *, int64_t, int)
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1

@@ -20,31 +20,6 @@ cdef struct Walk:
     int64_t steps[WALK_OPERANDS][WALK_AXES]  # bytes
 
 
-cdef void run_step(Task run, const void *job, int64_t tasks, int threads, char *scratch, int64_t lane_bytes, bint short,
-                   int subnormals) noexcept:
-    """LOOP tasks: in order, or by threads, each of which has `lane_bytes` of the scratch; `short`: the step keeps the GIL."""
-    cdef int64_t task
-    cdef uint64_t mode
-    if threads > 1 and tasks > 1:
-        for task in prange(tasks, nogil=True, num_threads=<int> smaller(threads, tasks), schedule="dynamic", chunksize=1):
-            mode = float_mode_enter(subnormals)
-            run(job, task, scratch + threadid() * lane_bytes)
-            float_mode_leave(mode)
-    elif short:
-        run_in_turn_as(run, job, tasks, scratch, subnormals)
-    else:
-        with nogil:
-            run_in_turn_as(run, job, tasks, scratch, subnormals)
-
-
-cdef void run_in_turn_as(Task run, const void *job, int64_t tasks, char *scratch, int subnormals) noexcept nogil:
-    cdef int64_t task
-    cdef uint64_t mode = float_mode_enter(subnormals)
-    for task in range(tasks):
-        run(job, task, scratch)
-    float_mode_leave(mode)
-
-
 cdef char *new_scratch(int64_t nbytes) except? NULL:
     """Memory for free(); NULL where none is needed."""
     cdef char *scratch

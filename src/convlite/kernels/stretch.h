@@ -65,8 +65,8 @@ typedef struct {
 
 typedef struct {
     const Step *steps;
-    char *scratch;
-    int64_t scratch_bytes; /* of a thread */
+    char *scratch, *lanes;
+    int64_t scratch_bytes, lane_step; /* from one thread's to the next's */
     char line[120];
     uint32_t rung, asleep; /* steps so far; sleepers */
     int cpu;               /* the CPU of the leader */
@@ -74,7 +74,7 @@ typedef struct {
 
 static inline char *scratch_of(const Crew *crew, int id) { return crew->scratch + id * crew->scratch_bytes; }
 
-static inline Lane *lane_of(const Crew *crew, int id) { return (Lane *)(scratch_of(crew, id + 1) - LANE_BYTES); }
+static inline Lane *lane_of(const Crew *crew, int id) { return (Lane *)(crew->lanes + id * crew->lane_step); }
 
 static inline void short_pause(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -85,7 +85,7 @@ static inline void short_pause(void) {
 }
 
 /* Give all threads their shares of a step, or, with NULL, tell them that they may leave. */
-static void ring(Crew *crew, const Step *step, int threads) {
+static void give_out(Crew *crew, const Step *step, int threads) {
     for (int id = threads - 1; id >= 0; id--) {
         uint64_t left = LEAVE;
         if (step) {
@@ -95,6 +95,10 @@ static void ring(Crew *crew, const Step *step, int threads) {
         }
         __atomic_store_n(&lane_of(crew, id)->left, left, __ATOMIC_SEQ_CST);
     }
+}
+
+static void ring(Crew *crew, const Step *step, int threads) {
+    give_out(crew, step, threads);
     __atomic_fetch_add(&crew->rung, 1, __ATOMIC_SEQ_CST);
 #ifdef __linux__
     if (__atomic_load_n(&crew->asleep, __ATOMIC_SEQ_CST)) syscall(SYS_futex, &crew->rung, FUTEX_WAKE_PRIVATE, INT32_MAX, 0, 0, 0);
@@ -148,7 +152,7 @@ static int64_t run_some(Crew *crew, int id, int from, int threads) {
 /* Take tasks of the thread's own lane; if there are none, those of the next thread that has some. */
 static int64_t run_any(Crew *crew, int id, int threads) {
     int64_t count = 0;
-    for (int i = id; i < id + threads && count == 0; i++) count = run_some(crew, id, i < threads ? i : i - threads, threads);
+    for (int i = id; i < id + threads && count == 0; i++) count = run_some(crew, id, i % threads, threads);
     return count;
 }
 
@@ -206,7 +210,8 @@ static void follow(Crew *crew, int id, int threads) {
 
 /* Run the steps from the first shared one to the last. */
 static void run_region(const Step *steps, int64_t count, int threads, char *scratch, int64_t scratch_bytes) {
-    Crew crew = {.steps = steps, .scratch = scratch, .scratch_bytes = scratch_bytes};
+    Crew crew = {.steps = steps, .scratch = scratch, .scratch_bytes = scratch_bytes, .lane_step = scratch_bytes};
+    crew.lanes = scratch + scratch_bytes - LANE_BYTES;
 #ifdef __linux__
     crew.cpu = sched_getcpu();
 #endif
@@ -219,6 +224,25 @@ static void run_region(const Step *steps, int64_t count, int threads, char *scra
         const int id = omp_get_thread_num(), present = omp_get_num_threads();
         if (id == 0) lead(&crew, count, present);
         else follow(&crew, id, present);
+    }
+}
+
+/* One step; a thread leaves when all its tasks are begun. Against threads that draw from one counter, two cores of a Zen 4: depthwise layers 1.0 to 1.2
+   times as fast, along 1500 pixels 1.36, 1x1 kernels 1.0 to 1.3, the others 1.0 to 1.1; beside a process that kept one core busy twice (make_way). */
+static void run_shared(const Step *step, int threads, char *scratch, int64_t scratch_bytes) {
+    enum { SHARES = 32 }; /* of more threads the others have none, and help */
+    Lane lanes[SHARES];
+    Crew crew = {.steps = step, .scratch = scratch, .scratch_bytes = scratch_bytes, .lanes = (char *)lanes, .lane_step = sizeof(Lane)};
+    const int shares = threads < SHARES ? threads : SHARES;
+#ifdef __linux__
+    crew.cpu = sched_getcpu();
+#endif
+    give_out(&crew, step, shares);
+#pragma omp parallel num_threads(threads)
+    {
+        const int id = omp_get_thread_num();
+        if (id) make_way(&crew);
+        while (run_any(&crew, id, shares) > 0) {}
     }
 }
 
@@ -241,26 +265,30 @@ static void run_stretch(const Step *steps, int64_t count, int threads, char *scr
 #endif
 
 /* A region for each step; without OpenMP one thread runs all. */
+static void run_shared(const Step *step, int threads, char *scratch, int64_t scratch_bytes) {
+#ifdef _OPENMP
+    int64_t i;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (i = 0; i < step->tasks; i++) run_tasks(step, i, 1, scratch + omp_get_thread_num() * scratch_bytes);
+#else
+    run_alone(step, 1, scratch);
+    (void)threads, (void)scratch_bytes;
+#endif
+}
+
 static void run_stretch(const Step *steps, int64_t count, int threads, char *scratch, int64_t scratch_bytes) {
     for (int64_t s = 0; s < count; s++) {
-        const Step *step = steps + s;
-        if (threads <= 1 || !is_shared(step)) {
-            run_alone(step, 1, scratch);
-            continue;
-        }
-#ifdef _OPENMP
-        int64_t i;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-        for (i = 0; i < step->tasks; i++) {
-            const uint64_t mode = float_mode_enter(step->subnormals);
-            step->task(step->job, i, scratch + omp_get_thread_num() * scratch_bytes);
-            float_mode_leave(mode);
-        }
-#else
-        run_alone(step, 1, scratch);
-#endif
+        if (threads > 1 && is_shared(steps + s)) run_shared(steps + s, threads, scratch, scratch_bytes);
+        else run_alone(steps + s, 1, scratch);
     }
-    (void)scratch_bytes;
 }
 #endif
+
+/* One step, in order or shared among threads, each of which has scratch_bytes of the scratch. */
+static void run_one(void (*task)(const void *, int64_t, char *), const void *job, int64_t tasks, int threads, char *scratch, int64_t scratch_bytes,
+                    int subnormals) {
+    const Step step = {task, job, tasks, 0, threads, subnormals};
+    if (is_shared(&step)) run_shared(&step, threads, scratch, scratch_bytes);
+    else run_alone(&step, 1, scratch);
+}
 #endif

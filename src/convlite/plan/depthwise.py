@@ -6,22 +6,25 @@ registers. Tiles serve all other cases, with the direct form's loops.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import ClassVar
 
 from .. import _kernels, sums
 from ..geometry import Geometry
 from .choice import depthwise_lines_costs, depthwise_tiles_costs, form
-from .direct import Direct, blocks, flattened, neighbours
+from .direct import Direct, blocks, flattened, spacing_of
 from .problem import Problem
 from .record import Plan
 
 
 class DepthwiseLines(Plan):
-    """Lines are cut into pieces of `tile_pixels`."""
+    """Lines are cut into pieces of `tile_pixels`; a dilated line is several, of pixels that lie apart."""
 
     loops: Geometry
     tile_pixels: int
+    pair: int  # output rows from one to the other of two that are computed together
+    spacing: int  # pixels from one to the next of a line
     form: ClassVar[str] = "depthwise_lines"
 
     @property
@@ -78,17 +81,21 @@ def depthwise_lines(problem: Problem) -> DepthwiseLines | None:
         return None
     loops = flattened(problem.geometry)
     rows, columns = loops.rows, loops.columns
+    row_spacing, spacing = spacing_of(rows), spacing_of(columns)
     serves = (
         loops.cin == loops.cout
-        and len(rows.phases) == 1
+        and row_spacing * spacing > 0
         and rows.kernel * columns.kernel <= sums.PIECE
-        and neighbours(columns)
-        and (columns.phases[0].in_step, columns.kernel) in problem.table["lines"]
+        and (columns.in_step, columns.kernel) in problem.table["lines"]
+        and (columns.in_step == 1 or spacing == 1)
     )
     if not serves:
         return None
     shared = problem.shared(depthwise_lines_costs(problem))
-    return DepthwiseLines(**shared, loops=loops, tile_pixels=problem.table["line_mr"])
+    pair = row_spacing // math.gcd(row_spacing, rows.in_step)
+    return DepthwiseLines(
+        **shared, loops=loops, tile_pixels=problem.table["line_mr"], pair=pair, spacing=spacing
+    )
 
 
 @form

@@ -245,12 +245,19 @@ def flattened(geometry: Geometry) -> Geometry:
     return Geometry(1, row, line, geometry.cin, geometry.cout, geometry.groups)
 
 
+def spacing_of(axis: Axis) -> int:
+    """How far apart the inputs of neighbouring taps lie, where there is one phase with all taps in ascending
+    order; otherwise 0.
+    """
+    offsets = axis.phases[0].offsets if len(axis.phases) == 1 else ()
+    if len(offsets) != axis.kernel or not offsets:  # the single output of a transpose may meet no tap, or few
+        return 0
+    return max(offsets[1] - offsets[0], 0) if len(offsets) > 1 else 1
+
+
 def neighbours(axis: Axis) -> bool:
     """Whether there is one phase with all taps, which read neighbouring inputs in ascending order."""
-    if len(axis.phases) != 1:
-        return False
-    offsets = axis.phases[0].offsets  # the single output of a transposed convolution may meet no tap, or few
-    return bool(offsets) and offsets == tuple(range(offsets[0], offsets[0] + axis.kernel))
+    return spacing_of(axis) == 1
 
 
 def _fused(loops: Geometry) -> bool:
