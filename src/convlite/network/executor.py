@@ -11,8 +11,9 @@ import numpy as np
 
 from .. import _dispatch, _precision
 from .._locks import fork_lock
+from .._memory import Room
 from .assemble import assemble
-from .constants import Away, Constants, is_there
+from .constants import Away, Constants, entry_of, is_there
 from .facts import Fact
 from .graph import Array, Graph
 from .infer import Memo, facts_of
@@ -107,7 +108,7 @@ class Executor:
     def _made(self, shapes: tuple[tuple[int, ...], ...], facts: dict[str, Fact] | None) -> Program:
         names = (value.name for value in self.graph.inputs)
         graph, facts = self.prepared(dict(zip(names, shapes, strict=True)), facts)
-        low = Lowering(facts, Constants(graph.constants), self._packed)
+        low = Lowering(facts, Constants(graph.constants), self._packed, Room(_kernel_sizes(graph)))
         kept = {name for node in graph.nodes if node.kind not in _OF_KERNELS for name in node.inputs}
         kept.update(value.name for value in graph.outputs)
         lowered = []
@@ -150,3 +151,10 @@ class Executor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Executor.__init__(self, state["graph"])
+
+
+def _kernel_sizes(graph: Graph) -> list[int]:
+    """The bytes of the kernels that may have to be packed."""
+    names = {name for node in graph.nodes if node.kind in _OF_KERNELS for name in node.inputs[:2]}
+    entries = [entry_of(graph.constants, name) for name in names if name in graph.constants]
+    return [entry.nbytes for entry in entries if is_there(entry)]
