@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _dispatch, _precision
 from .._locks import fork_lock
-from .._memory import Room
+from .._memory import Room, uncollected
 from .assemble import assemble
 from .constants import Away, Constants, entry_of, is_there
 from .facts import Fact
@@ -70,7 +70,8 @@ class Executor:
         with self.lock:
             program = self._programs.get(key)
             if program is None:
-                program = self._made(shapes, facts)
+                with uncollected():
+                    program = self._made(shapes, facts)
                 while len(self._programs) >= _MOST_PROGRAMS:
                     self._programs.popitem(last=False)
                 self._programs[key] = program
