@@ -128,11 +128,9 @@ class Step:
 class Lowering:
     """The state while nodes become steps: slots by name, and what is known of them."""
 
-    def __init__(
-        self, facts: dict[str, Fact], constants: Constants, packed: dict[Any, Any], room: Room | None = None
-    ):
+    def __init__(self, facts: dict[str, Fact], constants: Constants, packed: dict[Any, Any]):
         self.facts = facts
-        self.room = room  # where new panels are to lie
+        self.room: Room | None = None  # where new panels are to lie
         self.constants = constants
         self.packed = packed  # PackedKernels by what they were made from, shared by a network's programs
         self.spare: list[tuple[str, Any]] = []  # constants that a PackedKernel holds too, with its key
