@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from calls import every_operation, operands
 from interpreter import python
 
 import convlite as cl
-from convlite import _kernels, _threads, arguments, geometry, ops, pack
+from convlite import _kernels, _memory, _threads, arguments, geometry, ops, pack
 from convlite.plan import choice, direct, winograd
 
 linux = pytest.mark.skipif(
@@ -219,3 +220,31 @@ def test_a_process_without_memory_goes_on() -> None:
     """Real failures under a limit: MemoryError each time, right results in between and afterwards."""
     run = python(LIMITED, OPENBLAS_NUM_THREADS="1")
     assert run.stdout == "18\n", run.stderr
+
+
+def test_large_arrays_of_a_room_lie_side_by_side_and_others_beside_it() -> None:
+    room, size, byte = _memory.Room([_memory.APART] * 4), _memory.APART, np.dtype(np.uint8)
+    arrays = [
+        room.empty(size - 1, byte),
+        *(room.empty(size, byte) for _ in range(7)),
+        room.empty(3 * size, byte),
+    ]
+    spans = sorted((_kernels.address(array), array.nbytes) for array in arrays)
+    assert all(start % 64 == 0 for start, _ in spans)
+    assert all(start + nbytes <= after for (start, nbytes), (after, _) in pairwise(spans))
+    assert [array.nbytes for array in arrays] == [size - 1, *[size] * 7, 3 * size]
+    first, second = (_kernels.address(array) for array in arrays[1:3])
+    assert second - first == size
+    assert _memory.Room([1, 2]).empty(5, np.dtype(float)).nbytes == 40
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_collector_goes_on_as_it_was(wanted: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if wanted else gc.disable)()
+        with pytest.raises(KeyError), _memory.uncollected():
+            {True: None}[gc.isenabled()]
+        assert gc.isenabled() is wanted
+    finally:
+        (gc.enable if before else gc.disable)()

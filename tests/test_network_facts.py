@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from convlite.network import facts as f
 from convlite.network.facts import Fact, Size
 from convlite.network.graph import Graph, Node, Value
-from convlite.network.infer import facts_of
+from convlite.network.infer import facts_of, facts_of_rows, open_facts
 
 FLOAT, INT64, BOOL = np.dtype(np.float32), np.dtype(np.int64), np.dtype(bool)
 NAMES = {"N": 1, "H": 7, "W": 12}
@@ -328,3 +328,47 @@ def test_what_may_wrap_is_left_to_the_run() -> None:
     with np.errstate(over="ignore"):
         assert c.fact(c("add", largest, [1, 1]), x=(3,)).known.tolist() == [4, -(2**63)]  # type: ignore[union-attr]
     assert c.fact(c("cast", largest, dtype=np.dtype(np.int32))).data is None
+
+
+def test_facts_for_a_number_of_rows_are_those_that_inference_finds() -> None:
+    kernel, bias = np.ones((3, 3, 3, 4), np.float32), np.ones(4, np.float32)
+    options = {"strides": (1, 1), "padding": "same", "dilations": (1, 1), "groups": 1, "activation": None}
+    nodes = [
+        Node("conv", ("x", "k", "b"), ("c",), options),
+        Node("add", ("c", "b"), ("s",)),
+        Node("reshape", ("s", "flat"), ("y",), {"allowzero": False}),
+    ]
+    x, y = Value("x", FLOAT, ("n", 5, 6, 3)), Value("y", FLOAT, ("n", 120))
+    held = {"k": kernel, "b": bias, "flat": np.array([-1, 120])}
+    graph = Graph.of([x], [y], nodes, held)
+    known = open_facts(graph, facts_of(graph))
+    assert list(known) == ["x", "c", "s", "y"]
+    for rows in (0, 1, 7):
+        wanted, found = (
+            facts_of(graph, {"x": (rows, 5, 6, 3)}),
+            facts_of_rows(graph, known, {"x": (rows, 5, 6, 3)}),
+        )
+        assert found is not None
+        assert {name: str(fact) for name, fact in found.items()} == {
+            name: str(fact) for name, fact in wanted.items()
+        }
+    for shape in ((2, 5, 7, 3), (2, 5, 6), (), ("n", 5, 6, 3)):
+        assert facts_of_rows(graph, known, {"x": shape}) is None
+    assert facts_of_rows(graph, known, {}) is None
+    assert facts_of_rows(graph, {}, {"x": (1, 5, 6, 3)}) is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "node"),
+    [
+        (("n", 4), Node("concat", ("x", "x"), ("y",), {"axis": 0})),  # two rows for each
+        (("n", 4), Node("shape", ("x",), ("y",), {"start": 0, "end": None})),  # known where n is
+        (("n", "m"), Node("relu", ("x",), ("y",))),
+        (("n",), Node("relu", ("x",), ("y",))),
+        (("n", 4), Node("transpose", ("x",), ("y",), {"perm": (1, 0)})),
+        ((2, 4), Node("relu", ("x",), ("y",))),
+    ],
+)
+def test_graphs_with_more_that_is_open_than_rows_are_asked_anew(shape: Any, node: Node) -> None:
+    graph = Graph.of([Value("x", FLOAT, shape)], [Value("y", FLOAT, None)], [node])
+    assert open_facts(graph, facts_of(graph)) == {}

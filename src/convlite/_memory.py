@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -18,7 +20,10 @@ ALIGNMENT = 64  # a cache line, and a whole AVX-512 vector
 # layers and 1x1 gain 1 to 3%.
 LARGE = 64 * 1024
 _ALL = 2**62
-_PAGES, _HUGE_PAGES = 1 << 20, 1 << 22  # bytes from which on memory is asked of the system; as NumPy does
+_PAGES, HUGE_PAGE = 1 << 20, 1 << 21  # bytes from which on memory is asked of the system, and in huge pages
+# Bytes of an array in a Room. Smaller ones take the places that malloc has free: from 128 KB on in a Room, a
+# DenseNet-121's process had 12 MB more, from 256 KB on 1 MB.
+APART = 1 << 19
 PLAIN = 0x101  # in flags.num of an array: C-contiguous and aligned
 
 
@@ -27,8 +32,10 @@ def aligned_empty(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     return _on_line((size,), size * dtype.itemsize, dtype)
 
 
-def pages(nbytes: int) -> NDArray[Any]:
+def pages(nbytes: int, more: int = 0) -> NDArray[Any]:
     """Uninitialised bytes that the system has back as soon as nobody uses them: malloc keeps some.
+
+    more: bytes behind them that may be needed, or never touched.
 
     >>> pages(1 << 20).nbytes
     1048576
@@ -36,14 +43,57 @@ def pages(nbytes: int) -> NDArray[Any]:
     if nbytes >= _PAGES:
         import mmap
 
+        huge = nbytes // HUGE_PAGE * HUGE_PAGE
         with suppress(AttributeError, OSError, OverflowError):  # Windows; NumPy says why there is none
-            memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            array = np.frombuffer(memory, np.uint8)
-            if nbytes >= _HUGE_PAGES:
+            # Linux aligns whole huge pages only; what is left of the last one is never touched
+            size = (nbytes + more) // HUGE_PAGE * HUGE_PAGE + HUGE_PAGE if huge else nbytes
+            memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            array = np.frombuffer(memory, np.uint8, nbytes + more)
+            if huge:
                 with suppress(AttributeError, OSError):  # not every system has huge pages
-                    memory.madvise(mmap.MADV_HUGEPAGE)
+                    memory.madvise(mmap.MADV_HUGEPAGE, 0, huge)
             return array
-    return aligned_empty(nbytes, np.dtype(np.uint8))
+    return aligned_empty(nbytes + more, np.dtype(np.uint8))
+
+
+class Room:
+    """Large arrays of about so many bytes each, side by side in one piece of memory, as far as it goes.
+
+    Touching new memory takes 0.46 ms/MB in pages of 4 KB, 0.02 in huge ones (Zen 4, a virtual machine). The
+    system has the memory back when none of the arrays is left.
+
+    >>> Room([1 << 22]).empty(1 << 20, np.dtype("f4")).nbytes
+    4194304
+    """
+
+    def __init__(self, nbytes: Iterable[int]) -> None:
+        total = sum([size for size in nbytes if size >= APART])
+        # one array, or none: who has taken it out has it alone
+        self._left = [pages(total, total // 4)] if total >= HUGE_PAGE else []
+
+    def empty(self, size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """An uninitialised 1-D array that starts on a cache line."""
+        nbytes = size * dtype.itemsize
+        with suppress(IndexError):
+            if nbytes >= APART:
+                left = self._left.pop()
+                fits = nbytes <= left.nbytes
+                self._left.append(left[-(-nbytes // ALIGNMENT) * ALIGNMENT :] if fits else left)
+                if fits:
+                    return left[:nbytes].view(dtype)
+        return aligned_empty(size, dtype)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """The garbage collector rests: what is made in the block stays, and to visit all objects of the process
+    takes 10 to 15 ms (with the package onnx, Zen 4)."""
+    again = gc.enable if gc.isenabled() else gc.disable
+    gc.disable()
+    try:
+        yield
+    finally:
+        again()
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from . import _dispatch, _kernels, _precision
 from ._locks import fork_lock
-from ._memory import aligned_empty
+from ._memory import Room, aligned_empty
 from ._options import public
 from ._types import Sizes
 from .arguments import (
@@ -58,15 +58,18 @@ class Panels(NamedTuple):
 Recipe = tuple[int, _kernels.Recipe]  # how many numbers the panels have, and what fills them
 
 
-def pack_panels(kernel: Array, weights: Weights, isa: str, layout: str) -> Panels:
-    """Pack a kernel, of which `weights` are the facts, for one instruction set, in the layout of a plan."""
+def pack_panels(kernel: Array, weights: Weights, isa: str, layout: str, room: Room | None = None) -> Panels:
+    """Pack a kernel, of which `weights` are the facts, for one instruction set, in the layout of a plan.
+
+    room: where the panels are to lie.
+    """
     if layout.startswith("winograd"):
-        return _pack_winograd(kernel, weights, isa, layout)
+        return _pack_winograd(kernel, weights, isa, layout, room)
     memory, steps = _as_it_lies(kernel)
     if steps is not None and layout in _IN_ORDER:
         memory, steps = np.ascontiguousarray(kernel), None
     size, recipe = recipe_for(weights, isa, kind_of(kernel.dtype), layout, steps)
-    data = aligned_empty(size, kernel.dtype)
+    data = (aligned_empty if room is None else room.empty)(size, kernel.dtype)
     return Panels(data, recipe.pack(memory, data))
 
 
@@ -204,7 +207,7 @@ _RECIPES: dict[str, Callable[[Weights, tuple[int, ...], _kernels._Table], Recipe
 }
 
 
-def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str) -> Panels:
+def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str, room: Room | None) -> Panels:
     """Transform a kernel for Winograd's form: for each group, panels [slots][cin][nr*lanes].
 
     The transposed convolution reads the kernel in reverse order: its steps are negative.
@@ -219,7 +222,7 @@ def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str) -> Pa
     factors = [weights_of(kernel.shape[a], strides[a], tile) for a, tile in enumerate(read_layout(layout))]
     rows, columns = (np.array(each).ravel() for each in factors)
     size = len(factors[0]) * len(factors[1]) * kc * -(-per_group // lanes) * lanes
-    data = aligned_empty(groups * size, kernel.dtype)
+    data = (aligned_empty if room is None else room.empty)(groups * size, kernel.dtype)
     sizes = (height, width, kernel.size, data.size)
     for group in range(groups):
         places = (first + group * group_step, group * size, *steps)
@@ -279,7 +282,7 @@ class PackedKernel:
     """
 
     __slots__ = (
-        *("_array", "_dtype", "_lock", "_panels", "_shape", "_whole"),
+        *("_array", "_dtype", "_lock", "_panels", "_room", "_shape", "_whole"),
         *("calls", "dilations", "groups", "operation", "strides"),
     )
 
@@ -298,15 +301,19 @@ class PackedKernel:
         if not isinstance(kernel, np.ndarray) or np.may_share_memory(array, kernel):
             array = np.array(array)
         array.setflags(write=False)
+        self._room: Room | None = None
         self._fill(array, operation, strides, dilations, groups)
         self.panels()
 
     @classmethod
-    def _deferred(cls, kernel: Array, operation: Operation, **options: Any) -> PackedKernel:
+    def _deferred(
+        cls, kernel: Array, operation: Operation, room: Room | None = None, **options: Any
+    ) -> PackedKernel:
         """A network's packed kernel. It holds an array that nobody writes to, in any order, uncopied, and
-        packs it when a plan first needs a layout.
+        packs it when a plan first needs a layout, into `room`.
         """
         packed = cls.__new__(cls)
+        packed._room = room
         packed._fill(kernel, operation, **{"strides": 1, "dilations": 1, "groups": 1} | options)
         return packed
 
@@ -409,8 +416,9 @@ class PackedKernel:
             with self._lock:
                 panels = self._panels.get((isa, layout))
                 if panels is None:
-                    panels = pack_panels(self.kernel, weights, isa, layout)
+                    panels = pack_panels(self.kernel, weights, isa, layout, self._room)
                     self._panels[isa, layout] = panels
+                    object.__setattr__(self, "_room", None)  # it is for the first layout
                     self._forget_old()
         return panels
 

@@ -3,6 +3,7 @@ at the same time."""
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ def place(values: Sequence[Lifetime]) -> tuple[list[int], int]:
     ([0, 128, 0], 256)
     """
     offsets = [0] * len(values)
-    placed: list[int] = []
+    placed: list[tuple[int, int, int, int, int]] = []  # (offset, order of placing, end, first, last)
     total = 0
     for number in sorted(range(len(values)), key=lambda i: (-values[i].size, values[i].first, i)):
         size, first, last = values[number]
@@ -38,15 +39,15 @@ def place(values: Sequence[Lifetime]) -> tuple[list[int], int]:
         if size == 0:
             continue
         best, best_gap, end = -1, -1, 0
-        for other in placed:  # ascending by offset
-            if values[other].last < first or values[other].first > last:
+        for start, _, stop, begins, ends in placed:  # ascending by offset
+            if ends < first or begins > last:
                 continue
-            gap = offsets[other] - end
+            gap = start - end
             if gap >= size and (best < 0 or gap < best_gap):
                 best, best_gap = end, gap
-            end = max(end, offsets[other] + -(-values[other].size // ALIGNMENT) * ALIGNMENT)
-        offsets[number] = best if best >= 0 else end
-        total = max(total, offsets[number] + size)
-        placed.append(number)
-        placed.sort(key=lambda i: offsets[i])
+            if stop > end:
+                end = stop
+        start = offsets[number] = best if best >= 0 else end
+        total = max(total, start + size)
+        insort(placed, (start, len(placed), start + size, first, last))
     return offsets, total

@@ -11,11 +11,12 @@ import numpy as np
 
 from .. import _dispatch, _precision
 from .._locks import fork_lock
+from .._memory import Room, uncollected
 from .assemble import assemble
 from .constants import Away, Constants, is_there
 from .facts import Fact
 from .graph import Array, Graph
-from .infer import Memo, facts_of
+from .infer import Memo, facts_of, facts_of_rows, open_facts
 from .kinds import named
 from .lower import lower_node
 from .passes import fuse_residuals, passed
@@ -42,6 +43,7 @@ class Executor:
         self.graph = graph
         self._rounding = like is None
         self._programs: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
+        self._open: dict[str, Fact] = {}  # what is known of values for any number of rows
         self._packed: dict[Any, Any] = {} if like is None else like._packed
         self.cuts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()  # plans of tiles, by the image's shape
         self.lock = fork_lock()
@@ -57,6 +59,8 @@ class Executor:
             shapes: Any = tuple(value.shape for value in inputs)
             arrays = [np.empty(shape, value.dtype) for shape, value in zip(shapes, inputs, strict=True)]
             self.program(shapes, facts).bind(arrays)
+        elif facts is not None:
+            self._open = open_facts(self.graph, facts)
 
     def program(self, shapes: tuple[tuple[int, ...], ...], facts: dict[str, Fact] | None = None) -> Program:
         """The program for inputs of these shapes, under the instruction set and precision in force."""
@@ -69,7 +73,8 @@ class Executor:
         with self.lock:
             program = self._programs.get(key)
             if program is None:
-                program = self._made(shapes, facts)
+                with uncollected():
+                    program = self._made(shapes, facts)
                 while len(self._programs) >= _MOST_PROGRAMS:
                     self._programs.popitem(last=False)
                 self._programs[key] = program
@@ -95,7 +100,7 @@ class Executor:
         themselves. Branches and loops went through them when the graph was made."""
         graph, memo = self.graph, Memo()
         if facts is None:
-            facts = facts_of(graph, by_name, memo)
+            facts = facts_of_rows(graph, self._open, by_name) or facts_of(graph, by_name, memo)
         if any(facts[name].known is not None for node in graph.nodes for name in node.outputs if name):
             try:
                 # sizes are known now, so more can be simplified
@@ -108,6 +113,8 @@ class Executor:
         names = (value.name for value in self.graph.inputs)
         graph, facts = self.prepared(dict(zip(names, shapes, strict=True)), facts)
         low = Lowering(facts, Constants(graph.constants), self._packed)
+        kernels = {node.inputs[1] for node in graph.nodes if node.kind in _OF_KERNELS}
+        low.room = Room([getattr(low.constants.entry(name), "nbytes", 0) for name in kernels])
         kept = {name for node in graph.nodes if node.kind not in _OF_KERNELS for name in node.inputs}
         kept.update(value.name for value in graph.outputs)
         lowered = []

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _kernels, _threads
-from .._memory import empty, pages
+from .._memory import Room, empty, pages
 from . import idle
 from .constants import Constants
 from .facts import Fact
@@ -130,6 +130,7 @@ class Lowering:
 
     def __init__(self, facts: dict[str, Fact], constants: Constants, packed: dict[Any, Any]):
         self.facts = facts
+        self.room: Room | None = None  # where new panels are to lie
         self.constants = constants
         self.packed = packed  # PackedKernels by what they were made from, shared by a network's programs
         self.spare: list[tuple[str, Any]] = []  # constants that a PackedKernel holds too, with its key
@@ -314,7 +315,7 @@ class Program:
         frame = Frame(self.template)
         arena = pages(self.arena_bytes)
         for slot, offset, shape, dtype in self.buffers:
-            size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            size = math.prod(shape) * dtype.itemsize
             frame[slot] = arena[offset : offset + size].view(dtype).reshape(shape)
         for view in self.arena_views:
             frame[view.slot] = view.of(frame[view.source])

@@ -7,6 +7,7 @@ import os
 import pathlib
 from collections.abc import Callable
 
+from ..._memory import uncollected
 from ..._options import suggesting
 from ...arguments import shown
 from ..facts import Fact
@@ -120,12 +121,13 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     module, function = READERS[ending].split(":")
     read: Callable[..., Graph] = getattr(importlib.import_module(module), function)
     facts: dict[str, Fact] | None = None
-    if ending in ENDINGS:
-        graph = read(path)
-    else:
-        memo: Memo = {}
-        graph, facts = passed(inside_first(read(path, memo)), memo=memo)
-        memo.clear()  # what it holds takes as much memory as the plans
+    with uncollected():
+        if ending in ENDINGS:
+            graph = read(path)
+        else:
+            memo: Memo = {}
+            graph, facts = passed(inside_first(read(path, memo)), memo=memo)
+            memo.clear()  # what it holds takes as much memory as the plans
     if layout == "NHWC":
         graph, facts = channels_last_ends(graph), None
     network = Network.of_optimised(graph)

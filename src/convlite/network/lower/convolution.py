@@ -38,7 +38,7 @@ def _packed(
     if held is None or held[0] is not entry:
         weights = low.constants[name]
         kernel = (weights if turned is None else turned(weights)).reshape(shape)
-        held = low.packed[key] = (entry, PackedKernel._deferred(kernel, operation, **options))  # type: ignore[arg-type]
+        held = low.packed[key] = (entry, PackedKernel._deferred(kernel, operation, low.room, **options))  # type: ignore[arg-type]
     if turned is None:
         low.spare.append((name, key))
     result: PackedKernel = held[1]

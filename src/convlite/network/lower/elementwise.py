@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def combined(node: Node, low: Lowering) -> Lowered | None:
     if node.kind in ("add", "mul", "max", "min") and low.shape(a) != shape and low.shape(b) == shape:
         a, b = b, a
     first, second, target = low.slot(a), low.slot(b), low.slot(output)
-    size, op, isa, combine = _size(shape), _PASS[node.kind], _dispatch.active_isa(), _kernels.elementwise
+    size, op, isa, combine = math.prod(shape), _PASS[node.kind], _dispatch.active_isa(), _kernels.elementwise
     code, least, most, alpha = fused
 
     def run(frame: Frame, into: Script | None = None) -> None:
@@ -65,10 +66,6 @@ def combined(node: Node, low: Lowering) -> Lowered | None:
     over = tuple(low.slot(name) for name in names if low.shape(name) == shape)
     ends = (first, second, target)
     return Lowered(run, ends[:2], (target,), over=over, how="pass", core=True, gaps=ends, frames=ends)
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape, dtype=np.int64))
 
 
 _ACTIVATIONS = (
@@ -94,7 +91,7 @@ def activation(node: Node, low: Lowering) -> Lowered | None:
     if len(shape) > _MOST_AXES:
         return None
     source, target = low.slot(x), low.slot(output)
-    isa, op, size, combine = _dispatch.active_isa(), _PASS["first"], _size(shape), _kernels.elementwise
+    isa, op, size, combine = _dispatch.active_isa(), _PASS["first"], math.prod(shape), _kernels.elementwise
     code, least, most, alpha = fused
     each = 0.4 if code > 5 else 0.1  # exponentials take about 0.5 ns
 
@@ -129,12 +126,12 @@ def affine(node: Node, low: Lowering) -> Lowered | None:
         return None
     shape = low.shape(output)
     channels = shape[-1]
-    pixels = (_size(shape) // max(channels, 1), channels)
+    pixels = (math.prod(shape) // max(channels, 1), channels)
     source, target = low.view(low.slot(x), pixels), low.slot(output)
     out = low.view(target, pixels)
     factor, moved = (np.ascontiguousarray(np.broadcast_to(v, channels)) for v in (scale, offset))
     code, least, most, alpha = fused_of(node.attributes["activation"], channels, scale.dtype)
-    isa, size, scaled = _dispatch.active_isa(), _size(shape), _kernels.affine
+    isa, size, scaled = _dispatch.active_isa(), math.prod(shape), _kernels.affine
     if size == 0:
         return None
 
@@ -156,7 +153,7 @@ def unary(node: Node, low: Lowering) -> Lowered | None:
     x, output = node.inputs[0], node.outputs[0]
     if not float_only(low, (x, output)):
         return None
-    source, target, size = low.slot(x), low.slot(output), _size(low.shape(output))
+    source, target, size = low.slot(x), low.slot(output), math.prod(low.shape(output))
     op, isa = _UNARY[node.kind], _dispatch.active_isa()
     each = 0.8 if node.kind == "log" else 0.1
 
@@ -179,7 +176,7 @@ def square(node: Node, low: Lowering) -> Lowered | None:
     shape = low.shape(output)
     if low.shape(x) != shape or len(shape) > _MOST_AXES:
         return None
-    source, target, size, isa = low.slot(x), low.slot(output), _size(shape), _dispatch.active_isa()
+    source, target, size, isa = low.slot(x), low.slot(output), math.prod(shape), _dispatch.active_isa()
 
     def run(frame: Frame, into: Script | None = None) -> None:
         x, out, threads = frame[source], frame[target], threads_of(size)
@@ -222,7 +219,7 @@ def softmax(node: Node, low: Lowering) -> Lowered | None:
     if not float_only(low, node.inputs) or 0 in shape:
         return None
     source, target = low.slot(node.inputs[0]), low.slot(node.outputs[0])
-    size, columns, isa = _size(shape), shape[-1], _dispatch.active_isa()
+    size, columns, isa = math.prod(shape), shape[-1], _dispatch.active_isa()
 
     def run(frame: Frame, into: Script | None = None) -> None:
         x: Array = frame[source]
