@@ -403,6 +403,8 @@ def test_the_rule() -> None:
         assert winograd.tile_for(shape(36, channels, channels)) == (6, 6)
         assert winograd.tile_for(shape(112, channels, channels)) == (6, 6)
     assert winograd.tile_for(shape(7, 128, 128)) == (4, 4)
+    assert winograd.tile_for(shape(6, 128, 128)) == (3, 3)
+    assert winograd.tile_for(shape(33, 256, 256, dilation=12)) == (3, 3)  # grids of 3 and 2
     assert winograd.tile_for(shape(7, 512, 512)) == (2, 2)
     assert winograd.tile_for(shape(56, 8, 8)) == (0, 0)
     assert winograd.tile_for(shape(56, 8, 64)) == (4, 4)

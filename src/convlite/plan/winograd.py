@@ -1,7 +1,7 @@
 """Winograd's form of convolutions: which shapes it serves, in which tiles and blocks.
 
 F(m x m, 3x3) computes m x m outputs from (m + 2)^2 products per pair of channels instead of 9 * m * m:
-2.25, 4, 4.59 and 5.06 times fewer for m = 2, 4, 5 and 6. along.py says which axes are such filters, of 2, 3,
+2.25, 3.24, 4, 4.59 and 5.06 times fewer for m = 2 to 6. along.py says which axes are such filters, of 2, 3,
 5 and 7 taps, and how: a tile is m x n outputs of (products along rows) x (products along columns), 1 along an
 axis of one tap. kernels/isa/winograd.h has the matrices, kernels/winograd.pxi the loops.
 
@@ -17,7 +17,7 @@ operands and 64 to 512 channels, the largest error over the largest output; and 
 square over that of the outputs:
 
     3x3, dilated or not, m = 2      7 times    3e-7 to 9e-7    3e-7
-                         m = 4     97          2e-6 to 6e-6    1e-6
+                         m = 3, 4  66, 97      2e-6 to 6e-6    1e-6
                          m = 5, 6  474, 509    1e-5 to 3e-5    3e-6
     5x5,                 m = 2, 4  71, 301     2e-6, 7e-6      1e-6, 3e-6
     2x2, and 4x4/2 transposed,
@@ -180,7 +180,7 @@ def _output(rows: Along, columns: Along) -> float:
 
 
 def _transform(rows: Along, columns: Along, known: dict[int, int], each: tuple[float, float]) -> float:
-    if rows.taps == columns.taps == 3 and rows.phases == columns.phases == 1:
+    if rows.taps == columns.taps == 3 and rows.phases == columns.phases == 1 and rows.tile in known:
         return known[rows.tile]
     return rows.positions * columns.positions * each[1 in (rows.n, columns.n)]
 
