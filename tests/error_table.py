@@ -40,7 +40,7 @@ class Form(NamedTuple):
 
 DILATED, TWICE = {"dilations": (2, 2)}, {"transposed": True}
 FORMS = (
-    *(Form(f"3x3, F({m}, 3)", (3, 3), (m, m)) for m in (2, 4, 5, 6)),
+    *(Form(f"3x3, F({m}, 3)", (3, 3), (m, m)) for m in (2, 3, 4, 5, 6)),
     *(Form(f"3x3 dilated, F({m}, 3)", (3, 3), (m, m), DILATED) for m in (4, 6)),
     Form("3x3 in 4 groups, F(4, 3)", (3, 3), (4, 4), {"groups": 4}),
     *(Form(f"5x5, F({m}, 5)", (5, 5), (m, m)) for m in (2, 4)),

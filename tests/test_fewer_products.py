@@ -39,13 +39,13 @@ class Case(NamedTuple):
     padding: Any = "same"
 
 
-SQUARES = ((2, 2), (4, 4), (5, 5), (6, 6))
+SQUARES = ((2, 2), (3, 3), (4, 4), (5, 5), (6, 6))
 CASES = {
     "dilated": Case((2, 13, 17, 5), 7, (3, 3), SQUARES, (2, 2)),
     "dilated, two ways": Case((1, 14, 9, 17), 33, (3, 3), SQUARES, (3, 5)),
     "dilated beyond the map": Case((1, 5, 6, 8), 8, (3, 3), SQUARES, (7, 9)),
     "dilated, deep padding": Case((1, 11, 7, 16), 16, (3, 3), SQUARES, (3, 2), padding=((2, 5), (7, 0))),
-    "1x3": Case((2, 5, 19, 7), 21, (1, 3), ((1, 2), (1, 4), (1, 5), (1, 6))),
+    "1x3": Case((2, 5, 19, 7), 21, (1, 3), ((1, 2), (1, 3), (1, 4), (1, 5), (1, 6))),
     "3x1": Case((1, 23, 4, 33), 5, (3, 1), ((2, 1), (4, 1), (5, 1), (6, 1))),
     "1x3 dilated": Case((1, 3, 40, 9), 16, (1, 3), ((1, 4), (1, 6)), (1, 4)),
     "1x5": Case((1, 4, 21, 17), 18, (1, 5), ((1, 2), (1, 4))),
@@ -130,7 +130,7 @@ def matrices(n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("n", "m"), [(4, 2), (4, 3), (5, 4), (6, 2), (6, 4), (7, 5), (8, 4), (8, 6), (10, 4)]
+    ("n", "m"), [(4, 2), (4, 3), (5, 3), (5, 4), (6, 2), (6, 4), (7, 5), (8, 4), (8, 6), (10, 4)]
 )
 def test_the_matrices_make_a_filter(n: int, m: int) -> None:
     bt, g, at = matrices(n, m)

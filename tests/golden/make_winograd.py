@@ -36,7 +36,7 @@ POINTS: dict[int, list[Fraction]] = {
     10: [Fraction(p) for p in (0, 1, -1, HALF, -HALF, 2, -2, Fraction(5, 4), Fraction(-5, 4))],
 }
 INPUTS = (5, 10)
-OUTPUTS = ((4, 3), (5, 4), (6, 2), (8, 4), (10, 4))
+OUTPUTS = ((4, 3), (5, 3), (5, 4), (6, 2), (8, 4), (10, 4))
 
 
 def product(points: list[Fraction]) -> list[Fraction]:

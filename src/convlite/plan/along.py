@@ -40,7 +40,7 @@ POINTS: dict[int, tuple[float, ...]] = {
     10: (0, 1, -1, 0.5, -0.5, 2, -2, 1.25, -1.25),
 }
 TILES: dict[int, dict[int, tuple[int, ...]]] = {
-    1: {2: (3, 4), 3: (2, 4, 5, 6), 5: (2, 4), 7: (4,)},
+    1: {2: (3, 4), 3: (2, 3, 4, 5, 6), 5: (2, 4), 7: (4,)},
     2: {2: (3, 4), 3: (2, 4)},
 }
 FEWEST_TAPS = 4  # of two phases: with three taps, the tap of zero costs as much as the form saves
@@ -103,7 +103,7 @@ def tiles_of(axis: Axis) -> tuple[int, ...]:
 
     >>> from convlite.geometry import conv_axis, transpose_axis
     >>> tiles_of(conv_axis(28, 3, 1, 1, "same", "")), tiles_of(conv_axis(28, 3, 2, 1, "same", ""))
-    ((2, 4, 5, 6), ())
+    ((2, 3, 4, 5, 6), ())
     >>> tiles_of(transpose_axis(14, 4, 2, 1, "same", "")), tiles_of(conv_axis(28, 4, 1, 1, "same", ""))
     ((3, 4), ())
     """

@@ -1,7 +1,7 @@
 """Winograd's form of convolutions: which shapes it serves, in which tiles and blocks.
 
 F(m x m, 3x3) computes m x m outputs from (m + 2)^2 products per pair of channels instead of 9 * m * m:
-2.25, 4, 4.59 and 5.06 times fewer for m = 2, 4, 5 and 6. along.py says which axes are such filters, of 2, 3,
+2.25, 3.24, 4, 4.59 and 5.06 times fewer for m = 2 to 6. along.py says which axes are such filters, of 2, 3,
 5 and 7 taps, and how: a tile is m x n outputs of (products along rows) x (products along columns), 1 along an
 axis of one tap. kernels/isa/winograd.h has the matrices, kernels/winograd.pxi the loops.
 
@@ -17,7 +17,7 @@ operands and 64 to 512 channels, the largest error over the largest output; and 
 square over that of the outputs:
 
     3x3, dilated or not, m = 2      7 times    3e-7 to 9e-7    3e-7
-                         m = 4     97          2e-6 to 6e-6    1e-6
+                         m = 3, 4  66, 97      2e-6 to 6e-6    1e-6
                          m = 5, 6  474, 509    1e-5 to 3e-5    3e-6
     5x5,                 m = 2, 4  71, 301     2e-6, 7e-6      1e-6, 3e-6
     2x2, and 4x4/2 transposed,
@@ -88,7 +88,13 @@ SMALL, MOST = 6, 8
 # fetched too often. Measured with 2 MB of L2: 14 to 56 tiles for 64 channels, 28 to 84 for 128, 28 to 84
 # for 256, 28 to 56 for 512 are within 5% of each other; 14 costs 10% for 128 channels, 30% for 256 and
 # 512.
+# Weights beyond LARGE_WEIGHTS are read from far away once for each block: then blocks are as large as
+# they may be. Measured on a Zen 4 (1 MB of L2), one thread, weights in memory, 56 tiles against 28: 9 MB
+# and 49 tiles 1.03, 64 tiles 1.01, 196 tiles 0.99; 8 to 12 MB and m = 5, 6 1.01 to 1.02; 16 to 36 MB 1.01
+# to 1.045. Up to 4.5 MB it is 0.98 to 1.01. 70 tiles win 2% more where they make one block of two, but 2
+# MB of L2 do not hold them.
 BLOCK_BYTES = 1280 * 1024
+LARGE_WEIGHTS = 5 << 20
 LEAST_TILES, MOST_TILES = 28, 56
 
 
@@ -174,7 +180,7 @@ def _output(rows: Along, columns: Along) -> float:
 
 
 def _transform(rows: Along, columns: Along, known: dict[int, int], each: tuple[float, float]) -> float:
-    if rows.taps == columns.taps == 3 and rows.phases == columns.phases == 1:
+    if rows.taps == columns.taps == 3 and rows.phases == columns.phases == 1 and rows.tile in known:
         return known[rows.tile]
     return rows.positions * columns.positions * each[1 in (rows.n, columns.n)]
 
@@ -242,9 +248,11 @@ def block_tiles(read: int, positions: int, cin: int, cout: int, itemsize: int, m
 
     A thread's scratch is so many times read * cin + positions * panel elements: in float32 0.4 to 1.2 MB for
     up to 256 channels with 3x3 kernels in tiles of 2 and 4, up to 2.1 MB with 5 and 6, and in proportion to
-    cin beyond.
+    cin beyond; twice as much with large weights.
     """
     weights = positions * itemsize * cin * cout
+    if weights > LARGE_WEIGHTS:
+        return MOST_TILES // mr * mr
     if weights > BLOCK_BYTES:
         weights = positions * itemsize * cin * min(panel, cout)
     tiles = (BLOCK_BYTES - weights) // (itemsize * (read * cin + positions * panel))

@@ -89,7 +89,8 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     const REAL *b = (const REAL *)t->panel;
     const void *const *taps_at = t->taps_at;
     const char *ahead = (const char *)t->ahead;
-    const int64_t kc = t->kc, ahead_step = strided ? t->ahead_step : 0;
+    const int64_t kc = t->kc, ahead_half = strided ? t->ahead_step / 2 : 0;
+    const int twice = half > 3 && 4 * nr * sizeof(V) > 256; /* up to 6 rows take too little time for more */
     int64_t s1 = strided ? t->step : 0, s3 = 3 * s1, s5 = 5 * s1; /* a gathered tile has none */
     for (int64_t tap = 0; tap < t->taps; tap++, taps_at += strided ? 2 : mr) {
         const char *a[TILE_MR], *a0 = (const char *)taps_at[0], *a1 = (const char *)taps_at[strided ? 1 : 0];
@@ -116,7 +117,11 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
             if (strided) {
                 PREFETCH_L2(ahead);
                 PREFETCH_L2(ahead + 64);
-                ahead += ahead_step;
+                if (twice) {
+                    PREFETCH_L2(ahead + ahead_half);
+                    PREFETCH_L2(ahead + ahead_half + 64);
+                }
+                ahead += 2 * ahead_half;
                 a0 += 4 * sizeof(REAL);
                 a1 += 4 * sizeof(REAL);
                 KEEP_BASES(a0, a1);

@@ -106,7 +106,7 @@ typedef struct {
     void *const *out;        /* gathered: [mr]; strided: [2] */
     int64_t step, out_step;  /* strided: bytes from one pixel to the next */
     const void *ahead;       /* strided: prefetched into L2 meanwhile, 128 bytes every 4 channels; any address */
-    int64_t ahead_step;      /* bytes from one of these to the next */
+    int64_t ahead_step;      /* bytes from one of these to the next; large tiles of wide panels fetch 128 more half a step on */
     int64_t out_offset;      /* elements added to each out[i] */
     int64_t taps, kc;
     int64_t channels;        /* of the output: 1 .. nr*LANES */

@@ -1,6 +1,6 @@
 /* Winograd's form: the three transforms around the products. Each axis is a filter of its own, F(m, r): n = m + r - 1 inputs give m outputs
    of r taps (plan/along.py); an axis of one tap has n = m = 1, and a transposed one with stride 2 gives m outputs of each phase from the same
-   inputs. Transforms of other filters than r = 3 are in winograd_points.h. Shown here is F(m x m, 3x3), m = 2, 4, 5 or 6: a tile is n x n
+   inputs. Other transforms than these of r = 3 are in winograd_points.h. Shown here is F(m x m, 3x3), m = 2, 4, 5 or 6: a tile is n x n
    input pixels that give m x m outputs; position q = i*n + j is one of its n*n products. In matrices (^T: transposed):
 
        kernel   u[q] = (G g G^T)[i][j]   for each (input channel, output channel), in double, then rounded
@@ -177,6 +177,7 @@ WINOGRAD_INPUT(8, NAME(winograd_bt)(8, a, b))
 WINOGRAD_INPUT(10, NAME(winograd_bt10)(a, b))
 WINOGRAD_OUTPUT(4, 2, NAME(winograd_at)(2, a, b))
 WINOGRAD_OUTPUT(4, 3, NAME(winograd_at4_3)(a, b))
+WINOGRAD_OUTPUT(5, 3, NAME(winograd_at5_3)(a, b))
 WINOGRAD_OUTPUT(5, 4, NAME(winograd_at5_4)(a, b))
 WINOGRAD_OUTPUT(6, 2, NAME(winograd_at6_2)(a, b))
 WINOGRAD_OUTPUT(6, 4, NAME(winograd_at)(4, a, b))
@@ -196,7 +197,8 @@ static const NAME(WinogradInputLines) NAME(winograd_inputs)[2][11] = {
     {[4] = NAME(winograd_columns4), [5] = NAME(winograd_columns5), [6] = NAME(winograd_columns6), [7] = NAME(winograd_columns7),
      [8] = NAME(winograd_columns8), [10] = NAME(winograd_columns10)}};
 #define WINOGRAD_OUTPUTS(along) \
-    {[4] = {[2] = NAME(winograd_##along##4_2), [3] = NAME(winograd_##along##4_3)}, [5] = {[4] = NAME(winograd_##along##5_4)}, \
+    {[4] = {[2] = NAME(winograd_##along##4_2), [3] = NAME(winograd_##along##4_3)}, \
+     [5] = {[3] = NAME(winograd_##along##5_3), [4] = NAME(winograd_##along##5_4)}, \
      [6] = {[2] = NAME(winograd_##along##6_2), [4] = NAME(winograd_##along##6_4)}, [7] = {[5] = NAME(winograd_##along##7_5)}, \
      [8] = {[4] = NAME(winograd_##along##8_4), [6] = NAME(winograd_##along##8_6)}, [10] = {[4] = NAME(winograd_##along##10_4)}}
 static const NAME(WinogradOutputLines) NAME(winograd_outputs)[2][11][7] = {WINOGRAD_OUTPUTS(rows), WINOGRAD_OUTPUTS(columns)};

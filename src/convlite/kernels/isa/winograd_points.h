@@ -42,6 +42,13 @@ INLINE void NAME(winograd_at4_3)(const V *x, V *y) {
     y[2] = VADD(sum0, x[3]);
 }
 
+INLINE void NAME(winograd_at5_3)(const V *x, V *y) {
+    const V sum0 = VADD(x[1], x[2]), difference0 = VSUB(x[1], x[2]);
+    y[0] = VADD(VADD(x[0], x[3]), sum0);
+    y[1] = VFMA(VSPLAT((REAL)0.5), x[3], difference0);
+    y[2] = VFMA(VSPLAT((REAL)0.25), x[3], VADD(sum0, x[4]));
+}
+
 INLINE void NAME(winograd_at5_4)(const V *x, V *y) {
     const V sum0 = VADD(x[1], x[2]), difference0 = VSUB(x[1], x[2]);
     y[0] = VADD(VADD(x[0], x[3]), sum0);
