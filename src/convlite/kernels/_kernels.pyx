@@ -112,6 +112,7 @@ cdef extern from "isa/table.h" nogil:
         int64_t w_step
         void *const *to
         int64_t rows, kc, columns
+        int add
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
     ctypedef struct PixelVectorsPass:
@@ -209,6 +210,7 @@ cdef extern from "isa/table.h" nogil:
         void (*lanewise)(const LanewiseLine *) noexcept nogil
         void (*lanewise_copy)(const LanewiseCopy *) noexcept nogil
         void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *) noexcept nogil
+        int64_t add_rows
         void (*few_rows)(const FewRowsCall *) noexcept nogil
         void (*few_rows_end)(const Epilogue *, const void *, void *, int64_t) noexcept nogil
         int (*all_finite)(const void *, int64_t) noexcept nogil

@@ -7,8 +7,8 @@
 
 
 # Sums of a share. With 24 KB the shares of 24 rows and more were so narrow that weights were read from memory in short stretches:
-# 2048 x 1000 weights 66 -> 99 GFLOP/s.
-cdef int64_t FEW_ROWS_BYTES = 131072
+# 2048 x 1000 weights 66 -> 99 GFLOP/s; twice as many as 128 KB gained 2% more, four times none (4096 x 4096).
+cdef int64_t FEW_ROWS_BYTES = 262144
 
 
 cdef struct FewRowsJob:
@@ -45,19 +45,25 @@ cdef int64_t pixels_inside(const FewRowsJob *job, int64_t tap, int64_t k, char *
 
 
 @cython.cdivision(True)
-cdef void one_piece(const FewRowsJob *job, FewRowsCall *call, int64_t at, int64_t products, int64_t first, char *sums,
-                    const void **x, void **to) noexcept nogil:
-    """Add this many products to all sums, from product `at` on: LOOP taps, of which the piece has some, or some channels of one.
+cdef bint one_piece(const FewRowsJob *job, FewRowsCall *call, int64_t at, int64_t products, int64_t first, char *sums,
+                    char *piece, const void **x, void **to) noexcept nogil:
+    """Add this many products from product `at` on to `piece`: LOOP taps, of which the piece has some, or some channels of one.
+    If that is one call with many rows, they are added to `sums` at once; whether they were.
     """
     cdef int64_t n, k
+    call.add = products <= job.kc - at % job.kc
     while products:
         k = at % job.kc
         n = smaller(products, job.kc - k)
-        call.rows, call.kc = pixels_inside(job, at // job.kc, k, sums, x, to), n
+        call.rows, call.kc = pixels_inside(job, at // job.kc, k, sums if call.add else piece, x, to), n
+        if call.add and call.rows < job.table.add_rows:
+            call.add = False
+            continue
         call.w = job.weights + (at * job.columns + first) * job.table.itemsize
         job.table.few_rows(call)
         at += n
         products -= n
+    return call.add
 
 
 @cython.cdivision(True)
@@ -90,8 +96,7 @@ cdef void few_rows_task(const void *of, int64_t share, char *scratch) noexcept n
         memset(piece, 0, numbers * size)
     while at < total:  # LOOP sections, LOOP pieces
         n = smaller(piece_left(&job.cuts, at), total - at)
-        one_piece(job, &call, at, n, first, sums if begins else piece, x, to)
-        if not begins:
+        if not one_piece(job, &call, at, n, first, sums, sums if begins else piece, x, to) and not begins:
             job.table.move_sums(piece, sums, numbers)
         at += n
         tap = (at - 1) // job.kc

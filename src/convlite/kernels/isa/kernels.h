@@ -133,6 +133,7 @@ static const Table NAME(table) = {
     .lanewise_point = NAME(lanewise_point),
 #endif
 #endif
+    .add_rows = ADD_ROWS,
     .few_rows = NAME(few_rows),
     .few_rows_end = NAME(few_rows_end),
     .all_finite = NAME(all_finite),

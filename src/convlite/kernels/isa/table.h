@@ -228,6 +228,7 @@ typedef struct {
     int64_t w_step;       /* elements from one row to the next */
     void *const *to;      /* [rows]: sums, which are continued */
     int64_t rows, kc, columns;
+    int add; /* from zero, then added; needs add_rows of the table, or more */
 } FewRowsCall;
 
 enum {
@@ -266,6 +267,7 @@ typedef struct {
     void (*lanewise)(const LanewiseLine *); /* NULL where there is no such form, as is lanewise_copy */
     void (*lanewise_copy)(const LanewiseCopy *);
     void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *); /* NULL where lanes are not moved by an instruction */
+    int64_t add_rows; /* from how many rows on few_rows can add */
     void (*few_rows)(const FewRowsCall *);
     void (*few_rows_end)(const Epilogue *, const void *sums, void *out, int64_t columns);
     int (*all_finite)(const void *numbers, int64_t n);
