@@ -66,7 +66,6 @@ cdef extern from "isa/table.h" nogil:
         int64_t ahead_step, out_offset, taps, kc, channels
         Epilogue end
         int accumulate, finish
-        int far
         void *const *total
     ctypedef struct DepthwiseTile:
         const void *const *taps_at

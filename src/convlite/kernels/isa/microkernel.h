@@ -80,12 +80,6 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
         PREFETCH(more + 64);
     }
 
-    if (strided && t->far && t->finish) for (int i = 0; i < mr; i++) {
-        const char *own = NAME(tile_out)(t, i, half, 1);
-        PREFETCH(own);
-        PREFETCH(own + 64);
-    }
-
     const REAL *b = (const REAL *)t->panel;
     const void *const *taps_at = t->taps_at;
     const char *ahead = (const char *)t->ahead;

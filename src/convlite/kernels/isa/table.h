@@ -112,7 +112,6 @@ typedef struct {
     int64_t channels;        /* of the output: 1 .. nr*LANES */
     Epilogue end;            /* [nr*LANES] */
     int accumulate, finish;
-    int far;                 /* strided: the output lies beyond a core's own cache, so it is fetched before its last sums */
     void *const *total;      /* NULL, or what is added: bases like those of `out`, for whole pixels of [nr*LANES] */
 } Tile;
 
@@ -130,7 +129,6 @@ typedef struct {
     int64_t taps, channels, multiplier;
     Epilogue end;            /* [channels*multiplier] */
     int accumulate, finish;
-    int far;                 /* strided: the output lies beyond a core's own cache, so it is fetched before its last sums */
     void *const *total;      /* [mr], or NULL */
 } DepthwiseTile;
 
