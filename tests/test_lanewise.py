@@ -32,6 +32,12 @@ CALLS: tuple[tuple[Any, ...], ...] = (
     ("depthwise_conv2d", (2, 13, 31, 40), (3, 3, 40, 1), (1, 1), (2, 2), 1),  # dilated lines
     ("depthwise_conv2d", (1, 19, 20, 33), (4, 5, 33, 1), (2, 1), (3, 4), 1),
     ("depthwise_conv2d", (1, 13, 27, 16), (3, 3, 16, 1), (1, 1), (5, 12), 1),
+    ("depthwise_conv2d", (2, 11, 30, 48), (7, 7, 48, 1), (1, 1), (1, 1), 1),  # wide lines
+    ("depthwise_conv2d", (1, 34, 33, 32), (31, 31, 32, 1), (1, 1), (1, 1), 1),
+    ("depthwise_conv2d", (1, 33, 20, 32), (9, 8, 32, 1), (2, 1), (3, 2), 1),
+    ("depthwise_conv2d", (2, 1, 300, 16), (1, 31, 16, 1), (1, 1), (1, 1), 1),
+    ("depthwise_conv2d", (1, 6, 29, 16), (2, 10, 16, 1), (3, 1), (1, 1), 1),
+    ("depthwise_conv2d", (1, 3, 290, 32), (2, 255, 32, 1), (1, 1), (1, 1), 1),
     ("conv2d", (2, 7, 33, 64), (3, 3, 4, 64), (1, 1), (1, 1), 16),
     ("conv2d", (1, 8, 17, 36), (1, 3, 9, 20), (1, 1), (2, 2), 4),
     ("conv2d", (1, 5, 6, 48), (1, 1, 4, 24), (1, 1), (1, 1), 12),
@@ -119,7 +125,8 @@ def test_special_values(isa: str, value: float, place: str) -> None:
 @pytest.mark.parametrize(
     ("operation", "kernel", "strides", "groups", "want"),
     [
-        ("depthwise_conv2d", (7, 7, 96, 1), 1, 1, True),
+        ("depthwise_conv2d", (7, 7, 96, 1), 1, 1, False),  # wide lines
+        ("depthwise_conv2d", (7, 7, 40, 1), 1, 1, True),
         ("depthwise_conv2d", (3, 3, 96, 1), 1, 1, False),  # lines
         ("depthwise_conv2d", (5, 7, 96, 1), 2, 1, True),
         ("depthwise_conv2d", (3, 3, 96, 1), 3, 1, False),  # each input is used once
@@ -146,7 +153,7 @@ def test_special_values(isa: str, value: float, place: str) -> None:
     ],
 )
 def test_where_it_is_chosen(operation: str, kernel: Any, strides: int, groups: int, want: bool) -> None:
-    table = {"lanewise": True, "lanes": 16, "lines": {(1, 3), (2, 3), (1, 5), (2, 5)}}
+    table = {"lanewise": True, "lanes": 16, "lines": {(1, 3), (2, 3), (1, 5), (2, 5)}, "wide": True}
     weights = Weights(operation, kernel, (strides, strides), (1, 1), groups)
     assert wins(weights, table) == want  # type: ignore[arg-type]
     assert not wins(weights, {"lanewise": False})  # type: ignore[typeddict-item]
@@ -162,8 +169,8 @@ def test_pixels_fill_whole_vectors() -> None:
 
 def test_rows_that_are_too_long_to_copy_are_left_to_other_forms(isa: str) -> None:
     axis, line = conv_axis(1, 3, 1, 2**20, "same", ""), conv_axis(64, 7, 1, 1, "same", "")
-    geometry = Geometry(1, axis, line, 64, 64, 64)
-    weights = Weights("depthwise_conv2d", (3, 7, 64, 1), dilations=(2**20, 1))
+    geometry = Geometry(1, axis, line, 37, 37, 37)
+    weights = Weights("depthwise_conv2d", (3, 7, 37, 1), dilations=(2**20, 1))
     assert plan_as("lanewise", geometry, weights, np.dtype("f4"), isa) is None
     assert plan_for(geometry, weights, np.dtype("f4"), isa).form == "depthwise_tiles"
 

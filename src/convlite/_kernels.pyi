@@ -28,6 +28,8 @@ class _Table(TypedDict):
     nr: int
     depthwise_mr: int
     line_mr: int
+    line_rows: int
+    wide: bool
     lines: set[tuple[int, int]]
     lanewise: bool
     moves: bool

@@ -79,9 +79,10 @@ cdef extern from "isa/table.h" nogil:
     ctypedef struct DepthwiseRow:
         const void *x
         const void *weights[2]
+        int64_t cut
     ctypedef struct DepthwiseLine:
         const DepthwiseRow *rows
-        int64_t count, offset, step, first, last, weights_step
+        int64_t count, offset, step, first, last, kw, cuts, panel, weights_step
         void *out[2]
         int64_t lines, out_step, channels, pixels, head
         Epilogue end
@@ -91,9 +92,8 @@ cdef extern from "isa/table.h" nogil:
         const void *weights
         int64_t weights_step
         const int64_t *shifts
-        int64_t rows, taps, vectors, patterns, lines, apart, piece, section, inside, behind
+        int64_t rows, taps, vectors, patterns, piece, section, inside, behind
         void *out
-        void *out_second
         int64_t out_step, used, last
         Epilogue end
     ctypedef struct LanewiseCopy:
@@ -206,6 +206,7 @@ cdef extern from "isa/table.h" nogil:
         void (*move_sums)(void *, void *, int64_t) noexcept nogil
         void (*add_low)(void *, void *, const void *, int64_t, int, int) noexcept nogil
         DepthwiseLineKernel depthwise_line[3][8]
+        DepthwiseLineKernel depthwise_wide[2]
         void (*lanewise)(const LanewiseLine *) noexcept nogil
         void (*lanewise_copy)(const LanewiseCopy *) noexcept nogil
         void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *) noexcept nogil
@@ -328,7 +329,7 @@ def describe(str isa, str kind):
     found = described[isa, kind] = {
         "isa": isa, "itemsize": table.itemsize, "lanes": table.lanes, "mr": table.mr, "nr": table.nr,
         "depthwise_mr": table.depthwise_mr, "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums,
-        "pixels": table.pixels[1] != NULL,
+        "pixels": table.pixels[1] != NULL, "line_rows": table.line_rows, "wide": table.depthwise_wide[0] != NULL,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL},
         "lanewise": table.lanewise != NULL, "moves": table.lanewise_point != NULL, "fma": bool(table.fma),
         "vector_nanoseconds": table.vector_nanoseconds,

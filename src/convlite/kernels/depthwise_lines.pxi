@@ -4,6 +4,9 @@
 # chunks of channels. Chunks to fit L1 (16 to 128 channels) were 5 to 40% slower than tiles with all channels.
 
 
+cdef int64_t CHUNK_BYTES = 256 * 1024
+
+
 cdef struct DepthwiseLinesJob:
     const Table *table
     DepthwiseLineKernel kernel
@@ -13,6 +16,8 @@ cdef struct DepthwiseLinesJob:
     int64_t *offsets                            # [taps]
     int64_t pair, spacing                       # outputs that share their inputs: rows of a strip, columns
     int64_t most, strips, chunks, bands         # `most` pixels of a tile
+    int64_t height, piece, section              # output rows of a strip; kernel rows of a piece of the sum, and of a section
+    int64_t kernel_row, channel, weights_step   # of the weights: bytes from row to row, for each channel before; DepthwiseLine's
     # of one call:
     Image x, out
     const char *weights
@@ -24,9 +29,9 @@ cdef struct DepthwiseLinesJob:
 cdef int64_t rows_of(const DepthwiseLinesJob *job, int64_t image, int64_t q, int64_t lines, int64_t c0,
                      DepthwiseRow *rows) noexcept nogil:
     """The input rows inside the image that output rows q and, of two lines, q + pair read: ascending, each with its weights."""
-    cdef int64_t size = job.table.itemsize, a = 0, b = 0, upper, lower, r, count = 0
-    cdef int64_t kernel_row = job.kernel_w * job.channels * size
-    cdef const char *weights = job.weights + c0 * size
+    cdef int64_t size = job.table.itemsize, a = 0, b = 0, upper, lower, r, count = 0, before[2]
+    cdef const char *weights = job.weights + c0 * job.channel
+    before[0] = before[1] = 0
     while a < job.taps or (lines > 1 and b < job.taps):
         upper = q * job.row_step + job.offsets[a] if a < job.taps else job.h
         lower = (q + job.pair) * job.row_step + job.offsets[b] if lines > 1 and b < job.taps else job.h
@@ -35,11 +40,16 @@ cdef int64_t rows_of(const DepthwiseLinesJob *job, int64_t image, int64_t q, int
             break
         rows[count].x = job.x.at + image * job.x.image + r * job.x.row + c0 * size
         rows[count].weights[0] = rows[count].weights[1] = NULL
+        rows[count].cut = 0
         if upper == r:
-            rows[count].weights[0] = weights + a * kernel_row
+            rows[count].weights[0] = weights + a * job.kernel_row
+            rows[count].cut = (a // job.piece > before[0] // job.piece) + 4 * (a // job.section > before[0] // job.section)
+            before[0] = a
             a += 1
         if lower == r:
-            rows[count].weights[1] = weights + b * kernel_row
+            rows[count].weights[1] = weights + b * job.kernel_row
+            rows[count].cut += 2 * (b // job.piece > before[1] // job.piece) + 8 * (b // job.section > before[1] // job.section)
+            before[1] = b
             b += 1
         count += r >= 0
     return count
@@ -52,11 +62,13 @@ cdef void depthwise_lines_task(const void *of, int64_t task, char *scratch) noex
     cdef DepthwiseRow *rows = <DepthwiseRow *> scratch
     cdef int64_t chunk = task % job.chunks, band = task // job.chunks % job.bands, image = task // job.chunks // job.bands
     cdef int64_t size = job.table.itemsize, lanes = 64 // size, vectors = ceil_div(job.channels, lanes)
-    cdef int64_t height = job.table.line_rows, spacing = job.spacing, q, strip, line, pixels, pieces, piece, p0, column
+    cdef int64_t height = job.height, spacing = job.spacing, q, strip, line, pixels, pieces, piece, p0, column
     cdef int64_t c0 = share_start(chunk, job.chunks, vectors) * lanes
     cdef char *out
     cdef DepthwiseLine call
-    call.rows, call.step, call.out_step, call.weights_step = rows, spacing * job.x.pixel, spacing * job.out.pixel, job.channels
+    call.rows, call.step, call.out_step = rows, spacing * job.x.pixel, spacing * job.out.pixel
+    call.weights_step = job.weights_step
+    call.kw, call.cuts, call.panel = job.kernel_w, job.taps > job.piece, 0
     call.channels = smaller(share_start(chunk + 1, job.chunks, vectors) * lanes, job.channels) - c0
     call.end = end_at(&job.end, job.residual, job.out.at, c0 * size)
     # Vectors that lie across two cache lines load at half the speed, and NumPy's large arrays begin 16 bytes behind a line: if
@@ -94,7 +106,7 @@ cdef class DepthwiseLines(Runner):
     cdef DepthwiseLinesJob job
 
     def __cinit__(self, plan):
-        cdef int64_t i, size, height
+        cdef int64_t i, size, wide, vectors
         cdef DepthwiseLinesJob *job = &self.job
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
@@ -104,16 +116,26 @@ cdef class DepthwiseLines(Runner):
         job.images, job.h, job.w, job.channels = geometry.images, rows.in_size, columns.in_size, geometry.cin
         job.ho, job.wo, job.row_step, job.column_step = rows.out_size, columns.out_size, row.in_step, column.in_step
         job.taps, job.kernel_w, job.left = rows.kernel, columns.kernel, column.offsets[0]
-        job.kernel = job.table.depthwise_line[job.column_step][job.kernel_w]
+        job.height, job.piece, job.section, wide = plan.lines, plan.piece, plan.section, plan.wide
+        job.kernel_row, job.channel, job.weights_step = job.kernel_w * job.channels * size, size, job.channels
+        if wide:
+            job.kernel = job.table.depthwise_wide[job.height - 1]
+            job.kernel_row = job.kernel_w * job.table.lanes * size
+            job.channel, job.weights_step = job.taps * job.kernel_w * size, job.taps * job.kernel_w * job.table.lanes
+        else:
+            job.kernel = job.table.depthwise_line[job.column_step][job.kernel_w]
         job.offsets = <int64_t *> malloc((job.taps + 1) * sizeof(int64_t))
         if not job.offsets:
             raise MemoryError("no memory for a plan")
         for i in range(job.taps):
             job.offsets[i] = row.offsets[i]
         job.most, job.pair, job.spacing = plan.tile_pixels, plan.pair, plan.spacing
-        height = job.table.line_rows * job.pair
-        job.strips = job.ho // height * job.pair + min(job.pair, job.ho % height)
-        job.chunks, job.bands = 1, 1
+        i = job.height * job.pair
+        job.strips = job.ho // i * job.pair + min(job.pair, job.ho % i)
+        # The weights of a chunk, and the rows that strips share, stay in L2.
+        vectors = ceil_div(job.channels * size, 64)
+        i = 64 * (job.taps * job.kernel_w + (job.taps - 1) * job.w)
+        job.chunks, job.bands = max(1, min(vectors, ceil_div(vectors * i, CHUNK_BYTES))) if wide else 1, 1
         self.x_bytes = self.bytes_of(&self.x, job.images, job.h, job.w, job.channels)
         self.out_bytes = self.bytes_of(&self.out, job.images, job.ho, job.wo, job.channels)
         self.bias_bytes = job.channels * size
@@ -134,11 +156,11 @@ cdef class DepthwiseLines(Runner):
             return 0
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
         # there must be enough tasks for the threads: first bands of rows, which share their edge rows, then channels
-        tasks = job.images
+        tasks = job.images * job.chunks
         if threads > 1 and tasks < <int64_t> 8 * threads:
             job.bands = min(ceil_div(<int64_t> 8 * threads, tasks), job.strips)
             tasks *= job.bands
-            if tasks < <int64_t> 8 * threads:
+            if tasks < <int64_t> 8 * threads and job.chunks == 1:
                 job.chunks = max(1, min(ceil_div(<int64_t> 8 * threads, tasks), job.channels * job.table.itemsize // 512))
                 tasks *= job.chunks
         if tasks < threads:

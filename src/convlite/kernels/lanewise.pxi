@@ -2,7 +2,7 @@
 # they are used and how the rows are laid out, isa/lanewise.h what is computed).
 #
 # A task is a band of output rows of one image, a stretch of their pixels, and a block of output channels: those of one vector, or
-# all. It keeps as many input rows as an output row, or a pair of them, reaches. Each is copied once, when it is first needed:
+# all. It keeps as many input rows as an output row reaches. Each is copied once, when it is first needed:
 #
 #     slot r % slots:  [kc][planes][positions*per numbers, and what the last tile reads behind them]
 #
@@ -28,7 +28,6 @@ cdef struct LanewiseJob:
     int64_t kernel_w, kernel_taps, most_taps
     int64_t row_phases, column_phases
     int64_t planes, per, patterns, lowest, positions, x_step, slots
-    int64_t pair, apart        # lines from one of a pair to the other, 0 for no pairs; kernel rows between what they read
     bint point                 # one tap, no padding, one vector for each pixel: nothing is copied
     int64_t blocks, stretches, bands, lines, pixels     # lines and pixels of the largest phase
     LanewiseRows *row
@@ -42,7 +41,7 @@ cdef struct LanewiseTask:      # the state of a task
     int64_t block, image, p0, p1
     int64_t first, outputs     # channels of the block
     char *rows                 # [slots]
-    char *line                 # room for a line, or two, that is changed before it is stored
+    char *line                 # room for a line that is changed before it is stored
     int64_t *held              # [slots]: which input rows
     const char **found         # [most_taps]
     LanewiseCopy copy
@@ -56,7 +55,7 @@ cdef int64_t lanewise_row(const LanewiseJob *job) noexcept nogil:
 cdef int64_t lanewise_scratch(const LanewiseJob *job) noexcept nogil:
     """Bytes of a task."""
     cdef int64_t lanes = job.table.lanes
-    return (job.slots * (lanewise_row(job) + sizeof(int64_t)) + 2 * (job.x_step + lanes) * job.table.itemsize
+    return (job.slots * (lanewise_row(job) + sizeof(int64_t)) + (job.x_step + lanes) * job.table.itemsize
             + 2 * job.kc * lanes * sizeof(int32_t) + job.most_taps * sizeof(void *) + 256)
 
 
@@ -117,12 +116,11 @@ cdef const char *copied_row(const LanewiseJob *job, LanewiseTask *task, int64_t 
 
 @cython.cdivision(True)
 cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, const LanewiseRows *rp,
-                        const LanewiseColumns *cp, int64_t lines) noexcept nogil:
-    """One output row of a pair of phases, or two that are job.pair apart."""
+                        const LanewiseColumns *cp) noexcept nogil:
+    """One output row of a pair of phases."""
     cdef int64_t size = job.table.itemsize, lanes = job.table.lanes, pixels = smaller(task.p1, cp.count) - task.p0
-    cdef int64_t o = rp.start + i * rp.step, r = i * rp.in_step, line
+    cdef int64_t o = rp.start + i * rp.step, r = i * rp.in_step
     cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, pixel = job.out.pixel, numbers = task.outputs * size
-    cdef int64_t second = job.pair * rp.step * job.out.row, room = (job.x_step + lanes) * size
     cdef bint whole = job.per == lanes and job.patterns == 1, direct
     cdef char *out = job.out.at + task.image * job.out.image + o * job.out.row + (cp.start + task.p0 * cp.step) * pixel \
         + task.first * size
@@ -133,7 +131,7 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
     call.weights_step = call.taps * job.patterns * lanes
     call.weights = job.weights + (before * job.blocks + task.block * rp.taps * cp.taps) * job.kc * job.patterns * lanes * size
     call.patterns, call.piece, call.end = job.patterns, cp.piece, end_at(&job.end, NULL, NULL, task.first * size)
-    call.section, call.lines, call.apart = cp.section, lines, job.apart
+    call.section = cp.section
     call.inside, call.behind = 0, <int64_t> 1 << 62
     if job.kc == 1 and job.planes == 1:
         call.inside = -(task.p0 + job.lowest) * job.per
@@ -148,7 +146,6 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
         call.last = task.outputs if whole else pixels * job.per - (call.vectors - 1) * lanes
     else:
         call.out, call.out_step, call.used, call.last = task.line, lanes, lanes, lanes
-    call.out_second = <char *> call.out + (second if direct else room)
     if job.point and task.copy.span <= lanes:
         task.copy.source = input_row(job, task, r) + task.p0 * job.planes * job.x.pixel
         task.copy.pixels = pixels
@@ -157,27 +154,25 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
         job.table.lanewise(&call)
     if direct:
         return
-    for line in range(lines):
-        if job.end.act.code > ACT_CLIP:
-            job.table.activate(task.line + line * room, task.line + line * room, pixels, job.per, call.end.alpha, job.end.act)
-        for r in range(pixels):
-            memcpy(out + line * second + r * cp.step * pixel, task.line + line * room + r * job.per * size, numbers)
+    if job.end.act.code > ACT_CLIP:
+        job.table.activate(task.line, task.line, pixels, job.per, call.end.alpha, job.end.act)
+    for r in range(pixels):
+        memcpy(out + r * cp.step * pixel, task.line + r * job.per * size, numbers)
 
 
-cdef void lanewise_lines(const LanewiseJob *job, LanewiseTask *task, int64_t i, int64_t lines) noexcept nogil:
-    """LOOP phases: line i of each, or that and the one which is job.pair further on."""
+cdef void lanewise_lines(const LanewiseJob *job, LanewiseTask *task, int64_t i) noexcept nogil:
+    """LOOP phases: line i of each."""
     cdef const LanewiseRows *rp
-    cdef int64_t p, a, r, taps
+    cdef int64_t p, a, r
     for p in range(job.row_phases):
         rp = &job.row[p]
         if i >= rp.count:
             continue
-        taps = rp.taps + (job.apart if lines == 2 else 0)
-        for a in range(0 if job.point and task.copy.span <= job.table.lanes else taps):
+        for a in range(0 if job.point and task.copy.span <= job.table.lanes else rp.taps):
             r = i * rp.in_step + rp.offsets[a]
             task.found[a] = copied_row(job, task, r) if 0 <= r < job.h else NULL
         for a in range(job.column_phases):
-            lanewise_line(job, task, i, rp, &job.column[a], lines)
+            lanewise_line(job, task, i, rp, &job.column[a])
 
 
 @cython.cdivision(True)
@@ -185,7 +180,7 @@ cdef void lanewise_task(const void *of, int64_t index, char *scratch) noexcept n
     """LOOP output rows of a band."""
     cdef const LanewiseJob *job = <const LanewiseJob *> of
     cdef int64_t stretch = index // job.blocks % job.stretches, band = index // job.blocks // job.stretches % job.bands
-    cdef int64_t i, end, paired = 0, size = job.table.itemsize, lanes = job.table.lanes
+    cdef int64_t i, size = job.table.itemsize, lanes = job.table.lanes
     cdef LanewiseTask task
     task.block, task.image = index % job.blocks, index // job.blocks // job.stretches // job.bands
     task.p0, task.p1 = share_start(stretch, job.stretches, job.pixels), share_start(stretch + 1, job.stretches, job.pixels)
@@ -193,18 +188,13 @@ cdef void lanewise_task(const void *of, int64_t index, char *scratch) noexcept n
     task.outputs = job.cout if job.blocks == 1 else smaller(lanes, job.cout - task.first)
     task.rows = scratch
     task.line = task.rows + job.slots * lanewise_row(job)
-    task.held = <int64_t *> (task.line + 2 * (job.x_step + lanes) * size)
+    task.held = <int64_t *> (task.line + (job.x_step + lanes) * size)
     task.found = <const char **> (task.held + job.slots)
     place_lanes(job, &task, <int32_t *> (task.found + job.most_taps))
     for i in range(job.slots):
         task.held[i] = -1
-    i, end = share_start(band, job.bands, job.lines), share_start(band + 1, job.bands, job.lines)
-    while i < end:
-        lanewise_lines(job, &task, i, 2 if job.pair and i + job.pair < end else 1)
-        i += 1
-        paired += 1
-        if paired == job.pair:  # the next ones have been computed with these
-            i, paired = i + job.pair, 0
+    for i in range(share_start(band, job.bands, job.lines), share_start(band + 1, job.bands, job.lines)):
+        lanewise_lines(job, &task, i)
 
 
 @cython.final
@@ -234,11 +224,10 @@ cdef class Lanewise(Runner):
         job.blocks = ceil_div(job.cout, lanes) if job.per == lanes else 1
         job.stretches, job.bands = plan.stretches, plan.bands
         job.lines, job.pixels = max([p.count for p in rows.phases]), max([p.count for p in columns.phases])
-        job.pair, job.apart = plan.pair, plan.pair_rows
-        job.most_taps = rows.most_taps + job.apart
+        job.most_taps = rows.most_taps
         job.point = job.kernel_taps == 1 and not plan.padding and job.per == lanes and job.table.lanewise_point != NULL
         job.point = job.point and [p.offsets for p in rows.phases + columns.phases] == [(0,), (0,)]
-        n = sum([len(p.offsets) for p in rows.phases]) + job.apart + job.kc * sum([len(p.offsets) for p in columns.phases])
+        n = sum([len(p.offsets) for p in rows.phases]) + job.kc * sum([len(p.offsets) for p in columns.phases])
         self.numbers = <int64_t *> malloc((n + 1) * sizeof(int64_t))
         job.row = <LanewiseRows *> calloc(job.row_phases + 1, sizeof(LanewiseRows))
         job.column = <LanewiseColumns *> calloc(job.column_phases + 1, sizeof(LanewiseColumns))
@@ -251,9 +240,6 @@ cdef class Lanewise(Runner):
             job.row[i].offsets = self.numbers + n
             for offset in phase.offsets:
                 self.numbers[n] = offset
-                n += 1
-            for k in range(job.apart):  # of pairs, which have one phase
-                self.numbers[n] = self.numbers[n - 1] + plan.pair * phase.in_step // plan.pair_rows
                 n += 1
             i += 1
         j = 0

@@ -12,14 +12,13 @@ one vector or three.
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import Any, ClassVar
 
 from .. import _kernels, sums
-from ..arguments import Pair
 from ..geometry import Axis, Geometry, channels_of
 from .choice import WINS, form, lanewise_costs
+from .depthwise import takes_wide
 from .direct import cuts_of, flattened, reads_outside
 from .problem import Problem, Weights
 from .record import Plan
@@ -31,10 +30,6 @@ MIN_VECTORS = 28  # the least vectors in a line of a task: two tiles
 EDGES = 4  # the least pixels of a task for each pixel that it shares with its neighbour
 BAND_ROWS = 4  # the same for rows
 BAND_BYTES = 1024 * 1024  # the input rows that all blocks of channels read in turn stay in L2
-# The least taps along both axes of a kernel whose output rows are computed in pairs: on a Sapphire Rapids
-# core 51x51 on 56x56 takes 0.77 of the time, 31x31 on 28x28 0.83, 7x7 on 7x7 0.89, on 56x56 1.0; groups of
-# two channels, 3x3, 1.1. With AVX2 pairs were not faster.
-PAIR_TAPS = 7
 
 
 class Lanewise(Plan):
@@ -48,9 +43,7 @@ class Lanewise(Plan):
     highest: int
     positions: int  # pixels of a plane of a copied row
     x_step: int  # numbers from one copied vector's row to the next
-    slots: int  # input rows from the first to the last that an output row, or a pair of them, reads
-    pair: int  # output rows from one to the other of a pair that is computed together; 0: there are no pairs
-    pair_rows: int  # and kernel rows between what they read
+    slots: int  # input rows from the first to the last that an output row reads
     stretches: int  # tasks: along a row, and along the rows
     bands: int
     pieces: tuple[int, ...]  # of each column phase: kernel rows of a piece of the sum (sums.py)
@@ -86,8 +79,8 @@ def lanewise(problem: Problem) -> Lanewise | None:
 def wins(weights: Weights, table: _kernels._Table) -> bool:
     """Whether the form wins for this kernel, whatever the input's size.
 
-    >>> table = {"lanewise": True, "lanes": 16, "lines": {(1, 3), (2, 3)}}
-    >>> wins(Weights("depthwise_conv2d", (7, 7, 96, 1)), table)
+    >>> table = {"lanewise": True, "lanes": 16, "lines": {(1, 3), (2, 3)}, "wide": True}
+    >>> wins(Weights("depthwise_conv2d", (7, 7, 40, 1)), table)
     True
     >>> wins(Weights("conv2d", (3, 3, 4, 128), groups=32), table)
     True
@@ -109,6 +102,8 @@ def wins(weights: Weights, table: _kernels._Table) -> bool:
     if width == 1 and not weights.transposed:
         spacing = weights.dilations[1]
         even = spacing == 1 or (strides[1] == 1 and spacing * groups % SET_FLOATS)
+        if even and takes_wide(groups, kernel[1], strides[1], table):
+            return False
         lines = (strides[1], kernel[1]) in table["lines"] and even
         if lines and not (uses >= 8 and (2 * groups <= lanes or lanes < MOVING_LANES) and groups < lanes):
             return False
@@ -151,35 +146,11 @@ def _span(axis: Axis, scale: int) -> tuple[int, int]:
     return min(offsets, default=0), max(offsets, default=0)
 
 
-def _pairs(loops: Geometry, table: _kernels._Table) -> Pair:
-    """Which output rows are computed together, since they share most of the input rows that they read:
-    (output rows from one to the other of a pair, kernel rows between what they read), or (0, 0).
-
-    >>> from convlite.geometry import conv_axis
-    >>> axes = [conv_axis(28, *kind, "same", "") for kind in ((7, 1, 1), (9, 1, 2), (9, 2, 1), (5, 1, 1))]
-    >>> [_pairs(Geometry(1, axis, axis, 64, 64, 64), {"mr": 14, "lanes": 16}) for axis in axes]
-    [(1, 1), (2, 1), (1, 2), (0, 0)]
-    """
-    rows, columns = loops.rows, loops.columns
-    least = min(rows.most_taps, columns.most_taps)
-    if table["mr"] < 12 or least < PAIR_TAPS or len(rows.phases) > 1 or loops.cin > loops.groups:
-        return 0, 0
-    first = rows.phases[0]
-    step = first.offsets[1] - first.offsets[0]
-    common = math.gcd(step, first.in_step)
-    pair, apart = step // common, first.in_step // common
-    alone = (
-        numbers_of(loops.cout, table["lanes"])[1] > 1
-    )  # three vectors of weights for each line are too many
-    return (0, 0) if alone or not 0 < pair < first.count or 2 * apart > len(first.offsets) else (pair, apart)
-
-
 def _tasks(loops: Geometry, table: _kernels._Table, size: int) -> dict[str, Any] | None:
     """How the copied rows lie, and what a task is; None where a row is too long to copy, or the sum of one
     kernel row too long for a piece."""
     rows, columns, lanes = loops.rows, loops.columns, table["lanes"]
     per, patterns = numbers_of(loops.cout, lanes)
-    pair, apart = _pairs(loops, table)
     kc = loops.cin // loops.groups
     planes = columns.in_step
     taps = [len(p.offsets) for p in columns.phases]
@@ -190,7 +161,7 @@ def _tasks(loops: Geometry, table: _kernels._Table, size: int) -> dict[str, Any]
     sections = tuple([cut.taps // max(n, 1) for n, cut in zip(taps, cuts, strict=True)])
     lowest, highest = _span(columns, planes)
     first, last = _span(rows, 1)
-    slots, halo = last - first + 1 + pair * rows.in_step, highest - lowest
+    slots, halo = last - first + 1, highest - lowest
     most = max([p.count for p in columns.phases], default=0)
     lines = max([p.count for p in rows.phases], default=0)
 
@@ -214,8 +185,6 @@ def _tasks(loops: Geometry, table: _kernels._Table, size: int) -> dict[str, Any]
         "positions": positions,
         "x_step": x_step,
         "slots": slots,
-        "pair": pair,
-        "pair_rows": apart,
         "stretches": stretches,
         "bands": bands,
         "pieces": pieces,

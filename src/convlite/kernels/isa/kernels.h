@@ -25,6 +25,7 @@
 #define NOINLINE static __attribute__((noinline))
 #define KEEP(a) __asm__("" : "+r"(a))
 #define KEEP_BASES(a, b) __asm__("" : "+r"(a), "+r"(b))
+#define OFTEN(condition) __builtin_expect(!!(condition), 1)
 #define PREFETCH_L1(p) __builtin_prefetch(p, 0, 3)
 #define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #define PREFETCH(p) __builtin_prefetch(p)
@@ -33,6 +34,7 @@
 #define NOINLINE static __declspec(noinline)
 #define KEEP(a) ((void)0)
 #define KEEP_BASES(a, b) ((void)0)
+#define OFTEN(condition) (condition)
 #define PREFETCH_L1(p) ((void)(p))
 #define PREFETCH_L2(p) ((void)(p))
 #define PREFETCH(p) ((void)(p))
@@ -63,6 +65,9 @@
 #include "depthwise.h"
 #if LANES > 1 && SPECIAL_FORMS
 #include "lanewise.h"
+#if HAS_FMA
+#include "wide_lines.h"
+#endif
 #endif
 #include "pixel_vectors.h"
 #include "few_channels.h"
@@ -127,6 +132,9 @@ static const Table NAME(table) = {
     .depthwise_line = {[1] = {[3] = NAME(line_1_3), [5] = NAME(line_1_5)}, [2] = {[3] = NAME(line_2_3), [5] = NAME(line_2_5)}},
 #endif
 #if LANES > 1 && SPECIAL_FORMS
+#if HAS_FMA
+    .depthwise_wide = {NAME(wide_one), LINE_ROWS == 2 ? NAME(wide_two) : NAME(wide_one)},
+#endif
     .lanewise = NAME(lanewise),
     .lanewise_copy = NAME(lanewise_copy),
 #ifdef VPERMUTE
@@ -160,6 +168,7 @@ static const Table NAME(table) = {
 #undef KEEP_BASES
 #undef INLINE
 #undef NOINLINE
+#undef OFTEN
 #undef PREFETCH_L2
 #undef EACH_MR
 #undef ENTRY

@@ -9,10 +9,7 @@
    and sections of `section` rows, whole pieces, as sections.h says.
 
    A tile is some vectors of a line. Each weight is loaded once for a tile, and each product reads its input from memory: one load from L1 for each
-   multiply-add, and CPUs have as many ports for loads as for multiply-adds. So where lines come in pairs (lines is 2), a tile has the same vectors of
-   both, and each vector that it loads is multiplied for both: row a of the second line is row a + apart of the first, x has rows + apart rows, and
-
-       out_second[v*out_step + l] = act(s' + bias),  with x[a + apart] in the place of x[a]
+   multiply-add, and CPUs have as many ports for loads as for multiply-adds. Where a vector is one pixel, wide_lines.h needs fewer.
 
    Contract: x[a] and weights[a] are copies, so that whole vectors can be read, up to 11 behind the last. Each of the `vectors` has `used` valid
    numbers, except the last, which has `last`; no other byte of out is touched. */
@@ -49,10 +46,10 @@ typedef struct {
     int sections;
 } NAME(LanewiseSums);
 
-/* Before row a: a piece ends here, and perhaps a section. These two are calls: each tile would have them inline, which is a third of its code. */
-NOINLINE void NAME(lanewise_cut)(const LanewiseLine *d, NAME(LanewiseSums) *s, int64_t a, int n) {
-    for (int i = 0; i < n; i++) VSTORE(s->sums + i * LANES, VADD(VLOAD(s->sums + i * LANES), VLOAD(s->now + i * LANES)));
-    if (a % d->section == 0) {
+/* A piece ends here, and perhaps a section; the next begins at zero. These two are calls: each tile would have them inline, which is a third of its code. */
+NOINLINE void NAME(lanewise_cut)(NAME(LanewiseSums) *s, int n, int section) {
+    NAME(move_sums)(s->now, s->sums, n * LANES);
+    if (section) {
         NAME(add_low)(s->totals, s->rests, s->sums, n * LANES, !s->sections, 0);
         memset(s->sums, 0, sizeof(s->sums));
         s->sections = 1;
@@ -68,104 +65,54 @@ NOINLINE void NAME(lanewise_whole)(NAME(LanewiseSums) *s, int n) {
     }
 }
 
-/* Taps low <= t < high of input row a of the first line, for the first line, the second, or both */
-INLINE void NAME(lanewise_row)(const LanewiseLine *d, V (*acc)[14], int64_t a, int64_t first, int64_t low, int64_t high, const int n,
-                               const int patterns, const int upper, const int lower) {
-    const REAL *x = (const REAL *)d->x[a] + first * LANES, *w = (const REAL *)d->weights + a * d->weights_step + low * patterns * LANES;
-    const int64_t back = d->apart * d->weights_step;
-    for (int64_t t = low; t < high; t++, w += patterns * LANES) {
-        const REAL *at = x + d->shifts[t];
-        V weight[3], other[3];
-        UNROLL for (int j = 0; j < patterns; j++) {
-            if (upper) weight[j] = VLOAD(w + j * LANES);
-            if (lower) other[j] = VLOAD(w - back + j * LANES);
-        }
-        UNROLL for (int i = 0; i < n; i++) {
-            const V v = VLOAD(at + i * LANES);
-            if (upper) acc[0][i] = VFMA(v, weight[i % patterns], acc[0][i]);
-            if (lower) acc[1][i] = VFMA(v, other[i % patterns], acc[1][i]);
-        }
-    }
-}
-
-INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int n, const int patterns, const int lines) {
-    V acc[2][14];
-    NAME(LanewiseSums) sums[2];
-    UNROLL for (int i = 0; i < n; i++) for (int o = 0; o < lines; o++) acc[o][i] = VZERO();
+INLINE void NAME(lanewise_tile)(const LanewiseLine *d, int64_t first, const int n, const int patterns) {
+    V acc[14];
+    NAME(LanewiseSums) sums;
+    UNROLL for (int i = 0; i < n; i++) acc[i] = VZERO();
     int64_t low = 0, high = d->taps; /* the taps that meet a pixel of the tile: of large kernels many do not */
     while (low < high && d->shifts[low] + (first + n) * LANES <= d->inside) low++;
     while (low < high && d->shifts[high - 1] + first * LANES >= d->behind) high--;
-    const int64_t rows = d->rows, apart = lines == 2 ? d->apart : 0;
-    const int pieces = rows > d->piece;
-    if (pieces) UNROLL for (int o = 0; o < lines; o++) {
-        memset(sums[o].sums, 0, sizeof(sums[o].sums));
-        sums[o].sections = 0;
+    const int pieces = d->rows > d->piece;
+    if (pieces) {
+        memset(sums.sums, 0, sizeof(sums.sums));
+        sums.sections = 0;
     }
-    int64_t left = d->piece, left_second = d->piece + apart;
-    for (int64_t a = 0; a < rows + apart; a++, left--, left_second--) {
-        if (!left && a < rows) {
-            UNROLL for (int i = 0; i < n; i++) VSTORE(sums[0].now + i * LANES, acc[0][i]), acc[0][i] = VZERO();
-            NAME(lanewise_cut)(d, &sums[0], a, n);
+    int64_t left = d->piece;
+    for (int64_t a = 0; a < d->rows; a++, left--) {
+        if (!left) {
+            UNROLL for (int i = 0; i < n; i++) VSTORE(sums.now + i * LANES, acc[i]), acc[i] = VZERO();
+            NAME(lanewise_cut)(&sums, n, a % d->section == 0);
             left = d->piece;
         }
-        if (lines == 2 && !left_second) {
-            UNROLL for (int i = 0; i < n; i++) VSTORE(sums[1].now + i * LANES, acc[1][i]), acc[1][i] = VZERO();
-            NAME(lanewise_cut)(d, &sums[1], a - apart, n);
-            left_second = d->piece;
-        }
         if (!d->x[a]) continue;
-        if (lines == 1) NAME(lanewise_row)(d, acc, a, first, low, high, n, patterns, 1, 0);
-        else if (a < apart) NAME(lanewise_row)(d, acc, a, first, low, high, n, patterns, 1, 0);
-        else if (a < rows) NAME(lanewise_row)(d, acc, a, first, low, high, n, patterns, 1, 1);
-        else NAME(lanewise_row)(d, acc, a, first, low, high, n, patterns, 0, 1);
-    }
-    UNROLL for (int o = 0; o < lines; o++) {
-        if (pieces) {
-            UNROLL for (int i = 0; i < n; i++) VSTORE(sums[o].now + i * LANES, acc[o][i]);
-            NAME(lanewise_whole)(&sums[o], n);
-            UNROLL for (int i = 0; i < n; i++) acc[o][i] = VLOAD(sums[o].now + i * LANES);
+        const REAL *x = (const REAL *)d->x[a] + first * LANES, *w = (const REAL *)d->weights + a * d->weights_step + low * patterns * LANES;
+        for (int64_t t = low; t < high; t++, w += patterns * LANES) {
+            const REAL *at = x + d->shifts[t];
+            V weight[3];
+            UNROLL for (int j = 0; j < patterns; j++) weight[j] = VLOAD(w + j * LANES);
+            UNROLL for (int i = 0; i < n; i++) acc[i] = VFMA(VLOAD(at + i * LANES), weight[i % patterns], acc[i]);
         }
-        NAME(lanewise_end)(d, acc[o], (REAL *)(o ? d->out_second : d->out), sums[o].sums, first, n, patterns);
     }
+    if (pieces) {
+        UNROLL for (int i = 0; i < n; i++) VSTORE(sums.now + i * LANES, acc[i]);
+        NAME(lanewise_whole)(&sums, n);
+        UNROLL for (int i = 0; i < n; i++) acc[i] = VLOAD(sums.now + i * LANES);
+    }
+    NAME(lanewise_end)(d, acc, (REAL *)d->out, sums.sums, first, n, patterns);
 }
 
 #define TILE(n) \
-    NOINLINE void NAME(lanewise_##n)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, n, 1, 1); }
+    NOINLINE void NAME(lanewise_##n)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, n, 1); }
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8)
 #if HAS_FMA
 TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
-NOINLINE void NAME(lanewise_12_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 12, 3, 1); }
+NOINLINE void NAME(lanewise_12_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 12, 3); }
 #endif
 #undef TILE
-NOINLINE void NAME(lanewise_3_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 3, 3, 1); }
-NOINLINE void NAME(lanewise_6_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 6, 3, 1); }
-
-#if TILE_MR >= 12
-/* Pairs of lines. Wider tiles load less for each product, but leave out fewer taps, and take much code: 14x2 are as fast. */
-#define PAIR(n) \
-    NOINLINE void NAME(lanewise_pair_##n)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, n, 1, 2); }
-PAIR(4) PAIR(7) PAIR(8)
-#undef PAIR
-
-static void NAME(lanewise_pair)(const LanewiseLine *d) {
-    int64_t first = 0;
-    for (int64_t left = (d->vectors + 7) / 8; left > 0; left--) { /* nearly equal tiles, in the narrowest that has so many vectors */
-        const int64_t n = (d->vectors - first + left - 1) / left;
-        if (n > 7) NAME(lanewise_pair_8)(d, first);
-        else if (n > 4) NAME(lanewise_pair_7)(d, first);
-        else NAME(lanewise_pair_4)(d, first);
-        first += n;
-    }
-}
-#endif
+NOINLINE void NAME(lanewise_3_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 3, 3); }
+NOINLINE void NAME(lanewise_6_3)(const LanewiseLine *d, int64_t first) { NAME(lanewise_tile)(d, first, 6, 3); }
 
 static void NAME(lanewise)(const LanewiseLine *d) {
-#if TILE_MR >= 12
-    if (d->lines == 2) {
-        NAME(lanewise_pair)(d);
-        return;
-    }
-#endif
     static void (*const tiles[])(const LanewiseLine *, int64_t) = {
         0, NAME(lanewise_1), NAME(lanewise_2), NAME(lanewise_3), NAME(lanewise_4), NAME(lanewise_5), NAME(lanewise_6), NAME(lanewise_7),
         NAME(lanewise_8),

@@ -174,6 +174,7 @@ typedef struct {
 typedef struct {
     const void *x;
     const void *weights[2];
+    int64_t cut;                /* wide lines, bit o: a piece of the sums of output row o ends before this row, bit 2 + o: a section */
 } DepthwiseRow;
 
 /* Depthwise along lines: up to LINE_ROWS (depthwise.h) rows of up to LINE_PIXELS neighbouring outputs, kernel rows of kw neighbouring taps, stride 1 or 2. */
@@ -182,6 +183,7 @@ typedef struct {
     int64_t count;
     int64_t offset, step;       /* bytes: from row->x to the tile's first input column, and from one to the next */
     int64_t first, last;        /* columns inside the image */
+    int64_t kw, cuts, panel;    /* wide lines: taps of a kernel row; whether sums are cut; panels of weights to leave out */
     int64_t weights_step;       /* elements */
     void *out[2];
     int64_t lines, out_step;    /* rows of outputs; bytes */
@@ -196,15 +198,14 @@ enum { LINE_PIXELS = 7 };
 
 /* Products lane by lane along a line of outputs, and the copying of an input row for them: see lanewise.h. Steps are in elements. */
 typedef struct {
-    const void *const *x; /* [rows, of two lines rows + apart], NULL outside the image */
+    const void *const *x; /* [rows], NULL outside the image */
     const void *weights;  /* [rows][taps][patterns][LANES] */
     int64_t weights_step; /* from one row to the next */
     const int64_t *shifts; /* [taps] */
     int64_t rows, taps, vectors, patterns;
-    int64_t lines, apart; /* 1, or 2: with the line that reads its first row `apart` rows further on */
     int64_t piece, section; /* rows of a piece of the sum, and of a section: whole pieces */
     int64_t inside, behind; /* of a row: where pixels begin and end; the rest is zeros */
-    void *out, *out_second;
+    void *out;
     int64_t out_step, used, last; /* lanes in use: of each vector, of the last */
     Epilogue end;         /* [patterns][LANES]; act: ACT_CLIP or none; no residual */
 } LanewiseLine;
@@ -262,6 +263,7 @@ typedef struct {
     void (*move_sums)(void *from, void *to, int64_t n); /* to += from, from = 0: whole vectors */
     void (*add_low)(void *high, void *low, const void *sum, int64_t n, int first, int last); /* see sections.h */
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
+    DepthwiseLineKernel depthwise_wide[2]; /* one line, two lines; NULL where there are no such */
     void (*lanewise)(const LanewiseLine *); /* NULL where there is no such form, as is lanewise_copy */
     void (*lanewise_copy)(const LanewiseCopy *);
     void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *); /* NULL where lanes are not moved by an instruction */
