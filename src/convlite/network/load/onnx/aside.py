@@ -37,6 +37,8 @@ def set_aside(data: Any) -> tuple[bytes, dict[int, Array]] | None:
         return None
     if not found:
         return None
+    # In huge pages they stay until all are packed: 1 MB more (MobileNetV3-small), and 1.5 ms in place of 1.1
+    # where malloc has the memory already.
     raw = {
         number: np.frombuffer(data, np.uint8, end - start, start).copy()
         for number, (start, end) in found.items()
