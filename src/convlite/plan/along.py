@@ -11,13 +11,17 @@ evaluates polynomials at n points, the last of which is infinity. It serves thes
 
 The product of two axes is a tile: (products along rows) x (products along columns) for (outputs) x (outputs).
 
-Convolutions of stride 2 are left out, because they did not win 10% over the direct form (AVX-512, 1.0 to 1.2
-times as fast on 64 to 256 channels). There the even taps meet the even inputs: F(4, 2) and 4 products of the
-middle tap make 9 products instead of 12 along an axis, 81 instead of 144 in a tile. But the transforms move 5
-numbers for each input and output channel of an output, where F(4x4, 3x3) moves 2.25. The same holds for the
-transpose. A 5x5 kernel of stride 2 would be four parts of F(4, 3), three of them with taps of zero, whose
-products are added before one output transform: 144 products instead of 400 in a tile, 144 transformed inputs
-(9 an output) and 36 sums (2.25). By winograd.py's costs 2.4 times fewer for 64 channels; it is not written.
+Convolutions of stride 2 are left out, because they did not win 10% over the direct form (AVX-512, 1.0 to
+1.2 times as fast on 64 to 256 channels). There the even taps meet the even inputs: F(4, 2) and 4 products
+of the middle tap make 9 products instead of 12 along an axis, 81 instead of 144 in a tile. But the
+transforms move 5 numbers for each input and output channel of an output, where F(4x4, 3x3) moves 2.25.
+The same holds for the transpose. A 5x5 kernel of stride 2 would be four parts of F(4, 3), three of them
+with taps of zero, whose products are added before one output transform: 144 products instead of 400 in a
+tile, 144 transformed inputs (9 an output) and 36 sums (2.25). It is not written. A prototype, 3x3 with
+stride 1 on a copy of four times the channels, was 2.24 to 2.33 times as fast as the direct form, the copy
+included (Zen 4, AVX-512, 64 and 128 outputs, maps of 28 to 112); with 256 channels on 14x14, where m = 2,
+0.98. The same of 3x3, F(m, 2) with its taps of zero: 1.03 to 1.26 on maps of 28 to 112 with 32 and more
+inputs, 0.91 with 16.
 
 The transforms of inputs and sums are in kernels/isa/winograd.h; those of the weights are here. All points are
 binary fractions, so that G's entries are rounded once.
