@@ -9,7 +9,7 @@ from convlite import reference
 from convlite.arguments import as_padding
 from convlite.plan import planned
 from convlite.plan.choice import OWN_CACHE
-from convlite.plan.few_rows import MOST_ROWS
+from convlite.plan.few_rows import MOST_ROWS, TALL_ROWS
 
 ROWS = (*range(1, 20), 28)  # groups of all sizes, alone and beside one that is a row smaller
 
@@ -27,7 +27,8 @@ def test_rows_times_an_array_have_the_bits_of_the_packed_kernel(
 ) -> None:
     kernel = numbers(products, columns, seed=1).astype(dtype)
     packed = cl.PackedKernel(kernel, "dense")
-    for rows in ROWS if products < 1000 else (29, 57, MOST_ROWS):  # more rows with large kernels only
+    large = (29, 57, MOST_ROWS, TALL_ROWS)  # with large kernels only
+    for rows in ROWS if products < 1000 else large:
         x = numbers(rows, products, seed=rows).astype(dtype)
         y = cl.dense(x, kernel)
         assert np.array_equal(y, cl.dense(x, packed)), rows

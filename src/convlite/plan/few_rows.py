@@ -19,10 +19,12 @@ from .record import Plan
 # panels that tiles take from the kernel are no faster (direct.py). Up to MOST_ROWS they are slower where the
 # kernel exceeds a core's own cache, since they read it in short stretches: 3x3 on 512 channels of 7x7 gains
 # 90% here, 32 rows times 2048 x 1000 8%, 96 rows 3%; on 128 channels of 7x7 panels are 10% faster (Xeon, one
-# thread).
+# thread). With 32 registers up to TALL_ROWS: 128 rows times 2048 x 2048 gain 7%, 3x3 on 512 channels of 14x14
+# 5%, 256 rows 0 to 3%, 512 rows lose 12% (Zen 4, one thread).
 FEW_ROWS = 8
 SOME_ROWS = 28
 MOST_ROWS = 100
+TALL_ROWS = 256
 LEAST_VECTORS = 2  # of output channels, beyond FEW_ROWS
 
 
@@ -67,4 +69,5 @@ def _pays(problem: Problem, pixels: int) -> bool:
     """Whether this form is faster than packing, though there are more than FEW_ROWS pixels."""
     far = math.prod(problem.weights.shape) * problem.bytes > OWN_CACHE
     wide = problem.geometry.cout >= LEAST_VECTORS * problem.table["lanes"]
-    return wide and pixels <= (MOST_ROWS if far else SOME_ROWS)
+    most = TALL_ROWS if problem.table["mr"] >= 12 else MOST_ROWS
+    return wide and pixels <= (most if far else SOME_ROWS)
