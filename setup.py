@@ -48,9 +48,8 @@ ISAS = {
 KERNEL_FLAGS = ["-O2", "-fno-math-errno", "-ffp-contract=off"]
 # Nothing throws through the kernels: 40 KB. Debuggers want the tables, so that CFLAGS with -g keep them.
 NO_UNWIND_TABLES = "-fno-asynchronous-unwind-tables"
-# Functions and targets of jumps that begin anywhere: 20 KB, and no slower. Loops of the kernels stay aligned.
-NO_ALIGNMENT = ["-fno-align-functions", "-fno-align-jumps"]
-NO_LOOP_ALIGNMENT = "-fno-align-loops"  # of what is not a kernel
+# Functions, targets of jumps and loops begin anywhere: 28 KB, no slower (14 networks 0.99 to 1.01; Zen 4).
+NO_ALIGNMENT = ["-fno-align-functions", "-fno-align-jumps", "-fno-align-loops"]
 FLAGS = {
     "unix": [*KERNEL_FLAGS, *NO_ALIGNMENT, "-fvisibility=hidden", "-std=gnu11"],
     "msvc": ["/O2", "/std:c11", "/fp:precise"],
@@ -130,7 +129,7 @@ class BuildExt(build_ext):
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
         if not DEBUG:
             ext.define_macros.append(("NDEBUG", "1"))
-        ext.extra_compile_args += own_flags(kind) + ([NO_LOOP_ALIGNMENT] if kind == "unix" else [])
+        ext.extra_compile_args += own_flags(kind)
         if OPENMP:
             compile_args, link_args = self.probe_openmp(openmp_pairs(self.plat_name, kind))
             ext.extra_compile_args += compile_args
