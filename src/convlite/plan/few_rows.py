@@ -20,11 +20,11 @@ from .record import Plan
 # kernel exceeds a core's own cache, since they read it in short stretches: 3x3 on 512 channels of 7x7 gains
 # 90% here, 32 rows times 2048 x 1000 8%, 96 rows 3%; on 128 channels of 7x7 panels are 10% faster (Xeon, one
 # thread). With 32 registers up to TALL_ROWS: 128 rows times 2048 x 2048 gain 7%, 3x3 on 512 channels of 14x14
-# 5%, 256 rows 0 to 3%, 512 rows lose 12% (Zen 4, one thread).
+# 5%, 256 rows 0 to 3%, which is not worth it; 512 rows lose 12% (Zen 4, one thread).
 FEW_ROWS = 8
 SOME_ROWS = 28
 MOST_ROWS = 100
-TALL_ROWS = 256
+TALL_ROWS = 200
 LEAST_VECTORS = 2  # of output channels, beyond FEW_ROWS
 
 
