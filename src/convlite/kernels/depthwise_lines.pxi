@@ -4,7 +4,7 @@
 # chunks of channels. Chunks to fit L1 (16 to 128 channels) were 5 to 40% slower than tiles with all channels.
 
 
-cdef int64_t CHUNK_BYTES = 256 * 1024
+cdef int64_t CHUNK_BYTES = 256 * 1024  # 128 and 512 KB were 1 to 3% slower for 31x31, 128 KB 10% for 51x51 (Zen 4)
 
 
 cdef struct DepthwiseLinesJob:
@@ -15,7 +15,8 @@ cdef struct DepthwiseLinesJob:
     int64_t taps, kernel_w, left                # kernel rows and columns; `left` is where output pixel 0 begins
     int64_t *offsets                            # [taps]
     int64_t pair, spacing                       # outputs that share their inputs: rows of a strip, columns
-    int64_t most, strips, chunks, bands         # `most` pixels of a tile
+    int64_t most, strips                        # `most` pixels of a tile
+    int64_t bands, stretches, chunks            # tasks: along the rows, along a line, along the channels
     int64_t height, piece, section              # output rows of a strip; kernel rows of a piece of the sum, and of a section
     int64_t kernel_row, channel, weights_step   # of the weights: bytes from row to row, for each channel before; DepthwiseLine's
     # of one call:
@@ -60,7 +61,8 @@ cdef void depthwise_lines_task(const void *of, int64_t task, char *scratch) noex
     """LOOP strips of output rows, LOOP lines of a strip, LOOP tiles of a line: all channels of the chunk."""
     cdef const DepthwiseLinesJob *job = <const DepthwiseLinesJob *> of
     cdef DepthwiseRow *rows = <DepthwiseRow *> scratch
-    cdef int64_t chunk = task % job.chunks, band = task // job.chunks % job.bands, image = task // job.chunks // job.bands
+    cdef int64_t chunk = task % job.chunks, stretch = task // job.chunks % job.stretches
+    cdef int64_t band = task // job.chunks // job.stretches % job.bands, image = task // job.chunks // job.stretches // job.bands
     cdef int64_t size = job.table.itemsize, lanes = 64 // size, vectors = ceil_div(job.channels, lanes)
     cdef int64_t height = job.height, spacing = job.spacing, q, strip, line, pixels, pieces, piece, p0, column
     cdef int64_t c0 = share_start(chunk, job.chunks, vectors) * lanes
@@ -86,7 +88,7 @@ cdef void depthwise_lines_task(const void *of, int64_t task, char *scratch) noex
         for line in range(smaller(spacing, job.wo)):
             pixels = ceil_div(job.wo - line, spacing)
             pieces = ceil_div(pixels, job.most)
-            for piece in range(pieces):
+            for piece in range(share_start(stretch, job.stretches, pieces), share_start(stretch + 1, job.stretches, pieces)):
                 p0 = share_start(piece, pieces, pixels)
                 call.pixels = share_start(piece + 1, pieces, pixels) - p0
                 p0 = line + p0 * spacing
@@ -135,7 +137,8 @@ cdef class DepthwiseLines(Runner):
         # The weights of a chunk, and the rows that strips share, stay in L2.
         vectors = ceil_div(job.channels * size, 64)
         i = 64 * (job.taps * job.kernel_w + (job.taps - 1) * job.w)
-        job.chunks, job.bands = max(1, min(vectors, ceil_div(vectors * i, CHUNK_BYTES))) if wide else 1, 1
+        job.bands, job.stretches = 1, 1
+        job.chunks = max(1, min(vectors, ceil_div(vectors * i, CHUNK_BYTES))) if wide else 1
         self.x_bytes = self.bytes_of(&self.x, job.images, job.h, job.w, job.channels)
         self.out_bytes = self.bytes_of(&self.out, job.images, job.ho, job.wo, job.channels)
         self.bias_bytes = job.channels * size
@@ -155,11 +158,14 @@ cdef class DepthwiseLines(Runner):
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
-        # there must be enough tasks for the threads: first bands of rows, which share their edge rows, then channels
+        # there must be enough tasks for the threads: first bands of rows, which share edge rows, then stretches, channels
         tasks = job.images * job.chunks
         if threads > 1 and tasks < <int64_t> 8 * threads:
             job.bands = min(ceil_div(<int64_t> 8 * threads, tasks), job.strips)
             tasks *= job.bands
+            if tasks < <int64_t> 8 * threads:
+                job.stretches = max(1, min(ceil_div(<int64_t> 8 * threads, tasks), job.wo // (job.spacing * job.most)))
+                tasks *= job.stretches
             if tasks < <int64_t> 8 * threads and job.chunks == 1:
                 job.chunks = max(1, min(ceil_div(<int64_t> 8 * threads, tasks), job.channels * job.table.itemsize // 512))
                 tasks *= job.chunks

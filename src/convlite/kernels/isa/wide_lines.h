@@ -1,9 +1,10 @@
-/* Depthwise along lines with kernel rows of any number of taps, kw, and stride 1. It computes what the lines above compute, but for two things:
-   weights are panels of one vector, [panel][row][tap][LANES], weights_step apart; there are only whole vectors (masks took 1.1 times as long with AVX-512, 1.5 with AVX2); and sums may be cut: where
-   rows[r].cut has bit o, a piece of the sums of output row o ends before input row r, with bit 2 + o a section, too.
+/* Depthwise along lines with kernel rows of any number of taps, kw, and stride 1. It computes what the lines of depthwise.h compute, but for two
+   things: weights are panels of one vector, [panel][row][tap][LANES], weights_step apart, and there are only whole vectors (masks took 1.1 times
+   as long with AVX-512, 1.5 with AVX2); and sums may be cut: where rows[r].cut has bit o, a piece of the sums of output row o ends before input
+   row r, with bit 2 + o a section, too.
 
    A tile is two rows of 7 pixels, or one of 14, or of 7 where that is all the registers take. WIDE_TAPS taps at a time meet each input that they
-   reach: 27 loads for 98 multiply-adds. The taps left over, and rows that only one of two output rows reads, go one by one: 9 loads for 14, 8 for 7. */
+   reach: 27 loads for 98 multiply-adds; of those left over, three at a time. Taps of rows that only one of two output rows reads go one by one. */
 enum { WIDE_TAPS = 7 };
 
 INLINE void NAME(wide_taps)(V (*acc)[2 * LINE_PIXELS], const char *x, int64_t step, const REAL *const *weights, int64_t first, int64_t last,
@@ -47,7 +48,8 @@ INLINE void NAME(wide_row)(V (*acc)[2 * LINE_PIXELS], const DepthwiseLine *d, co
     }
 }
 
-/* sums: where the sums of the only vector are continued from, if there are `before` any, and kept, if there are more `after`; they end otherwise. */
+/* sums, if they are cut: the pieces of the only vector, and where it is continued from, if there are `before` any, and kept, if there are more
+   `after`; it ends otherwise. */
 INLINE void NAME(wide)(const DepthwiseLine *d, const int lines, const int pixels, NAME(LanewiseSums) *sums, int before, int after) {
     const NAME(Clip) clip = NAME(clip_of)(&d->end);
     for (int64_t c = 0; c < d->channels; c += LANES) {
@@ -55,6 +57,10 @@ INLINE void NAME(wide)(const DepthwiseLine *d, const int lines, const int pixels
         UNROLL for (int i = 0; i < pixels; i++) for (int o = 0; o < lines; o++) acc[o][i] = before ? VLOAD(sums[o].now + i * LANES) : VZERO();
         const DepthwiseRow *end = d->rows + d->count;
         for (const DepthwiseRow *row = d->rows; row < end; row++) {
+            if (sums && row > d->rows && row->cut) UNROLL for (int o = 0; o < lines; o++) if (row->cut >> o & 1) {
+                REAL *to = sums[o].sums;
+                UNROLL for (int i = 0; i < pixels; i++) VSTORE(to + i * LANES, VADD(VLOAD(to + i * LANES), acc[o][i])), acc[o][i] = VZERO();
+            }
             if (lines == 1) NAME(wide_row)(acc, d, row, c, pixels, 1, 1, 0);
             else if (!row->weights[1]) NAME(wide_row)(acc, d, row, c, pixels, 0, 1, 0);
             else if (!row->weights[0]) NAME(wide_row)(acc, d, row, c, pixels, 0, 0, 1);
@@ -84,7 +90,7 @@ NOINLINE void NAME(wide_part_2)(const DepthwiseLine *d, void *sums, int before, 
     NAME(wide)(d, LINE_ROWS, LINE_PIXELS, (NAME(LanewiseSums) *)sums, before, after);
 }
 
-/* Sums that are cut: a vector at a time, a part from one cut to the next. With calls in the loop over rows the sums left the registers at each row, and
+/* Sums that are cut: a vector at a time, a part from one end of a section to the next. With calls in the loop over rows the sums left the registers at each row, and
    it took 1.13 to 1.5 times as long. */
 static void NAME(wide_cut)(const DepthwiseLine *all, const int pixels, void (*part)(const DepthwiseLine *, void *, int, int)) {
     DepthwiseLine d = *all;
@@ -106,7 +112,7 @@ static void NAME(wide_cut)(const DepthwiseLine *all, const int pixels, void (*pa
         int before = 0;
         do {
             d.rows = row;
-            do row++; while (row < end && !row->cut);
+            do row++; while (row < end && row->cut < 4);
             d.count = row - d.rows;
             part(&d, sums, before, 1);
             for (int o = 0; o < 2 && row < end; o++) if (row->cut >> o & 1) NAME(lanewise_cut)(&sums[o], pixels, row->cut >> (2 + o) & 1);
