@@ -6,8 +6,9 @@
    all rows of x, in groups, are multiplied by it. A group's sums of a strip are in registers meanwhile; before and after, they wait in the caches.
    Storing and reloading one is exact, and each adds its products in the order of k. The strips of the same rows of w lie side by side, and all groups
    together prefetch the next one. It goes to L2: L1 waits for few lines at a time, and prefetched by the first group alone they came in bursts
-   (12 rows times 4096 x 4096 57 -> 94 GFLOP/s, 32 rows 78 -> 104; Zen 4, one thread). Where the first group stored the strip in a row for the others,
-   this was 1 to 10% slower, on huge pages, too; copied x: -1%; sums that are added behind the tile: -3 to -8%.
+   (12 rows times 4096 x 4096 54 -> 71 GFLOP/s, 32 rows 75 -> 92; 58 -> 98 and 78 -> 104 where w begins on a cache line; Zen 4, one thread). Where the
+   first group stored the strip in a row for the others, this was 1 to 13% slower, on huge pages, too; with copied x 1 to 2%; with sums added behind
+   the tile 2 to 13%.
 
    Contract: each x[m] has kc elements; w has kc rows with `columns` readable elements each; steps are in elements; to[m] has `columns`
    elements, rounded up to whole vectors. With `add` there are ADD_ROWS rows or more. */
@@ -22,7 +23,7 @@
 #define STRIP(rows, add) (!(add) ? 6 : (rows) <= 6 ? 4 : 3)
 #define EACH_GROUP(X) X(2, 6, 0) X(3, 6, 0) X(4, 6, 0) X(4, 4, 1) X(5, 4, 1) X(6, 4, 1) X(6, 3, 1) X(7, 3, 1) X(8, 3, 1)
 #else
-#define ADD_ROWS (1 << 30) /* none: code that adds took 2 to 4 KB, and gained 1 to 3% with AVX2 */
+#define ADD_ROWS (1 << 30) /* none: code that adds took 1 to 3 KB; 12 rows and more gained 1 to 3% with AVX2, 8 rows 20% */
 #define ADDS(rows) 0
 #define ROWS_AT_ONCE(add) 4
 #define STRIP(rows, add) 3
