@@ -32,6 +32,7 @@ cdef int64_t rows_of(const DepthwiseLinesJob *job, int64_t image, int64_t q, int
     """The input rows inside the image that output rows q and, of two lines, q + pair read: ascending, each with its weights."""
     cdef int64_t size = job.table.itemsize, a = 0, b = 0, upper, lower, r, count = 0, before[2]
     cdef const char *weights = job.weights + c0 * job.channel
+    cdef bint cuts = job.taps > job.piece  # otherwise nothing is divided
     before[0] = before[1] = 0
     while a < job.taps or (lines > 1 and b < job.taps):
         upper = q * job.row_step + job.offsets[a] if a < job.taps else job.h
@@ -44,12 +45,15 @@ cdef int64_t rows_of(const DepthwiseLinesJob *job, int64_t image, int64_t q, int
         rows[count].cut = 0
         if upper == r:
             rows[count].weights[0] = weights + a * job.kernel_row
-            rows[count].cut = (a // job.piece > before[0] // job.piece) + 4 * (a // job.section > before[0] // job.section)
+            if cuts:
+                rows[count].cut = (a // job.piece > before[0] // job.piece) + 4 * (a // job.section > before[0] // job.section)
             before[0] = a
             a += 1
         if lower == r:
             rows[count].weights[1] = weights + b * job.kernel_row
-            rows[count].cut += 2 * (b // job.piece > before[1] // job.piece) + 8 * (b // job.section > before[1] // job.section)
+            if cuts:
+                rows[count].cut += 2 * (b // job.piece > before[1] // job.piece)
+                rows[count].cut += 8 * (b // job.section > before[1] // job.section)
             before[1] = b
             b += 1
         count += r >= 0

@@ -90,8 +90,8 @@ NOINLINE void NAME(wide_part_2)(const DepthwiseLine *d, void *sums, int before, 
     NAME(wide)(d, LINE_ROWS, LINE_PIXELS, (NAME(LanewiseSums) *)sums, before, after);
 }
 
-/* Sums that are cut: a vector at a time, a part from one end of a section to the next. With calls in the loop over rows the sums left the registers at each row, and
-   it took 1.13 to 1.5 times as long. */
+/* Sums that are cut: a vector at a time, a part from one end of a section to the next, since calls within the loop over rows would drive the sums
+   out of the registers. */
 static void NAME(wide_cut)(const DepthwiseLine *all, const int pixels, void (*part)(const DepthwiseLine *, void *, int, int)) {
     DepthwiseLine d = *all;
     d.channels = LANES;
