@@ -134,6 +134,8 @@ class BuildExt(build_ext):
             compile_args, link_args = self.probe_openmp(openmp_pairs(self.plat_name, kind))
             ext.extra_compile_args += compile_args
             ext.extra_link_args += link_args
+        if self.plat_name.startswith("linux"):
+            ext.extra_link_args.append("-Wl,-z,noseparate-code")  # no padding around the code: 4 KB
         self.compile_kernels(ext, kind)
         super().build_extension(ext)
 
