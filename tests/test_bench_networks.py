@@ -439,6 +439,7 @@ def test_the_script_writes_readme_and_page() -> None:
     assert "(docs/speed.md)" in lines
     assert "- 1 thread: **0.89** times the fastest other runtime" in lines
     assert "ahead on 1 of 2; **0.63** with" in lines
+    assert "(0.63 and 0 of 2 against all but ncnn, which" in lines
     assert "2026-01-02, A CPU, 2 cores, avx2" in lines
     assert "OpenVINO 2026.4" in lines
     assert module.headline(stored()).startswith("On one thread, 2 networks run at **0.89** times the speed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +16,7 @@ from interpreter import python
 
 import convlite as cl
 from convlite import _kernels, _memory, _threads, arguments, geometry, ops, pack
+from convlite.network.collector import uncollected
 from convlite.plan import choice, direct, winograd
 
 linux = pytest.mark.skipif(
@@ -238,13 +240,37 @@ def test_large_arrays_of_a_room_lie_side_by_side_and_others_beside_it() -> None:
     assert _memory.Room([1, 2]).empty(5, np.dtype(float)).nbytes == 40
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_the_collector_goes_on_as_it_was(wanted: bool) -> None:
+@pytest.fixture
+def collects() -> Iterator[None]:
     before = gc.isenabled()
-    try:
-        (gc.enable if wanted else gc.disable)()
-        with pytest.raises(KeyError), _memory.uncollected():
-            {True: None}[gc.isenabled()]
-        assert gc.isenabled() is wanted
-    finally:
-        (gc.enable if before else gc.disable)()
+    yield
+    (gc.enable if before else gc.disable)()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.usefixtures("collects")
+def test_the_collector_goes_on_as_it_was(wanted: bool) -> None:
+    (gc.enable if wanted else gc.disable)()
+    with pytest.raises(KeyError), uncollected():
+        {True: None}[gc.isenabled()]
+    assert gc.isenabled() is wanted
+    first, last = uncollected(), uncollected()  # of two threads
+    first.__enter__()
+    last.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled()
+    last.__exit__(None, None, None)
+    assert gc.isenabled() is wanted
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.usefixtures("collects")
+def test_the_collector_runs_in_a_forked_child() -> None:
+    gc.enable()
+    with uncollected():
+        child = os.fork()
+        if not child:
+            os._exit(0 if gc.isenabled() else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert not gc.isenabled()
+    assert gc.isenabled()

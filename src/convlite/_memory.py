@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -82,18 +81,6 @@ class Room:
                 if fits:
                     return left[:nbytes].view(dtype)
         return aligned_empty(size, dtype)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """The garbage collector rests: what is made in the block stays, and to visit all objects of the process
-    takes 10 to 15 ms (with the package onnx, Zen 4)."""
-    again = gc.enable if gc.isenabled() else gc.disable
-    gc.disable()
-    try:
-        yield
-    finally:
-        again()
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -11,8 +11,9 @@ import numpy as np
 
 from .. import _dispatch, _precision
 from .._locks import fork_lock
-from .._memory import Room, uncollected
+from .._memory import Room
 from .assemble import assemble
+from .collector import uncollected
 from .constants import Away, Constants, is_there
 from .facts import Fact
 from .graph import Array, Graph

@@ -7,9 +7,9 @@ import os
 import pathlib
 from collections.abc import Callable
 
-from ..._memory import uncollected
 from ..._options import suggesting
 from ...arguments import shown
+from ..collector import uncollected
 from ..facts import Fact
 from ..graph import Graph
 from ..infer import Memo
