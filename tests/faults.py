@@ -91,7 +91,7 @@ CONVOLUTIONS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], dict[str, A
     "lines": ("depthwise_conv2d", (1, 20, 20, 32), (3, 3, 32, 1), SAME, "depthwise_lines"),
     "tall lines": ("depthwise_conv2d", (1, 40, 20, 32), (40, 3, 32, 1), SAME, "depthwise_lines"),
     "tiles": ("depthwise_conv2d", (1, 20, 20, 32), (1, 1, 32, 1), SAME, "depthwise_tiles"),
-    "lane by lane": ("depthwise_conv2d", (1, 20, 20, 40), (7, 7, 40, 1), SAME, "lanewise"),
+    "lane by lane": ("depthwise_conv2d", (1, 20, 20, 42), (7, 7, 42, 1), SAME, "lanewise"),
     "shared vectors": (
         "conv2d",
         (1, 20, 20, 12),
