@@ -565,3 +565,14 @@ def test_layers_follow_the_scope() -> None:
         np.testing.assert_array_equal(layer(x), cl.conv2d(x, kernel))
         assert (layer(x) != exact).any()
     np.testing.assert_array_equal(layer(x), exact)
+
+
+@pytest.mark.parametrize(("width", "dilation", "crop"), [(5, 1, 2), (5, 2, 4), (7, 2, 6)])
+def test_a_transposed_output_that_few_taps_meet(width: int, dilation: int, crop: int) -> None:
+    """It has one phase with fewer taps than the kernel: asked for tiles in either precision."""
+    x, kernel = np.ones((1, 1, 8), np.float32), np.ones((width, 8, 8), np.float32)
+    pads = [(0, 0), (crop, crop), (0, 0)]
+    for precision in ("exact", "fast"):
+        with cl.precision(precision):
+            got = cl.conv1d_transpose(x, kernel, strides=3, dilations=dilation, padding=pads)
+        np.testing.assert_array_equal(got, np.full((1, 1, 8), 8))

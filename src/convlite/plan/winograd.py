@@ -157,8 +157,8 @@ def products(geometry: Geometry) -> dict[Pair, float]:
 def _direct(axis: Axis) -> int:
     """Pairs of an output and a tap along an axis; of taps that lie apart, those inside the image."""
     phase = axis.phases[0]
-    if len(axis.phases) > 1 or axis.kernel == 1 or abs(phase.offsets[1] - phase.offsets[0]) == 1:
-        return axis.products
+    if len(axis.phases) > 1 or len(phase.offsets) < 2 or abs(phase.offsets[1] - phase.offsets[0]) == 1:
+        return axis.products  # the single output of a transpose may meet no tap, or one
     return sum([max(min(axis.in_size - at, phase.count) - max(-at, 0), 0) for at in phase.offsets])
 
 
