@@ -84,15 +84,16 @@ def written(readme: str, data: dict[str, Any]) -> str:
 def measured(data: dict[str, Any]) -> str:
     """Where, when, against what."""
     context = data["context"]
+    given = "--networks" if "--networks" in context["command"] else "NETWORK"
     return (
-        f"`convlite bench --networks`, {context['date'][:10]}, {context['cpu'].partition(' (family')[0]}, "
+        f"`convlite bench {given}`, {context['date'][:10]}, {context['cpu'].partition(' (family')[0]}, "
         f"{context['cores']} cores, {context['isa']}, float32. {standings.versions(data)}."
     )
 
 
 def front(data: dict[str, Any]) -> str:
     """The README's lines. The chart is on the page, which has it for both themes."""
-    chart = "- [A bar for each network](docs/speed.md), also where convlite is slower, and another processor."
+    chart = "- [A bar for each network](docs/speed.md), also where it is slower, and on another processor."
     return "\n".join([*sentences(data), chart, f"- Measured by {measured(data)}"])
 
 

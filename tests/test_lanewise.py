@@ -26,7 +26,7 @@ CALLS: tuple[tuple[Any, ...], ...] = (
     ("depthwise_conv2d", (1, 1, 700, 33), (1, 31, 33, 1), (1, 1), (1, 1), 1),
     ("depthwise_conv2d", (1, 40, 41, 18), (31, 31, 18, 1), (1, 1), (1, 1), 1),  # sums of two sections,
     ("depthwise_conv2d", (1, 45, 46, 3), (40, 40, 3, 1), (2, 1), (1, 1), 1),  # and of four
-    ("depthwise_conv2d", (1, 33, 20, 33), (9, 7, 33, 1), (1, 1), (3, 2), 1),  # rows in pairs
+    ("depthwise_conv2d", (1, 33, 20, 33), (9, 7, 33, 1), (1, 1), (3, 2), 1),
     ("depthwise_conv2d", (2, 30, 9, 19), (9, 8, 19, 1), (2, 1), (1, 1), 1),
     ("depthwise_conv2d", (1, 37, 35, 16), (35, 33, 16, 1), (1, 1), (1, 1), 1),
     ("depthwise_conv2d", (2, 13, 31, 40), (3, 3, 40, 1), (1, 1), (2, 2), 1),  # dilated lines

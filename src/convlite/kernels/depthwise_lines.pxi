@@ -4,7 +4,7 @@
 # chunks of channels. Chunks to fit L1 (16 to 128 channels) were 5 to 40% slower than tiles with all channels.
 
 
-cdef int64_t CHUNK_BYTES = 256 * 1024  # 128 and 512 KB were 1 to 3% slower for 31x31, 128 KB 10% for 51x51 (Zen 4)
+cdef int64_t CHUNK_BYTES = 256 * 1024  # 128 and 512 KB were 1 to 3% slower for 31x31 (Zen 4)
 
 
 cdef struct DepthwiseLinesJob:
