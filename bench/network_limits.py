@@ -118,7 +118,7 @@ def forms(geometry: Geometry, precision: Precision) -> list[tuple[float, float]]
     for tile in ((m, n) for m in tiles_of(rows) for n in tiles_of(columns)):
         if tile != (1, 1):
             down, across = along(rows, tile[0]), along(columns, tile[1])
-            positions = down.positions * across.positions
+            positions = down.slots * across.slots
             tiles = down.count(rows.out_size) * across.count(columns.out_size)
             found.append((float(geometry.images * positions * tiles * pairs), float(positions * pairs)))
     return found

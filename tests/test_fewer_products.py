@@ -1,7 +1,8 @@
-"""Winograd's form beyond the plain 3x3: dilated, along one axis, 5x5, transposed, grouped."""
+"""Winograd's form beyond the plain 3x3: dilated, strided, along one axis, 5x5, transposed, grouped."""
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ class Case(NamedTuple):
     groups: int = 1
     transposed: bool = False
     padding: Any = "same"
+    strides: tuple[int, int] = (1, 1)  # of a convolution
 
 
 SQUARES = ((2, 2), (3, 3), (4, 4), (5, 5), (6, 6))
@@ -70,6 +72,35 @@ CASES = {
     "groups": Case((2, 10, 11, 15), 21, (3, 3), SQUARES, groups=3),
     "groups, more than a panel": Case((1, 9, 6, 34), 70, (3, 3), ((4, 4),), groups=2),
     "groups of 5x5/2": Case((1, 6, 7, 16), 10, (5, 5), ((4, 4),), groups=2, transposed=True),
+    "3x3/2 transposed": Case((2, 7, 9, 9), 21, (3, 3), ((3, 3), (4, 4)), transposed=True),
+    "3x3/2 transposed, one pixel": Case((1, 1, 1, 8), 3, (3, 3), ((3, 3), (4, 4)), transposed=True),
+    "3x4/2 transposed": Case(
+        (1, 9, 6, 40), 33, (3, 4), ((3, 3), (4, 4)), transposed=True, padding=((1, 0), (2, 1))
+    ),
+    "3x3 with stride 2": Case((2, 13, 18, 9), 21, (3, 3), ((3, 3), (4, 4)), strides=(2, 2)),
+    "3x3 with stride 2, valid": Case(
+        (1, 18, 12, 17), 33, (3, 3), ((3, 3), (4, 4)), padding="valid", strides=(2, 2)
+    ),
+    "3x3 with stride 2 down": Case((1, 13, 17, 16), 9, (3, 3), ((3, 3), (4, 4)), strides=(2, 1)),
+    "3x3 with stride 2 across": Case((1, 10, 21, 8), 40, (3, 3), ((3, 3), (4, 4)), strides=(1, 2)),
+    "4x4 with stride 2": Case(
+        (2, 12, 15, 6), 7, (4, 4), ((3, 3), (4, 4)), padding=((1, 1), (1, 1)), strides=(2, 2)
+    ),
+    "5x5 with stride 2": Case((1, 19, 22, 20), 35, (5, 5), ((2, 2), (3, 3), (4, 4)), strides=(2, 2)),
+    "5x5 with stride 2, pieces": Case((1, 9, 8, 150), 5, (5, 5), ((2, 2), (4, 4)), strides=(2, 2)),
+    "6x6 with stride 2, deep padding": Case(
+        (1, 14, 9, 300), 4, (6, 6), ((2, 2), (4, 4)), padding=((7, 0), (3, 9)), strides=(2, 2)
+    ),
+    "1x3 with stride 2": Case((2, 5, 40, 7), 33, (1, 3), ((1, 3), (1, 4)), strides=(2, 2)),
+    "5x1 with stride 2": Case((1, 31, 3, 16), 8, (5, 1), ((2, 1), (3, 1), (4, 1)), strides=(2, 1)),
+    "3x5 with stride 2": Case((1, 16, 23, 8), 8, (3, 5), ((3, 3), (4, 4)), strides=(2, 2)),
+    "3x3 with stride 2, one output": Case(
+        (3, 3, 4, 9), 4, (3, 3), ((3, 3), (4, 4)), padding="valid", strides=(2, 2)
+    ),
+    "groups of 3x3 with stride 2": Case(
+        (2, 12, 11, 30), 34, (3, 3), ((3, 3), (4, 4)), groups=2, strides=(2, 2)
+    ),
+    "3x3 with stride 2, more than a block": Case((1, 70, 66, 3), 4, (3, 3), ((3, 3),), strides=(2, 2)),
     "more than a block": Case((1, 41, 43, 3), 4, (3, 3), ((2, 2), (4, 4)), (2, 2)),
 }
 EACH = [(name, tile) for name, case in CASES.items() for tile in case.tiles]
@@ -106,7 +137,7 @@ def run(case: Case, x: Any, kernel: Any, bias: Any, module: Any = cl, **options:
     options |= {"padding": case.padding, "groups": case.groups}
     if case.transposed:
         return module.conv2d_transpose(x, kernel, bias, strides=2, **options)
-    return module.conv2d(x, kernel, bias, dilations=case.dilations, **options)
+    return module.conv2d(x, kernel, bias, strides=case.strides, dilations=case.dilations, **options)
 
 
 # ---- the transforms ----------------------------------------------------------------------------------------
@@ -148,35 +179,40 @@ def test_the_header_is_what_its_script_writes() -> None:
 # ---- values ------------------------------------------------------------------------------------------------
 
 
-def places(case: Case, axis: int, tile: int, out: int) -> tuple[list[tuple[list[int], list[int]]], int, int]:
-    """For each tile of an axis the inputs it reads and the outputs it makes, some outside; n, phases."""
-    kernel, dilation = case.kernel[axis], case.dilations[axis]
+class Tiles(NamedTuple):
+    """An axis in tiles: for each, the inputs that it reads of each part and the outputs that it makes, some
+    of them outside."""
+
+    each: list[tuple[list[list[int]], list[int]]]
+    n: int
+    phases: int = 1
+    parts: int = 1
+
+
+def places(case: Case, axis: int, tile: int, out: int) -> Tiles:
+    """The tiles of an axis with more than one tap."""
+    kernel, dilation, stride = case.kernel[axis], case.dilations[axis], case.strides[axis]
     size = case.shape[1 + axis]
-    phases = 2 if case.transposed else 1
-    taps = -(-kernel // phases)
-    n = tile + taps - 1
+    taps = -(-kernel // (2 if case.transposed else stride))
+    n, found = tile + taps - 1, []
     if case.transposed:
         before = reference_pads(case, axis)
         first = before // 2
-        found = []
         for t in range(-(-(out + before % 2) // (2 * tile))):
             start = first + t * tile
-            found.append(
-                ([start - taps + 1 + i for i in range(n)], [2 * start - before + i for i in range(2 * tile)])
-            )
-        return found, n, 2
-    total = max((size - 1) + (kernel - 1) * dilation + 1 - size, 0) if case.padding == "same" else 0
+            read = [start - taps + 1 + i for i in range(n)]
+            found.append(([read], [2 * start - before + i for i in range(2 * tile)]))
+        return Tiles(found, n, phases=2)
+    total = max((out - 1) * stride + (kernel - 1) * dilation + 1 - size, 0) if case.padding == "same" else 0
     before = case.padding[axis][0] if not isinstance(case.padding, str) else total // 2
-    found = []
     for grid in range(min(dilation, out)):
         for start in range(grid, out, dilation * tile):
-            found.append(
-                (
-                    [start - before + i * dilation for i in range(n)],
-                    [start + i * dilation for i in range(tile)],
-                )
-            )
-    return found, n, 1
+            parts = [
+                [stride * start - before + part + i * dilation * stride for i in range(n)]
+                for part in range(stride)
+            ]
+            found.append((parts, [start + i * dilation for i in range(tile)]))
+    return Tiles(found, n, parts=stride)
 
 
 def reference_pads(case: Case, axis: int) -> int:
@@ -189,51 +225,63 @@ def reference_pads(case: Case, axis: int) -> int:
 def error_bound(
     case: Case, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, tile: Any, out: Any
 ) -> np.ndarray:
-    """(Cin + 20) u |A^T| (sum (|G||g||G^T|) * (|B^T||d||B|)) |A| for each output, and as much of the bias."""
+    """(K + 20) u |A^T| (sum (|G||g||G^T|) * (|B^T||d||B|)) |A| for each output, and as much of the bias."""
     spare = 20 if x.dtype == np.float32 else 30
     x, kernel = np.abs(x.astype(np.float64)), np.abs(kernel.astype(np.float64))
     if case.transposed:  # as a convolution: turned round, and (kh, kw, cin/g, cout)
         kernel = kernel[::-1, ::-1]
-        parts = np.split(kernel, case.groups, axis=3)
-        kernel = np.concatenate([part.swapaxes(2, 3) for part in parts], axis=3)
+        kernel = np.concatenate([p.swapaxes(2, 3) for p in np.split(kernel, case.groups, axis=3)], axis=3)
     kc, width = case.shape[3] // case.groups, case.cout // case.groups
     axes = []
     for axis in (0, 1):
         if case.kernel[axis] == 1:
-            spec = [([i], [i]) for i in range(out[1 + axis])], 1, 1
+            spec = Tiles([([[i * case.strides[axis]]], [i]) for i in range(out[1 + axis])], 1)
             axes.append((spec, *(np.ones((1, 1)),) * 3))
         else:
             spec = places(case, axis, tile[axis], out[1 + axis])
-            axes.append((spec, *(np.abs(a.astype(np.float64)) for a in matrices(spec[1], tile[axis]))))
+            axes.append((spec, *(np.abs(a.astype(np.float64)) for a in matrices(spec.n, tile[axis]))))
     (rows, bt_r, g_r, at_r), (columns, bt_c, g_c, at_c) = axes
+    parts = list(itertools.product(range(rows.parts), range(columns.parts)))
     bound = np.zeros(out)
-    for ins_r, outs_r in rows[0]:
-        for ins_c, outs_c in columns[0]:
-            d = np.zeros((x.shape[0], len(ins_r), len(ins_c), x.shape[3]))
-            for a, i in enumerate(ins_r):
-                for b, j in enumerate(ins_c):
-                    if 0 <= i < x.shape[1] and 0 <= j < x.shape[2]:
-                        d[:, a, b] = x[:, i, j]
-            v = np.einsum("ia,nabk,jb->nijk", bt_r, d, bt_c)
-            for p in range(rows[2]):
-                for q in range(columns[2]):
-                    u = np.einsum("ia,abkl,jb->ijkl", g_r, taps_of(kernel, 0, p, rows[2], columns[2], q), g_c)
-                    for group in range(case.groups):
-                        ks, ls = (
-                            slice(group * kc, (group + 1) * kc),
-                            slice(group * width, (group + 1) * width),
-                        )
-                        s = np.einsum("nijk,ijkl->nijl", v[..., ks], u[..., ls])
-                        y = np.einsum("pi,nijl,qj->npql", at_r, s, at_c)
-                        for a in range(y.shape[1]):
-                            for b in range(y.shape[2]):
-                                i, j = outs_r[a * rows[2] + p], outs_c[b * columns[2] + q]
-                                if 0 <= i < out[1] and 0 <= j < out[2]:
-                                    bound[:, i, j, ls] = y[:, a, b]
-    return (kc + spare) * (bound + np.abs(bias))
+    for (ins_r, outs_r), (ins_c, outs_c) in itertools.product(rows.each, columns.each):
+        v = [np.einsum("ia,nabk,jb->nijk", bt_r, window(x, ins_r[a], ins_c[b]), bt_c) for a, b in parts]
+        for p, q, group in itertools.product(range(rows.phases), range(columns.phases), range(case.groups)):
+            ks, ls = slice(group * kc, (group + 1) * kc), slice(group * width, (group + 1) * width)
+            s = 0
+            for (a, b), transformed in zip(parts, v, strict=True):
+                taps = part_of(taps_of(kernel, p, rows.phases, columns.phases, q), (a, b), rows, columns)
+                u = np.einsum("ia,abkl,jb->ijkl", g_r, taps, g_c)
+                s = s + np.einsum("nijk,ijkl->nijl", transformed[..., ks], u[..., ls])
+            y = np.einsum("pi,nijl,qj->npql", at_r, s, at_c)
+            for a, b in itertools.product(range(y.shape[1]), range(y.shape[2])):
+                i, j = outs_r[a * rows.phases + p], outs_c[b * columns.phases + q]
+                if 0 <= i < out[1] and 0 <= j < out[2]:
+                    bound[:, i, j, ls] = y[:, a, b]
+    return (kc * len(parts) + spare) * (bound + np.abs(bias))
 
 
-def taps_of(kernel: np.ndarray, _: int, p: int, rows: int, columns: int, q: int) -> np.ndarray:
+def window(x: np.ndarray, rows: list[int], columns: list[int]) -> np.ndarray:
+    """These pixels, zeros outside."""
+    found = np.zeros((x.shape[0], len(rows), len(columns), x.shape[3]))
+    for (a, i), (b, j) in itertools.product(enumerate(rows), enumerate(columns)):
+        if 0 <= i < x.shape[1] and 0 <= j < x.shape[2]:
+            found[:, a, b] = x[:, i, j]
+    return found
+
+
+def part_of(kernel: np.ndarray, part: tuple[int, int], rows: Tiles, columns: Tiles) -> np.ndarray:
+    """The taps that meet a part of the inputs, with zeros behind where there is one less."""
+    for axis, spec in ((0, rows), (1, columns)):
+        if spec.parts > 1:
+            taps = -(-kernel.shape[axis] // spec.parts)
+            chosen = range(part[axis], kernel.shape[axis], spec.parts)
+            pad = [(0, 0)] * 4
+            pad[axis] = (0, taps - len(chosen))
+            kernel = np.pad(np.take(kernel, chosen, axis=axis), pad)
+    return kernel
+
+
+def taps_of(kernel: np.ndarray, p: int, rows: int, columns: int, q: int) -> np.ndarray:
     """The taps of phases p and q of a turned kernel, with zeros before where it is one short."""
     for axis, phase, phases in ((0, p, rows), (1, q, columns)):
         if phases == 2:
@@ -359,7 +407,7 @@ def spread(case: Case, axis: int, tile: int, read: np.ndarray) -> np.ndarray:
     found = read.copy()
     if case.kernel[axis] == 1:
         return found
-    for _, outs in places(case, axis, tile, len(read))[0]:
+    for _, outs in places(case, axis, tile, len(read)).each:
         inside = [o for o in outs if 0 <= o < len(read)]
         if read[inside].any():
             found[inside] = True

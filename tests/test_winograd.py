@@ -409,7 +409,11 @@ def test_the_rule() -> None:
     assert winograd.tile_for(shape(56, 8, 8)) == (0, 0)
     assert winograd.tile_for(shape(56, 8, 64)) == (4, 4)
     assert winograd.tile_for(shape(224, 3, 64)) == (0, 0)
-    assert winograd.tile_for(shape(56, 64, 64, stride=2)) == (0, 0)
+    assert winograd.tile_for(shape(56, 64, 64, stride=2)) == (4, 4)
+    assert winograd.tile_for(shape(28, 128, 256, stride=2)) == (3, 3)
+    assert winograd.tile_for(shape(14, 256, 512, stride=2)) == (0, 0)
+    assert winograd.tile_for(shape(56, 64, 64, stride=2, dilation=2)) == (0, 0)
+    assert winograd.tile_for(shape(56, 64, 64, stride=3)) == (0, 0)
     assert winograd.tile_for(shape(56, 64, 64, dilation=2)) == (4, 4)
     assert winograd.tile_for(shape(56, 64, 64)._replace(groups=2)) == (4, 4)
     assert winograd.tile_for(shape(56, 64, 64)._replace(groups=4)) == (4, 4)
@@ -471,11 +475,11 @@ def test_other_operations_do_not_change() -> None:
 
     def all_of_them() -> list[np.ndarray]:
         return [
-            cl.conv2d(x, kernel, strides=2),
+            cl.conv2d(x, kernel, strides=3),
             cl.conv2d(x, kernel, dilations=9, padding="same"),
             cl.conv2d(x, kernel[:, :, :8], groups=4),
             cl.conv2d(x, kernel[:1, :2]),
-            cl.conv2d_transpose(x, kernel, strides=2),
+            cl.conv2d_transpose(x, kernel, strides=3),
             cl.depthwise_conv2d(x, kernel[..., :1]),
             cl.conv1d(x[0], kernel[0], strides=2),
             cl.dense(x, kernel[0, 0]),

@@ -197,6 +197,7 @@ def pack_winograd(
     sizes: tuple[int, int, int, int],
     row_factors: Array,
     column_factors: Array,
+    parts: tuple[int, int],
     first: int,
     first_to: int,
     row_step: int,

@@ -1,10 +1,10 @@
 """The precision of operations, "exact" or "fast": for a block of code, and a default for the process.
 
 "exact": each output is one ordered sum over (kh, kw, cin), cut where the shape says (sums.py). "fast":
-convolutions with stride 1 and transposed ones with stride 2 may use Winograd's form, where that is faster
-(plan/winograd.py has the rule, the error bound, and what becomes of NaN and Inf). Both are deterministic: a
-result depends on the shape and the values, never on the batch around an image, the number of threads, or
-which FMA instruction set computes it.
+convolutions with stride 1 or 2, and transposed ones with stride 2, may use Winograd's form, where that is
+faster (plan/winograd.py has the rule, the error bound, and what becomes of NaN and Inf). Both are
+deterministic: a result depends on the shape and the values, never on the batch around an image, the number of
+threads, or which FMA instruction set computes it.
 """
 
 from __future__ import annotations
@@ -84,10 +84,11 @@ def set_precision(mode: Precision) -> None:
 def precision(mode: Precision) -> Iterator[None]:
     """Compute "exact" or "fast" inside this block, in this Python thread (or asyncio task) only.
 
-    "fast" allows Winograd's form to convolutions with stride 1 (3x3, 5x5, dilated, along one axis) and
-    transposed ones with stride 2: up to 4 times faster, with errors of typically 1e-6 to 3e-5 of the largest
-    output in float32, instead of a few times 1e-7 (the bound: convlite.plan.winograd). A NaN or Inf in x
-    spreads over blocks of up to 8x8 outputs, which lie a dilation apart.
+    "fast" allows Winograd's form to convolutions with stride 1 (3x3, 5x5, dilated, along one axis) and to
+    those with stride 2, transposed or not (3 to 6 taps along an axis): up to 4 times faster, with errors of
+    typically 1e-6 to 3e-5 of the largest output in float32, instead of a few times 1e-7 (the bound:
+    convlite.plan.winograd). A NaN or Inf in x spreads over blocks of up to 8x8 outputs, which lie a dilation
+    apart.
 
     Parameters
     ----------

@@ -208,7 +208,8 @@ _RECIPES: dict[str, Callable[[Weights, tuple[int, ...], _kernels._Table], Recipe
 
 
 def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str, room: Room | None) -> Panels:
-    """Transform a kernel for Winograd's form: for each group, panels [slots][cin][nr*lanes].
+    """Transform a kernel for Winograd's form: for each group, panels [slots][cin][nr*lanes]. The slots of
+    a position, one for each part of a strided convolution, follow each other.
 
     The transposed convolution reads the kernel in reverse order: its steps are negative.
     """
@@ -219,7 +220,8 @@ def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str, room:
     lanes = _kernels.describe(isa, kind_of(kernel.dtype))["lanes"]
     first, turned = ((height - 1) * down + (width - 1) * along, -1) if weights.transposed else (0, 1)
     steps = (turned * down, turned * along, k_step, l_step)
-    factors = [weights_of(kernel.shape[a], strides[a], tile) for a, tile in enumerate(read_layout(layout))]
+    tiles, parts = read_layout(layout)
+    factors = [weights_of(kernel.shape[a], strides[a], tiles[a], parts[a]) for a in (0, 1)]
     rows, columns = (np.array(each).ravel() for each in factors)
     size = len(factors[0]) * len(factors[1]) * kc * -(-per_group // lanes) * lanes
     data = (aligned_empty if room is None else room.empty)(groups * size, kernel.dtype)
@@ -227,7 +229,7 @@ def _pack_winograd(kernel: Array, weights: Weights, isa: str, layout: str, room:
     for group in range(groups):
         places = (first + group * group_step, group * size, *steps)
         _kernels.pack_winograd(
-            memory, data, isa, kernel.itemsize, sizes, rows, columns, *places, kc, per_group
+            memory, data, isa, kernel.itemsize, sizes, rows, columns, parts, *places, kc, per_group
         )
     return Panels(data, True)
 

@@ -53,7 +53,7 @@ cdef extern from "isa/table.h" nogil:
     ctypedef struct WinogradKernel:
         const void *kernel
         int64_t row_step, column_step, k_step, l_step, cin, cout
-        int rows, columns, row_slots, column_slots
+        int rows, columns, row_slots, column_slots, row_parts, column_parts
         const double *row_factors
         const double *column_factors
         void *panels

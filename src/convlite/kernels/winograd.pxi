@@ -9,6 +9,9 @@
 #             for each mr tiles:      s[tile][q][l] = sum over k of v[tile][q][k] * u[panel][q][k][l]    (the micro-kernel)
 #         for each tile:              out[pixels of the tile][panel] = act(output transform + bias)
 #
+# With strides k runs over the parts of the inputs, too: v[tile][part][q][k] and u[panel][q][part][k][l], where a q may lack
+# parts. A q of a transposed convolution may lack its only one; then s is zero there.
+#
 # v stays in L2 while the panels are used. The weights of a position and panel are read once per block, wherever they are; the
 # tiles before prefetch them. With weights in memory, as in a network, halves instead of quarters made one thread of a Zen 4 so
 # many times as fast: AVX-512, 16 to 64 tiles 1.05 to 1.13, 196 tiles 1.02, 9 tiles 1.04 to 1.08, 4 tiles 1.3; AVX2, 9 tiles 1.3
@@ -21,6 +24,9 @@
 # the bits depend on neither. Inf and NaN spread over their tile.
 
 
+cdef enum:
+    MOST_PARTS = 4             # of a strided convolution's inputs: plan/along.py
+
 cdef struct WinogradLine:                       # a tile along one axis
     int64_t first, out                          # its first input and output; before the image: negative
     int low, high                               # the range of its pixels inside the image
@@ -29,17 +35,19 @@ cdef struct WinogradLine:                       # a tile along one axis
 cdef struct WinogradTiling:                     # an axis
     WinogradAxis axis
     WinogradLine *lines
-    int64_t count, pitch                        # tiles; pixels from one input (or output) of a tile to the next
-    int64_t positions                           # products of a tile
+    int64_t count, pitch, out_pitch             # tiles; pixels from one input, one output of a tile to the next
+    int64_t positions, slots                    # sums, and products, of a tile
+    int64_t parts, few                          # of the inputs: lines has the tiles for each; the position with one part less
 
 cdef struct WinogradJob:
     const Table *table
     int64_t h, w, ho, wo, groups, kc, width     # channels of a group
     WinogradTiling rows, columns
-    int64_t positions, image_tiles, tiles       # positions of a tile; tiles of an image, of all images
+    int64_t positions, slots, parts             # of rows times columns
+    int64_t image_tiles, tiles                  # of an image, of all images
     int64_t panel_lanes, padded, panels         # width rounded up to whole vectors
     Cuts cuts                  # of a sum over the input channels
-    int64_t v_step, v_tile, s_tile              # elements from one position, one tile to the next
+    int64_t v_step, v_part, v_tile, s_tile      # elements from one position, one part, one tile to the next
     # of one call:
     Image x, out
     const char *weights
@@ -49,8 +57,9 @@ cdef struct WinogradJob:
 
 
 @cython.cdivision(True)
-cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t tiles, int64_t group, char *v) noexcept nogil:
-    """LOOP tiles: the input transform."""
+cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t tiles, int64_t group, const WinogradLine *rows,
+                                const WinogradLine *columns, char *v) noexcept nogil:
+    """LOOP tiles: the input transform of a part, with its lines."""
     cdef int64_t size = job.table.itemsize, t, image, i, j
     cdef const WinogradLine *row
     cdef const WinogradLine *column
@@ -62,7 +71,7 @@ cdef void winograd_gather_tiles(const WinogradJob *job, int64_t first, int64_t t
     i = first % job.image_tiles // job.columns.count
     j = first % job.columns.count
     for t in range(tiles):
-        row, column = job.rows.lines + i, job.columns.lines + j
+        row, column = rows + i, columns + j
         call.row_low, call.row_high, call.column_low, call.column_high = row.low, row.high, column.low, column.high
         call.x = job.x.at + image * job.x.image + row.first * job.x.row + column.first * job.x.pixel + group * job.kc * size
         call.v = v + t * job.v_tile * size
@@ -85,7 +94,7 @@ cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t 
     cdef const WinogradLine *column
     cdef WinogradOutput call
     call.rows, call.columns = &job.rows.axis, &job.columns.axis
-    call.row_step, call.column_step = job.rows.pitch * job.out.row, job.columns.pitch * job.out.pixel
+    call.row_step, call.column_step = job.rows.out_pitch * job.out.row, job.columns.out_pitch * job.out.pixel
     call.channels = smaller(job.panel_lanes, job.width - panel * job.panel_lanes)
     call.s_step = ceil_div(call.channels, job.table.lanes) * job.table.lanes
     call.end = end_at(&job.end, job.residual, job.out.at, channel * size)
@@ -112,38 +121,49 @@ cdef void winograd_scatter_tiles(const WinogradJob *job, int64_t first, int64_t 
 cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v, char *s, int64_t width, int64_t channels,
                             const char *weights) noexcept nogil:
     """LOOP positions: the products of a block's tiles with one panel."""
-    cdef int64_t size = job.table.itemsize, groups = ceil_div(tiles, job.table.mr), slice_bytes = job.kc * width * size
-    cdef int64_t q, place, g, low, high, half, half_vectors = ceil_div(2 * channels, job.table.lanes)
-    cdef const void *taps_at[2]
+    cdef int64_t size = job.table.itemsize, groups = ceil_div(tiles, job.table.mr), slice_bytes
+    cdef int64_t i, j, t, place, rows, columns, g, low, high, half, half_vectors = ceil_div(2 * channels, job.table.lanes)
+    cdef const char *at[MOST_PARTS]
+    cdef const void *taps_at[2 * MOST_PARTS]
     cdef void *out[2]
     cdef Tile call
-    cdef const Cuts *cuts = NULL
+    cdef const Cuts *cuts
     memset(&call, 0, sizeof(call))
     call.taps_at, call.out, call.step, call.out_step = taps_at, out, job.v_tile * size, job.s_tile * size
-    call.taps, call.kc = 1, job.kc
+    call.kc = job.kc
     call.channels = half_vectors * job.table.lanes // 2  # the output transform reads whole vectors, but does not store the rest
-    if job.cuts.part < job.kc:
-        cuts = &job.cuts
-    for q in range(job.positions):
-        call.panel = weights + q * slice_bytes
-        place = (q // job.columns.positions % job.rows.axis.n * job.columns.axis.n
-                 + q % job.columns.positions % job.columns.axis.n)  # phases share inputs
-        for g in range(groups):
-            low, high = g * tiles // groups, (g + 1) * tiles // groups
-            half = (high - low + 1) // 2
-            taps_at[0] = v + low * call.step + place * job.v_step * size
-            taps_at[1] = <const char *> taps_at[0] + half * call.step
-            out[0] = s + low * call.out_step + q * width * size
-            out[1] = <char *> out[0] + half * call.out_step
-            # Even and odd tiles fetch the halves of the next position's weights, which lie behind these. A tile that is alone
-            # reads weights as fast as memory can, and others would disturb it: it fetches its own, 16 channels ahead.
-            call.ahead_step = 2 * width * size
-            call.ahead = <const char *> call.panel + slice_bytes + g % 2 * slice_bytes // 2
-            if groups == 1:
-                call.ahead_step *= 2
-                call.ahead = <const char *> call.panel + 4 * call.ahead_step
-            run_tile(job.table, job.table.strided[half_vectors][high - low], &call, cuts, 0, high - low, width // job.table.lanes,
-                     True, NULL)
+    for i in range(job.rows.positions):
+        rows = job.rows.parts - (i == job.rows.few)
+        for j in range(job.columns.positions):
+            columns = job.columns.parts - (j == job.columns.few)
+            call.taps, call.panel = rows * columns, weights
+            if call.taps == 0:
+                for g in range(tiles):
+                    memset(s + g * call.out_step + (i * job.columns.positions + j) * width * size, 0, width * size)
+                continue
+            slice_bytes = call.taps * job.kc * width * size
+            cuts = &job.cuts if job.cuts.part < call.taps * job.kc else NULL
+            place = i % job.rows.axis.n * job.columns.axis.n + j % job.columns.axis.n  # phases share inputs
+            for t in range(call.taps):
+                at[t] = v + ((t // columns * job.columns.parts + t % columns) * job.v_part + place * job.v_step) * size
+            for g in range(groups):
+                low, high = g * tiles // groups, (g + 1) * tiles // groups
+                half = (high - low + 1) // 2
+                for t in range(call.taps):
+                    taps_at[2 * t] = at[t] + low * call.step
+                    taps_at[2 * t + 1] = at[t] + (low + half) * call.step
+                out[0] = s + low * call.out_step + (i * job.columns.positions + j) * width * size
+                out[1] = <char *> out[0] + half * call.out_step
+                # Even and odd tiles fetch the halves of the next position's weights, which lie behind these. A tile that is alone
+                # reads weights as fast as memory can, and others would disturb it: it fetches its own, 16 channels ahead.
+                call.ahead_step = 2 * width * size
+                call.ahead = <const char *> call.panel + slice_bytes + g % 2 * slice_bytes // 2
+                if groups == 1:
+                    call.ahead_step *= 2
+                    call.ahead = <const char *> call.panel + 4 * call.ahead_step
+                run_tile(job.table, job.table.strided[half_vectors][high - low], &call, cuts, 0, high - low,
+                         width // job.table.lanes, True, NULL)
+            weights += slice_bytes
 
 
 @cython.cdivision(True)
@@ -153,14 +173,16 @@ cdef void winograd_task(const void *of, int64_t task, char *scratch) noexcept no
     cdef int64_t size = job.table.itemsize, span = task % job.spans, group = task // job.spans % job.groups
     cdef int64_t block = task // job.spans // job.groups
     cdef int64_t first = block * job.tiles // job.blocks, tiles = (block + 1) * job.tiles // job.blocks - first
-    cdef int64_t panel, width
+    cdef int64_t panel, width, part
     cdef char *v = scratch
     cdef char *s = v + job.most_tiles * job.v_tile * size
-    winograd_gather_tiles(job, first, tiles, group, v)
+    for part in range(job.parts):  # LOOP parts
+        winograd_gather_tiles(job, first, tiles, group, job.rows.lines + part // job.columns.parts * job.rows.count,
+                              job.columns.lines + part % job.columns.parts * job.columns.count, v + part * job.v_part * size)
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         width = smaller(job.panel_lanes, job.padded - panel * job.panel_lanes)
         winograd_products(job, tiles, v, s, width, smaller(width, job.width - panel * job.panel_lanes),
-                          job.weights + (group * job.padded + panel * job.panel_lanes) * job.positions * job.kc * size)
+                          job.weights + (group * job.padded + panel * job.panel_lanes) * job.slots * job.kc * size)
         winograd_scatter_tiles(job, first, tiles, s, group, panel)
 
 
@@ -168,10 +190,11 @@ cdef int winograd_tiling(WinogradTiling *to, axis, along) except -1:
     """A plan.along.Along of an axis in C structures."""
     cdef int i
     to.axis.n, to.axis.m, to.axis.phases = along.n, along.tile, along.phases
-    to.positions, to.pitch = along.positions, along.grids
+    to.positions, to.slots, to.parts, to.few = along.positions, along.slots, along.parts, along.few
+    to.pitch, to.out_pitch = along.pitch, along.grids
     lines = along.lines(axis)
-    to.count = len(lines)
-    to.lines = <WinogradLine *> malloc(max(to.count, 1) * sizeof(WinogradLine))
+    to.count = len(lines) // to.parts
+    to.lines = <WinogradLine *> malloc(max(len(lines), 1) * sizeof(WinogradLine))
     if to.lines == NULL:
         raise MemoryError("no memory for a plan")
     for i, (first, low, high, out, out_low, out_high) in enumerate(lines):
@@ -198,10 +221,13 @@ cdef class Winograd(Runner):
         self.job.h, self.job.w = geometry.rows.in_size, geometry.columns.in_size
         self.job.ho, self.job.wo = geometry.rows.out_size, geometry.columns.out_size
         self.job.kc, self.job.width = cin // self.job.groups, cout // self.job.groups
-        self.job.cuts.part, self.job.cuts.period = plan.piece, self.job.kc
         winograd_tiling(&self.job.rows, geometry.rows, plan.along[0])
         winograd_tiling(&self.job.columns, geometry.columns, plan.along[1])
         self.job.positions = self.job.rows.positions * self.job.columns.positions
+        self.job.slots = self.job.rows.slots * self.job.columns.slots
+        self.job.parts = self.job.rows.parts * self.job.columns.parts
+        self.job.cuts.part = plan.piece
+        self.job.cuts.period = self.job.kc if plan.piece < self.job.kc else self.job.parts * self.job.kc  # sums.cuts
         self.job.image_tiles = self.job.rows.count * self.job.columns.count
         self.job.tiles = geometry.images * self.job.image_tiles
         self.job.panel_lanes = self.job.table.nr * self.job.table.lanes
@@ -209,7 +235,8 @@ cdef class Winograd(Runner):
         self.job.panels = ceil_div(self.job.padded, self.job.panel_lanes)
         # one cache line more than a tile needs: rows a power of two apart would share a few cache sets
         self.job.v_step = ceil_div(self.job.kc, 64 // size) * (64 // size)
-        self.job.v_tile = self.job.rows.axis.n * self.job.columns.axis.n * self.job.v_step + 64 // size
+        self.job.v_part = self.job.rows.axis.n * self.job.columns.axis.n * self.job.v_step
+        self.job.v_tile = self.job.parts * self.job.v_part + 64 // size
         self.job.s_tile = self.job.positions * self.job.panel_lanes + 64 // size
         self.block_tiles = plan.block_tiles
         self.scratch_bytes = self._scratch(smaller(self.block_tiles, self.job.tiles))
@@ -217,7 +244,7 @@ cdef class Winograd(Runner):
         self.out_bytes = self.bytes_of(&self.out, geometry.images, self.job.ho, self.job.wo, cout)
         self.bias_bytes = cout * size
         self.packed_bias_bytes = ceil_div((cout + self.job.panel_lanes) * size, 64) * 64
-        self.weight_bytes = self.job.groups * self.job.positions * self.job.kc * self.job.padded * size
+        self.weight_bytes = self.job.groups * self.job.slots * self.job.kc * self.job.padded * size
         self.adds = True
         self.describe_work(plan.nanoseconds)
 
@@ -275,13 +302,13 @@ cdef class Winograd(Runner):
         return 0
 
 
-def pack_winograd(kernel, packed, str isa, int itemsize, tuple sizes, row_factors, column_factors, int64_t first,
+def pack_winograd(kernel, packed, str isa, int itemsize, tuple sizes, row_factors, column_factors, tuple parts, int64_t first,
                   int64_t first_to, int64_t row_step, int64_t column_step, int64_t k_step, int64_t l_step, int64_t cin,
                   int64_t cout):
     """Transform one group of the contiguous `kernel` into `packed`, from element first_to on.
 
     sizes: rows and columns of the kernel, and the elements of it and of `packed`; row_factors, column_factors: G of each axis,
-    doubles [slots][taps]. In elements: steps, and `first`, the tap of a window's first pixel.
+    doubles [slots][taps]; parts: of rows and columns. In elements: steps, and `first`, the tap of a window's first pixel.
     """
     cdef const Table *table = table_of(isa, kind_of_floats(itemsize))
     cdef View views[4]
@@ -293,6 +320,7 @@ def pack_winograd(kernel, packed, str isa, int itemsize, tuple sizes, row_factor
         call.rows, call.columns = sizes[0], sizes[1]
         call.kernel = <const char *> borrow(kernel, &views[0], sizes[2] * itemsize, False, "kernel") + first * itemsize
         call.panels = <char *> borrow(packed, &views[1], sizes[3] * itemsize, True, "packed") + first_to * itemsize
+        call.row_parts, call.column_parts = parts
         call.row_slots, call.column_slots = len(row_factors) // call.rows, len(column_factors) // call.columns
         call.row_factors = <const double *> borrow(row_factors, &views[2], 8 * call.row_slots * call.rows, False, "factors")
         call.column_factors = <const double *> borrow(column_factors, &views[3], 8 * call.column_slots * call.columns, False,

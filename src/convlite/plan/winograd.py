@@ -7,14 +7,15 @@ axis of one tap. kernels/isa/winograd.h has the matrices, kernels/winograd.pxi t
 
 Error. With u the unit roundoff, B, G and A the matrices of either axis, and `|.|` element by element:
 
-    |y - exact| <= (Cin + 20) * u * |A^T| (sum over k of (|G| |g| |G^T|) * (|B^T| |d| |B|)) |A|  + O(u^2)
+    |y - exact| <= (K + 20) * u * |A^T| (sum over K of (|G| |g| |G^T|) * (|B^T| |d| |B|)) |A|  + O(u^2)
 
-1 rounding of each transformed weight, at most 8 in the input transform (4 for each axis), Cin in the sum,
-8 in the output transform (5 for one axis of 10 products), 1 for the bias; the rest is spare (float64 weights
-take 10 more). Cin is that of a group. With constant `|x|` and `|w|` the expression is this many times the
-direct form's, which is `sum |x| |w|`; far less on average. Measured in float32 with normally distributed
-operands and 64 to 512 channels, the largest error over the largest output; and with 64, the root of the mean
-square over that of the outputs:
+K is the number of input channels of a group; of a strided convolution, twice that for each strided axis: the
+sum is over the parts of the inputs, too. 1 rounding of each transformed weight, at most 8 in the input
+transform (4 for each axis), K in the sum, 8 in the output transform (5 for one axis of 10 products), 1 for
+the bias; the rest is spare (float64 weights take 10 more). With constant `|x|` and `|w|` the expression is
+this many times the direct form's, which is `sum |x| |w|`; far less on average. Measured in float32 with
+normally distributed operands and 64 to 512 channels, the largest error over the largest output; and with 64,
+the root of the mean square over that of the outputs:
 
     3x3, dilated or not, m = 2      7 times    3e-7 to 9e-7    3e-7
                          m = 3, 4  66, 97      2e-6 to 6e-6    1e-6
@@ -23,6 +24,7 @@ square over that of the outputs:
     2x2, and 4x4/2 transposed,
                          m = 3, 4  9, 100      3e-7, 3e-6      3e-7, 9e-7
     5x5/2 transposed,    m = 2, 4  as 3x3
+    3x3/2, 5x5/2, and 3x3/2 transposed: docs/precision.md
     3 taps along one axis,
                          m = 4, 6  10, 23      7e-7, 2e-6      4e-7, 7e-7
     5 taps,              m = 2, 4  8, 17       7e-7, 1e-6      4e-7, 7e-7
@@ -39,6 +41,7 @@ overflow where the direct form does not.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
@@ -58,7 +61,10 @@ from .record import Plan
 # 3.99, 4.28; 2.83, 4.00, 3.69.
 INPUT_COST = {2: 50, 4: 200, 5: 350, 6: 410}
 OUTPUT_COST = {2: 50, 4: 160, 5: 250, 6: 320}
-# The same cost of other tiles, for each position: along two axes, along one
+# The same cost of other tiles, for each input and each position: along two axes, along one (of strided axes
+# that is for each part: twice as much). On an EPYC (Zen 4, AVX-512, one thread) it predicts 60 strided and
+# transposed convolutions of 3 to 6 taps within 10%, most within 3%: 3x3/2 64 -> 128 on 56x56 1.58, measured
+# 1.54; 5x5/2 2.97, 2.93; transposed 3x3/2 128 -> 64 on 28x28 1.56, 1.55.
 INPUT_EACH, OUTPUT_EACH = (6.5, 4.0), (5.0, 4.0)
 TRANSFORMED = 16
 SUM_COST = 5
@@ -79,7 +85,7 @@ UNHIDDEN = 2.5
 # The least gain: over the direct form; and of tiles with more than SMALL products along an axis over smaller
 # tiles, since their errors are three to five times as large and they have up to 1.8 times the weights. (On
 # 28x28 and 56x56 maps with 64 and more channels m = 6 is from 4% slower to 9% faster.)
-GAIN = 1.25
+GAIN = 1.15
 GAIN_LARGE = 1.1
 SMALL, MOST = 6, 8
 
@@ -103,7 +109,7 @@ class Winograd(Plan):
 
     tile: Pair
     block_tiles: int
-    piece: int  # input channels of a piece of a sum
+    piece: int  # products of a piece of a sum over the parts and input channels
     form: ClassVar[str] = "winograd"
 
     @property
@@ -122,18 +128,24 @@ class Winograd(Plan):
         return _kernels.Winograd(self)
 
     def __str__(self) -> str:
-        """The form's name with its tile."""
-        return f"winograd {self.tile[0]}x{self.tile[1]}"
+        """The form's name with its tile, and the parts of rows and columns."""
+        parts = tuple([axis.parts for axis in self.along])
+        return f"winograd {_by(self.tile)}" + (f"/{_by(parts)}" if parts != (1, 1) else "")
 
 
-def read_layout(layout: str) -> Pair:
-    """The tile of Winograd.layout.
+def _by(pair: Iterable[int]) -> str:
+    return "x".join([str(number) for number in pair])
 
-    >>> read_layout("winograd 1x4")
-    (1, 4)
+
+def read_layout(layout: str) -> tuple[Pair, Pair]:
+    """The tile of Winograd.layout, and the parts of rows and columns.
+
+    >>> read_layout("winograd 1x4"), read_layout("winograd 3x3/2x1")
+    (((1, 4), (1, 1)), ((3, 3), (2, 1)))
     """
-    rows, _, columns = layout.partition(" ")[2].partition("x")
-    return int(rows), int(columns)
+    tile, _, parts = layout.partition(" ")[2].partition("/")
+    (m, n), (rows, columns) = (map(int, each.split("x")) for each in (tile, parts or "1x1"))
+    return (m, n), (rows, columns)
 
 
 def products(geometry: Geometry) -> dict[Pair, float]:
@@ -145,12 +157,12 @@ def products(geometry: Geometry) -> dict[Pair, float]:
     found: dict[Pair, float] = {(0, 0): _direct(axes[0]) * _direct(axes[1])}
     for tile in _tiles(*axes):
         rows, columns = (along(axis, m) for axis, m in zip(axes, tile, strict=True))
-        positions = rows.positions * columns.positions
+        parts = rows.parts * columns.parts
         fetched = min(cin * cout / PAIRS_PER_ROW, MOST_WEIGHT_ROWS)
         tiles = max(rows.count(axes[0].out_size) * columns.count(axes[1].out_size), FEWEST_TILES)
-        rows_of = max(tiles * (1 + SUM_COST / cin) + fetched, UNHIDDEN * fetched)
-        transforms = (_input(rows, columns) * read + _output(rows, columns) * written) / (cin * cout)
-        found[tile] = positions * rows_of + tiles * transforms
+        rows_of = max(tiles * (1 + SUM_COST / (parts * cin)) + fetched, UNHIDDEN * fetched)
+        transforms = (parts * _input(rows, columns) * read + _output(rows, columns) * written) / (cin * cout)
+        found[tile] = rows.slots * columns.slots * rows_of + tiles * transforms
     return found
 
 
@@ -172,17 +184,22 @@ def _tiles(rows: Axis, columns: Axis) -> list[Pair]:
 
 
 def _input(rows: Along, columns: Along) -> float:
-    return _transform(rows, columns, INPUT_COST, INPUT_EACH)
+    """Of each part."""
+    known = _known(rows, columns, INPUT_COST)
+    one = 1 in (rows.n, columns.n)
+    each = INPUT_EACH[one] * (rows.parts * columns.parts if one else 1)
+    return known or rows.n * columns.n * each
 
 
 def _output(rows: Along, columns: Along) -> float:
-    return _transform(rows, columns, OUTPUT_COST, OUTPUT_EACH)
+    known = _known(rows, columns, OUTPUT_COST)
+    return known or rows.positions * columns.positions * OUTPUT_EACH[1 in (rows.n, columns.n)]
 
 
-def _transform(rows: Along, columns: Along, known: dict[int, int], each: tuple[float, float]) -> float:
-    if rows.taps == columns.taps == 3 and rows.phases == columns.phases == 1 and rows.tile in known:
-        return known[rows.tile]
-    return rows.positions * columns.positions * each[1 in (rows.n, columns.n)]
+def _known(rows: Along, columns: Along, costs: dict[int, int]) -> int:
+    """The cost of a tile of 3x3, which was fitted; 0 for others."""
+    fitted = rows.taps == columns.taps == 3 and rows.phases == columns.phases == 1
+    return costs.get(rows.tile, 0) if fitted else 0
 
 
 def tile_for(geometry: Geometry) -> Pair:
@@ -200,7 +217,8 @@ def tile_for(geometry: Geometry) -> Pair:
     if 0 in geometry.out_shape or not geometry.cin:
         return (0, 0)
     cin, cout = geometry.cin // geometry.groups, geometry.cout // geometry.groups
-    if min(cin, cout) < FEWEST_CHANNELS or cin > sums.SECTION or not fits_groups(geometry):
+    longest = cin * geometry.rows.in_step * geometry.columns.in_step
+    if min(cin, cout) < FEWEST_CHANNELS or longest > sums.SECTION or not fits_groups(geometry):
         return (0, 0)
     found = products(geometry)
     direct = found.pop((0, 0))
@@ -243,18 +261,23 @@ def periods_for(geometry: Geometry) -> Pair:
     return rows.period, columns.period
 
 
-def block_tiles(read: int, positions: int, cin: int, cout: int, itemsize: int, mr: int, panel: int) -> int:
+def block_tiles(
+    read: int, positions: int, slots: int, cin: int, cout: int, itemsize: int, mr: int, panel: int
+) -> int:
     """How many tiles go through the three steps at a time; the micro-kernel computes mr x panel sums.
+
+    A tile has `read` transformed inputs for each input channel, `slots` weights for each pair, and
+    `positions` sums for each output channel.
 
     A thread's scratch is so many times read * cin + positions * panel elements: in float32 0.4 to 1.2 MB for
     up to 256 channels with 3x3 kernels in tiles of 2 and 4, up to 2.1 MB with 5 and 6, and in proportion to
     cin beyond; twice as much with large weights.
     """
-    weights = positions * itemsize * cin * cout
+    weights = slots * itemsize * cin * cout
     if weights > LARGE_WEIGHTS:
         return MOST_TILES // mr * mr
     if weights > BLOCK_BYTES:
-        weights = positions * itemsize * cin * min(panel, cout)
+        weights = slots * itemsize * cin * min(panel, cout)
     tiles = (BLOCK_BYTES - weights) // (itemsize * (read * cin + positions * panel))
     return max(LEAST_TILES, min(tiles, MOST_TILES)) // mr * mr
 
@@ -268,9 +291,10 @@ def winograd(problem: Problem) -> Winograd | None:
         return None
     rows, columns = along(geometry.rows, tile[0]), along(geometry.columns, tile[1])
     cin, cout = geometry.cin // geometry.groups, geometry.cout // geometry.groups
-    sizes = rows.n * columns.n, rows.positions * columns.positions
+    parts = rows.parts * columns.parts
+    sizes = parts * rows.n * columns.n, rows.positions * columns.positions, rows.slots * columns.slots
     tiles = block_tiles(*sizes, cin, cout, problem.bytes, table["mr"], problem.panel_lanes)
     work = products(geometry)[tile] * geometry.images * geometry.cin * cout
     shared = problem.shared(winograd_costs(problem, work))
-    piece = sums.cuts(1, cin).part
+    piece = sums.cuts(parts, cin).part
     return Winograd(**shared, tile=tile, block_tiles=tiles, piece=piece)

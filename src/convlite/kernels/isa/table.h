@@ -92,8 +92,9 @@ typedef struct {
     const void *kernel; /* the element that meets a window's first pixel, for input and output channel 0; steps may be negative */
     int64_t row_step, column_step, k_step, l_step, cin, cout; /* steps in elements */
     int rows, columns, row_slots, column_slots;               /* taps, and transformed weights */
+    int row_parts, column_parts;                              /* weights of a position along an axis; the last one may have fewer */
     const double *row_factors, *column_factors;               /* G: [slots][taps] */
-    void *panels;                                             /* [panel][row_slots][column_slots][cin][nr*LANES] */
+    void *panels;                                             /* [panel][row_slots * column_slots][cin][nr*LANES], those of a position together */
 } WinogradKernel;
 
 /* One tile: out[i][l] = act(bias[l] + sum over taps t, channels k of taps_at[t][i][k] * panel[t][k][l]), l < channels.

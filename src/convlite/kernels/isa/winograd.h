@@ -420,10 +420,17 @@ static void NAME(winograd_kernel)(const WinogradKernel *w) {
             }
             for (int b = 0; b < w->columns; b++)
                 NAME(winograd_factors)(w->row_factors, w->row_slots, w->rows, tap[b], w->columns * LANES, once[0][b], TAPS * LANES);
-            REAL *dst = panel + k * panel_lanes + c;
             for (int i = 0; i < w->row_slots; i++) {
+                const int place = i / w->row_parts * w->row_parts, left_rows = w->row_slots - place;
+                const int rows = left_rows < w->row_parts ? left_rows : w->row_parts;
                 NAME(winograd_factors)(w->column_factors, w->column_slots, w->columns, once[i][0], LANES, u[0], LANES);
-                for (int j = 0; j < w->column_slots; j++, dst += w->cin * panel_lanes) for (int l = 0; l < LANES; l++) dst[l] = (REAL)u[j][l];
+                for (int j = 0; j < w->column_slots; j++) {
+                    const int beside = j / w->column_parts * w->column_parts, left_columns = w->column_slots - beside;
+                    const int columns = left_columns < w->column_parts ? left_columns : w->column_parts;
+                    const int slot = place * w->column_slots + rows * beside + (i - place) * columns + j - beside;
+                    REAL *dst = panel + (slot * w->cin + k) * panel_lanes + c;
+                    for (int l = 0; l < LANES; l++) dst[l] = (REAL)u[j][l];
+                }
             }
         }
         panel += (int64_t)w->row_slots * w->column_slots * w->cin * panel_lanes;
