@@ -52,6 +52,8 @@ INLINE void NAME(winograd_bt)(const int n, const V *x, V *y) {
         y[1] = VADD(x[1], x[2]);
         y[2] = VSUB(x[2], x[1]);
         y[3] = VSUB(x[3], x[1]);
+    } else if (n == 5) {
+        NAME(winograd_bt5)(x, y);
     } else if (n == 6) {
         const V three_halves = VSPLAT((REAL)1.5);
         const V even = VSUB(x[4], x[2]), odd = VSUB(x[3], x[1]);
@@ -124,6 +126,15 @@ INLINE void NAME(winograd_at)(const int m, const V *s, V *y) {
     }
 }
 
+/* under the names of those in winograd_points.h */
+#define WINOGRAD_NAMED(n, m) \
+    INLINE void NAME(winograd_at##n##_##m)(const V *s, V *y) { NAME(winograd_at)(m, s, y); }
+WINOGRAD_NAMED(4, 2)
+WINOGRAD_NAMED(6, 4)
+WINOGRAD_NAMED(7, 5)
+WINOGRAD_NAMED(8, 6)
+#undef WINOGRAD_NAMED
+
 /* Transforms of many lines, the next one `line` bytes on. Between the rows' and the columns' a tile lies in an array of V with
    WINOGRAD_MOST in each row: its steps are constants, so that a line's addresses need few registers. The rows' read vectors `step` bytes
    apart and write one below the other; the columns' read neighbours and write `step` bytes apart, or, of the sums, neighbours again.
@@ -151,12 +162,12 @@ typedef void (*NAME(WinogradOutputLines))(const char *x, int64_t x_line, V *y, i
     }
 #define WINOGRAD_STORE(m, at) \
     UNROLL for (int i = 0; i < m; i++) VSTORE((REAL *)(y + i * (at)), b[i])
-#define WINOGRAD_OUTPUT(n, m, transform) \
+#define WINOGRAD_OUTPUT(n, m) \
     static void NAME(winograd_rows##n##_##m)(const char *x, int64_t x_line, V *y, int64_t step, int64_t lines) { \
         for (; lines > 0; lines--, x += x_line, y++) { \
             V a[n], b[m]; \
             WINOGRAD_EACH(n, x, step); \
-            transform; \
+            NAME(winograd_at##n##_##m)(a, b); \
             WINOGRAD_STORE(m, WINOGRAD_MOST); \
         } \
     } \
@@ -165,26 +176,26 @@ typedef void (*NAME(WinogradOutputLines))(const char *x, int64_t x_line, V *y, i
         for (; lines > 0; lines--, x += WINOGRAD_MOST * sizeof(V), y += WINOGRAD_MOST) { \
             V a[n], b[m]; \
             WINOGRAD_EACH(n, x, (int64_t)sizeof(V)); \
-            transform; \
+            NAME(winograd_at##n##_##m)(a, b); \
             WINOGRAD_STORE(m, 1); \
         } \
     }
 WINOGRAD_INPUT(4, NAME(winograd_bt)(4, a, b))
-WINOGRAD_INPUT(5, NAME(winograd_bt5)(a, b))
+WINOGRAD_INPUT(5, NAME(winograd_bt)(5, a, b))
 WINOGRAD_INPUT(6, NAME(winograd_bt)(6, a, b))
 WINOGRAD_INPUT(7, NAME(winograd_bt)(7, a, b))
 WINOGRAD_INPUT(8, NAME(winograd_bt)(8, a, b))
 WINOGRAD_INPUT(10, NAME(winograd_bt10)(a, b))
-WINOGRAD_OUTPUT(4, 2, NAME(winograd_at)(2, a, b))
-WINOGRAD_OUTPUT(4, 3, NAME(winograd_at4_3)(a, b))
-WINOGRAD_OUTPUT(5, 3, NAME(winograd_at5_3)(a, b))
-WINOGRAD_OUTPUT(5, 4, NAME(winograd_at5_4)(a, b))
-WINOGRAD_OUTPUT(6, 2, NAME(winograd_at6_2)(a, b))
-WINOGRAD_OUTPUT(6, 4, NAME(winograd_at)(4, a, b))
-WINOGRAD_OUTPUT(7, 5, NAME(winograd_at)(5, a, b))
-WINOGRAD_OUTPUT(8, 4, NAME(winograd_at8_4)(a, b))
-WINOGRAD_OUTPUT(8, 6, NAME(winograd_at)(6, a, b))
-WINOGRAD_OUTPUT(10, 4, NAME(winograd_at10_4)(a, b))
+WINOGRAD_OUTPUT(4, 2)
+WINOGRAD_OUTPUT(4, 3)
+WINOGRAD_OUTPUT(5, 3)
+WINOGRAD_OUTPUT(5, 4)
+WINOGRAD_OUTPUT(6, 2)
+WINOGRAD_OUTPUT(6, 4)
+WINOGRAD_OUTPUT(7, 5)
+WINOGRAD_OUTPUT(8, 4)
+WINOGRAD_OUTPUT(8, 6)
+WINOGRAD_OUTPUT(10, 4)
 #undef WINOGRAD_EACH
 #undef WINOGRAD_STORE
 #undef WINOGRAD_INPUT
@@ -204,7 +215,7 @@ static const NAME(WinogradInputLines) NAME(winograd_inputs)[2][11] = {
 static const NAME(WinogradOutputLines) NAME(winograd_outputs)[2][11][7] = {WINOGRAD_OUTPUTS(rows), WINOGRAD_OUTPUTS(columns)};
 #undef WINOGRAD_OUTPUTS
 
-/* Both transforms at once, if rows and columns have the same n and m: saves 5 to 10% of a convolution of 16 to 128 channels. Doubles, and
+/* Both transforms at once, if rows and columns have the same n and m: saves 2 to 10% of a convolution of 16 to 128 channels. Doubles, and
    instruction sets without fused multiply-adds, use two passes. Up to n = 6 the loops are unrolled; larger tiles are faster without. */
 typedef void (*NAME(WinogradSquare))(const char *x, int64_t row_step, int64_t column_step, char *v, int64_t v_step);
 typedef struct { V bias, low, high; } NAME(WinogradEnd); /* the end of an output: max(low, min(high, y + bias)) */
@@ -238,12 +249,12 @@ typedef void (*NAME(WinogradSquareOutput))(const char *s, int64_t row_step, int6
     INLINE void NAME(winograd_sums##n)(const char *s, int64_t step, V *once) { \
         V a[n], b[m]; \
         UNROLL for (int i = 0; i < n; i++) a[i] = VLOAD((const REAL *)(s + i * step)); \
-        NAME(winograd_at)(m, a, b); \
+        NAME(winograd_at##n##_##m)(a, b); \
         UNROLL for (int i = 0; i < m; i++) once[i * n] = b[i]; \
     } \
     INLINE void NAME(winograd_line##n##_##m)(const V *once, char *y, int64_t step, const NAME(WinogradEnd) *end) { \
         V b[m]; \
-        NAME(winograd_at)(m, once, b); \
+        NAME(winograd_at##n##_##m)(once, b); \
         UNROLL for (int i = 0; i < m; i++) \
             VSTORE((REAL *)(y + i * step), VMIN(end->high, VMAX(end->low, VADD(b[i], end->bias)))); \
     } \
@@ -254,15 +265,16 @@ typedef void (*NAME(WinogradSquareOutput))(const char *s, int64_t row_step, int6
         WINOGRAD_EACH(n, i, m, NAME(winograd_line##n##_##m)(once + i * n, y + i * y_row, y_column, end);) \
     }
 WINOGRAD_SQUARE(4, 2)
+WINOGRAD_SQUARE(5, 4)
 WINOGRAD_SQUARE(6, 4)
 WINOGRAD_SQUARE(7, 5)
 WINOGRAD_SQUARE(8, 6)
 #undef WINOGRAD_EACH
 #undef WINOGRAD_SQUARE
 static const NAME(WinogradSquare) NAME(winograd_square_inputs)[11] = {
-    [4] = NAME(winograd_square4), [6] = NAME(winograd_square6), [7] = NAME(winograd_square7), [8] = NAME(winograd_square8)};
+    [4] = NAME(winograd_square4), [5] = NAME(winograd_square5), [6] = NAME(winograd_square6), [7] = NAME(winograd_square7), [8] = NAME(winograd_square8)};
 static const NAME(WinogradSquareOutput) NAME(winograd_square_outputs)[11][7] = {
-    [4] = {[2] = NAME(winograd_square4_2)}, [6] = {[4] = NAME(winograd_square6_4)}, [7] = {[5] = NAME(winograd_square7_5)},
+    [4] = {[2] = NAME(winograd_square4_2)}, [5] = {[4] = NAME(winograd_square5_4)}, [6] = {[4] = NAME(winograd_square6_4)}, [7] = {[5] = NAME(winograd_square7_5)},
     [8] = {[6] = NAME(winograd_square8_6)}};
 #else
 static const NAME(WinogradSquare) NAME(winograd_square_inputs)[11];
