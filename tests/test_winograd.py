@@ -414,6 +414,12 @@ def test_the_rule() -> None:
     assert winograd.tile_for(shape(14, 256, 512, stride=2)) == (0, 0)
     assert winograd.tile_for(shape(56, 64, 64, stride=2, dilation=2)) == (0, 0)
     assert winograd.tile_for(shape(56, 64, 64, stride=3)) == (0, 0)
+    assert winograd.tile_for(shape(56, 1344, 64, stride=2)) == (4, 4)
+    assert winograd.tile_for(shape(56, 1345, 64, stride=2)) == (0, 0)  # longer sums than a section
+    rare = Geometry(
+        1, conv_axis(5000, 1, 1000, 1, "same", ""), conv_axis(300, 3, 1, 1, "same", ""), 64, 64, 1
+    )
+    assert winograd.tile_for(rare) == (1, 6)
     assert winograd.tile_for(shape(56, 64, 64, dilation=2)) == (4, 4)
     assert winograd.tile_for(shape(56, 64, 64)._replace(groups=2)) == (4, 4)
     assert winograd.tile_for(shape(56, 64, 64)._replace(groups=4)) == (4, 4)
