@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from interpreter import python
 from network_examples import channels_first, classifier
-from tile_networks import CONV, POOL, F, espcn, random_network, unet
+from tile_networks import CONV, POOL, TRANSPOSED, F, espcn, random_network, unet
 
 import convlite as cl
 from convlite.network.graph import Graph, Node, Value
@@ -101,6 +101,30 @@ def test_fast_tiles_have_the_bits_where_they_say_so_and_small_errors_elsewhere(
     assert not same(whole, exact)
     if graph.name == "espcn":
         assert found.same_bits == (tile >= 104)
+
+
+@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize("tile", [32, 64, 160])
+def test_fast_tiles_of_strided_convolutions(tile: int, up: bool) -> None:
+    """3x3 and 5x5 with stride 2 in Winograd's form; only what goes down has the bits of the whole run."""
+    down = {**CONV, "strides": (2, 2), "activation": ("relu",)}
+    kernels = {"a": numbers(1, 5, 5, 16, 32), "b": numbers(2, 3, 3, 32, 32)}
+    nodes = [
+        Node("conv", ("x", "a"), ("p",), down),
+        Node("conv", ("p", "b"), ("q" if up else "y",), {**down, "padding": ((1, 1), (1, 1))}),
+    ]
+    if up:
+        nodes.append(Node("conv_transpose", ("q", "c"), ("y",), TRANSPOSED))
+        kernels["c"] = numbers(3, 3, 3, 32, 32)
+    net, x = image_network(*nodes, channels=16, out=32, **kernels), numbers(5, 1, 416, 448, 16)
+    exact = net(x)
+    with cl.precision("fast"):
+        whole, tiled, found = net(x), net.tiled(x, tile=tile), net.tiling(x.shape, tile)
+    assert found.same_bits == (not up and tile >= 64)
+    if found.same_bits:
+        assert same(tiled, whole)
+    assert np.abs(tiled - exact).max() < 3e-5 * np.abs(exact).max()
+    assert not same(whole, exact)
 
 
 def test_channels_first_and_sequences() -> None:
