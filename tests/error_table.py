@@ -47,10 +47,10 @@ FORMS = (
     *(Form(f"1x3, F({m}, 3)", (1, 3), (1, m)) for m in (2, 4, 6)),
     *(Form(f"1x5, F({m}, 5)", (1, 5), (1, m)) for m in (2, 4)),
     Form("1x7, F(4, 7)", (1, 7), (1, 4)),
-    *(Form(f"transposed 4x4 / 2, F({m}, 2)", (4, 4), (m, m), TWICE) for m in (3, 4)),
+    *(Form(f"transposed 4x4 / 2, F({m}, 2)", (4, 4), (m, m), TWICE) for m in (2, 3, 4)),
     *(Form(f"transposed 5x5 / 2, F({m}, 3)", (5, 5), (m, m), TWICE) for m in (2, 4)),
-    *(Form(f"transposed 3x3 / 2, F({m}, 2)", (3, 3), (m, m), TWICE) for m in (3, 4)),
-    *(Form(f"3x3 / 2, F({m}, 2)", (3, 3), (m, m), STRIDED) for m in (3, 4)),
+    *(Form(f"transposed 3x3 / 2, F({m}, 2)", (3, 3), (m, m), TWICE) for m in (2, 3, 4)),
+    *(Form(f"3x3 / 2, F({m}, 2)", (3, 3), (m, m), STRIDED) for m in (2, 3, 4)),
     *(Form(f"5x5 / 2, F({m}, 3)", (5, 5), (m, m), STRIDED) for m in (2, 3, 4)),
     Form("1x5 / 2, F(4, 3)", (1, 5), (1, 4), STRIDED),
 )

@@ -28,6 +28,7 @@ TARGET = Path(__file__).parents[2] / "src/convlite/kernels/isa/winograd_points.h
 HALF = Fraction(1, 2)
 # By n, how many products. Those of 4, 6, 7 and 8 stand in winograd.h, by hand.
 POINTS: dict[int, list[Fraction]] = {
+    3: [Fraction(p) for p in (0, 1)],
     4: [Fraction(p) for p in (0, 1, -1)],
     5: [Fraction(p) for p in (0, 1, -1, HALF)],
     6: [Fraction(p) for p in (0, 1, -1, HALF, -2)],
@@ -35,8 +36,8 @@ POINTS: dict[int, list[Fraction]] = {
     8: [Fraction(p) for p in (0, 1, -1, HALF, -HALF, 2, -2)],
     10: [Fraction(p) for p in (0, 1, -1, HALF, -HALF, 2, -2, Fraction(5, 4), Fraction(-5, 4))],
 }
-INPUTS = (5, 10)
-OUTPUTS = ((4, 3), (5, 3), (5, 4), (6, 2), (8, 4), (10, 4))
+INPUTS = (3, 5, 10)
+OUTPUTS = ((3, 2), (4, 3), (5, 3), (5, 4), (6, 2), (8, 4), (10, 4))
 
 
 def product(points: list[Fraction]) -> list[Fraction]:
@@ -129,8 +130,8 @@ def text() -> str:
         out += [
             f"/* {listed}, inf */",
             f"INLINE void NAME(winograd_bt{n})(const V *x, V *y) {{",
-            "    V u0, u1;",
         ]
+        out += ["    V u0, u1;"] if pairs_of(POINTS[n]) else []
         out += [f"    {line}" for line in input_transform(n)] + ["}", ""]
     for n, m in OUTPUTS:
         out += [f"INLINE void NAME(winograd_at{n}_{m})(const V *x, V *y) {{"]

@@ -33,6 +33,7 @@ from ..geometry import Axis
 # By n: the finite points. By phases and taps: the tiles that kernels/isa/winograd.h has; of stride 2, by the
 # taps of the longer part.
 POINTS: dict[int, tuple[float, ...]] = {
+    3: (0, 1),
     4: (0, 1, -1),
     5: (0, 1, -1, 0.5),
     6: (0, 1, -1, 0.5, -2),
@@ -41,10 +42,10 @@ POINTS: dict[int, tuple[float, ...]] = {
     10: (0, 1, -1, 0.5, -0.5, 2, -2, 1.25, -1.25),
 }
 TILES: dict[int, dict[int, tuple[int, ...]]] = {
-    1: {2: (3, 4), 3: (2, 3, 4, 5, 6), 5: (2, 4), 7: (4,)},
-    2: {2: (3, 4), 3: (2, 4)},
+    1: {2: (2, 3, 4), 3: (2, 3, 4, 5, 6), 5: (2, 4), 7: (4,)},
+    2: {2: (2, 3, 4), 3: (2, 4)},
 }
-STRIDED = {2: (3, 4), 3: (2, 3, 4)}
+STRIDED = {2: (2, 3, 4), 3: (2, 3, 4)}
 
 
 class Along(NamedTuple):
@@ -121,9 +122,9 @@ def tiles_of(axis: Axis) -> tuple[int, ...]:
 
     >>> from convlite.geometry import conv_axis, transpose_axis
     >>> tiles_of(conv_axis(28, 3, 1, 1, "same", "")), tiles_of(conv_axis(28, 3, 2, 1, "same", ""))
-    ((2, 3, 4, 5, 6), (3, 4))
+    ((2, 3, 4, 5, 6), (2, 3, 4))
     >>> tiles_of(transpose_axis(14, 4, 2, 1, "same", "")), tiles_of(conv_axis(28, 4, 1, 1, "same", ""))
-    ((3, 4), ())
+    ((2, 3, 4), ())
     """
     phases = len(axis.phases)
     if not axis.out_size or not phases or not all(phase.offsets for phase in axis.phases):

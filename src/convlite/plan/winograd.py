@@ -22,6 +22,7 @@ the root of the mean square over that of the outputs:
                          m = 5, 6  474, 509    1e-5 to 3e-5    3e-6
     5x5,                 m = 2, 4  71, 301     2e-6, 7e-6      1e-6, 3e-6
     2x2, and 4x4/2 transposed,
+                         m = 2     4           4e-7 to 8e-7    3e-7
                          m = 3, 4  9, 100      3e-7, 3e-6      3e-7, 9e-7
     5x5/2 transposed,    m = 2, 4  as 3x3
     3x3/2, 5x5/2, and 3x3/2 transposed: docs/precision.md

@@ -47,7 +47,9 @@
 
 /* y = B^T x; at most 4 roundings deep, and no coefficient is a difference of larger ones */
 INLINE void NAME(winograd_bt)(const int n, const V *x, V *y) {
-    if (n == 4) {
+    if (n == 3) {
+        NAME(winograd_bt3)(x, y);
+    } else if (n == 4) {
         y[0] = VSUB(x[0], x[2]);
         y[1] = VADD(x[1], x[2]);
         y[2] = VSUB(x[2], x[1]);
@@ -180,12 +182,14 @@ typedef void (*NAME(WinogradOutputLines))(const char *x, int64_t x_line, V *y, i
             WINOGRAD_STORE(m, 1); \
         } \
     }
+WINOGRAD_INPUT(3, NAME(winograd_bt)(3, a, b))
 WINOGRAD_INPUT(4, NAME(winograd_bt)(4, a, b))
 WINOGRAD_INPUT(5, NAME(winograd_bt)(5, a, b))
 WINOGRAD_INPUT(6, NAME(winograd_bt)(6, a, b))
 WINOGRAD_INPUT(7, NAME(winograd_bt)(7, a, b))
 WINOGRAD_INPUT(8, NAME(winograd_bt)(8, a, b))
 WINOGRAD_INPUT(10, NAME(winograd_bt10)(a, b))
+WINOGRAD_OUTPUT(3, 2)
 WINOGRAD_OUTPUT(4, 2)
 WINOGRAD_OUTPUT(4, 3)
 WINOGRAD_OUTPUT(5, 3)
@@ -203,12 +207,12 @@ WINOGRAD_OUTPUT(10, 4)
 
 /* [columns?][n], [columns?][n][m] */
 static const NAME(WinogradInputLines) NAME(winograd_inputs)[2][11] = {
-    {[4] = NAME(winograd_rows4), [5] = NAME(winograd_rows5), [6] = NAME(winograd_rows6), [7] = NAME(winograd_rows7),
+    {[3] = NAME(winograd_rows3), [4] = NAME(winograd_rows4), [5] = NAME(winograd_rows5), [6] = NAME(winograd_rows6), [7] = NAME(winograd_rows7),
      [8] = NAME(winograd_rows8), [10] = NAME(winograd_rows10)},
-    {[4] = NAME(winograd_columns4), [5] = NAME(winograd_columns5), [6] = NAME(winograd_columns6), [7] = NAME(winograd_columns7),
+    {[3] = NAME(winograd_columns3), [4] = NAME(winograd_columns4), [5] = NAME(winograd_columns5), [6] = NAME(winograd_columns6), [7] = NAME(winograd_columns7),
      [8] = NAME(winograd_columns8), [10] = NAME(winograd_columns10)}};
 #define WINOGRAD_OUTPUTS(along) \
-    {[4] = {[2] = NAME(winograd_##along##4_2), [3] = NAME(winograd_##along##4_3)}, \
+    {[3] = {[2] = NAME(winograd_##along##3_2)}, [4] = {[2] = NAME(winograd_##along##4_2), [3] = NAME(winograd_##along##4_3)}, \
      [5] = {[3] = NAME(winograd_##along##5_3), [4] = NAME(winograd_##along##5_4)}, \
      [6] = {[2] = NAME(winograd_##along##6_2), [4] = NAME(winograd_##along##6_4)}, [7] = {[5] = NAME(winograd_##along##7_5)}, \
      [8] = {[4] = NAME(winograd_##along##8_4), [6] = NAME(winograd_##along##8_6)}, [10] = {[4] = NAME(winograd_##along##10_4)}}
@@ -264,6 +268,7 @@ typedef void (*NAME(WinogradSquareOutput))(const char *s, int64_t row_step, int6
         WINOGRAD_EACH(n, j, n, NAME(winograd_sums##n)(s + j * s_step, row_step, once + j);) \
         WINOGRAD_EACH(n, i, m, NAME(winograd_line##n##_##m)(once + i * n, y + i * y_row, y_column, end);) \
     }
+WINOGRAD_SQUARE(3, 2)
 WINOGRAD_SQUARE(4, 2)
 WINOGRAD_SQUARE(5, 4)
 WINOGRAD_SQUARE(6, 4)
@@ -272,9 +277,9 @@ WINOGRAD_SQUARE(8, 6)
 #undef WINOGRAD_EACH
 #undef WINOGRAD_SQUARE
 static const NAME(WinogradSquare) NAME(winograd_square_inputs)[11] = {
-    [4] = NAME(winograd_square4), [5] = NAME(winograd_square5), [6] = NAME(winograd_square6), [7] = NAME(winograd_square7), [8] = NAME(winograd_square8)};
+    [3] = NAME(winograd_square3), [4] = NAME(winograd_square4), [5] = NAME(winograd_square5), [6] = NAME(winograd_square6), [7] = NAME(winograd_square7), [8] = NAME(winograd_square8)};
 static const NAME(WinogradSquareOutput) NAME(winograd_square_outputs)[11][7] = {
-    [4] = {[2] = NAME(winograd_square4_2)}, [5] = {[4] = NAME(winograd_square5_4)}, [6] = {[4] = NAME(winograd_square6_4)}, [7] = {[5] = NAME(winograd_square7_5)},
+    [3] = {[2] = NAME(winograd_square3_2)}, [4] = {[2] = NAME(winograd_square4_2)}, [5] = {[4] = NAME(winograd_square5_4)}, [6] = {[4] = NAME(winograd_square6_4)}, [7] = {[5] = NAME(winograd_square7_5)},
     [8] = {[6] = NAME(winograd_square8_6)}};
 #else
 static const NAME(WinogradSquare) NAME(winograd_square_inputs)[11];

@@ -1,5 +1,12 @@
 /* Written by tests/golden/make_winograd.py: the transforms along one axis, from their points. y = B^T x and y = A^T x. */
 
+/* 0, 1, inf */
+INLINE void NAME(winograd_bt3)(const V *x, V *y) {
+    y[0] = VSUB(x[0], x[1]);
+    y[1] = x[1];
+    y[2] = VSUB(x[2], x[1]);
+}
+
 /* 0, 1, -1, 0.5, inf */
 INLINE void NAME(winograd_bt5)(const V *x, V *y) {
     V u0, u1;
@@ -33,6 +40,11 @@ INLINE void NAME(winograd_bt10)(const V *x, V *y) {
     y[7] = VFMA(VSPLAT((REAL)1.25), u0, u1);
     y[8] = VFMA(VSPLAT((REAL)-1.25), u0, u1);
     y[9] = VFMA(VSPLAT((REAL)-6.8125), x[7], VFMA(VSPLAT((REAL)13.453125), x[5], VFMA(VSPLAT((REAL)-9.203125), x[3], VFMA(VSPLAT((REAL)1.5625), x[1], x[9]))));
+}
+
+INLINE void NAME(winograd_at3_2)(const V *x, V *y) {
+    y[0] = VADD(x[0], x[1]);
+    y[1] = VADD(x[1], x[2]);
 }
 
 INLINE void NAME(winograd_at4_3)(const V *x, V *y) {
