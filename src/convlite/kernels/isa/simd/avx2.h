@@ -6,6 +6,7 @@
 #if REAL_BITS == 32
 #define V __m256
 #define LANES 8
+#define FMA_INSTRUCTION "vfmadd231ps"
 #define VZERO() _mm256_setzero_ps()
 #define VLOAD(p) _mm256_loadu_ps(p)
 #define VSTORE(p, v) _mm256_storeu_ps(p, v)

@@ -6,6 +6,7 @@
 #if REAL_BITS == 32
 #define V __m512
 #define LANES 16
+#define FMA_INSTRUCTION "vfmadd231ps"
 #define VZERO() _mm512_setzero_ps()
 #define VLOAD(p) _mm512_loadu_ps(p)
 #define VSTORE(p, v) _mm512_storeu_ps(p, v)
