@@ -91,7 +91,8 @@ CONVOLUTIONS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], dict[str, A
     "lines": ("depthwise_conv2d", (1, 20, 20, 32), (3, 3, 32, 1), SAME, "depthwise_lines"),
     "tall lines": ("depthwise_conv2d", (1, 40, 20, 32), (40, 3, 32, 1), SAME, "depthwise_lines"),
     "tiles": ("depthwise_conv2d", (1, 20, 20, 32), (1, 1, 32, 1), SAME, "depthwise_tiles"),
-    "lane by lane": ("depthwise_conv2d", (1, 20, 20, 42), (7, 7, 42, 1), SAME, "lanewise"),
+    "wide lines": ("depthwise_conv2d", (1, 20, 20, 42), (7, 7, 42, 1), SAME, "depthwise_lines"),
+    "lane by lane": ("depthwise_conv2d", (1, 20, 20, 7), (7, 7, 7, 1), SAME, "lanewise"),
     "shared vectors": (
         "conv2d",
         (1, 20, 20, 12),

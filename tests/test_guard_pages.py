@@ -48,6 +48,10 @@ def _cases() -> Iterator[Case]:
             options = {"strides": stride, "padding": "same"}
             shapes = (2, 3, width, channels), (kernel, kernel, channels, 1)
             yield Case(name, "depthwise_conv2d", *shapes, options)
+    for kernel, channels, width in itertools.product((6, 9, 31), (8, 16, 19, 33), (1, 7, 8, 15)):
+        shapes = (2, 3, width, channels), (kernel, kernel, channels, 1)
+        name = f"wide-lines-{kernel}-{channels}-{width}"
+        yield Case(name, "depthwise_conv2d", *shapes, {"padding": "same"})
     for rows, inputs, outputs in itertools.product((1, 3, 8, 9), (1, 4, 7), (1, 3, 16, 37)):
         yield Case(f"rows-{rows}-{inputs}-{outputs}", "dense", (rows, inputs), (inputs, outputs))
     # pixel vectors, and phases side by side ("wide"); an odd width for every remainder of the vectors

@@ -38,6 +38,9 @@ CALLS: tuple[tuple[Any, ...], ...] = (
     ("depthwise_conv2d", (2, 1, 300, 16), (1, 31, 16, 1), (1, 1), (1, 1), 1),
     ("depthwise_conv2d", (1, 6, 29, 16), (2, 10, 16, 1), (3, 1), (1, 1), 1),
     ("depthwise_conv2d", (1, 3, 290, 32), (2, 255, 32, 1), (1, 1), (1, 1), 1),
+    ("depthwise_conv2d", (2, 28, 27, 37), (27, 27, 37, 1), (1, 1), (1, 1), 1),  # most taps are outside
+    ("depthwise_conv2d", (1, 46, 46, 44), (45, 46, 44, 1), (1, 1), (1, 1), 1),  # sums of four sections
+    ("depthwise_conv2d", (1, 1, 300, 45), (1, 11, 45, 1), (1, 1), (1, 1), 1),
     ("conv2d", (2, 7, 33, 64), (3, 3, 4, 64), (1, 1), (1, 1), 16),
     ("conv2d", (1, 8, 17, 36), (1, 3, 9, 20), (1, 1), (2, 2), 4),
     ("conv2d", (1, 5, 6, 48), (1, 1, 4, 24), (1, 1), (1, 1), 12),
@@ -126,7 +129,8 @@ def test_special_values(isa: str, value: float, place: str) -> None:
     ("operation", "kernel", "strides", "groups", "want"),
     [
         ("depthwise_conv2d", (7, 7, 96, 1), 1, 1, False),  # wide lines
-        ("depthwise_conv2d", (7, 7, 40, 1), 1, 1, True),
+        ("depthwise_conv2d", (7, 7, 40, 1), 1, 1, False),
+        ("depthwise_conv2d", (7, 7, 12, 1), 1, 1, True),
         ("depthwise_conv2d", (3, 3, 96, 1), 1, 1, False),  # lines
         ("depthwise_conv2d", (5, 7, 96, 1), 2, 1, True),
         ("depthwise_conv2d", (3, 3, 96, 1), 3, 1, False),  # each input is used once
@@ -169,10 +173,12 @@ def test_pixels_fill_whole_vectors() -> None:
 
 def test_rows_that_are_too_long_to_copy_are_left_to_other_forms(isa: str) -> None:
     axis, line = conv_axis(1, 3, 1, 2**20, "same", ""), conv_axis(64, 7, 1, 1, "same", "")
-    geometry = Geometry(1, axis, line, 37, 37, 37)
-    weights = Weights("depthwise_conv2d", (3, 7, 37, 1), dilations=(2**20, 1))
+    geometry = Geometry(1, axis, line, 40, 40, 40)
+    weights = Weights("depthwise_conv2d", (3, 7, 40, 1), dilations=(2**20, 1))
     assert plan_as("lanewise", geometry, weights, np.dtype("f4"), isa) is None
-    assert plan_for(geometry, weights, np.dtype("f4"), isa).form == "depthwise_tiles"
+    wide = _kernels.describe(isa, "f32")["wide"]
+    form = "depthwise_lines" if wide else "depthwise_tiles"
+    assert plan_for(geometry, weights, np.dtype("f4"), isa).form == form
 
 
 @pytest.mark.parametrize("dilation", [8, 12, 16])

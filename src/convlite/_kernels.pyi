@@ -128,6 +128,7 @@ class Recipe:
         nr: int,
         depthwise: bool,
         isa: str = "",
+        whole: bool = False,
     ) -> None: ...
     def pack(self, kernel: Array, packed: Array) -> bool: ...
 

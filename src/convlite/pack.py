@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +43,7 @@ SMALL_PANELS = 256 * 1024
 
 _IN_ORDER = ("pixel_vectors", "tall_skinny", "merged_phases")
 # Layouts with every number of the kernel once, and zeros: the kernel can be recovered from them.
-_MOVED = frozenset((*_IN_ORDER, "direct", "depthwise", "lanewise"))
+_MOVED = frozenset((*_IN_ORDER, "direct", "depthwise", "lanewise", "wide_lines"))
 
 
 class Panels(NamedTuple):
@@ -168,12 +168,16 @@ def _depthwise(weights: Weights, steps: tuple[int, ...], table: _kernels._Table)
     return len(taps) * groups * width, _kernels.Recipe(table["itemsize"], taps, phases, *sizes, *parameters)
 
 
-def _lanewise(weights: Weights, steps: tuple[int, ...], table: _kernels._Table) -> Recipe:
-    """[phase][panel of one vector][taps][kc][lanes]: over the outputs of all groups."""
+def _lanewise(
+    weights: Weights, steps: tuple[int, ...], table: _kernels._Table, whole: bool = False
+) -> Recipe:
+    """[phase][panel of one vector][taps][kc][lanes]: over the outputs of all groups. `whole`: the last panel
+    begins with the last channels that fill a vector, not behind the panel before."""
     (taps, phases), lanes = _taps(weights, steps), table["lanes"]
     groups, kc, width, k_step, _, group_step = _channels(weights, steps)
     cout, step = groups * width, group_step if weights.transposed else steps[-1]
-    recipe = _kernels.Recipe(table["itemsize"], taps, phases, 1, kc, cout, k_step, step, 0, lanes, 1, False)
+    sizes, parameters = (1, kc, cout, k_step, step, 0), (lanes, 1, False, "", whole)
+    recipe = _kernels.Recipe(table["itemsize"], taps, phases, *sizes, *parameters)
     return len(taps) * kc * -(-cout // lanes) * lanes, recipe
 
 
@@ -202,6 +206,7 @@ _RECIPES: dict[str, Callable[[Weights, tuple[int, ...], _kernels._Table], Recipe
     "direct": _direct,
     "depthwise": _depthwise,
     "lanewise": _lanewise,
+    "wide_lines": partial(_lanewise, whole=True),
     "pixel_vectors": _pixel_vectors,
     "tall_skinny": _tall_skinny,
 }

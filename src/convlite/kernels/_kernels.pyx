@@ -82,9 +82,10 @@ cdef extern from "isa/table.h" nogil:
         int64_t cut
     ctypedef struct DepthwiseLine:
         const DepthwiseRow *rows
-        int64_t count, offset, step, first, last, kw, cuts, panel, weights_step
+        int64_t count, offset, step, first, last, kw, cuts, weights_step
         void *out[2]
-        int64_t lines, out_step, channels, pixels, head
+        int64_t lines, out_step, channels, pixels, shift, head
+        int64_t parts[2]
         Epilogue end
     ctypedef void (*DepthwiseLineKernel)(const DepthwiseLine *) noexcept nogil
     ctypedef struct LanewiseLine:
@@ -206,7 +207,7 @@ cdef extern from "isa/table.h" nogil:
         void (*move_sums)(void *, void *, int64_t) noexcept nogil
         void (*add_low)(void *, void *, const void *, int64_t, int, int) noexcept nogil
         DepthwiseLineKernel depthwise_line[3][8]
-        DepthwiseLineKernel depthwise_wide[2]
+        DepthwiseLineKernel depthwise_wide
         void (*lanewise)(const LanewiseLine *) noexcept nogil
         void (*lanewise_copy)(const LanewiseCopy *) noexcept nogil
         void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *) noexcept nogil
@@ -329,7 +330,7 @@ def describe(str isa, str kind):
     found = described[isa, kind] = {
         "isa": isa, "itemsize": table.itemsize, "lanes": table.lanes, "mr": table.mr, "nr": table.nr,
         "depthwise_mr": table.depthwise_mr, "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums,
-        "pixels": table.pixels[1] != NULL, "line_rows": table.line_rows, "wide": table.depthwise_wide[0] != NULL,
+        "pixels": table.pixels[1] != NULL, "line_rows": table.line_rows, "wide": table.depthwise_wide != NULL,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL},
         "lanewise": table.lanewise != NULL, "moves": table.lanewise_point != NULL, "fma": bool(table.fma),
         "vector_nanoseconds": table.vector_nanoseconds,

@@ -14,10 +14,13 @@ cdef struct DepthwiseLinesJob:
     int64_t row_step, column_step               # strides
     int64_t taps, kernel_w, left                # kernel rows and columns; `left` is where output pixel 0 begins
     int64_t *offsets                            # [taps]
+    int64_t *cuts                               # [taps]: where a piece of the sum ends before this kernel row, 1, or a section, 5
     int64_t pair, spacing                       # outputs that share their inputs: rows of a strip, columns
     int64_t most, strips                        # `most` pixels of a tile
     int64_t bands, stretches, chunks            # tasks: along the rows, along a line, along the channels
-    int64_t height, piece, section              # output rows of a strip; kernel rows of a piece of the sum, and of a section
+    int64_t height, sums                        # output rows of a strip; how sums are cut: `cuts` of DepthwiseLine
+    int64_t vectors                             # of 64 bytes, of which chunks have whole ones
+    bint wide
     int64_t kernel_row, channel, weights_step   # of the weights: bytes from row to row, for each channel before; DepthwiseLine's
     # of one call:
     Image x, out
@@ -26,38 +29,45 @@ cdef struct DepthwiseLinesJob:
     Epilogue end
 
 
-@cython.cdivision(True)
 cdef int64_t rows_of(const DepthwiseLinesJob *job, int64_t image, int64_t q, int64_t lines, int64_t c0,
                      DepthwiseRow *rows) noexcept nogil:
     """The input rows inside the image that output rows q and, of two lines, q + pair read: ascending, each with its weights."""
-    cdef int64_t size = job.table.itemsize, a = 0, b = 0, upper, lower, r, count = 0, before[2]
+    cdef int64_t a = 0, b = 0 if lines > 1 else job.taps, count = 0, first = q * job.row_step, upper, lower, r
+    cdef int64_t second = first + job.pair * job.row_step
     cdef const char *weights = job.weights + c0 * job.channel
-    cdef bint cuts = job.taps > job.piece  # otherwise nothing is divided
-    before[0] = before[1] = 0
-    while a < job.taps or (lines > 1 and b < job.taps):
-        upper = q * job.row_step + job.offsets[a] if a < job.taps else job.h
-        lower = (q + job.pair) * job.row_step + job.offsets[b] if lines > 1 and b < job.taps else job.h
+    cdef const char *x = job.x.at + image * job.x.image + c0 * job.table.itemsize
+    while a < job.taps and first + job.offsets[a] < 0:
+        a += 1
+    while b < job.taps and second + job.offsets[b] < 0:
+        b += 1
+    while a < job.taps or b < job.taps:
+        upper = first + job.offsets[a] if a < job.taps else job.h
+        lower = second + job.offsets[b] if b < job.taps else job.h
         r = smaller(upper, lower)
         if r >= job.h:
             break
-        rows[count].x = job.x.at + image * job.x.image + r * job.x.row + c0 * size
+        rows[count].x = x + r * job.x.row
         rows[count].weights[0] = rows[count].weights[1] = NULL
         rows[count].cut = 0
         if upper == r:
             rows[count].weights[0] = weights + a * job.kernel_row
-            if cuts:
-                rows[count].cut = (a // job.piece > before[0] // job.piece) + 4 * (a // job.section > before[0] // job.section)
-            before[0] = a
+            rows[count].cut = job.cuts[a]
             a += 1
         if lower == r:
             rows[count].weights[1] = weights + b * job.kernel_row
-            if cuts:
-                rows[count].cut += 2 * (b // job.piece > before[1] // job.piece)
-                rows[count].cut += 8 * (b // job.section > before[1] // job.section)
-            before[1] = b
+            rows[count].cut |= job.cuts[b] << 1
             b += 1
-        count += r >= 0
+        count += 1
     return count
+
+
+cdef void repeat_rows(DepthwiseRow *rows, int64_t count) noexcept nogil:
+    """The same rows once more behind these, for the second part of a line."""
+    cdef int64_t i
+    for i in range(count):
+        rows[count + i].x = rows[i].x
+        rows[count + i].weights[0], rows[count + i].weights[1] = NULL, rows[i].weights[0]
+        rows[count + i].cut = rows[i].cut << 1
 
 
 @cython.cdivision(True)
@@ -67,15 +77,15 @@ cdef void depthwise_lines_task(const void *of, int64_t task, char *scratch) noex
     cdef DepthwiseRow *rows = <DepthwiseRow *> scratch
     cdef int64_t chunk = task % job.chunks, stretch = task // job.chunks % job.stretches
     cdef int64_t band = task // job.chunks // job.stretches % job.bands, image = task // job.chunks // job.stretches // job.bands
-    cdef int64_t size = job.table.itemsize, lanes = 64 // size, vectors = ceil_div(job.channels, lanes)
-    cdef int64_t height = job.height, spacing = job.spacing, q, strip, line, pixels, pieces, piece, p0, column
-    cdef int64_t c0 = share_start(chunk, job.chunks, vectors) * lanes
+    cdef int64_t size = job.table.itemsize, lanes = 64 // size
+    cdef int64_t height = job.height, spacing = job.spacing, q, strip, line, pixels, pieces, piece, p0, column, count
+    cdef int64_t c0 = share_start(chunk, job.chunks, job.vectors) * lanes
     cdef char *out
     cdef DepthwiseLine call
     call.rows, call.step, call.out_step = rows, spacing * job.x.pixel, spacing * job.out.pixel
     call.weights_step = job.weights_step
-    call.kw, call.cuts, call.panel = job.kernel_w, job.taps > job.piece, 0
-    call.channels = smaller(share_start(chunk + 1, job.chunks, vectors) * lanes, job.channels) - c0
+    call.kw, call.cuts, call.shift = job.kernel_w, job.sums, LINE_PIXELS if job.most > LINE_PIXELS else 0
+    call.channels = (share_start(chunk + 1, job.chunks, job.vectors) * lanes if chunk + 1 < job.chunks else job.channels) - c0
     call.end = end_at(&job.end, job.residual, job.out.at, c0 * size)
     # Vectors that lie across two cache lines load at half the speed, and NumPy's large arrays begin 16 bytes behind a line: if
     # all pixels have the same offset, a short vector comes first. AVX-512 on Zen 4, x and out 16 bytes behind a line: 384
@@ -87,7 +97,9 @@ cdef void depthwise_lines_task(const void *of, int64_t task, char *scratch) noex
     for strip in range(share_start(band, job.bands, job.strips), share_start(band + 1, job.bands, job.strips)):
         q = strip // job.pair * job.pair * height + strip % job.pair
         call.lines = 2 if height > 1 and q + job.pair < job.ho else 1
-        call.count = rows_of(job, image, q, call.lines, c0, rows)
+        count = rows_of(job, image, q, call.lines, c0, rows)
+        if call.shift:
+            repeat_rows(rows, count)
         out = job.out.at + image * job.out.image + q * job.out.row + c0 * size
         for line in range(smaller(spacing, job.wo)):
             pixels = ceil_div(job.wo - line, spacing)
@@ -101,7 +113,11 @@ cdef void depthwise_lines_task(const void *of, int64_t task, char *scratch) noex
                 call.first = ceil_div(-column, spacing)
                 call.last = smaller(ceil_div(job.w - column, spacing), (call.pixels - 1) * job.column_step + job.kernel_w)
                 call.out[0] = out + p0 * job.out.pixel
+                call.count, call.parts[0], call.parts[1] = count, call.pixels, call.pixels if call.lines > 1 else 0
                 call.out[1] = <char *> call.out[0] + job.pair * job.out.row
+                if call.pixels > LINE_PIXELS:
+                    call.count, call.parts[0], call.parts[1] = 2 * count, LINE_PIXELS, call.pixels - LINE_PIXELS
+                    call.out[1] = <char *> call.out[0] + LINE_PIXELS * call.out_step
                 job.kernel(&call)
 
 
@@ -112,7 +128,7 @@ cdef class DepthwiseLines(Runner):
     cdef DepthwiseLinesJob job
 
     def __cinit__(self, plan):
-        cdef int64_t i, size, wide, vectors
+        cdef int64_t i, size
         cdef DepthwiseLinesJob *job = &self.job
         geometry = plan.loops
         rows, columns = geometry.rows, geometry.columns
@@ -122,31 +138,36 @@ cdef class DepthwiseLines(Runner):
         job.images, job.h, job.w, job.channels = geometry.images, rows.in_size, columns.in_size, geometry.cin
         job.ho, job.wo, job.row_step, job.column_step = rows.out_size, columns.out_size, row.in_step, column.in_step
         job.taps, job.kernel_w, job.left = rows.kernel, columns.kernel, column.offsets[0]
-        job.height, job.piece, job.section, wide = plan.lines, plan.piece, plan.section, plan.wide
+        job.height, job.wide = plan.lines, plan.wide
+        job.sums = (job.taps > plan.piece) + (job.taps > plan.section)
         job.kernel_row, job.channel, job.weights_step = job.kernel_w * job.channels * size, size, job.channels
-        if wide:
-            job.kernel = job.table.depthwise_wide[job.height - 1]
+        if job.wide:
+            job.kernel = job.table.depthwise_wide
             job.kernel_row = job.kernel_w * job.table.lanes * size
             job.channel, job.weights_step = job.taps * job.kernel_w * size, job.taps * job.kernel_w * job.table.lanes
         else:
             job.kernel = job.table.depthwise_line[job.column_step][job.kernel_w]
-        job.offsets = <int64_t *> malloc((job.taps + 1) * sizeof(int64_t))
+        job.offsets = <int64_t *> malloc((2 * job.taps + 1) * sizeof(int64_t))
         if not job.offsets:
             raise MemoryError("no memory for a plan")
+        job.cuts = job.offsets + job.taps
         for i in range(job.taps):
             job.offsets[i] = row.offsets[i]
+            job.cuts[i] = (i % plan.piece == 0) + 4 * (i % plan.section == 0) if i else 0
         job.most, job.pair, job.spacing = plan.tile_pixels, plan.pair, plan.spacing
         i = job.height * job.pair
         job.strips = job.ho // i * job.pair + min(job.pair, job.ho % i)
         # The weights of a chunk, and the rows that strips share, stay in L2.
-        vectors = ceil_div(job.channels * size, 64)
+        # a chunk of wide lines has a whole vector at least
+        job.vectors = max(job.channels * size // 64, 1) if job.wide else ceil_div(job.channels * size, 64)
         i = 64 * (job.taps * job.kernel_w + (job.taps - 1) * job.w)
         job.bands, job.stretches = 1, 1
-        job.chunks = max(1, min(vectors, ceil_div(vectors * i, CHUNK_BYTES))) if wide else 1
+        job.chunks = max(1, min(job.vectors, ceil_div(job.vectors * i, CHUNK_BYTES))) if job.wide else 1
         self.x_bytes = self.bytes_of(&self.x, job.images, job.h, job.w, job.channels)
         self.out_bytes = self.bytes_of(&self.out, job.images, job.ho, job.wo, job.channels)
         self.bias_bytes = job.channels * size
-        self.weight_bytes = job.taps * job.kernel_w * job.channels * size
+        i = ceil_div(job.channels, job.table.lanes) * job.table.lanes if job.wide else job.channels
+        self.weight_bytes = job.taps * job.kernel_w * i * size
         self.adds = True
         self.describe_work(plan.nanoseconds)
 

@@ -145,8 +145,10 @@ cdef enum:
 
 cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t phases, const int64_t *phase_taps, int64_t groups,
                      int64_t kc, int64_t width, int64_t k_step, int64_t l_step, int64_t group_step, int64_t lanes,
-                     int64_t nr, const Table *table) noexcept nogil:
+                     int64_t nr, const Table *table, bint whole) noexcept nogil:
     """Panels of every phase and group; returns whether every weight is finite.
+
+    whole: the last panel begins so early that it needs no zeros.
 
     `taps` are offsets of taps in src, in packed order. Output channels that are not contiguous, as in files of other
     frameworks, are read one after the other, in blocks of input channels whose panels stay in L1.
@@ -166,6 +168,9 @@ cdef bint pack_words(const Word *src, Word *dst, const int64_t *taps, int64_t ph
             while first < width:
                 n = smaller(panel_lanes, width - first)
                 this = ceil_div(n, lanes) * lanes
+                if whole and first:
+                    first = smaller(first, width - this)
+                    n = this
                 start = src + g * group_step + first * l_step
                 if apart and table != NULL and (k_step == 1 or one_run(taps, phase_taps[phase], k_step, this * sizeof(Word))):
                     found |= pack_panel_turned(start, dst, taps, phase_taps[phase], kc, n, this, k_step, l_step, table)
@@ -353,16 +358,16 @@ cdef class Recipe:
     cdef int64_t *phase_taps
     cdef int64_t count, phases, groups, kc, width, k_step, l_step, group_step, lanes, nr, src_bytes, dst_bytes
     cdef int itemsize
-    cdef bint depthwise
+    cdef bint depthwise, whole
     cdef const Table *table  # what transposes; NULL: nothing does
 
     def __cinit__(self, int itemsize, tap_offsets, phase_taps, int64_t groups, int64_t kc, int64_t width, int64_t k_step,
-                  int64_t l_step, int64_t group_step, int64_t lanes, int64_t nr, bint depthwise, str isa=""):
+                  int64_t l_step, int64_t group_step, int64_t lanes, int64_t nr, bint depthwise, str isa="", bint whole=False):
         cdef int64_t i
         self.count, self.phases = len(tap_offsets), len(phase_taps)
         self.groups, self.kc, self.width, self.lanes, self.nr = groups, kc, width, lanes, nr
         self.k_step, self.l_step, self.group_step = k_step, l_step, group_step
-        self.itemsize, self.depthwise = itemsize, depthwise
+        self.itemsize, self.depthwise, self.whole = itemsize, depthwise, whole
         self.table = table_of(isa, kind_of_floats(itemsize)) if isa else NULL
         self.src_bytes = self.count * groups * kc * width * itemsize
         self.dst_bytes = self.src_bytes if depthwise else self.count * groups * kc * ceil_div(width, lanes) * lanes * itemsize
@@ -410,4 +415,4 @@ cdef class Recipe:
         if self.depthwise:
             return pack_depthwise_words(src, dst, self.taps, self.count, self.kc, self.width, self.k_step, self.l_step)
         return pack_words(src, dst, self.taps, self.phases, self.phase_taps, self.groups, self.kc, self.width, self.k_step,
-                          self.l_step, self.group_step, self.lanes, self.nr, self.table)
+                          self.l_step, self.group_step, self.lanes, self.nr, self.table, self.whole)

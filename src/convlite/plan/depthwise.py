@@ -17,10 +17,9 @@ from .direct import Direct, blocks, cuts_of, flattened, spacing_of
 from .problem import Problem
 from .record import Plan
 
-# Against lane by lane over copied rows, on one core of a Zen 4, AVX-512 / AVX2: 7x7 1.4 to 2.2 / 1.3 to 2.5,
-# 9x9 1.2 / 1.0, 13x13 1.4 / 1.1, 31x31 1.2 / 1.1, 1x31 1.35 / 0.96.
-# Channels that do not fill whole vectors stay lane by lane, a row at a time: with AVX-512, 31x31 and 51x51 on
-# 40 channels take 1.09 and 1.06 times as long as with pairs of rows, which it had; 7x7 and 9x9 as long.
+# A kernel row has a weight for each pixel of a tile but one. Against lane by lane over copied rows, on one
+# core of a Zen 4, AVX-512 / AVX2: 7x7 on 96 channels of 56x56 1.55 / 1.3 times as fast, on 40 or 17 1.55 /
+# 1.35; 9x9 1.4 / 1.05; 31x31 on 128 of 28x28 1.65 / 1.15, on 40 1.65 / 1.4; 27x27 on 768 of 7x7 3.2 / 2.8.
 WIDE_LEAST = 6
 
 
@@ -39,8 +38,9 @@ class DepthwiseLines(Plan):
 
     @property
     def layout(self) -> str:
-        """The layout of both depthwise forms, or that of lane by lane."""
-        return "lanewise" if self.wide else "depthwise"
+        """The layout of both depthwise forms, or that of lane by lane, without zeros at its end."""
+        lanes = _kernels.describe(self.isa, self.kind)["lanes"]
+        return "depthwise" if not self.wide else "wide_lines" if self.loops.cin % lanes else "lanewise"
 
     @cached_property
     def runner(self) -> _kernels.Runner:
@@ -77,8 +77,8 @@ def fills_vectors(groups: int, cin: int, cout: int, lanes: int) -> bool:
 
 def takes_wide(channels: int, width: int, stride: int, table: _kernels._Table) -> bool:
     """Whether lines take kernel rows of so many taps, where no kernel is made for them."""
-    whole = stride == 1 and channels % table["lanes"] == 0
-    return table["wide"] and whole and WIDE_LEAST <= width <= sums.PIECE
+    fills = stride == 1 and channels >= table["lanes"]
+    return table["wide"] and fills and WIDE_LEAST <= width <= sums.PIECE
 
 
 def _fills(problem: Problem) -> bool:

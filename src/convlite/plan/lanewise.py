@@ -80,7 +80,7 @@ def wins(weights: Weights, table: _kernels._Table) -> bool:
     """Whether the form wins for this kernel, whatever the input's size.
 
     >>> table = {"lanewise": True, "lanes": 16, "lines": {(1, 3), (2, 3)}, "wide": True}
-    >>> wins(Weights("depthwise_conv2d", (7, 7, 40, 1)), table)
+    >>> wins(Weights("depthwise_conv2d", (7, 7, 12, 1)), table)
     True
     >>> wins(Weights("conv2d", (3, 3, 4, 128), groups=32), table)
     True

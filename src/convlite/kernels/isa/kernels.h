@@ -145,7 +145,7 @@ static const Table NAME(table) = {
 #endif
 #if LANES > 1 && SPECIAL_FORMS
 #if HAS_FMA
-    .depthwise_wide = {NAME(wide_one), LINE_ROWS == 2 ? NAME(wide_two) : NAME(wide_one)},
+    .depthwise_wide = NAME(wide),
 #endif
     .lanewise = NAME(lanewise),
     .lanewise_copy = NAME(lanewise_copy),

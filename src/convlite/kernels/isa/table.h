@@ -184,11 +184,12 @@ typedef struct {
     int64_t count;
     int64_t offset, step;       /* bytes: from row->x to the tile's first input column, and from one to the next */
     int64_t first, last;        /* columns inside the image */
-    int64_t kw, cuts, panel;    /* wide lines: taps of a kernel row; whether sums are cut; panels of weights to leave out */
+    int64_t kw, cuts;           /* wide lines: taps of a kernel row; 1 where sums are cut into pieces, 2 into sections, too */
     int64_t weights_step;       /* elements */
     void *out[2];
     int64_t lines, out_step;    /* rows of outputs; bytes */
     int64_t channels, pixels;
+    int64_t parts[2], shift;    /* wide lines: pixels of either row; where both are of one line, how many pixels the second is behind the first */
     int64_t head;               /* the first vector's channels where it is not whole: the others are aligned then */
     Epilogue end;               /* [channels] */
 } DepthwiseLine;
@@ -264,7 +265,7 @@ typedef struct {
     void (*move_sums)(void *from, void *to, int64_t n); /* to += from, from = 0: whole vectors */
     void (*add_low)(void *high, void *low, const void *sum, int64_t n, int first, int last); /* see sections.h */
     DepthwiseLineKernel depthwise_line[3][8]; /* [stride][kw]: strides 1 and 2, kw 3 and 5; the others are NULL */
-    DepthwiseLineKernel depthwise_wide[2]; /* one line, two lines; NULL where there are no such */
+    DepthwiseLineKernel depthwise_wide; /* kernel rows of any width; NULL where there is none */
     void (*lanewise)(const LanewiseLine *); /* NULL where there is no such form, as is lanewise_copy */
     void (*lanewise_copy)(const LanewiseCopy *);
     void (*lanewise_point)(const LanewiseLine *, const LanewiseCopy *); /* NULL where lanes are not moved by an instruction */
