@@ -143,9 +143,10 @@ def test_special_values(isa: str, value: float, place: str) -> None:
         ("conv2d", (3, 3, 4, 128), 1, 32, True),
         ("conv2d", (1, 1, 4, 128), 1, 32, True),
         ("conv2d", (1, 1, 8, 64), 1, 16, False),  # a vector's inputs fill two
-        ("conv2d", (3, 3, 8, 128), 1, 16, True),
-        ("conv2d", (3, 3, 8, 128), 2, 16, False),  # eight copied vectors, used twice each
-        ("conv2d", (5, 5, 8, 128), 2, 16, True),
+        ("conv2d", (3, 3, 8, 128), 1, 16, False),  # half vectors of strided tiles are full
+        ("conv2d", (5, 5, 8, 128), 2, 16, False),
+        ("conv2d", (3, 3, 4, 128), 1, 16, True),
+        ("conv2d", (3, 3, 8, 8), 1, 2, True),
         ("conv2d", (3, 3, 4, 128), 2, 32, True),
         ("conv2d", (3, 3, 8, 32), 1, 16, True),
         ("conv2d", (3, 3, 6, 48), 1, 8, False),

@@ -97,7 +97,7 @@ def wins(weights: Weights, table: _kernels._Table) -> bool:
     if channels > 1:
         touched = groups if groups * width <= lanes else lanes // width + (2 if lanes % width else 0)
         if touched * channels <= lanes and lanes >= MOVING_LANES:
-            return taps == 1 or uses >= max(2, channels / 2)
+            return min(channels, width) < 8 and (taps == 1 or uses >= max(2, channels / 2))
         return width == 1 or (width <= 3 and uses >= 4)
     if width == 1 and not weights.transposed:
         spacing = weights.dilations[1]
@@ -120,7 +120,8 @@ WINS["lanewise"] = wins
 # / 1.2 / 0.9, 2x2 1.2 / 1.0 / 1.0, with stride 2 (one use) 0.8 / 0.6 / 0.6; 3 channels, 11x11 17 / 14 / 51.
 # Groups of 4 channels, 3x3 2.5 / 1.7, with stride 2 1.6 / 1.1, 1x1 2.6 / 2.2; of 6, 3x3 0.8 / 0.8 / 0.7; from
 # 4 channels to 2, 3x3 2.8 / 2.6 / 1.8, 1x1 0.7 / 0.8 / 1.0.
-# Groups of 8 channels, 3x3 1.3, with stride 2 0.5 to 0.9 (AVX-512), 5x5 with stride 2 0.75 to 1.2.
+# Groups of 8 channels to 8 (AVX-512), 3x3 1.3, with stride 2 0.5 to 0.9; but on a Zen 4, whose half vectors
+# take half the time, 3x3 0.75 to 1.05, 5x5 0.85, 1x1 0.75.
 MOVING_LANES = 8
 # Lines take dilated kernels too, but where the pixels that a tile reads lie in one set of L1: 3x3 with
 # dilations of 2 to 12 1.6 to 2.9 times as fast as copied rows, 24 on 33x33 1.25, with AVX2 0.96; pixels a

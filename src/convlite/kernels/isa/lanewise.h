@@ -169,19 +169,35 @@ static void NAME(lanewise_copy)(const LanewiseCopy *d) {
 }
 
 #ifdef VPERMUTE
-/* A kernel with one tap and one vector for each pixel that reads at most one vector of each pixel: nothing is copied. */
-static void NAME(lanewise_point)(const LanewiseLine *d, const LanewiseCopy *c) {
+/* A kernel with one tap and one vector for each pixel that reads at most one vector of each pixel: nothing is copied. Weights and places of two or
+   four channels stay in registers. */
+INLINE void NAME(lanewise_points)(const LanewiseLine *d, const LanewiseCopy *c, const int many) {
+    enum { HELD = 4 };
     const REAL *from = (const REAL *)c->from, *w = (const REAL *)d->weights;
     REAL *out = (REAL *)d->out;
     const V bias = NAME(bias_at)(&d->end, 0, LANES);
     const NAME(Clip) clip = NAME(clip_of)(&d->end);
-    for (int64_t i = 0; i < c->pixels; i++, from += c->from_step, out += d->out_step) {
-        const V v = c->span == LANES ? VLOAD(from) : NAME(load_some)(from, c->span);
-        V s = VZERO();
-        for (int64_t k = 0; k < c->kc; k++) s = VFMA(VPERMUTE(v, c->places + k * c->places_step), VLOAD(w + k * LANES), s);
-        NAME(end_sums)(&s, 1, 1, bias, &clip);
-        if (d->used == LANES) VSTORE(out, s);
-        else NAME(store_some)(out, s, d->used);
+    const int64_t pixels = c->pixels, span = c->span, used = d->used, from_step = c->from_step, out_step = d->out_step, kc = many ? many : c->kc;
+    V weights[HELD];
+    int32_t places[HELD][LANES];
+    UNROLL for (int k = 0; k < many; k++) {
+        weights[k] = VLOAD(w + k * LANES);
+        memcpy(places[k], c->places + k * c->places_step, sizeof(places[k]));
     }
+    for (int64_t i = 0; i < pixels; i++, from += from_step, out += out_step) {
+        const V v = span == LANES ? VLOAD(from) : NAME(load_some)(from, span);
+        V s = VZERO();
+        UNROLL for (int k = 0; k < many; k++) s = VFMA(VPERMUTE(v, places[k]), weights[k], s);
+        if (!many) for (int64_t k = 0; k < kc; k++) s = VFMA(VPERMUTE(v, c->places + k * c->places_step), VLOAD(w + k * LANES), s);
+        NAME(end_sums)(&s, 1, 1, bias, &clip);
+        if (used == LANES) VSTORE(out, s);
+        else NAME(store_some)(out, s, used);
+    }
+}
+
+static void NAME(lanewise_point)(const LanewiseLine *d, const LanewiseCopy *c) {
+    if (c->kc == 4) NAME(lanewise_points)(d, c, 4);
+    else if (c->kc == 2) NAME(lanewise_points)(d, c, 2);
+    else NAME(lanewise_points)(d, c, 0);
 }
 #endif
