@@ -112,3 +112,39 @@ def test_what_no_exporter_takes_is_refused() -> None:
 def test_wrong_arguments(module: Any, examples: Any) -> None:
     with pytest.raises(TypeError, match=r"torch\.nn\.Module|torch\.from_numpy"):
         loader.from_torch(module, examples)
+
+
+def test_a_branch_on_values_is_told() -> None:
+    """PyTorch's older exporter takes it, with the branch of the examples."""
+
+    class Branch(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x * 2 if x.sum() > 0 else x
+
+    with pytest.warns(
+        UserWarning, match=r"test_load_torch\.py:\d+ \(Converting a tensor to a Python boolean\)"
+    ) as told:
+        Network.from_torch(Branch(), torch.zeros(1, 3))
+    assert [warning.filename for warning in told] == [__file__]
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (torch.nn.ReLU().state_dict(), r"load_state_dict\(state\)"),
+        (torch.nn.Conv2d, r"the class Conv2d: make one, Conv2d\(\.\.\.\)"),
+    ],
+)
+def test_what_is_no_module_is_told(given: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        loader.from_torch(given, torch.zeros(1))
+
+
+def test_a_shape_in_place_of_an_example() -> None:
+    with pytest.raises(TypeError, match=r"write torch\.zeros\(1, 3, 8, 8\)"):
+        loader.from_torch(torch.nn.ReLU(), (1, 3, 8, 8))
+
+
+def test_the_cause_of_a_refusal_is_the_module_s() -> None:
+    with pytest.raises(ValueError, match=r"traced: Given groups=1, .*; scripted: Given groups=1, "):
+        loader.from_torch(torch.nn.Conv2d(3, 4, 3), torch.zeros(1, 5, 8, 8))

@@ -143,6 +143,10 @@ def test_names_that_are_no_identifiers() -> None:
     ("arguments", "kind", "text"),
     [
         ((np.ones((1, 2)),), TypeError, "'x' must be float32; got float64"),
+        ((None,), TypeError, "'x' must be an array of float32; got None"),
+        (("p.png",), TypeError, "'x' must be an array of float32; got the text 'p.png': read the file first"),
+        (({"x": 1},), TypeError, "got a mapping: write net(**x)"),
+        (({"y": 1},), TypeError, "got a dict of 1 entries: give one of them"),
         ((np.ones((1, 2), np.uint8),), TypeError, "/ 255"),
         ((np.ones((1, 3), F),), ValueError, "'x' must have the shape (N, 2); got (1, 3)"),
         ((np.ones(2, F),), ValueError, "x[None]"),

@@ -326,3 +326,24 @@ def test_messages_and_progress_share_no_line(
     assert cli.main(["run", str(network), *inputs, "--out", str(tmp_path / "out")]) == 1
     (message,) = [line for line in capsys.readouterr().err.split("\r") if "broken.npy" in line]
     assert message.startswith("\x1b[Kconvlite run: ")
+
+
+def test_a_missing_file_is_named_once(run: Run, tmp_path: Path) -> None:
+    missing = tmp_path / "none.jpg"
+    status, _, err = run("run", convolution(tmp_path), missing)
+    assert status == 1
+    assert err == f"convlite run: {missing}: No such file or directory\n"
+
+
+def test_convert_counts_the_weights_beside_an_onnx_file(run: Run, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    weights = onnx.numpy_helper.from_array(np.zeros(500_000, np.float32), "w")
+    values = [onnx.helper.make_tensor_value_info(name, 1, [500_000]) for name in "xy"]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Add", ["x", "w"], ["y"])], "g", values[:1], values[1:], [weights]
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="m.onnx.data")
+    status, printed, _ = run("convert", tmp_path / "m.onnx", tmp_path / "m.npz")
+    assert status == 0
+    assert printed.endswith(" 2.0 MB (from 2.0 MB)\n")

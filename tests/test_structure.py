@@ -121,7 +121,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "convert": {"_weights", "_flax", "_convolutionalize", "_onnx"},
     "network": {"_locks", "_memory", "_kernels", "_precision", "_threads", "_dispatch"}
     | {"activations", "arguments", "geometry", "reference", "ops", "pack", "plan", "pooling", "images"}
-    | {"pointwise", "_progress", "_weight_files", "_types", "_inference", "_options", "_hints", "_parser"},
+    | {"pointwise", "_progress", "_weight_files", "_types", "_inference", "_options", "_hints", "_parser"}
+    | {"_layouts"},
 }
 TOP = {"__init__", "__main__", "cli", "demo", "bench"}  # the face of the package: these may import everything
 

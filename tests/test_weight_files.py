@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import convlite as cl
 from convlite import layers
 from convlite.layers.files import write_weights
 
@@ -381,3 +382,25 @@ def test_batches_that_cannot_be_joined_are_refused() -> None:
     model = layers.Sequential([layers.ReLU()])
     with pytest.raises(ValueError, match=r"batch 1 of x gives float32 of shape \(2, 4\), the first"):
         model.predict(np.ones((2, n), np.float32) for n in (3, 4))
+
+
+@pytest.mark.parametrize(
+    ("begin", "text"),
+    [("version https://git-lfs.github.com/spec/v1\n", "git lfs pull"), ("\n<!DOCTYPE html>\n", "web page")],
+)
+@pytest.mark.parametrize("ending", [".npz", ".safetensors", ".onnx", ".tflite", ".keras", ".h5"])
+def test_what_stands_in_place_of_a_file(begin: str, text: str, ending: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / f"model{ending}"
+    path.write_text(begin)
+    with pytest.raises(ValueError, match=text):
+        cl.load(path)
+    if ending in (".npz", ".safetensors"):
+        with pytest.raises(ValueError, match=text):
+            cl.layers.read_weights(path)
+
+
+def test_the_error_for_a_missing_folder_names_it(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "none"
+    with pytest.raises(FileNotFoundError) as raised:
+        write_weights(folder / "w.npz", {"a": np.zeros(1)})
+    assert raised.value.filename == str(folder)

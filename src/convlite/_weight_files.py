@@ -1,5 +1,6 @@
 """Named arrays in files: .safetensors or .npz, by the name's ending. Nothing is ever unpickled."""
 
+import errno
 import math
 import os
 import pathlib
@@ -15,7 +16,7 @@ from numpy.lib import format as npy
 from ._options import suggesting
 from .arguments import as_flag, shown
 
-__all__ = ["StrPath", "read_halves", "read_weights", "write_weights"]
+__all__ = ["StrPath", "read_halves", "read_weights", "refuse_stand_in", "write_weights"]
 
 Array = npt.NDArray[Any]
 StrPath = str | os.PathLike[str]
@@ -33,6 +34,8 @@ def write_weights(path: StrPath, weights: Mapping[str, Array], *, float16: bool 
     if as_flag(float16, "float16"):
         weights = {name: _halved(name, array) for name, array in weights.items()}
     final = pathlib.Path(os.path.realpath(path))  # if it is a symbolic link, the target is replaced
+    if not final.parent.is_dir():  # `open` would name a file that nobody asked for
+        raise FileNotFoundError(errno.ENOENT, "No such folder", str(final.parent))
     part = final.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with part.open("xb") as file:
@@ -92,9 +95,26 @@ def read_weights(path: StrPath) -> dict[str, Array]:
     return read_halves(path)[0]
 
 
+def refuse_stand_in(path: StrPath) -> None:
+    """ValueError for what a download leaves in place of a file: a pointer of Git LFS, a web page."""
+    try:
+        with open(path, "rb") as file:
+            begin = file.read(64).lstrip().lower()
+    except OSError:  # the reader's own error says what it could not open
+        return
+    if begin.startswith(b"version https://git-lfs"):
+        what = "is a pointer of Git LFS in place of the file: run git lfs pull where it was cloned"
+    elif begin.startswith((b"<!doctype html", b"<html")):
+        what = "is a web page: download the file itself"
+    else:
+        return
+    raise ValueError(f"{os.fspath(path)!r} {what}")
+
+
 def read_halves(path: StrPath) -> tuple[dict[str, Array], set[str]]:
     """The arrays of a file, and the names of those that had half precision."""
     _, load = _format(path)
+    refuse_stand_in(path)
     with open(path, "rb") as file:
         try:
             arrays, halves = load(file), set()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,13 @@ def checked_inputs(
 def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]], alone: bool) -> Array:
     """One input as an array; every error about it is raised here."""
     refuse_shape(given, value, f"the input {value.name!r}")
+    if given is None or isinstance(given, str | os.PathLike | Mapping):
+        from .._hints import other_kind
+
+        what = other_kind(given, "x")
+        if given is None or (isinstance(given, Mapping) and value.name in given):
+            what = "got None" if given is None else "got a mapping: write net(**x)"
+        raise TypeError(f"the input {value.name!r} must be an array of {value.dtype}; {what}")
     try:
         array = np.asarray(given)
     except ValueError as error:

@@ -79,7 +79,7 @@ def _sizes(value: Value, first: bool, size: tuple[int, int] | None) -> tuple[Any
     for axis, known in enumerate(declared):
         given = None if size is None else size[axis]
         if isinstance(known, int) and given not in (None, known):
-            raise ValueError(f"--size does not fit the input {value}")
+            raise ValueError(f"--size does not fit the input {value}: it is for sizes that are free")
         wanted[axis] = known if isinstance(known, int) else given
     return wanted[0], wanted[1]
 

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Callable
 
 from ..._options import suggesting
+from ..._weight_files import refuse_stand_in
 from ...arguments import shown
 from ..collector import uncollected
 from ..facts import Fact
@@ -118,6 +119,7 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     ending = _ending_of(path)
     if layout not in (None, "NHWC"):
         raise ValueError(f'layout must be None or "NHWC"; got {shown(layout)}')
+    refuse_stand_in(path)
     module, function = READERS[ending].split(":")
     read: Callable[..., Graph] = getattr(importlib.import_module(module), function)
     facts: dict[str, Fact] | None = None

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..._layouts import warn
 from ..._options import suggesting
 from ..graph import Graph
 from .onnx import read_onnx
@@ -35,7 +36,8 @@ def from_torch(
     ONNX model in between.
 
     The module is exported in eval mode and left in the mode that it was in. PyTorch's exporter that traces
-    graphs is tried first, then its older one. Needs the packages `torch` and `onnx`.
+    graphs is tried first, then its older one, which follows one call: a UserWarning names the lines where
+    the module asked for a tensor's values, as in `if x.sum() > 0`. Needs the packages `torch` and `onnx`.
 
     Returns a Graph in the vocabulary of `convlite.network.kinds`. Raises ValueError where neither exporter
     takes the module, or where what it writes is not supported; ImportError without one of the packages.
@@ -48,13 +50,15 @@ def from_torch(
             f"PyTorch modules are read with the packages torch and onnx ({problem}): pip install torch onnx"
         ) from None
     if not isinstance(module, torch.nn.Module):
-        raise TypeError(f"module must be a torch.nn.Module; got a {type(module).__name__}")
+        raise TypeError(f"module must be a torch.nn.Module; got {_no_module(module)}")
     examples = tuple(example_inputs) if isinstance(example_inputs, (tuple, list)) else (example_inputs,)
     for number, example in enumerate(examples):
         if not isinstance(example, torch.Tensor):
+            numbers = all(type(one) is int for one in examples)
+            write = f"torch.zeros{examples}".replace(",)", ")") if numbers else "torch.from_numpy(x)"
             raise TypeError(
-                f"example_inputs must be tensors; number {number} is a {type(example).__name__}: "
-                "write torch.from_numpy(x)"
+                f"example_inputs must be tensors; number {number} is of type {type(example).__name__}: "
+                f"write {write}"
             )
     names = list(input_names) if input_names is not None else _names(module, len(examples))
     if len(names) != len(examples):
@@ -66,6 +70,18 @@ def from_torch(
     else:
         free = dict(dynamic_axes) if isinstance(dynamic_axes, Mapping) else {}
     return read_onnx(_exported(torch, module, examples, names, free, opset))
+
+
+def _no_module(given: Any) -> str:
+    """What was given in place of a module, and what to do with it."""
+    if isinstance(given, Mapping):
+        return (
+            "a mapping, as state_dict() gives: it holds weights and no operations; make the module, then "
+            "write module.load_state_dict(state)"
+        )
+    if isinstance(given, type):
+        return f"the class {given.__name__}: make one, {given.__name__}(...)"
+    return f"an object of type {type(given).__name__}"
 
 
 def _names(module: Any, count: int) -> list[str]:
@@ -93,18 +109,19 @@ def _evaluating(module: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporters report to the log, to warnings and to standard output."""
+def _quiet(torch: Any) -> Iterator[list[warnings.WarningMessage]]:
+    """The exporters report to the log, to warnings and to standard output. Gives what the tracer warns of."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with (
-            warnings.catch_warnings(),
+            warnings.catch_warnings(record=True) as told,
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
         ):
             warnings.simplefilter("ignore")
-            yield
+            warnings.simplefilter("always", torch.jit.TracerWarning)
+            yield told
     finally:
         logging.disable(before)
 
@@ -115,12 +132,38 @@ def _exported(
     problems = []
     for how in (_traced, _scripted):
         try:
-            with _evaluating(module), _quiet(), torch.no_grad():
-                return how(torch, module, examples, names, free, opset)
+            with _evaluating(module), _quiet(torch) as told, torch.no_grad():
+                model = how(torch, module, examples, names, free, opset)
         except Exception as problem:  # the other exporter may succeed
-            text = str(problem).strip().splitlines() or [type(problem).__name__]
-            problems.append(f"{how.__name__.strip('_')}: {text[0][:300]}")
+            problems.append(f"{how.__name__.strip('_')}: {_first_cause(problem)}")
+            continue
+        if problems:  # the newer one keeps to what holds for all values, or refuses
+            _warn_of_values(told, os.path.dirname(torch.__file__), problems[0])
+        return model
     raise ValueError(f"torch.onnx.export does not take this module: {'; '.join(problems)}")
+
+
+def _first_cause(problem: BaseException) -> str:
+    """One line about what the exporter met first; its own error begins with advice about the exporter."""
+    while problem.__cause__ is not None:
+        problem = problem.__cause__
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(problem)).strip().splitlines()
+    return lines[0][:300] if lines else type(problem).__name__
+
+
+def _warn_of_values(told: Sequence[warnings.WarningMessage], torch: str, problem: str) -> None:
+    """Tells the lines outside of PyTorch where the tracer followed the values of the examples."""
+    lines = {
+        f"{os.path.basename(one.filename)}:{one.lineno} ({str(one.message).split(' might ')[0]})": None
+        for one in told
+        if not one.filename.startswith(torch)
+    }
+    if lines:
+        warn(
+            "this module asks for values of tensors, and the network keeps what example_inputs gave in "
+            f"{', '.join([*lines][:5])}; write torch.where for an `if`, or compare the network with the "
+            f"module on other inputs. PyTorch's newer exporter refused: {problem}"
+        )
 
 
 def _traced(
