@@ -254,3 +254,10 @@ def test_a_command_whose_reader_has_ended_is_quiet(command: list[str], tmp_path:
     _, errors = running.communicate()
     assert errors == b""
     assert running.returncode in (0, 141)
+
+
+def test_a_layer_that_is_sought_beside_the_operations() -> None:
+    with pytest.raises(AttributeError, match=r"it is a layer: convlite\.layers\.Conv2D$"):
+        cl.Conv2D  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'Conv5D'$|did you mean"):
+        cl.Conv5D  # noqa: B018

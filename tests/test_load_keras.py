@@ -16,6 +16,7 @@ if all(importlib.util.find_spec(name) is None for name in ("tensorflow", "torch"
     pytest.skip("Keras has no backend: Network.from_keras is not tested", allow_module_level=True)
 keras = pytest.importorskip("keras", reason="keras is not installed: Network.from_keras is not tested")
 
+from convlite.network.load import load  # noqa: E402
 from convlite.network.load.keras import from_keras, read_keras  # noqa: E402
 from convlite.network.network import Network  # noqa: E402
 
@@ -217,3 +218,22 @@ def test_applications(name: str) -> None:
             )
     net = agree(model, rng.random((1, *model.input_shape[1:])).astype(np.float32))
     assert not [node for node in net.graph.nodes if node.kind == "transpose"]
+
+
+def test_what_is_given_in_place_of_a_model_is_told() -> None:
+    with pytest.raises(TypeError, match=r"a file is read by convlite\.load\(path\)$"):
+        from_keras("model.keras")
+    model = keras.Sequential([keras.Input((4,)), L.Dense(2)])
+    with pytest.raises(TypeError, match=r"a Keras model is read by Network\.from_keras\(model\)$"):
+        load(model)
+
+
+def test_a_layer_that_is_not_keras_s_own() -> None:
+    class Twice(L.Layer):
+        def call(self, x: Any) -> Any:
+            return x * 2
+
+    with pytest.raises(
+        ValueError, match=r"Twice 'twice': this layer is not supported; it is not one of Keras's: make"
+    ):
+        from_keras(keras.Sequential([keras.Input((4,)), Twice(name="twice")]))

@@ -153,6 +153,8 @@ def __getattr__(name: str) -> Any:
             from ._hints import nearest
 
             meant = nearest(name, __all__)
+            if name[0].isupper() and hasattr(importlib.import_module(".layers", __name__), name):
+                meant = f"; it is a layer: convlite.layers.{name}"
         raise AttributeError(f"module 'convlite' has no attribute {name!r}{meant}")
     module, _, member = _LAZY[name].partition(":")
     value = importlib.import_module(f".{module}", __name__)

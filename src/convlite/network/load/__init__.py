@@ -49,10 +49,10 @@ def _ending_of(path: str | os.PathLike[str]) -> str:
     """The ending of a file that may have a network, one of READERS."""
     if not isinstance(path, str | os.PathLike):
         hint = ""
-        if hasattr(path, "state_dict"):
-            hint = "; a PyTorch module is read by Network.from_torch(module, example_inputs)"
-        elif hasattr(path, "get_config"):
+        if hasattr(path, "get_config"):  # asked first: on PyTorch's backend it has a state_dict, too
             hint = "; a Keras model is read by Network.from_keras(model)"
+        elif hasattr(path, "state_dict"):
+            hint = "; a PyTorch module is read by Network.from_torch(module, example_inputs)"
         raise TypeError(f"path must be a string or a path; got {shown(path)}{hint}")
     ending = pathlib.Path(path).suffix.lower()
     if ending not in READERS:

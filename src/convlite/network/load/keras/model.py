@@ -66,7 +66,9 @@ def from_keras(model: Any, memo: Memo | None = None) -> Graph:
     from . import activations, layers, operations, recurrent  # noqa: F401, they fill LAYERS
 
     if not _is_keras(model) or not hasattr(model, "layers"):
-        raise TypeError(f"model must be a Keras model; got a {type(model).__module__}.{type(model).__name__}")
+        hint = ": a file is read by convlite.load(path)" if isinstance(model, str | os.PathLike) else ""
+        kind = f"{type(model).__module__}.{type(model).__name__}"
+        raise TypeError(f"model must be a Keras model; got a {kind}{hint}")
     return _Walk(model, memo).graph()
 
 
@@ -214,7 +216,10 @@ class _Walk:
         kind, module = type(target).__name__, type(target).__module__
         key = f"ops.{kind}" if module.startswith("keras.src.ops") else kind
         if key not in LAYERS or module.partition(".")[0] not in _KERAS:
-            raise Refused("this layer is not supported")
+            own = (
+                "" if module.partition(".")[0] in _KERAS else "; it is not one of Keras's: make it of those, "
+            )
+            raise Refused(f"this layer is not supported{own and own + 'or export the model to ONNX'}")
         if not inputs or not all(inputs):
             raise _Behind  # the call before is in the list
         if getattr(target, "quantization_mode", None):
