@@ -214,3 +214,43 @@ def test_padding_of_channels_first_runs_in_the_core(mode: Any) -> None:
     np.testing.assert_array_equal(built(x), np.pad(x, ((0, 0), (0, 0), (2, 1), (3, 4)), mode))
     (program,) = built._executor._programs.values()
     assert [step.how for step in program.steps] == ["copy"]
+
+
+BEFORE_A_PAD: dict[str, tuple[Any, ...]] = {  # the shapes of constants, then attributes
+    "affine": ((16,), (16,), {"activation": ("relu",)}),
+    "layer_norm": ((16,), (16,), {"axis": -1, "epsilon": 0.1}),
+    "instance_norm": ((16,), (16,), {"epsilon": 0.1}),
+    "group_norm": ((16,), (16,), {"epsilon": 0.1, "groups": 4}),
+    "relu": ({},),
+    "softplus": ({},),
+    "sqrt": ({},),
+    "exp": ({},),
+    "add": ((16,), {}),
+    "mul": ((12, 12, 1), {}),
+    "max": ((1,), {}),
+    "softmax": ({"axis": -1},),
+    "max_pool": ({**POOL},),
+    "avg_pool": ({**POOL, "count_include_pad": False},),
+    "conv": ((3, 3, 16, 16), {**CONV, "padding": "same"}),
+    "conv of each channel": ((3, 3, 1, 16), {**CONV, "padding": "same", "groups": 16}),
+    "dense": ((16, 16), (16,), {"activation": None}),
+}
+
+
+@pytest.mark.parametrize("after", [(1, 1), (0, 2)])
+@pytest.mark.parametrize("what", BEFORE_A_PAD)
+def test_what_any_step_writes_may_be_padded(what: str, after: tuple[int, int]) -> None:
+    """The padded array is in the arena, since a pool reads it; a step that cannot do with gaps has a copy."""
+    net = Net()
+    *shapes, options = BEFORE_A_PAD[what]
+    names = []
+    for number, shape in enumerate(shapes):
+        net.constants[f"c{number}"] = numbers(number, *shape) / 4
+        names.append(f"c{number}")
+    x = net.add("abs", net.add("max_pool", "x", **{**POOL, "strides": (1, 1), "padding": ((0, 1), (0, 1))}))
+    y = net.add(what.split()[0], x, *names, **options)
+    wide = net.add("pad", y, net.const(0, 1, after[0], 0, 0, 0, after[1], 0), mode="reflect")
+    graph = net.graph(net.add("max_pool", wide, **POOL))
+    x = np.random.default_rng(0).standard_normal((2, 12, 12, 16)).astype(F)
+    (want,) = interpret(graph, [x])
+    np.testing.assert_allclose(cl.Network(graph)(x), want, rtol=2e-4, atol=1e-5)

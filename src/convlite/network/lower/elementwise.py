@@ -140,8 +140,8 @@ def affine(node: Node, low: Lowering) -> Lowered | None:
         keep(into, factor, moved, alpha)
         scaled(isa, frame[source], None, factor, moved, frame[out], code, least, most, alpha, threads, into)
 
-    ends = (source, target)
-    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends, frames=ends)
+    ends = (source, target)  # no frames: `out` is one row of pixels, which parts of rows are not
+    return Lowered(run, (source,), (target,), over=(source,), how="pass", core=True, gaps=ends)
 
 
 _UNARY = _kernels.unary_codes()
