@@ -52,6 +52,8 @@ def _cases() -> Iterator[Case]:
         shapes = (2, 3, width, channels), (kernel, kernel, channels, 1)
         name = f"wide-lines-{kernel}-{channels}-{width}"
         yield Case(name, "depthwise_conv2d", *shapes, {"padding": "same"})
+        turned = (2, width, 3, channels), (kernel, 1, channels, 1)
+        yield Case(f"{name}-column", "depthwise_conv2d", *turned, {"padding": "same"})
     for rows, inputs, outputs in itertools.product((1, 3, 8, 9), (1, 4, 7), (1, 3, 16, 37)):
         yield Case(f"rows-{rows}-{inputs}-{outputs}", "dense", (rows, inputs), (inputs, outputs))
     # pixel vectors, and phases side by side ("wide"); an odd width for every remainder of the vectors

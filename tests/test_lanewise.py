@@ -41,6 +41,11 @@ CALLS: tuple[tuple[Any, ...], ...] = (
     ("depthwise_conv2d", (2, 28, 27, 37), (27, 27, 37, 1), (1, 1), (1, 1), 1),  # most taps are outside
     ("depthwise_conv2d", (1, 46, 46, 44), (45, 46, 44, 1), (1, 1), (1, 1), 1),  # sums of four sections
     ("depthwise_conv2d", (1, 1, 300, 45), (1, 11, 45, 1), (1, 1), (1, 1), 1),
+    ("depthwise_conv2d", (2, 40, 9, 40), (21, 1, 40, 1), (1, 1), (1, 1), 1),  # rows as columns
+    ("depthwise_conv2d", (1, 31, 30, 16), (8, 1, 16, 1), (1, 2), (2, 1), 1),
+    ("depthwise_conv2d", (2, 17, 12, 37), (5, 1, 37, 1), (2, 3), (1, 1), 1),
+    ("depthwise_conv2d", (1, 1, 40, 16), (1, 7, 16, 1), (1, 1), (1, 1), 1),
+    ("depthwise_conv2d", (2, 300, 1, 33), (256, 1, 33, 1), (1, 1), (1, 3), 1),
     ("conv2d", (2, 7, 33, 64), (3, 3, 4, 64), (1, 1), (1, 1), 16),
     ("conv2d", (1, 8, 17, 36), (1, 3, 9, 20), (1, 1), (2, 2), 4),
     ("conv2d", (1, 5, 6, 48), (1, 1, 4, 24), (1, 1), (1, 1), 12),
@@ -131,6 +136,9 @@ def test_special_values(isa: str, value: float, place: str) -> None:
         ("depthwise_conv2d", (7, 7, 96, 1), 1, 1, False),  # wide lines
         ("depthwise_conv2d", (7, 7, 40, 1), 1, 1, False),
         ("depthwise_conv2d", (7, 7, 12, 1), 1, 1, True),
+        ("depthwise_conv2d", (7, 1, 40, 1), 1, 1, False),
+        ("depthwise_conv2d", (5, 1, 40, 1), 2, 1, False),
+        ("depthwise_conv2d", (5, 1, 8, 1), 1, 1, True),
         ("depthwise_conv2d", (3, 3, 96, 1), 1, 1, False),  # lines
         ("depthwise_conv2d", (5, 7, 96, 1), 2, 1, True),
         ("depthwise_conv2d", (3, 3, 96, 1), 3, 1, False),  # each input is used once

@@ -138,6 +138,8 @@ FORMS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "lanewise groups": ((2, 6, 9, 8), (3, 3, 2, 12), {"groups": 4}),
     "lines": ((2, 7, 15, 33), (3, 3, 1, 33), {"groups": 33}),
     "lines 2": ((1, 8, 16, 192), (5, 5, 1, 192), {"groups": 192, "strides": (2, 2)}),
+    "wide lines": ((2, 9, 15, 33), (7, 7, 1, 33), {"groups": 33}),
+    "columns": ((2, 15, 9, 33), (7, 1, 1, 33), {"groups": 33}),
     "depthwise": ((2, 7, 9, 6), (3, 3, 1, 12), {"groups": 6, "dilations": (2, 3)}),
     "few channels": ((1, 12, 40, 3), (5, 5, 3, 2), {}),
     "tall and skinny": ((1, 12, 40, 32), (1, 1, 32, 4), {}),

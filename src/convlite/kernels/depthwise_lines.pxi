@@ -1,7 +1,8 @@
 # Depthwise along lines: tiles of one or two output rows and some neighbouring pixels, which share the inputs that they load
 # (isa/depthwise.h). A strip has as many output rows as a tile, `pair` apart; a dilated line is `spacing` lines, of pixels
-# that are so far apart. A task is a band of strips of one image; if there are too few strips for the threads, it is also cut into
-# chunks of channels. Chunks to fit L1 (16 to 128 channels) were 5 to 40% slower than tiles with all channels.
+# that are so far apart; where a kernel is a column of taps, rows and columns change places. A task is a band of strips of one
+# image; with too few strips for the threads, it is cut into chunks of channels, too. Chunks to fit L1 (16 to 128 channels)
+# were 5 to 40% slower than tiles with all channels.
 
 
 cdef int64_t CHUNK_BYTES = 256 * 1024  # 128 and 512 KB were 1 to 3% slower for 31x31 (Zen 4)
@@ -20,7 +21,7 @@ cdef struct DepthwiseLinesJob:
     int64_t bands, stretches, chunks            # tasks: along the rows, along a line, along the channels
     int64_t height, sums                        # output rows of a strip; how sums are cut: `cuts` of DepthwiseLine
     int64_t vectors                             # of 64 bytes, of which chunks have whole ones
-    bint wide
+    bint wide, turned                           # turned: rows are columns
     int64_t kernel_row, channel, weights_step   # of the weights: bytes from row to row, for each channel before; DepthwiseLine's
     # of one call:
     Image x, out
@@ -138,7 +139,7 @@ cdef class DepthwiseLines(Runner):
         job.images, job.h, job.w, job.channels = geometry.images, rows.in_size, columns.in_size, geometry.cin
         job.ho, job.wo, job.row_step, job.column_step = rows.out_size, columns.out_size, row.in_step, column.in_step
         job.taps, job.kernel_w, job.left = rows.kernel, columns.kernel, column.offsets[0]
-        job.height, job.wide = plan.lines, plan.wide
+        job.height, job.wide, job.turned = plan.lines, plan.wide, plan.turned
         job.sums = (job.taps > plan.piece) + (job.taps > plan.section)
         job.kernel_row, job.channel, job.weights_step = job.kernel_w * job.channels * size, size, job.channels
         if job.wide:
@@ -163,8 +164,9 @@ cdef class DepthwiseLines(Runner):
         i = 64 * (job.taps * job.kernel_w + (job.taps - 1) * job.w)
         job.bands, job.stretches = 1, 1
         job.chunks = max(1, min(job.vectors, ceil_div(job.vectors * i, CHUNK_BYTES))) if job.wide else 1
-        self.x_bytes = self.bytes_of(&self.x, job.images, job.h, job.w, job.channels)
-        self.out_bytes = self.bytes_of(&self.out, job.images, job.ho, job.wo, job.channels)
+        rows, columns = plan.geometry.rows, plan.geometry.columns
+        self.x_bytes = self.bytes_of(&self.x, job.images, rows.in_size, columns.in_size, job.channels)
+        self.out_bytes = self.bytes_of(&self.out, job.images, rows.out_size, columns.out_size, job.channels)
         self.bias_bytes = job.channels * size
         i = ceil_div(job.channels, job.table.lanes) * job.table.lanes if job.wide else job.channels
         self.weight_bytes = job.taps * job.kernel_w * i * size
@@ -183,6 +185,8 @@ cdef class DepthwiseLines(Runner):
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
+        if job.turned:
+            job.x.row, job.x.pixel, job.out.row, job.out.pixel = job.x.pixel, job.x.row, job.out.pixel, job.out.row
         # there must be enough tasks for the threads: first bands of rows, which share edge rows, then stretches, channels
         tasks = job.images * job.chunks
         if threads > 1 and tasks < <int64_t> 8 * threads:

@@ -20,6 +20,8 @@ from .record import Plan
 # A kernel row has a weight for each pixel of a tile but one. Against lane by lane over copied rows, on one
 # core of a Zen 4, AVX-512 / AVX2: 7x7 on 96 channels of 56x56 1.55 / 1.3 times as fast, on 40 or 17 1.55 /
 # 1.35; 9x9 1.4 / 1.05; 31x31 on 128 of 28x28 1.65 / 1.15, on 40 1.65 / 1.4; 27x27 on 768 of 7x7 3.2 / 2.8.
+# Columns of 5 to 25 taps 1.2 to 2.2 / 1.2 to 2.3, the least where rows are a multiple of 4 KB apart; 3x1 2.1
+# to 5 / 1.8 to 4 times as fast as tiles.
 WIDE_LEAST = 6
 
 
@@ -41,6 +43,11 @@ class DepthwiseLines(Plan):
         """The layout of both depthwise forms, or that of lane by lane, without zeros at its end."""
         lanes = _kernels.describe(self.isa, self.kind)["lanes"]
         return "depthwise" if not self.wide else "wide_lines" if self.loops.cin % lanes else "lanewise"
+
+    @property
+    def turned(self) -> bool:
+        """Whether `loops` has the rows of images as columns."""
+        return is_column(self.geometry)
 
     @cached_property
     def runner(self) -> _kernels.Runner:
@@ -75,6 +82,11 @@ def fills_vectors(groups: int, cin: int, cout: int, lanes: int) -> bool:
     return filled_across >= filled_within
 
 
+def is_column(geometry: Geometry) -> bool:
+    """Whether a kernel is a column of taps: lines then run along the columns of images."""
+    return geometry.columns.kernel == 1 < geometry.rows.kernel
+
+
 def takes_wide(channels: int, width: int, stride: int, table: _kernels._Table) -> bool:
     """Whether lines take kernel rows of so many taps, where no kernel is made for them."""
     fills = stride == 1 and channels >= table["lanes"]
@@ -96,6 +108,8 @@ def depthwise_lines(problem: Problem) -> DepthwiseLines | None:
     if not _fills(problem):
         return None
     loops = flattened(problem.geometry)
+    if is_column(problem.geometry):
+        loops = Geometry(loops.images, loops.columns, loops.rows, loops.cin, loops.cout, loops.groups)
     rows, columns = loops.rows, loops.columns
     row_spacing, spacing, table = spacing_of(rows), spacing_of(columns), problem.table
     if loops.cin != loops.cout or row_spacing * spacing == 0 or (columns.in_step > 1 and spacing > 1):

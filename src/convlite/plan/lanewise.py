@@ -100,12 +100,14 @@ def wins(weights: Weights, table: _kernels._Table) -> bool:
             return min(channels, width) < 8 and (taps == 1 or uses >= max(2, channels / 2))
         return width == 1 or (width <= 3 and uses >= 4)
     if width == 1 and not weights.transposed:
-        spacing = weights.dilations[1]
-        even = spacing == 1 or (strides[1] == 1 and spacing * groups % SET_FLOATS)
-        if even and takes_wide(groups, kernel[1], strides[1], table):
+        along = 1 if kernel[1] > 1 else 0  # a column of taps: lines take rows as columns
+        stride, spacing, size = strides[along], weights.dilations[along], kernel[along]
+        even = spacing == 1 or (stride == 1 and (along == 0 or spacing * groups % SET_FLOATS))
+        if even and takes_wide(groups, size, stride, table):
             return False
-        lines = (strides[1], kernel[1]) in table["lines"] and even
-        if lines and not (uses >= 8 and (2 * groups <= lanes or lanes < MOVING_LANES) and groups < lanes):
+        lines = (stride, size) in table["lines"] and even
+        least = 8 if along else 4
+        if lines and not (uses >= least and (2 * groups <= lanes or lanes < MOVING_LANES) and groups < lanes):
             return False
         if lanes < MOVING_LANES and groups >= lanes and uses < 16:
             return False
