@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,8 @@ NEVER_FOLDED = {
 
 
 # Facts of nodes by what they follow from, for graphs that have most of their nodes in common. The inputs are
-# kept since their data is known by its address.
-Memo = dict[tuple[Any, ...], tuple[Sequence[Any], tuple[Fact, ...]]]
+# kept since their data is known by its address. Also facts of constants and of nodes themselves, by id.
+Memo = dict[Any, tuple[Any, ...]]
 
 
 def facts_of(
@@ -92,7 +93,7 @@ def facts_of(
 
 def propagated(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fact]:
     """facts_of with facts for the inputs."""
-    _with_constants(graph, facts)
+    _with_constants(graph, facts, memo)
     held = 0
     for node in graph.nodes:
         inputs = [facts[name] if name else None for name in node.inputs]
@@ -134,18 +135,28 @@ def facts_of_rows(
     facts = {name: Fact(fact.dtype, rows + fact.shape[1:]) for name, fact in known.items() if fact.shape}
     if {value.name: facts[value.name].shape for value in graph.inputs} != shapes:
         return None
-    return _with_constants(graph, facts)
+    return _with_constants(graph, facts, {})
 
 
-def _with_constants(graph: Graph, facts: dict[str, Fact]) -> dict[str, Fact]:
+def _with_constants(graph: Graph, facts: dict[str, Fact], memo: Memo) -> dict[str, Fact]:
     for name in graph.constants:
         entry = entry_of(graph.constants, name)
-        facts[name] = Fact.of(entry) if is_there(entry) else Fact(entry.dtype, entry.shape)
+        key = "constant", id(entry)
+        if not is_there(entry):
+            facts[name] = Fact(entry.dtype, entry.shape)
+            continue
+        if key not in memo:
+            memo[key] = entry, Fact.of(entry)
+        facts[name] = memo[key][1]
     return facts
 
 
 def remembered(node: Node, inputs: Sequence[Fact | None], memo: Memo) -> tuple[Fact, ...]:
     """facts_of_node, once for all nodes of one kind and attributes with the same known of their inputs."""
+    last = memo.get(id(node))
+    if last is not None and all(map(is_, last[1], inputs)):  # the node itself, after another pass
+        found: tuple[Fact, ...] = last[2]
+        return found
     known = tuple(
         None if fact is None else (fact.dtype, fact.shape, None if fact.data is None else id(fact.data))
         for fact in inputs
@@ -153,7 +164,9 @@ def remembered(node: Node, inputs: Sequence[Fact | None], memo: Memo) -> tuple[F
     key = (node.kind, id(node.attributes), len(node.outputs), known)
     if key not in memo:
         memo[key] = ((node.attributes, *inputs), facts_of_node(node, inputs))
-    return memo[key][1]
+    found = memo[key][1]
+    memo[id(node)] = node, inputs, found
+    return found
 
 
 def _bound_names(graph: Graph, shapes: Mapping[str, Sequence[Any]]) -> dict[Size, Size]:

@@ -52,7 +52,17 @@ class Editor:
         done: set[int] = set()
         result: list[int] = []
         producer = self._producer
-        for start in self.nodes:
+        for start, node in self.nodes.items():
+            if start in done:
+                continue
+            for name in node.inputs:
+                before = producer.get(name, start)
+                if before != start and before not in done:
+                    break
+            else:  # nearly always
+                done.add(start)
+                result.append(start)
+                continue
             stack = [start]
             while stack:
                 number = stack[-1]

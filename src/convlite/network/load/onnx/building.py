@@ -18,6 +18,7 @@ __all__ = ["Builder"]
 
 UNKNOWN = Fact(None, None)
 _MAX_FACT = 1 << 16  # elements of a value that is computed while loading
+_SMALL = 1 << 12  # bytes up to which a known value is a constant at once: no pass has to look at its node
 
 
 class Builder:
@@ -119,6 +120,13 @@ class Builder:
         if kind not in KINDS:
             raise Refused(f"the kind {kind!r} is not in the vocabulary yet")
         facts = remembered(node, [self.fact(name) if name else None for name in node.inputs], self.memo)
+        if (
+            len(facts) == 1 == len(outputs)
+            and (known := facts[0].known) is not None
+            and known.nbytes <= _SMALL
+        ):
+            self.constants[outputs[0]] = frozen_array(np.asarray(known))
+            return
         self.nodes.append(node)
         for name, fact in zip(outputs, facts, strict=False):
             if name:

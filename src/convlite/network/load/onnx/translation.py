@@ -172,7 +172,7 @@ def _ordered(nodes: Sequence[Any], wanted: Iterable[str]) -> list[tuple[Any, set
         for name in node.output:
             if name and name in writers:
                 raise Refused(f"the value {name!r} is written twice, the second time by {_titled(node)}")
-            writers[str(name)] = number
+            writers[name] = number
     reads: dict[int, set[int]] = {}
     read: dict[int, set[str]] = {}
     waiting = [writers[name] for name in wanted if name in writers]
@@ -180,9 +180,11 @@ def _ordered(nodes: Sequence[Any], wanted: Iterable[str]) -> list[tuple[Any, set
         number = waiting.pop()
         if number not in reads:
             names = read[number] = _reads(nodes[number])
-            reads[number] = {writers[name] for name in names if name in writers} - {number}
-            if any(name in nodes[number].output for name in nodes[number].input if name):
-                raise Refused(f"{_titled(nodes[number])} reads what it writes")
+            before = reads[number] = {writers[name] for name in names if name in writers}
+            if number in before:  # perhaps only in a graph inside, which then captures another value
+                before.remove(number)
+                if any(name in nodes[number].output for name in nodes[number].input if name):
+                    raise Refused(f"{_titled(nodes[number])} reads what it writes")
             waiting.extend(reads[number])
     left = {number: len(before) for number, before in reads.items()}
     readers: dict[int, list[int]] = {}
@@ -223,7 +225,7 @@ def translate(scope: Scope, nodes: Sequence[Any], wanted: Iterable[str]) -> None
         scope.refusals.count()
         poisoned = False
         try:
-            poisoned = any(scope.is_poisoned(name) for name in names)
+            poisoned = any(map(scope.is_poisoned, names))
             results = _translated(scope, node, used)
             _bind_outputs(scope, node, used, results)
         except _PROBLEMS as problem:
