@@ -24,7 +24,7 @@ X, K, B = numbers(1, 6, 7, 8), numbers(3, 3, 8, 10), numbers(10)
 def again(name: str, x: Any, kernel: Any, bias: Any = None, out: Any = None, **options: Any) -> Any:
     """What the core answers to this call: None where it leaves it to the checked way."""
     keywords = getattr(cl, name).__kwdefaults__ | options
-    return _kernels.replay((name, *(v for k, v in keywords.items() if k != "out")), x, kernel, bias, out)
+    return _kernels.replay(x, kernel, bias, out, name, *(v for k, v in keywords.items() if k != "out"))
 
 
 CALLS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
@@ -328,7 +328,7 @@ def test_a_built_layer_is_prepared(shape: tuple[int | None, ...]) -> None:
     layer = cl.layers.Conv2D.from_weights(K, B, padding="same", activation="relu")
     layer.build(shape)
     given = ("conv2d", (1, 1), "same", (1, 1), 1, layer.activation, None)
-    kernel = layer._prepared.kernel
+    kernel = layer._prepared.__self__.kernel
     assert not _kernels.is_wanted(given, X, kernel, True)
     np.testing.assert_array_equal(layer(X), cl.conv2d(X, K, B, padding="same", activation="relu"))
     assert len(kernel.calls) == 1
@@ -404,3 +404,33 @@ def test_building_calls_no_method_of_a_subclass() -> None:
     layer.build((None, 8, 8, 1))
     x = np.ones((1, 8, 8, 1))
     np.testing.assert_array_equal(layer(x), 2 * cl.conv2d(x, layer.kernel, layer.bias))
+
+
+def test_a_layer_whose_call_is_replaced_calls_it() -> None:
+    class Doubled(cl.layers.Conv2D):
+        def call(self, x: Any) -> Any:
+            return 2 * super().call(x)
+
+    plain, doubled = cl.layers.Conv2D.from_weights(K, B), Doubled.from_weights(K, B)
+    own = cl.layers.Conv2D.from_weights(K, B)
+    own.call = lambda x: x  # type: ignore[method-assign]
+    for _ in range(3):
+        np.testing.assert_array_equal(doubled(X), 2 * plain(X))
+        assert own(X) is X
+
+
+def test_new_weights_are_used_at_once() -> None:
+    layer = cl.layers.Conv2D.from_weights(K, B)
+    first = layer(X)
+    layer.set_weights([2 * K, 2 * B])
+    np.testing.assert_array_equal(layer(X), 2 * first)
+
+
+@pytest.mark.parametrize("count", [0, 3, 4, 17])
+def test_replay_takes_any_number_of_arguments(count: int) -> None:
+    arguments: tuple[Any, ...] = (X, K, None, None, *range(13))
+    if count < 4:
+        with pytest.raises(TypeError, match="internal error"):
+            _kernels.replay(*arguments[:count])
+    else:
+        assert _kernels.replay(*arguments[:count]) is None

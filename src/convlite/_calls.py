@@ -115,4 +115,4 @@ def bind(
             raise mixed_dtypes(x, "x", array.dtype, kernel.dtype, ("kernel", None))
         return operation(array, kernel, bias, **arguments)
 
-    return _kernels.Bound((operation.__name__, *given), kernel, bias, first)
+    return _kernels.bound((operation.__name__, *given), kernel, bias, first)

@@ -165,6 +165,9 @@ class Calls:
     def keep(self, call: Call) -> None: ...
     def clear(self) -> None: ...
 
+class Packed:
+    calls: Calls
+
 @final
 class Bound:
     kernel: PackedKernel
@@ -175,18 +178,20 @@ class Bound:
         bias: Array | None,
         first: Callable[[ArrayLike], Array],
     ) -> None: ...
-    def __call__(self, x: ArrayLike) -> Array: ...
 
 plain_calls: Calls
 
 def use_tables(isa: str) -> None: ...
 def replay(
-    given: tuple[Any, ...],
     x: ArrayLike,
     kernel: ArrayLike | PackedKernel,
     bias: ArrayLike | None,
     out: Array | None,
+    *given: Any,
 ) -> Array | None: ...
+def bound(
+    given: tuple[Any, ...], kernel: PackedKernel, bias: Array | None, first: Callable[[ArrayLike], Array]
+) -> Callable[[ArrayLike], Array]: ...
 def is_wanted(
     given: tuple[Any, ...], x: ArrayLike, kernel: ArrayLike | PackedKernel, short: bool
 ) -> bool: ...

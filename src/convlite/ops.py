@@ -25,8 +25,9 @@ from typing import Any, Literal, Never, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _dispatch, _kernels, _precision, _threads
+from . import _dispatch, _precision, _threads
 from ._calls import Given, remember
+from ._kernels import replay
 from ._options import catching, documented, public
 from ._precision import Precision
 from ._types import Pads, Sizes
@@ -100,9 +101,10 @@ def conv2d(
     """
     if more or others:
         _refuse(conv2d, more, others)
-    given = ("conv2d", strides, padding, dilations, groups, activation, precision)
-    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+    again = replay(x, kernel, bias, out, "conv2d", strides, padding, dilations, groups, activation, precision)
+    if again is not None:
         return again
+    given = ("conv2d", strides, padding, dilations, groups, activation, precision)
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
     return _run("conv2d", given, x, kernel, bias, activation, out, s, p, d, groups, precision=precision)
 
@@ -145,12 +147,16 @@ def conv2d_transpose(
            [2., 2., 4., 2.],
            [1., 1., 2., 1.]], dtype=float32)
     """
-    sizes = (output_shape, output_padding)
     if more or others:
         _refuse(conv2d_transpose, more, others)
-    given = ("conv2d_transpose", strides, padding, *sizes, dilations, groups, activation, precision)
-    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+    again = replay(
+        x, kernel, bias, out, "conv2d_transpose", strides, padding, output_shape, output_padding, dilations,
+        groups, activation, precision,
+    )  # fmt: skip
+    if again is not None:
         return again
+    sizes = (output_shape, output_padding)
+    given = ("conv2d_transpose", strides, padding, *sizes, dilations, groups, activation, precision)
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
     size = as_output_shape(output_shape)
     extra = None if output_padding is None else as_pair(output_padding, "output_padding", minimum=0)
@@ -188,9 +194,10 @@ def depthwise_conv2d(
     """
     if more or others:
         _refuse(depthwise_conv2d, more, others)
-    given = ("depthwise_conv2d", strides, padding, dilations, activation)
-    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+    again = replay(x, kernel, bias, out, "depthwise_conv2d", strides, padding, dilations, activation)
+    if again is not None:
         return again
+    given = ("depthwise_conv2d", strides, padding, dilations, activation)
     s, p, d = as_pair(strides, "strides"), as_padding(padding), as_pair(dilations, "dilations")
     return _run("depthwise_conv2d", given, x, kernel, bias, activation, out, s, p, d)
 
@@ -218,9 +225,10 @@ def dense(
     """
     if more or others:
         _refuse(dense, more, others)
-    given = ("dense", activation)
-    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+    again = replay(x, kernel, bias, out, "dense", activation)
+    if again is not None:
         return again
+    given = ("dense", activation)
     array = as_operand(x, "x")
     if array.ndim == 0:
         raise ValueError("x must have at least 1 dimension (..., K); got a scalar")
@@ -271,9 +279,10 @@ def conv1d(
     """
     if more or others:
         _refuse(conv1d, more, others)
-    given = ("conv1d", strides, padding, dilations, groups, activation)
-    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+    again = replay(x, kernel, bias, out, "conv1d", strides, padding, dilations, groups, activation)
+    if again is not None:
         return again
+    given = ("conv1d", strides, padding, dilations, groups, activation)
     return _run_1d("conv2d", given, x, kernel, bias, activation, out, strides, padding, dilations, groups)
 
 
@@ -307,18 +316,14 @@ def conv1d_transpose(
     """
     if more or others:
         _refuse(conv1d_transpose, more, others)
-    given = (
-        "conv1d_transpose",
-        strides,
-        padding,
-        output_shape,
-        output_padding,
-        dilations,
-        groups,
-        activation,
-    )
-    if (again := _kernels.replay(given, x, kernel, bias, out)) is not None:
+    again = replay(
+        x, kernel, bias, out, "conv1d_transpose", strides, padding, output_shape, output_padding, dilations,
+        groups, activation,
+    )  # fmt: skip
+    if again is not None:
         return again
+    sizes = (output_shape, output_padding)
+    given = ("conv1d_transpose", strides, padding, *sizes, dilations, groups, activation)
     size: tuple[int, ...] | None = None
     if output_shape is not None:
         numbers = as_numbers(output_shape, "output_shape")

@@ -258,7 +258,7 @@ def _rows_first(kernel: ArrayLike) -> ArrayLike:
 
 
 @public
-class PackedKernel:
+class PackedKernel(_kernels.Packed):
     """A kernel packed once for many calls: give it to an operation in place of the array.
 
     It is immutable and may be shared by threads; it pickles as the array it was made from.
@@ -290,7 +290,7 @@ class PackedKernel:
 
     __slots__ = (
         *("_array", "_dtype", "_lock", "_panels", "_room", "_shape", "_whole"),
-        *("calls", "dilations", "groups", "operation", "strides"),
+        *("dilations", "groups", "operation", "strides"),
     )
 
     def __init__(
@@ -346,7 +346,6 @@ class PackedKernel:
                 f"groups must divide the kernel's last axis; got groups={self.groups} and {split} channels"
             )
         self._panels: dict[tuple[str, str], Panels] = {}
-        self.calls = _kernels.Calls()  # the calls that were made with it: see _calls.py
         self._lock = fork_lock()  # from here on nothing can be assigned
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -28,6 +28,14 @@ cdef void *borrow(object array, View *view, int64_t nbytes, bint writeable, str 
     return view.buf
 
 
+cdef extern from *:
+    """
+    /* memcpy as a call: Cython and GCC copy a struct of 400 bytes twice, by `rep movs`, which is slow for so few. */
+    static void *(*volatile copy_struct)(void *, const void *, size_t) = memcpy;
+    """
+    void *copy_struct(void *, const void *, size_t) noexcept nogil
+
+
 cdef struct Extent:            # the sizes of an image, whatever its place in memory
     int64_t images, rows, columns, channels
 

@@ -1,6 +1,6 @@
 # The cache of calls. For the first call of its kind, Python (ops.py) checks, plans and packs, and keeps the result as a Call. A
-# later call is compared with that Call; if they are equal, it runs at once: 0.6 to 0.9 us if there is almost nothing to compute,
-# instead of 2 (layers) to 12 (dense with out).
+# later call is compared with that Call; if they are equal, it runs at once: 0.34 to 0.6 us if there is almost nothing to
+# compute, instead of 2 (layers) to 12 (dense with out).
 #
 # A Call is used only if nothing that was checked can have changed:
 #
@@ -12,6 +12,8 @@
 # For any other call `replay` returns None; then Python checks and plans it, and raises all errors. Each call that is large enough
 # for several threads decides their number again.
 
+from sys import modules as _modules
+
 from numpy import dtype as _dtype, empty as _empty, ndarray as _ndarray
 
 cdef object array_type = _ndarray
@@ -20,14 +22,18 @@ cdef object float32 = _dtype("f4"), float64 = _dtype("f8")
 cdef extern from "Python.h":
     int view_of "PyObject_GetBuffer"(object, View *, int)  # without an exception: see `look`
     void PyErr_Clear()
+    void Py_INCREF(object)
     object PyObject_Call(object, object, void *)
+    Py_ssize_t PyTuple_Size(object) except -1
+    void *PyTuple_GetItem(object, Py_ssize_t) except NULL  # borrowed
     ctypedef struct PyMethodDef:
         const char *ml_name
         void *ml_meth
         int ml_flags
         const char *ml_doc
-    int METH_FASTCALL
+    int METH_FASTCALL, METH_O
     object PyCFunction_NewEx(PyMethodDef *, void *, void *)
+    void *PyCapsule_GetPointer(object, const char *) except NULL
 
 cdef extern from *:
     """
@@ -52,6 +58,7 @@ cdef extern from *:
 
 cdef enum:
     MOST_AXES = 6
+    MOST_GIVEN = 12            # the operation's name and its arguments that are not arrays
     # The cache of one kernel: SETS sets, chosen by the shape of x, of PLACES calls. Long calls, for which the cost of planning
     # does not matter and whose plans are large, use the first LONG_PLACES of a set only.
     SETS = 32
@@ -114,6 +121,35 @@ cdef bint fields_are_known() except -1:
 cdef bint known_fields = fields_are_known()
 
 
+# Of NumPy's table of functions: its version, the class of arrays, and what makes one. np.empty takes 0.1 us more in a call.
+ctypedef unsigned int (*VersionOf)()
+ctypedef object (*NewFromDescr)(void *, void *, int, const Py_ssize_t *, const Py_ssize_t *, void *, int, void *)
+
+cdef enum:
+    API_VERSION = 0
+    API_ARRAY = 2
+    API_NEW = 94
+
+
+cdef NewFromDescr find_new_array():
+    """PyArray_NewFromDescr; NULL if NumPy has another table than 1.x and 2.x have."""
+    cdef void **table
+    loaded = _modules.get("numpy._core._multiarray_umath") or _modules.get("numpy.core._multiarray_umath")
+    capsule = getattr(loaded, "_ARRAY_API", None)
+    if capsule is None or not known_fields:
+        return NULL
+    try:
+        table = <void **> PyCapsule_GetPointer(capsule, NULL)
+    except ValueError:
+        return NULL
+    if (<VersionOf> table[API_VERSION])() >> 24 not in (1, 2) or table[API_ARRAY] != <void *> array_type:
+        return NULL
+    return <NewFromDescr> table[API_NEW]
+
+
+cdef NewFromDescr new_array = find_new_array()
+
+
 cdef bint look(object array, View *view):
     """View an aligned, C-contiguous float array that is an ndarray itself; False, with nothing to release, for anything else.
 
@@ -136,6 +172,11 @@ cdef bint look(object array, View *view):
         size *= of.dimensions[i]
     view.len = size
     return True
+
+
+cdef inline void release(View *view) noexcept:
+    if view.obj != NULL:
+        PyBuffer_Release(view)
 
 
 cdef bint look_slowly(object array, View *view):
@@ -174,19 +215,47 @@ cdef inline bint apart(const View *a, const View *b) noexcept:
 
 cdef bint same(object a, object b) except -1:
     """Equal, and of equal types: 1 is not 1.0 nor True."""
-    cdef Py_ssize_t i
-    if a is b:
-        return True
+    cdef Py_ssize_t i, n
+    cdef void *one
+    cdef void *other
     if type(a) is not type(b):
         return False
     if type(a) is tuple:
-        if len(<tuple> a) != len(<tuple> b):
+        n = PyTuple_Size(a)
+        if n != PyTuple_Size(b):
             return False
-        for i in range(len(<tuple> a)):
-            if not same((<tuple> a)[i], (<tuple> b)[i]):
+        for i in range(n):
+            one, other = PyTuple_GetItem(a, i), PyTuple_GetItem(b, i)
+            if one != other and not same(<object> one, <object> other):
                 return False
         return True
     return a == b
+
+
+cdef struct Given:             # borrowed: an operation's name, and all of its arguments but arrays
+    void *values[MOST_GIVEN]
+    Py_ssize_t count
+
+
+cdef int open_given(tuple values, Given *given) except -1:
+    """`values` as a Given, for as long as the tuple lives."""
+    cdef Py_ssize_t i
+    given.count = PyTuple_Size(values)
+    if given.count > MOST_GIVEN:
+        raise ValueError("internal error: more arguments than an operation has")
+    for i in range(given.count):
+        given.values[i] = PyTuple_GetItem(values, i)
+    return 0
+
+
+cdef inline bint all_same(const Given *a, void *const *values, Py_ssize_t count) except -1:
+    cdef Py_ssize_t i
+    if a.count != count:
+        return False
+    for i in range(count):
+        if a.values[i] != values[i] and not same(<object> a.values[i], <object> values[i]):
+            return False
+    return True
 
 
 @cython.final
@@ -195,29 +264,33 @@ cdef class Call:
 
     cdef Runner runner
     cdef Recipe recipe         # how each call packs the kernel again; None: it is packed already, or used unpacked
-    cdef tuple given
-    cdef tuple new             # new_output's arguments
-    cdef tuple keep            # what `fixed` points into
+    cdef Given given
+    cdef tuple new             # new_output's arguments: `out`, and
+    cdef object dtype
+    cdef tuple keep            # what `fixed` and `given` point into
     cdef object fast           # None: any precision
     cdef object is_fast, threads_for, after, new_output
     cdef int64_t nanoseconds
     cdef Shape x, kernel, out
     cdef Py_ssize_t channels
     cdef bint plain, needs_finite
+    cdef bint usual            # new_output is np.empty, and new_array does the same
     cdef Operands fixed
     cdef View views[2]
 
     def __cinit__(self, Runner runner, tuple given, tuple x_shape, tuple out_shape, dtype, tuple kernel_shape, recipe, panels,
                   fused, after, bint needs_finite, fast, is_fast, threads_for, int64_t nanoseconds, new_output):
-        self.runner, self.recipe, self.given, self.new = runner, recipe, given, (out_shape, dtype)
+        self.runner, self.recipe, self.new, self.dtype = runner, recipe, (out_shape, dtype), dtype
         self.fast, self.is_fast, self.threads_for, self.after = fast, is_fast, threads_for, after
         self.nanoseconds, self.needs_finite, self.plain, self.new_output = nanoseconds, needs_finite, panels is None, new_output
+        self.usual = new_output is _empty and new_array != NULL
         self.channels = out_shape[len(out_shape) - 1]
         keep_shape(&self.x, x_shape)
         keep_shape(&self.out, out_shape)
         keep_shape(&self.kernel, kernel_shape)
         self.fixed.end.act.code, self.fixed.end.act.a, self.fixed.end.act.b, alpha = fused
-        self.keep = (panels, alpha)
+        self.keep = (panels, alpha, given)
+        open_given(given, &self.given)
         self.fixed.end.alpha = borrow(alpha, &self.views[0], runner.bias_bytes, False, "alpha")
         self.fixed.threads, self.fixed.finite = 1, True
         self.fixed.x, self.fixed.out = whole_image(&runner.x, runner.table.itemsize, NULL), \
@@ -230,12 +303,12 @@ cdef class Call:
         PyBuffer_Release(&self.views[0])
         PyBuffer_Release(&self.views[1])
 
-    cdef bint serves(self, const View *x, tuple given) except -1:
+    cdef bint serves(self, const View *x, void *const *given, Py_ssize_t count) except -1:
         """Whether x, the arguments, the instruction set and the precision are those of this Call."""
         cdef const Table *table = self.runner.table
         if not has_shape(x, &self.x, table.itemsize) or table != active[table.kind]:
             return False
-        return same(given, self.given) and (self.fast is None or self.is_fast() is self.fast)
+        return all_same(&self.given, given, count) and (self.fast is None or self.is_fast() is self.fast)
 
     cdef bint all_finite(self, const void *weights) noexcept:
         """For a kernel that is used unpacked: whether all weights are finite."""
@@ -253,6 +326,13 @@ cdef class Call:
             float_mode_leave(mode)
         return finite
 
+    cdef object output(self):
+        """A new array for the result."""
+        if not self.usual:
+            return PyObject_Call(self.new_output, self.new, NULL)
+        Py_INCREF(self.dtype)  # which the function takes over
+        return new_array(<void *> array_type, <void *> self.dtype, self.out.axes, self.out.sizes, NULL, NULL, 0, NULL)
+
     cdef object run(self, const View *x, object kernel, object bias, object out):
         """The output; None where an array does not fit."""
         cdef View views[3]
@@ -263,7 +343,8 @@ cdef class Call:
         cdef int i
         if self.after is not None and out is not None:  # what fails afterwards must not have touched it
             return None
-        memset(views, 0, sizeof(views))
+        for i in range(3):  # what is read of a View that nothing was looked at through
+            views[i].obj, views[i].buf, views[i].len = NULL, NULL, 0
         try:
             if bias is not None:
                 if not look(bias, &views[1]) or views[1].ndim != 1 or views[1].shape[0] != self.channels \
@@ -276,7 +357,7 @@ cdef class Call:
                 on.weights = <const char *> views[2].buf
             if out is None:
                 try:
-                    y = PyObject_Call(self.new_output, self.new, NULL)
+                    y = self.output()
                 except MemoryError:
                     return None
                 if not look(y, &views[0]):
@@ -305,7 +386,7 @@ cdef class Call:
         finally:
             free(packed)
             for i in range(3):
-                PyBuffer_Release(&views[i])
+                release(&views[i])
         return y if self.after is None else self.after(y)
 
 
@@ -361,10 +442,13 @@ cdef class Calls:
         with cython.critical_section(self):
             self.sets = [()] * SETS
 
-    cdef Call find(self, const View *x, tuple given):
+    cdef Call find(self, const View *x, void *const *given, Py_ssize_t count):
+        cdef tuple calls = self.held(set_of(x.shape, x.ndim))
         cdef Call call
-        for call in self.held(set_of(x.shape, x.ndim)):
-            if call.serves(x, given):
+        cdef Py_ssize_t i
+        for i in range(PyTuple_Size(calls)):
+            call = <Call> PyTuple_GetItem(calls, i)
+            if call.serves(x, given, count):
                 return call
         return None
 
@@ -373,38 +457,47 @@ plain_calls = Calls()          # with kernels that are arrays; ops keeps only sh
 cdef Calls plain = plain_calls
 
 
-cdef object run_again(tuple given, x, Calls calls, kernel, bias, out):
+cdef class Packed:
+    """What a PackedKernel has in the core."""
+
+    cdef readonly Calls calls  # that were made with it: see _calls.py
+
+    def __cinit__(self):
+        self.calls = Calls()
+
+
+cdef object run_again(void *const *given, Py_ssize_t count, x, Calls calls, kernel, bias, out):
     cdef View view
     cdef Call call
-    if not look(x, &view):
+    if calls is None or not look(x, &view):
         return None
     try:
-        call = calls.find(&view, given)
+        call = calls.find(&view, given, count)
         return None if call is None else call.run(&view, kernel, bias, out)
     finally:
-        PyBuffer_Release(&view)
+        release(&view)
 
 
 cdef inline Calls calls_of(object kernel):
     if type(kernel) is array_type:
         return plain
-    calls = getattr(kernel, "calls", None)
-    return calls if type(calls) is Calls else None
+    return (<Packed> kernel).calls if isinstance(kernel, Packed) else None
 
+
+cdef enum:
+    ARRAYS = 4                 # arguments of `replay` before the others
 
 cdef object replay_fast(object module, void *const *arguments, Py_ssize_t count):
     """See the text of `replay`. Under the limited API, a function of Cython's takes its arguments as a tuple."""
-    cdef Calls calls
-    if count != 5 or type(<object> arguments[0]) is not tuple:
-        raise TypeError("internal error: replay takes a tuple and four more arguments")
-    calls = calls_of(<object> arguments[2])
-    return None if calls is None else run_again(<tuple> arguments[0], <object> arguments[1], calls, <object> arguments[2],
-                                                <object> arguments[3], <object> arguments[4])
+    if count < ARRAYS:
+        raise TypeError("internal error: replay takes at least four arguments")
+    return run_again(arguments + ARRAYS, count - ARRAYS, <object> arguments[0], calls_of(<object> arguments[1]),
+                     <object> arguments[1], <object> arguments[2], <object> arguments[3])
 
 
 cdef PyMethodDef replay_definition
 replay_definition.ml_name, replay_definition.ml_meth, replay_definition.ml_flags = "replay", <void *> replay_fast, METH_FASTCALL
-replay_definition.ml_doc = """replay(given, x, kernel, bias, out)
+replay_definition.ml_doc = """replay(x, kernel, bias, out, *given)
 
 The output of a call that is equal to an earlier one; None if there is none, or something has changed.
 `given`: the operation's name and all of its other arguments. out is untouched where the answer is None."""
@@ -414,27 +507,46 @@ replay = PyCFunction_NewEx(&replay_definition, NULL, NULL)
 def is_wanted(tuple given, x, kernel, bint short):
     """Whether to keep this call: no kept one is equal apart from bias and out, a Call can serve it, and there is room."""
     cdef View view
+    cdef Given values
     cdef Calls calls = calls_of(kernel)
     if calls is None or not look(x, &view):
         return False
     try:
-        return calls.find(&view, given) is None and calls.has_room(set_of(view.shape, view.ndim), short)
+        open_given(given, &values)
+        return calls.find(&view, values.values, values.count) is None and calls.has_room(set_of(view.shape, view.ndim), short)
     finally:
-        PyBuffer_Release(&view)
+        release(&view)
 
 
 @cython.final
 cdef class Bound:
     """A call with everything fixed except x; `first` makes it if it does not exist yet."""
 
-    cdef tuple given
+    cdef Given given
     cdef Calls calls
     cdef readonly object kernel
-    cdef object bias, first
+    cdef object bias, first, keep
 
     def __cinit__(self, tuple given, kernel, bias, first):
-        self.given, self.kernel, self.bias, self.first, self.calls = given, kernel, bias, first, kernel.calls
+        self.kernel, self.bias, self.first, self.calls, self.keep = kernel, bias, first, kernel.calls, given
+        open_given(given, &self.given)
 
-    def __call__(self, x):
-        y = run_again(self.given, x, self.calls, self.kernel, self.bias, None)
-        return self.first(x) if y is None else y
+
+cdef object call_bound(object bound, object x):
+    cdef Bound of = <Bound> bound
+    y = run_again(of.given.values, of.given.count, x, of.calls, of.kernel, of.bias, None)
+    return of.first(x) if y is None else y
+
+
+cdef PyMethodDef bound_definition
+bound_definition.ml_name, bound_definition.ml_meth, bound_definition.ml_flags = "bound", <void *> call_bound, METH_O
+bound_definition.ml_doc = "The operation with all of its other arguments fixed."
+
+
+def bound(tuple given, kernel, bias, first):
+    """A function of x: the call with everything else fixed. `first` makes it if it does not exist yet.
+
+    It is a built-in function, which takes its argument without a tuple.
+    """
+    of = Bound(given, kernel, bias, first)
+    return PyCFunction_NewEx(&bound_definition, <void *> of, NULL)

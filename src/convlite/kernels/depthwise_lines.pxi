@@ -177,11 +177,12 @@ cdef class DepthwiseLines(Runner):
         free(self.job.offsets)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        cdef DepthwiseLinesJob job = self.job
+        cdef DepthwiseLinesJob job
         cdef char *memory
         cdef DepthwiseRow small[32]
         cdef int64_t tasks, lane_bytes, size
         cdef int threads = on.threads
+        copy_struct(&job, &self.job, sizeof(job))
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual

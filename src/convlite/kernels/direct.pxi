@@ -229,6 +229,9 @@ cdef inline void run_tile(const Table *table, TileKernel kernel, Tile *tile, con
 @cython.cdivision(True)
 cdef inline const Block *place_task(const Job *job, int64_t task, int64_t *group, int64_t *span) noexcept nogil:
     """The block, group and span of panels of a task."""
+    if task == 0:  # without divisions: with those of strided.pxi that zeros save, 2 to 4% of a call on a few numbers
+        span[0] = group[0] = 0
+        return job.blocks
     if job.by_panels:
         span[0], group[0] = task // job.block_count // job.groups, task // job.block_count % job.groups
         return &job.blocks[task % job.block_count]
@@ -504,12 +507,13 @@ cdef class Direct(Runner):
         return into
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        cdef Job job = self.job
+        cdef Job job
         cdef char *memory
         cdef void *small[256]
         cdef int64_t tasks, lane_bytes, bytes, held = 2 * self.packed_bias_bytes, size = self.table.itemsize
         cdef int threads = on.threads
-        cdef bint taps_inside = self.padding and not on.finite and not job.strided
+        cdef bint taps_inside = self.padding and not on.finite and not self.job.strided
+        copy_struct(&job, &self.job, sizeof(job))
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual

@@ -151,10 +151,11 @@ cdef class FewRows(Runner):
         free(self.offsets)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        cdef FewRowsJob job = self.job
+        cdef FewRowsJob job
         cdef char *memory = NULL
-        cdef int64_t size = job.table.itemsize, line = 64 // size, lines = ceil_div(job.columns, line), lane_bytes
-        cdef int64_t pixels = job.images * job.ho * job.wo
+        cdef int64_t size = self.table.itemsize, line = 64 // size, lines = ceil_div(self.job.columns, line), lane_bytes
+        cdef int64_t pixels = self.job.images * self.job.ho * self.job.wo
+        copy_struct(&job, &self.job, sizeof(job))
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual

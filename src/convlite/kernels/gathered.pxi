@@ -4,23 +4,28 @@
 
 
 @cython.cdivision(True)
+cdef inline int64_t tile_pixels(const Block *block, int64_t tile, int64_t pixels) noexcept nogil:
+    """How many of a phase pair's pixels a tile has."""
+    return pixels if block.all_tiles == 1 else pixels // block.all_tiles + (tile < pixels % block.all_tiles)
+
+
+@cython.cdivision(True)
 cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0, int64_t taps, int64_t k0,
                  const char **rows, char **out) noexcept nogil:
     """Write down where the pixels of a block find their channels at taps tap0 .. tap0+taps, and where they are stored."""
     cdef const AxisPhase *rp = &job.row[block.row_phase]
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
-    cdef int64_t tile, first, mr, i, t, a, b, flat, n, q, p, ih, iw, r, c
+    cdef int64_t tile, mr, i, t, a, b, flat, n, q, p, ih, iw, r, c
     cdef int64_t pixel_step = job.x.pixel, row_step = job.x.row
     cdef const char *here
     cdef bint inside
-    flat = share_start(block.first_tile, block.all_tiles, pixels)
-    p = flat % cp.count
-    q = flat // cp.count % rp.count
-    n = flat // cp.count // rp.count
+    flat = share_start(block.first_tile, block.all_tiles, pixels) if block.first_tile else 0
+    p = q = n = 0
+    if flat:
+        p, q, n = flat % cp.count, flat // cp.count % rp.count, flat // cp.count // rp.count
     for tile in range(block.first_tile, block.first_tile + block.tiles):
-        first = share_start(tile, block.all_tiles, pixels)
-        mr = share_start(tile + 1, block.all_tiles, pixels) - first
+        mr = tile_pixels(block, tile, pixels)
         for i in range(mr):
             ih = q * rp.in_step
             iw = p * cp.in_step
@@ -99,7 +104,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
     cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
     cdef int64_t panel_lanes = job.table.nr * job.table.lanes
-    cdef int64_t panel, tile, first, mr, nr, taps = part.taps, at = part.tap0 * job.kc + part.k0
+    cdef int64_t panel, tile, mr, nr, taps = part.taps, at = part.tap0 * job.kc + part.k0
     cdef char *low = part.low
     cdef const char *weights
     cdef const char **tile_rows
@@ -114,8 +119,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         depthwise.accumulate, depthwise.finish = part.accumulate, part.finish
         depthwise.total = NULL
         for tile in range(block.first_tile, block.first_tile + block.tiles):
-            first = share_start(tile, block.all_tiles, pixels)
-            mr = share_start(tile + 1, block.all_tiles, pixels) - first
+            mr = tile_pixels(block, tile, pixels)
             depthwise.taps_at = <const void **> rows
             depthwise.out = <void **> out
             if part.cuts == NULL:
@@ -137,8 +141,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * panel_lanes) * size)
         tile_rows, tile_out = rows, out
         for tile in range(block.first_tile, block.first_tile + block.tiles):
-            first = share_start(tile, block.all_tiles, pixels)
-            mr = share_start(tile + 1, block.all_tiles, pixels) - first
+            mr = tile_pixels(block, tile, pixels)
             call.taps_at = <const void **> tile_rows
             call.out = <void **> tile_out
             run_tile(job.table, job.table.gathered[nr][mr], &call, part.cuts, at, mr, nr, False, low)

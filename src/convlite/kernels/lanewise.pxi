@@ -303,11 +303,12 @@ cdef class Lanewise(Runner):
                             l = 0
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        cdef LanewiseJob job = self.job
+        cdef LanewiseJob job
         cdef char *memory
         cdef char *shared
         cdef int64_t tasks, lane_bytes, vectors
         cdef int threads = on.threads
+        copy_struct(&job, &self.job, sizeof(job))
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end = on.x, on.weights, on.out, on.end

@@ -327,10 +327,11 @@ cdef class PixelVectors(Runner):
         free(self.job.column)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        cdef PixelVectorsJob job = self.job
+        cdef PixelVectorsJob job
         cdef char *memory
         cdef int64_t tasks, lane_bytes
         cdef int threads = on.threads
+        copy_struct(&job, &self.job, sizeof(job))
         job.x, job.weights, job.out, job.end = on.x, on.weights, on.out, on.end
         # bands of rows, for enough tasks; each has enough rows that few input rows are transposed twice
         tasks = job.images * job.stretches

@@ -51,7 +51,7 @@ cdef struct Spot:
 
 cdef inline int64_t tile_start(const AxisPhase *cp, int64_t piece) noexcept nogil:
     """The first pixel of a line's piece."""
-    return share_start(piece, cp.pieces, cp.count)
+    return share_start(piece, cp.pieces, cp.count) if piece else 0
 
 
 cdef inline int64_t span_pixels(const AxisPhase *cp, int64_t count) noexcept nogil:
@@ -202,10 +202,11 @@ cdef inline void begin_placing(Placing *at, const Job *job, const Block *block, 
     cdef int64_t size = job.table.itemsize, line = first_line(cp, block.first_tile), last, rows
     at.job, at.rp, at.cp, at.tap0, at.taps, at.k0 = job, rp, cp, part.tap0, part.taps, part.k0
     at.k_first, at.first_channel = group * job.group_step + part.k0, group * job.width * size
-    at.n, at.q = line // rp.count, line % rp.count
-    at.piece = at.p0 = at.shortest = at.longer = 0
+    at.n = at.q = at.piece = at.p0 = at.shortest = at.longer = 0
+    if line:
+        at.n, at.q = line // rp.count, line % rp.count
     if cp.pieces:
-        at.piece = block.first_tile % cp.pieces
+        at.piece = block.first_tile - line * cp.pieces
         at.p0, at.shortest, at.longer = tile_start(cp, at.piece), cp.count // cp.pieces, cp.count % cp.pieces
     at.along, at.copy_bytes, at.copy_step = False, (job.cin if job.fused > 1 else part.kc) * size, copied_pixel(job, part.kc)
     at.slots, at.room, at.first_row = NULL, <char *> slots, 0
@@ -397,7 +398,7 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, panel_lanes = job.table.nr * job.table.lanes, all_taps = rp.taps * cp.taps
     cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, panel, tile, channels, nr
-    cdef int64_t slice_bytes, slices, row_bytes
+    cdef int64_t slice_bytes, slices, row_bytes, halves
     cdef const char *weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     cdef Spot *spots = <Spot *> (scratch + tile_bytes(job, cp))
     cdef const char **bases = <const char **> (spots + block.tiles)
@@ -405,8 +406,8 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     cdef const char *next_panel
     cdef const TileKernel *kernels
     cdef char *sums = part.low
-    cdef int64_t first = span * job.panels // job.spans, last = (span + 1) * job.panels // job.spans - 1
-    cdef int64_t share = rp.in_step * job.x.row * (1 if cp.pieces else 2) // (cp.pieces or 1)
+    cdef int64_t first = span * job.panels // job.spans if span else 0
+    cdef int64_t last = ((span + 1) * job.panels // job.spans if job.spans > 1 else job.panels) - 1, share
     cdef Tile call
     place_tiles(job, block, group, part, spots, bases)
     call.out_step = cp.step * job.out_pixel
@@ -415,8 +416,8 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     # tiles outside, panels inside was no faster where all weights stay in L1: 1x1 on 24 and 64 channels, first layers -2 to 0%
     for panel in range(first, last + 1):
         channels = smaller(panel_lanes, job.width - panel * panel_lanes)
-        nr = ceil_div(channels, job.table.lanes)
-        kernels = job.table.strided[ceil_div(2 * channels, job.table.lanes)]
+        halves = ceil_div(2 * channels, job.table.lanes)
+        nr, kernels = (halves + 1) // 2, job.table.strided[halves]
         row_bytes = nr * job.table.lanes * size
         at = weights + panel * panel_lanes * all_taps * job.kc * size + part.k0 * row_bytes
         if part.panel != NULL:
@@ -432,6 +433,7 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
             slice_bytes = job.groups * job.width * size
             next_panel, call.ahead_step = panel_source(job, group, part, (panel + 1) * panel_lanes), 4 * slice_bytes
         elif panel == last and job.far and job.h:  # what the next block reads first: 128 bytes of it or less for each step
+            share = rp.in_step * job.x.row * (1 if cp.pieces else 2) // (cp.pieces or 1)
             next_panel = unread(job, rp, cp, block.first_tile + block.tiles, share)
             slices, slice_bytes, call.ahead_step = block.tiles, share, 4 * share // (part.taps * part.kc + 1)
         for tile in range(block.tiles):

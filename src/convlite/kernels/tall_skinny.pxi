@@ -45,8 +45,9 @@ cdef class TallSkinny(Runner):
         self.describe_work(plan.nanoseconds)
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        cdef TallSkinnyJob job = self.job
+        cdef TallSkinnyJob job
         cdef TallSkinnyCall *whole = &job.whole
+        copy_struct(&job, &self.job, sizeof(job))
         whole.x, whole.weights, whole.out, whole.x_step = on.x.at, on.weights, on.out.at, on.x.pixel // job.table.itemsize
         whole.out_step, whole.out_row = on.out.pixel // job.table.itemsize, on.out.row // job.table.itemsize
         whole.end = on.end

@@ -265,11 +265,12 @@ cdef class Winograd(Runner):
         return into
 
     cdef int execute(self, const Operands *on, Script into) except -1:
-        cdef WinogradJob job = self.job
+        cdef WinogradJob job
         cdef char *memory
         cdef char *room
         cdef int64_t tasks, least, thread_bytes
         cdef int threads = on.threads
+        copy_struct(&job, &self.job, sizeof(job))
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual

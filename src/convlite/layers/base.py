@@ -34,7 +34,6 @@ __all__ = ["TOO_SMALL", "Array", "Layer", "Shape", "check_pixels", "keep_unknown
 
 Array = npt.NDArray[Any]
 Symbols = Sequence[SymbolicTensor] | Mapping[str, SymbolicTensor]
-
 _STAND_INS = 1024, 1864  # two sizes that replace an unknown one in a call without images
 
 
@@ -105,6 +104,8 @@ class Layer(InferenceOnly, abc.ABC):
 
             return called(self, x)
         try:
+            if self._ready == 2:  # self._prepared(x) would be looked up as a method first
+                return (run := self._prepared)(x)  # noqa: F841
             return self.call(x) if self._ready else self._first_call(x)
         except (TypeError, ValueError) as error:
             tell(error, self, x)
@@ -122,7 +123,7 @@ class Layer(InferenceOnly, abc.ABC):
                         x = self._first_operand(x)
                         build_from(self.build, x.shape, self._reads_images(), self.built)
                     y = self.call(x)
-                    self._ready = True
+                    self._ready = 1
                 return y
         return self.call(x)
 
@@ -179,8 +180,7 @@ class Layer(InferenceOnly, abc.ABC):
                 f"{kind.__name__}.call uses a layer that {self.name} does not hold: its weights would be "
                 "neither counted nor saved; keep it in an attribute"
             )
-        attributes = {key: value for key, value in vars(self).items() if key not in self._private}
-        return find(self.name, attributes, _LAYER)
+        return find(self.name, {k: v for k, v in vars(self).items() if k not in self._private}, _LAYER)
 
     @property
     def built(self) -> bool:
@@ -550,7 +550,7 @@ class Layer(InferenceOnly, abc.ABC):
 
     _shared: ClassVar[frozenset[str]] = frozenset({"_prepared", "_weights", "_lock"})
     _private: ClassVar[frozenset[str]] = _shared | {"_initializers", "_traced"}  # these hold no layers
-    _ready: bool = False  # whether the layer was called, so that its shapes are known
+    _ready: int = 0  # 1: the layer was called: its shapes are known; 2: also, `call` only calls `_prepared`
     _traced: tuple[Shape, tuple[int, ...], Shape] | None = None  # input, layers inside, output
 
     def __copy__(self) -> Self:

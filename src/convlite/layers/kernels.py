@@ -154,6 +154,12 @@ class KernelLayer(WeightedLayer):
         result: Array = self._prepared(x)
         return result
 
+    def _first_call(self, x: npt.ArrayLike) -> Array:
+        y = super()._first_call(x)
+        if type(self).call is KernelLayer.call and "call" not in vars(self):
+            self._ready = 2
+        return y
+
     def _layout_hint(self, name: str, received: tuple[int, ...], expected: tuple[int, ...]) -> str:
         if name != "kernel" or len(received) != len(expected) or 0 in received:
             return ""
