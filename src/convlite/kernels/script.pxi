@@ -171,8 +171,10 @@ cdef class Script:
         if len(arrays) != self.loans:
             raise ValueError("internal error: other arrays than those that were lent")
         for i in range(self.loans):
-            PyObject_GetBuffer(arrays[i], &view, PyBUF_SIMPLE)
-            PyBuffer_Release(&view)
+            if not look(arrays[i], &view):
+                view.obj = NULL
+                PyObject_GetBuffer(arrays[i], &view, PyBUF_SIMPLE)
+            release(&view)
             if view.len != self.lent[i].nbytes:
                 raise ValueError("internal error: another size than that of the lent array")
             self.lent[i].start = <const char *> view.buf

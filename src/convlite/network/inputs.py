@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ def checked_inputs(
     network: str, declared: Sequence[Value], arrays: Sequence[Any], named: dict[str, Any]
 ) -> list[Array]:
     """An array for each declared input, of its dtype and shape; TypeError and ValueError say what is not."""
+    if not named and len(arrays) == len(declared):
+        known: dict[str, int] = {}
+        if all(map(_fits, arrays, declared, repeat(known))):
+            return list(arrays)
     names = [value.name for value in declared]
     if len(arrays) > len(names):
         raise TypeError(f"{network} takes {len(names)} inputs ({', '.join(names)}); got {len(arrays)}")
@@ -32,6 +37,26 @@ def checked_inputs(
         raise TypeError(f"{network} misses its inputs {', '.join(missing)}")
     sizes: dict[str, tuple[int, str]] = {}
     return [_fitting(given[value.name], value, sizes, len(declared) == 1) for value in declared]
+
+
+def _fits(given: Any, value: Value, sizes: dict[str, int]) -> bool:
+    """Whether this is certainly an input as it is declared: three inputs take 2 us, not 6.
+
+    sizes: of the axes that have names, so far.
+    """
+    wanted = value.shape
+    if type(given) is not np.ndarray or given.dtype is not value.dtype or not given.flags.c_contiguous:
+        return False
+    shape = given.shape
+    if wanted is None or shape == wanted:
+        return True
+    if len(shape) != len(wanted):
+        return False
+    for axis, want in enumerate(wanted):
+        size = shape[axis]
+        if size != want and (type(want) is not str or sizes.setdefault(want, size) != size):
+            return False
+    return True
 
 
 def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]], alone: bool) -> Array:
@@ -63,7 +88,6 @@ def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]], alone:
     shape = value.shape
     if shape is not None:
         check_axes(array, value)
-        told = f"the input {value.name!r} must have the shape {described_shape(shape)}"
         for size, wanted in zip(array.shape, shape, strict=True):
             if isinstance(wanted, str):
                 known, owner = sizes.setdefault(wanted, (size, value.name))
@@ -73,6 +97,7 @@ def _fitting(given: Any, value: Value, sizes: dict[str, tuple[int, str]], alone:
                         f"in {owner!r} and must be the same in {described_shape(shape)}"
                     )
             elif size != wanted:
+                told = f"the input {value.name!r} must have the shape {described_shape(shape)}"
                 raise ValueError(f"{told}; got {array.shape}" + _hint(array.shape, shape, alone))
     return np.asarray(array, value.dtype, order="C")
 

@@ -35,13 +35,15 @@ Script = _kernels.Script
 class Frame(list[Any]):
     """An array for each slot, and the steps bound to them.
 
-    script: those that the core runs. lent: the slots whose arrays are other ones in each call. parts: what
-    runs, in order: (first, last) of the script, or a Step. steps, threads: what was bound, for how many
-    threads.
+    script: those that the core runs. lent: the slots whose arrays are other ones in each call. views: the
+    views of these that a call needs. drop: loose slots. parts: what runs, in order: (first, last) of the
+    script, or a Step. steps, threads: what was bound, for how many threads.
     """
 
     script: Script
     lent: tuple[int, ...] = ()
+    views: tuple[View, ...] = ()
+    drop: tuple[int, ...] = ()
     parts: tuple[tuple[int, int] | Step, ...] = ()
     steps: tuple[Step, ...] | None = None
     threads: int = 0
@@ -222,7 +224,7 @@ class Program:
                     self._run_step(part, frame)  # type: ignore[arg-type]
                 if ticks is not None:
                     ticks.append((start, time.perf_counter_ns()))
-            return tuple(self._result(frame, slot) for slot in self.outputs)
+            return tuple([self._result(frame, slot) for slot in self.outputs])
         finally:
             self._clear(frame)
 
@@ -260,14 +262,15 @@ class Program:
             frame[slot] = array if array.flags.aligned else array.copy()
         for slot, shape, dtype in self.results:
             frame[slot] = empty(shape, dtype)
-        for view in self.views:
+        for view in frame.views:
             source = frame[view.source]
             frame[view.slot] = view.of(source) if view.start >= 0 else source.reshape(view.shape)
 
     def _bind(self, frame: Frame, arrays: Sequence[Array], threads: int, join: bool) -> None:
         """Bind the core's steps to this frame's arrays; join: those that follow each other are one part."""
+        frame.lent, frame.views = (*self.inputs, *(slot for slot, _, _ in self.results)), self.views
+        frame.drop = tuple([slot for step in self.steps for slot in step.drop])
         self._lend(frame, [np.empty(array.shape, array.dtype) for array in arrays])
-        frame.lent = (*self.inputs, *(slot for slot, _, _ in self.results))
         script = Script(threads, [frame[slot] for slot in frame.lent])
         parts: list[tuple[int, int] | Step] = []
         for step in self.steps:
@@ -285,8 +288,19 @@ class Program:
             if join and type(part) is tuple:
                 script.join(*part)
         script.close()
+        if all(step.core for step in self.steps):  # they have their pointers: only outputs need views
+            self._clear_lent(frame)
+            frame.views = self._views_of_outputs()
         frame.script, frame.parts = script, tuple(parts)
         frame.steps, frame.threads = self.steps, threads
+
+    def _views_of_outputs(self) -> tuple[View, ...]:
+        needed, views = set(self.outputs), []
+        for view in reversed(self.views):  # each of them has its source before it
+            if view.slot in needed:
+                needed.add(view.source)
+                views.append(view)
+        return tuple(reversed(views))
 
     def _result(self, frame: Frame, slot: int) -> Array:
         result: Array = frame[slot]
@@ -294,21 +308,21 @@ class Program:
 
     def _clear(self, frame: Frame) -> None:
         """Drop the arrays of the call, and keep the arena for the next call."""
-        for slot in self.inputs:
+        self._clear_lent(frame)
+        for slot in frame.drop:
             frame[slot] = None
-        for slot, _, _ in self.results:
-            frame[slot] = None
-        for view in self.views:
-            frame[view.slot] = None
-        for step in self.steps:
-            for slot in step.drop:
-                frame[slot] = None
         for slot in self.outputs:  # outputs that steps allocated; none is in the arena
             frame[slot] = self.template[slot]
         self._frames.append(frame)
         self.called = True
         if idle.watch is None:
             idle.start()
+
+    def _clear_lent(self, frame: Frame) -> None:
+        for slot in frame.lent:
+            frame[slot] = None
+        for view in frame.views:
+            frame[view.slot] = None
 
     def _new_frame(self) -> Frame:
         idle.programs[id(self)] = self
