@@ -287,6 +287,7 @@ cdef void direct_task(const void *of, int64_t task, char *scratch) noexcept nogi
 cdef enum:
     TASK_NANOSECONDS = 16000   # a thread may have to wait this long for another
     BLOCK_TILES = 4            # a block with fewer tiles reads its weights too often
+    SMALL_WEIGHT_BYTES = 1024 * 1024  # of larger weights, one block more costs one thread 2% (34 MB)
 
 
 @cython.final
@@ -340,11 +341,14 @@ cdef class Direct(Runner):
         k = self._fill_axis(rows, self.job.row, 0, 1)
         k = self._fill_axis(columns, self.job.column, k, self.job.fused)
 
+        self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
+                             else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
+
         # the blocks
         self.padding, self.block_tiles = plan.padding, plan.block_tiles
         self.job.block_count = self._cut_blocks(self.block_tiles, 1, NULL)
         shares = 1
-        if self.row_phases * self.column_phases == 1 and self.job.block_count > 2:
+        if self.row_phases * self.column_phases == 1 and self.job.block_count > 2 and self.weight_bytes <= SMALL_WEIGHT_BYTES:
             # single calls share these blocks: 7, 17 and 25 took two threads 1.2, 1.08 and 1.04 times as long as 8, 20 and 28
             shares = 4 if self.job.block_count >= 16 else 2
             self.job.block_count = self._cut_blocks(self.block_tiles, shares, NULL)
@@ -361,8 +365,6 @@ cdef class Direct(Runner):
             self.out_bytes = self.bytes_of(&self.out, self.job.images, self.job.ho, self.job.line, self.job.phase_width)
         self.bias_bytes = plan.geometry.cout * size
         self.packed_bias_bytes = self.job.groups * self.job.padded * size
-        self.weight_bytes = (self.job.kernel_taps * self.job.cout if self.job.depthwise
-                             else self.job.groups * self.job.kernel_taps * self.job.kc * self.job.padded) * size
         self.job.fetch = self.weight_bytes > plan.fetch_bytes
         self.job.far = self.x_bytes + self.out_bytes > FAR_BYTES and self.job.kernel_taps * self.job.kc >= FAR_PRODUCTS
         if self.job.strided and plan.takes:
