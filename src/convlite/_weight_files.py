@@ -100,7 +100,7 @@ def refuse_stand_in(path: StrPath) -> None:
     try:
         with open(path, "rb") as file:
             begin = file.read(64).lstrip().lower()
-    except OSError:  # the reader's own error says what it could not open
+    except (OSError, ValueError):  # the reader says what it could not open, or a null byte
         return
     if begin.startswith(b"version https://git-lfs"):
         what = "is a pointer of Git LFS in place of the file: run git lfs pull where it was cloned"
