@@ -148,3 +148,36 @@ def test_a_shape_in_place_of_an_example() -> None:
 def test_the_cause_of_a_refusal_is_the_module_s() -> None:
     with pytest.raises(ValueError, match=r"traced: Given groups=1, .*; scripted: Given groups=1, "):
         loader.from_torch(torch.nn.Conv2d(3, 4, 3), torch.zeros(1, 5, 8, 8))
+
+
+def test_a_loop_over_the_batch_fixes_it() -> None:
+    """The older exporter writes a loop over two images as two steps, and calls the axis free."""
+
+    class Loop(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            for number in range(x.shape[0]):
+                x = x + number
+            return x
+
+    net = Network.from_torch(Loop(), torch.zeros(3, 4))
+    np.testing.assert_array_equal(net(np.zeros((3, 4), np.float32)), np.full((3, 4), 3, np.float32))
+    with pytest.raises(ValueError, match=r"must have the shape \(3, 4\)"):
+        net(np.zeros((2, 4), np.float32))
+
+
+@pytest.mark.parametrize("wrap", ["trace", "script", "compile", "parallel", "export"])
+def test_wrapped_modules(wrap: str) -> None:
+    module, x = small().eval(), torch.randn(2, 3, 12, 12)
+    wrapped = {
+        "trace": lambda: torch.jit.trace(module, x),
+        "script": lambda: torch.jit.script(module),
+        "compile": lambda: torch.compile(module),
+        "parallel": lambda: torch.nn.DataParallel(module),
+        "export": lambda: torch.export.export(
+            module, (x,), dynamic_shapes=({0: torch.export.Dim("n")},)
+        ).module(),
+    }[wrap]()
+    net = Network.from_torch(wrapped, x)
+    assert net.inputs[0].shape == ("batch", 3, 12, 12)
+    x = torch.randn(3, 3, 12, 12)
+    np.testing.assert_allclose(net(x.numpy()), module(x).detach().numpy(), rtol=1e-4, atol=1e-5)

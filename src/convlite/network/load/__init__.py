@@ -38,7 +38,8 @@ _SAVED_MODEL = (
 )
 # What to do with files that `load` does not read.
 _OTHER_FILES = {
-    **dict.fromkeys((".pt", ".pth", ".pt2", ".ckpt", ".bin"), _TORCH),
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), _TORCH),
+    ".pt2": ": write convlite.Network.from_torch(torch.export.load(path).module(), example_inputs)",
     **dict.fromkeys((".pb", ".savedmodel"), _SAVED_MODEL),
     ".hdf5": ": rename it to .h5 if Keras wrote it",
     "": ": the ending says what a file is; TensorFlow's folders must be converted to .tflite or .onnx",

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..._layouts import warn
 from ..._options import suggesting
 from ..graph import Graph
@@ -51,9 +53,17 @@ def from_torch(
         ) from None
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"module must be a torch.nn.Module; got {_no_module(module)}")
+    if isinstance(module, torch.nn.DataParallel):
+        module = module.module
+    module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
     examples = tuple(example_inputs) if isinstance(example_inputs, (tuple, list)) else (example_inputs,)
     for number, example in enumerate(examples):
         if not isinstance(example, torch.Tensor):
+            if isinstance(example, (list, tuple, dict)):
+                raise TypeError(
+                    f"example_inputs must be tensors; number {number} is a {type(example).__name__}: "
+                    "wrap the module in one whose forward takes each tensor by itself"
+                )
             numbers = all(type(one) is int for one in examples)
             write = f"torch.zeros{examples}".replace(",)", ")") if numbers else "torch.from_numpy(x)"
             raise TypeError(
@@ -69,7 +79,41 @@ def from_torch(
         }
     else:
         free = dict(dynamic_axes) if isinstance(dynamic_axes, Mapping) else {}
-    return read_onnx(_exported(torch, module, examples, names, free, opset))
+    model, doubtful = _exported(torch, module, examples, names, free, opset)
+    graph = read_onnx(model)
+    if doubtful and free and not _holds_for_two(torch, module, examples, names, free, graph):
+        graph = read_onnx(_exported(torch, module, examples, names, {}, opset)[0])
+    return graph
+
+
+def _holds_for_two(
+    torch: Any, module: Any, examples: tuple[Any, ...], names: list[str], free: dict[str, Any], graph: Graph
+) -> bool:
+    """Whether the graph computes what the module does where every free axis 0 is twice as long.
+
+    The older exporter calls an axis free that a loop of the module, `for i in range(len(x))`, has gone along.
+    """
+    from ..network import Network
+
+    twice = [
+        torch.cat([example, example]) if 0 in _of(free.get(name, {})) else example
+        for name, example in zip(names, examples, strict=True)
+    ]
+    try:
+        with _evaluating(module), _quiet(torch), torch.no_grad():
+            found = module(*[example.clone() for example in twice])
+            wanted = [value for value in torch.utils._pytree.tree_leaves(found) if hasattr(value, "numpy")]
+        got = Network(graph)(*[example.detach().numpy() for example in twice])
+    except Exception:  # another length is none of its inputs
+        return False
+    got = got if isinstance(got, tuple) else (got,)
+    return len(got) == len(wanted) and all(
+        one.shape == tuple(other.shape)
+        and np.allclose(
+            one, other.float().numpy(), 1e-3, 1e-3 * float(abs(one).max(initial=1)), equal_nan=True
+        )
+        for one, other in zip(got, wanted, strict=True)
+    )
 
 
 def _no_module(given: Any) -> str:
@@ -79,6 +123,8 @@ def _no_module(given: Any) -> str:
             "a mapping, as state_dict() gives: it holds weights and no operations; make the module, then "
             "write module.load_state_dict(state)"
         )
+    if type(given).__name__ == "ExportedProgram":
+        return "an ExportedProgram: give its module, program.module()"
     if isinstance(given, type):
         return f"the class {given.__name__}: make one, {given.__name__}(...)"
     return f"an object of type {type(given).__name__}"
@@ -89,7 +135,11 @@ def _names(module: Any, count: int) -> list[str]:
     import inspect
 
     names = []
-    for parameter in inspect.signature(module.forward).parameters.values():
+    try:
+        parameters = [*inspect.signature(module.forward).parameters.values()]
+    except ValueError:  # a traced ScriptModule's has none
+        parameters = []
+    for parameter in parameters:
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             names.append(parameter.name)
     rest = [f"input{number}" for number in range(len(names), count)]
@@ -100,7 +150,8 @@ def _names(module: Any, count: int) -> list[str]:
 def _evaluating(module: Any) -> Iterator[None]:
     """In eval mode; every part goes back into its own mode afterwards."""
     modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    with contextlib.suppress(NotImplementedError):  # torch.export's modules have one mode only
+        module.eval()
     try:
         yield
     finally:
@@ -128,7 +179,8 @@ def _quiet(torch: Any) -> Iterator[list[warnings.WarningMessage]]:
 
 def _exported(
     torch: Any, module: Any, examples: tuple[Any, ...], names: list[str], free: dict[str, Any], opset: int
-) -> Any:
+) -> tuple[Any, bool]:
+    """The ONNX model, and whether the newer exporter refused."""
     problems = []
     for how in (_traced, _scripted):
         try:
@@ -139,7 +191,7 @@ def _exported(
             continue
         if problems:  # the newer one keeps to what holds for all values, or refuses
             _warn_of_values(told, os.path.dirname(torch.__file__), problems[0])
-        return model
+        return model, bool(problems)
     raise ValueError(f"torch.onnx.export does not take this module: {'; '.join(problems)}")
 
 
