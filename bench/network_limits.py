@@ -14,7 +14,7 @@ A step takes at least
 
 - products: multiply-adds of an output and a tap inside the image, so no padding. In "fast" those of the form
   that needs fewest: of all Winograd's tiles that the library has, whichever the step uses, without their
-  transforms. 1x1, depthwise and strided convolutions have none.
+  transforms. 1x1 and depthwise convolutions, and strides beyond 2, have none.
 - weights: those of taps that meet the image, read once in a call, as fast as any of three passes reads as
   many bytes as all weights of the network have.
 - activations: each input read and each output written once. The first 4 MB of a step as fast as a pass or a
