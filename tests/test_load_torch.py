@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -115,12 +117,6 @@ def test_wrong_arguments(module: Any, examples: Any) -> None:
 
 
 def test_a_branch_on_values_is_told() -> None:
-    """PyTorch's older exporter takes it, with the branch of the examples."""
-
-    class Branch(torch.nn.Module):
-        def forward(self, x: Any) -> Any:
-            return x * 2 if x.sum() > 0 else x
-
     with pytest.warns(
         UserWarning, match=r"test_load_torch\.py:\d+ \(Converting a tensor to a Python boolean\)"
     ) as told:
@@ -150,22 +146,61 @@ def test_the_cause_of_a_refusal_is_the_module_s() -> None:
         loader.from_torch(torch.nn.Conv2d(3, 4, 3), torch.zeros(1, 5, 8, 8))
 
 
-def test_a_loop_over_the_batch_fixes_it() -> None:
-    """The older exporter writes a loop over two images as two steps, and calls the axis free."""
+class Loop(torch.nn.Module):
+    """The older exporter writes a loop over three images as three steps, and calls the axis free."""
 
-    class Loop(torch.nn.Module):
-        def forward(self, x: Any) -> Any:
-            for number in range(x.shape[0]):
-                x = x + number
-            return x
+    def forward(self, x: Any) -> Any:
+        for number in range(x.shape[0]):
+            x = x + number
+        return x
 
-    net = Network.from_torch(Loop(), torch.zeros(3, 4))
-    np.testing.assert_array_equal(net(np.zeros((3, 4), np.float32)), np.full((3, 4), 3, np.float32))
-    with pytest.raises(ValueError, match=r"must have the shape \(3, 4\)"):
+
+class Branch(torch.nn.Module):
+    """The older exporter takes it, with the branch of the examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Any) -> Any:
+        return (x.sqrt() if x.sum() > 0 else x.sqrt() + 1), self.bias
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [(None, (3, 4)), ({"x": {0: "N", 1: "W"}}, (3, "W")), ({"x": [0, 1]}, (3, "x[1]"))],
+)
+def test_a_loop_over_the_batch_fixes_it_alone(axes: Any, shape: Any) -> None:
+    x = torch.zeros(3, 4)
+    x[0, 0] = torch.inf
+    with pytest.warns(UserWarning, match="the batch is fixed at 3, ") as told:
+        net = Network.from_torch(Loop(), x, dynamic_axes=axes)
+    assert [one.filename for one in told] == [__file__]
+    assert net.inputs[0].shape == shape
+    y = np.zeros((3, 7 if axes else 4), np.float32)
+    np.testing.assert_array_equal(net(y), y + 3)
+    with pytest.raises(ValueError, match=r"must have the shape \(3, "):
         net(np.zeros((2, 4), np.float32))
 
 
-@pytest.mark.parametrize("wrap", ["trace", "script", "compile", "parallel", "export"])
+def test_the_batch_stays_free_with_nan_and_parameters_among_the_outputs() -> None:
+    with pytest.warns(UserWarning, match="asks for values") as told:
+        net = Network.from_torch(Branch(), torch.tensor([[-1, 4, 9.0]]))
+    assert (len(told), net.inputs[0].shape) == (1, ("batch", 3))
+    root, bias = net(np.full((2, 3), 4, np.float32))
+    np.testing.assert_array_equal(root, np.full((2, 3), 2, np.float32))
+    np.testing.assert_array_equal(bias, np.ones(3, np.float32))
+
+
+def test_modules_of_packages_beside_torch_are_told_of() -> None:
+    folder = os.path.join("site", "torch")
+    files = [os.path.join(folder, "jit.py"), os.path.join("site", "torchvision", "ops.py")]
+    told = [warnings.WarningMessage("a boolean", UserWarning, file, 7) for file in files]
+    with pytest.warns(UserWarning, match=r"gave in ops\.py:7 \(a boolean\); write"):
+        loader._warn_of_values(told, folder, "no")
+
+
+@pytest.mark.parametrize("wrap", ["trace", "script", "compile", "parallel", "both", "export"])
 def test_wrapped_modules(wrap: str) -> None:
     module, x = small().eval(), torch.randn(2, 3, 12, 12)
     wrapped = {
@@ -173,6 +208,7 @@ def test_wrapped_modules(wrap: str) -> None:
         "script": lambda: torch.jit.script(module),
         "compile": lambda: torch.compile(module),
         "parallel": lambda: torch.nn.DataParallel(module),
+        "both": lambda: torch.compile(torch.nn.DataParallel(module)),
         "export": lambda: torch.export.export(
             module, (x,), dynamic_shapes=({0: torch.export.Dim("n")},)
         ).module(),

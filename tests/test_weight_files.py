@@ -386,12 +386,16 @@ def test_batches_that_cannot_be_joined_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("begin", "text"),
-    [("version https://git-lfs.github.com/spec/v1\n", "git lfs pull"), ("\n<!DOCTYPE html>\n", "web page")],
+    [
+        ("version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ("\n<!DOCTYPE html>\n", "web page"),
+        ("\ufeff<html>", "web page"),
+    ],
 )
 @pytest.mark.parametrize("ending", [".npz", ".safetensors", ".onnx", ".tflite", ".keras", ".h5"])
 def test_what_stands_in_place_of_a_file(begin: str, text: str, ending: str, tmp_path: pathlib.Path) -> None:
     path = tmp_path / f"model{ending}"
-    path.write_text(begin)
+    path.write_text(begin, encoding="utf-8")
     with pytest.raises(ValueError, match=text):
         cl.load(path)
     if ending in (".npz", ".safetensors"):

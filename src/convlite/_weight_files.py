@@ -99,11 +99,11 @@ def refuse_stand_in(path: StrPath) -> None:
     """ValueError for what a download leaves in place of a file: a pointer of Git LFS, a web page."""
     try:
         with open(path, "rb") as file:
-            begin = file.read(64).lstrip().lower()
+            begin = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     except (OSError, ValueError):  # the reader says what it could not open, or a null byte
         return
     if begin.startswith(b"version https://git-lfs"):
-        what = "is a pointer of Git LFS in place of the file: run git lfs pull where it was cloned"
+        what = "is a pointer of Git LFS: run git lfs pull where it was cloned"
     elif begin.startswith((b"<!doctype html", b"<html")):
         what = "is a web page: download the file itself"
     else:

@@ -34,18 +34,8 @@ def _convert(options: argparse.Namespace) -> int:
         raise ValueError(f"OUT must end in {' or '.join(ENDINGS)}; got {str(out)!r}")
     net = load(source, options.layout)
     net.save(out, float16=options.float16)
-    before, after = source.stat().st_size, out.stat().st_size
     data = source.with_name(f"{source.name}.data")  # where PyTorch's exporter writes the weights
-    if source.suffix == ".onnx" and data.is_file():
-        before += data.stat().st_size
-    print(f"wrote {out}: {len(net.graph.nodes)} nodes, {_megabytes(after)} MB (from {_megabytes(before)} MB)")
+    sizes = out.stat().st_size, sum(path.stat().st_size for path in (source, data) if path.is_file())
+    after, before = (f"{size / 1e6:{',.1f' if size >= 1e5 else '.1g'}} MB" for size in sizes)
+    print(f"wrote {out}: {len(net.graph.nodes)} nodes, {after} (from {before})")
     return 0
-
-
-def _megabytes(size: int) -> str:
-    """With a digit that is not 0, whatever the size.
-
-    >>> _megabytes(21_144_190), _megabytes(91_838), _megabytes(200)
-    ('21.1', '0.09', '0.0002')
-    """
-    return f"{size / 1e6:,.1f}" if size >= 1e5 else f"{size / 1e6:.1g}"

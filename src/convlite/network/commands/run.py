@@ -146,9 +146,8 @@ def _run(options: argparse.Namespace) -> int:
             except (ValueError, TypeError, OSError, MemoryError, zipfile.BadZipFile) as error:
                 failures += 1
                 clear = "\r\x1b[K" if bar else ""  # the bar has a line of its own
-                text = one_line(error)
-                told = text if text.startswith(f"{path}: ") else f"{path}: {text}"
-                print(f"{clear}convlite run: {told}", file=sys.stderr)
+                text = one_line(error).removeprefix(f"{path}: ")
+                print(f"{clear}convlite run: {path}: {text}", file=sys.stderr)
             report(number + 1)
     if files is not None:
         seconds = time.perf_counter() - begin

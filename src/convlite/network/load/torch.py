@@ -20,6 +20,8 @@ from .onnx import read_onnx
 
 __all__ = ["from_torch"]
 
+_Free = dict[str, dict[int, str]]
+
 
 @suggesting
 def from_torch(
@@ -39,7 +41,8 @@ def from_torch(
 
     The module is exported in eval mode and left in the mode that it was in. PyTorch's exporter that traces
     graphs is tried first, then its older one, which follows one call: a UserWarning names the lines where
-    the module asked for a tensor's values, as in `if x.sum() > 0`. Needs the packages `torch` and `onnx`.
+    the module asked for a tensor's values, as in `if x.sum() > 0`, and another tells if axis 0 had to be
+    fixed. Needs the packages `torch` and `onnx`.
 
     Returns a Graph in the vocabulary of `convlite.network.kinds`. Raises ValueError where neither exporter
     takes the module, or where what it writes is not supported; ImportError without one of the packages.
@@ -53,9 +56,8 @@ def from_torch(
         ) from None
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"module must be a torch.nn.Module; got {_no_module(module)}")
-    if isinstance(module, torch.nn.DataParallel):
-        module = module.module
-    module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
+    while isinstance(module, torch.nn.DataParallel) or hasattr(module, "_orig_mod"):  # of torch.compile
+        module = module._orig_mod if hasattr(module, "_orig_mod") else module.module
     examples = tuple(example_inputs) if isinstance(example_inputs, (tuple, list)) else (example_inputs,)
     for number, example in enumerate(examples):
         if not isinstance(example, torch.Tensor):
@@ -73,21 +75,28 @@ def from_torch(
     names = list(input_names) if input_names is not None else _names(module, len(examples))
     if len(names) != len(examples):
         raise ValueError(f"input_names must have {len(examples)} names; got {names}")
+    free: _Free = {}
     if dynamic_axes is None:
-        free: dict[str, Any] = {
-            name: {0: "batch"} for name, example in zip(names, examples, strict=True) if example.ndim
-        }
-    else:
-        free = dict(dynamic_axes) if isinstance(dynamic_axes, Mapping) else {}
+        free = {name: {0: "batch"} for name, example in zip(names, examples, strict=True) if example.ndim}
+    elif isinstance(dynamic_axes, Mapping):
+        for name, axes in dynamic_axes.items():
+            free[name] = dict(axes if isinstance(axes, Mapping) else {one: f"{name}[{one}]" for one in axes})
     model, doubtful = _exported(torch, module, examples, names, free, opset)
     graph = read_onnx(model)
-    if doubtful and free and not _holds_for_two(torch, module, examples, names, free, graph):
-        graph = read_onnx(_exported(torch, module, examples, names, {}, opset)[0])
+    long = [len(one) for name, one in zip(names, examples, strict=True) if 0 in free.get(name, {})]
+    if doubtful and long and not _holds_for_two(torch, module, examples, names, free, graph):
+        free = {name: {axis: axes[axis] for axis in axes if axis} for name, axes in free.items()}
+        with _quiet(torch, module):
+            graph = read_onnx(_scripted(torch, module, examples, names, free, opset))
+        warn(
+            f"the batch is fixed at {long[0]}, as in example_inputs: for twice as many the network would not "
+            "give the module's numbers"
+        )
     return graph
 
 
 def _holds_for_two(
-    torch: Any, module: Any, examples: tuple[Any, ...], names: list[str], free: dict[str, Any], graph: Graph
+    torch: Any, module: Any, examples: tuple[Any, ...], names: list[str], free: _Free, graph: Graph
 ) -> bool:
     """Whether the graph computes what the module does where every free axis 0 is twice as long.
 
@@ -95,25 +104,23 @@ def _holds_for_two(
     """
     from ..network import Network
 
-    twice = [
-        torch.cat([example, example]) if 0 in _of(free.get(name, {})) else example
-        for name, example in zip(names, examples, strict=True)
-    ]
     try:
-        with _evaluating(module), _quiet(torch), torch.no_grad():
-            found = module(*[example.clone() for example in twice])
-            wanted = [value for value in torch.utils._pytree.tree_leaves(found) if hasattr(value, "numpy")]
-        got = Network(graph)(*[example.detach().numpy() for example in twice])
+        with _quiet(torch, module):
+            twice = [
+                torch.cat([example, example]) if 0 in free.get(name, {}) else example
+                for name, example in zip(names, examples, strict=True)
+            ]
+            found = torch.utils._pytree.tree_leaves(module(*[example.clone() for example in twice]))
+            wanted = [one.detach().cpu().float().numpy() for one in found if isinstance(one, torch.Tensor)]
+            got = Network(graph)(*[example.detach().cpu().numpy() for example in twice])
+        got = got if isinstance(got, tuple) else (got,)
+        for one, other in zip(got, wanted, strict=True):
+            size = float(abs(one[np.isfinite(one)]).max(initial=1))
+            if one.shape != other.shape or not np.allclose(one, other, 1e-3, 1e-3 * size, equal_nan=True):
+                return False
+        return True
     except Exception:  # another length is none of its inputs
         return False
-    got = got if isinstance(got, tuple) else (got,)
-    return len(got) == len(wanted) and all(
-        one.shape == tuple(other.shape)
-        and np.allclose(
-            one, other.float().numpy(), 1e-3, 1e-3 * float(abs(one).max(initial=1)), equal_nan=True
-        )
-        for one, other in zip(got, wanted, strict=True)
-    )
 
 
 def _no_module(given: Any) -> str:
@@ -134,14 +141,11 @@ def _names(module: Any, count: int) -> list[str]:
     """The names of the parameters of `forward`."""
     import inspect
 
-    names = []
     try:
         parameters = [*inspect.signature(module.forward).parameters.values()]
     except ValueError:  # a traced ScriptModule's has none
         parameters = []
-    for parameter in parameters:
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            names.append(parameter.name)
+    names = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     rest = [f"input{number}" for number in range(len(names), count)]
     return [*names[:count], *rest]
 
@@ -160,12 +164,14 @@ def _evaluating(module: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet(torch: Any) -> Iterator[list[warnings.WarningMessage]]:
-    """The exporters report to the log, to warnings and to standard output. Gives what the tracer warns of."""
+def _quiet(torch: Any, module: Any) -> Iterator[list[warnings.WarningMessage]]:
+    """In eval mode, without what the exporters print, log and warn of. Gives what the tracer warns of."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with (
+            _evaluating(module),
+            torch.no_grad(),
             warnings.catch_warnings(record=True) as told,
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
@@ -178,13 +184,13 @@ def _quiet(torch: Any) -> Iterator[list[warnings.WarningMessage]]:
 
 
 def _exported(
-    torch: Any, module: Any, examples: tuple[Any, ...], names: list[str], free: dict[str, Any], opset: int
+    torch: Any, module: Any, examples: tuple[Any, ...], names: list[str], free: _Free, opset: int
 ) -> tuple[Any, bool]:
     """The ONNX model, and whether the newer exporter refused."""
     problems = []
     for how in (_traced, _scripted):
         try:
-            with _evaluating(module), _quiet(torch) as told, torch.no_grad():
+            with _quiet(torch, module) as told:
                 model = how(torch, module, examples, names, free, opset)
         except Exception as problem:  # the other exporter may succeed
             problems.append(f"{how.__name__.strip('_')}: {_first_cause(problem)}")
@@ -208,7 +214,7 @@ def _warn_of_values(told: Sequence[warnings.WarningMessage], torch: str, problem
     lines = {
         f"{os.path.basename(one.filename)}:{one.lineno} ({str(one.message).split(' might ')[0]})": None
         for one in told
-        if not one.filename.startswith(torch)
+        if not one.filename.startswith(torch + os.sep)
     }
     if lines:
         warn(
@@ -219,13 +225,10 @@ def _warn_of_values(told: Sequence[warnings.WarningMessage], torch: str, problem
 
 
 def _traced(
-    torch: Any, module: Any, examples: tuple[Any, ...], names: list[str], free: dict[str, Any], opset: int
+    torch: Any, module: Any, examples: tuple[Any, ...], names: list[str], free: _Free, opset: int
 ) -> Any:
     """The exporter on top of torch.export."""
-    dims = {name: torch.export.Dim.DYNAMIC for axes in free.values() for name in _of(axes).values()}
-    shapes = tuple(
-        {axis: dims[name] for axis, name in _of(free[key]).items()} if key in free else None for key in names
-    )
+    shapes = tuple(dict.fromkeys(free.get(name, ()), torch.export.Dim.DYNAMIC) for name in names)
     program = torch.onnx.export(
         module, examples, dynamo=True, input_names=names, opset_version=opset, verbose=False,
         **({"dynamic_shapes": shapes} if free else {}),
@@ -233,13 +236,13 @@ def _traced(
     return _renamed(program.model_proto, names, free)
 
 
-def _renamed(model: Any, names: list[str], free: dict[str, Any]) -> Any:
+def _renamed(model: Any, names: list[str], free: _Free) -> Any:
     """The model with the caller's names for free sizes, where the exporter made up its own ("s31")."""
     wanted: dict[str, str] = {}
     for info in model.graph.input:
         if info.name not in names or info.name not in free:
             continue
-        for axis, name in _of(free[info.name]).items():
+        for axis, name in free[info.name].items():
             found = info.type.tensor_type.shape.dim[axis].dim_param
             if not found or found in wanted:
                 continue
@@ -253,7 +256,7 @@ def _renamed(model: Any, names: list[str], free: dict[str, Any]) -> Any:
 
 
 def _scripted(
-    torch: Any, module: Any, examples: tuple[Any, ...], names: list[str], free: dict[str, Any], opset: int
+    torch: Any, module: Any, examples: tuple[Any, ...], names: list[str], free: _Free, opset: int
 ) -> Any:
     """The older exporter, which follows one call."""
     import tempfile
@@ -267,8 +270,3 @@ def _scripted(
         import onnx
 
         return onnx.load(path)
-
-
-def _of(axes: Any) -> dict[int, str]:
-    """{axis: name}; a list of axes gets names."""
-    return dict(axes) if isinstance(axes, Mapping) else {int(axis): f"axis{axis}" for axis in axes}

@@ -215,11 +215,10 @@ class _Walk:
     def _translated(self, target: Any, inputs: Sequence[str], args: Any, kwargs: Any) -> Any:
         kind, module = type(target).__name__, type(target).__module__
         key = f"ops.{kind}" if module.startswith("keras.src.ops") else kind
-        if key not in LAYERS or module.partition(".")[0] not in _KERAS:
-            own = (
-                "" if module.partition(".")[0] in _KERAS else "; it is not one of Keras's: make it of those, "
-            )
-            raise Refused(f"this layer is not supported{own and own + 'or export the model to ONNX'}")
+        own = module.partition(".")[0] not in _KERAS
+        if own or key not in LAYERS:
+            hint = "; it is not one of Keras's: make it of those, or export the model to ONNX" if own else ""
+            raise Refused(f"this layer is not supported{hint}")
         if not inputs or not all(inputs):
             raise _Behind  # the call before is in the list
         if getattr(target, "quantization_mode", None):
