@@ -118,9 +118,9 @@ def forms(geometry: Geometry, precision: Precision) -> list[tuple[float, float]]
     for tile in ((m, n) for m in tiles_of(rows) for n in tiles_of(columns)):
         if tile != (1, 1):
             down, across = along(rows, tile[0]), along(columns, tile[1])
-            positions = down.slots * across.slots
+            slots = down.slots * across.slots
             tiles = down.count(rows.out_size) * across.count(columns.out_size)
-            found.append((float(geometry.images * positions * tiles * pairs), float(positions * pairs)))
+            found.append((float(geometry.images * slots * tiles * pairs), float(slots * pairs)))
     return found
 
 

@@ -417,6 +417,9 @@ def test_a_layer_whose_call_is_replaced_calls_it() -> None:
     for _ in range(3):
         np.testing.assert_array_equal(doubled(X), 2 * plain(X))
         assert own(X) is X
+    expected = plain(X)
+    plain.call = lambda x: 2 * expected  # type: ignore[method-assign]
+    np.testing.assert_array_equal(plain(X), 2 * expected)  # after calls, too
 
 
 def test_new_weights_are_used_at_once() -> None:

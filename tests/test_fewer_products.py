@@ -82,8 +82,9 @@ CASES = {
     "3x3 with stride 2, valid": Case(
         (1, 18, 12, 17), 33, (3, 3), ((2, 2), (3, 3), (4, 4)), padding="valid", strides=(2, 2)
     ),
-    "3x3 with stride 2 down": Case((1, 13, 17, 16), 9, (3, 3), ((3, 3), (4, 4)), strides=(2, 1)),
-    "3x3 with stride 2 across": Case((1, 10, 21, 8), 40, (3, 3), ((3, 3), (4, 4)), strides=(1, 2)),
+    "3x3 with stride 2 down": Case((1, 13, 17, 16), 9, (3, 3), ((2, 2), (3, 3), (4, 4)), strides=(2, 1)),
+    "5x3 with stride 2 down": Case((1, 15, 9, 8), 16, (5, 3), ((2, 2), (3, 3), (4, 4)), strides=(2, 1)),
+    "3x3 with stride 2 across": Case((1, 10, 21, 8), 40, (3, 3), ((2, 2), (3, 3), (4, 4)), strides=(1, 2)),
     "4x4 with stride 2": Case(
         (2, 12, 15, 6), 7, (4, 4), ((2, 2), (3, 3), (4, 4)), padding=((1, 1), (1, 1)), strides=(2, 2)
     ),

@@ -42,7 +42,7 @@ MOST_PANELS = 10
 SMALL_PANELS = 256 * 1024
 
 _IN_ORDER = ("pixel_vectors", "tall_skinny", "merged_phases")
-# Layouts with every number of the kernel once, and zeros: the kernel can be recovered from them.
+# Layouts with every number of the kernel, and zeros: the kernel can be recovered from them.
 _MOVED = frozenset((*_IN_ORDER, "direct", "depthwise", "lanewise", "wide_lines"))
 
 

@@ -153,7 +153,7 @@ cdef NewFromDescr new_array = find_new_array()
 cdef bint look(object array, View *view):
     """View an aligned, C-contiguous float array that is an ndarray itself; False, with nothing to release, for anything else.
 
-    The fields of the usual arrays are read directly. With that and `replay_fast`, a replayed dense layer takes 490 ns, not 670.
+    The fields of the usual arrays are read directly.
     """
     cdef const ArrayFields *of
     cdef Py_ssize_t size
@@ -259,14 +259,15 @@ cdef inline bint all_same(const Given *a, void *const *values, Py_ssize_t count)
 
 
 @cython.final
+@cython.no_gc_clear            # `given` points into `keep`
 cdef class Call:
     """What was found out for one call. Immutable after construction, so threads may share it."""
 
     cdef Runner runner
     cdef Recipe recipe         # how each call packs the kernel again; None: it is packed already, or used unpacked
     cdef Given given
-    cdef tuple new             # new_output's arguments: `out`, and
-    cdef object dtype
+    cdef tuple new             # new_output's arguments
+    cdef object dtype          # of the output
     cdef tuple keep            # what `fixed` and `given` point into
     cdef object fast           # None: any precision
     cdef object is_fast, threads_for, after, new_output
@@ -519,6 +520,7 @@ def is_wanted(tuple given, x, kernel, bint short):
 
 
 @cython.final
+@cython.no_gc_clear            # likewise
 cdef class Bound:
     """A call with everything fixed except x; `first` makes it if it does not exist yet."""
 

@@ -158,15 +158,15 @@ cdef class DepthwiseLines(Runner):
         job.most, job.pair, job.spacing = plan.tile_pixels, plan.pair, plan.spacing
         i = job.height * job.pair
         job.strips = job.ho // i * job.pair + min(job.pair, job.ho % i)
-        # The weights of a chunk, and the rows that strips share, stay in L2.
-        # a chunk of wide lines has a whole vector at least
+        # A chunk of wide lines has a whole vector at least.
         job.vectors = max(job.channels * size // 64, 1) if job.wide else ceil_div(job.channels * size, 64)
+        # The weights of a chunk, and the rows that strips share, stay in L2.
         i = 64 * (job.taps * job.kernel_w + (job.taps - 1) * job.w)
         job.bands, job.stretches = 1, 1
         job.chunks = max(1, min(job.vectors, ceil_div(job.vectors * i, CHUNK_BYTES))) if job.wide else 1
         rows, columns = plan.geometry.rows, plan.geometry.columns
-        self.x_bytes = self.bytes_of(&self.x, job.images, rows.in_size, columns.in_size, job.channels)
-        self.out_bytes = self.bytes_of(&self.out, job.images, rows.out_size, columns.out_size, job.channels)
+        self.x_bytes = self.bytes_of(&self.x, plan.geometry.images, rows.in_size, columns.in_size, job.channels)
+        self.out_bytes = self.bytes_of(&self.out, plan.geometry.images, rows.out_size, columns.out_size, job.channels)
         self.bias_bytes = job.channels * size
         i = ceil_div(job.channels, job.table.lanes) * job.table.lanes if job.wide else job.channels
         self.weight_bytes = job.taps * job.kernel_w * i * size

@@ -131,7 +131,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
             out += mr
         return
     call.taps, call.kc = taps, part.kc
-    call.ahead, call.ahead_step = job.weights, 0  # gathered tiles fetch nothing ahead
+    call.ahead, call.ahead_step, call.out_step = job.weights, 0, 0  # not used: nothing is fetched ahead, pixels have addresses
     call.accumulate, call.finish, call.total = part.accumulate, part.finish, NULL
     weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):

@@ -5,18 +5,19 @@ evaluates polynomials at n points, the last of which is infinity. It serves thes
 
     stride 1                 of all taps; with a dilation of d, the axis falls into d grids, each with every
                              d-th input and output
-    stride 2, 3 to 6 taps    the even taps meet the even inputs, the odd taps the odd ones: two filters of
-                             half the taps, whose products are added before one output transform. With an odd
+    stride 2, 3 to 6 taps,   the even taps meet the even inputs, the odd taps the odd ones: two filters of
+    not dilated              half the taps, whose products are added before one output transform. With an odd
                              number of taps the second filter has a tap of zero; its product at infinity is
                              zero, and is left out: F(m, r) takes 2 * (m + r - 1) - 1 products
     transposed, stride 2     each of its two phases, of half the taps: they read the same inputs, and share
                              their transform. With an odd number of taps the second phase has a tap of zero,
-                             now the first one; its product at the point 0 is zero, and is left out
+                             this time its first tap; its product at the point 0 is zero, and is left out
     one tap                  n = m = 1: the axis stays as it is
 
 The product of two axes is a tile: (products along rows) x (products along columns) for (outputs) x (outputs).
 A tile of F(4, 2) for 3x3 with stride 2, or transposed, takes 81 products instead of 144, one of F(4, 3) for
-5x5 121 instead of 400. Kernels of 7 and 8 taps with stride 2 would be parts of 4; they have few channels.
+5x5 121 instead of 400. Kernels of 7 and 8 taps with stride 2 would be parts of 4 taps; layers that have them
+read few channels.
 
 The transforms of inputs and sums are in kernels/isa/winograd.h; those of the weights are here. All points are
 binary fractions, so that G's entries are rounded once.

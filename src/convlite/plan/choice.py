@@ -214,13 +214,13 @@ def tall_skinny_costs(problem: Problem) -> float:
     return _whole(problem, geometry.cin * (element + product * sums) / lanes + INTERLEAVE * sums)
 
 
-def depthwise_lines_costs(problem: Problem) -> float:
+def depthwise_lines_costs(problem: Problem, wide: bool) -> float:
     """Lines of vectors along channels: they wait for memory more often than for sums; wide ones do not, and
     leave out taps outside the image."""
     geometry, (height, width) = problem.geometry, problem.weights.size
     rows, columns = geometry.rows.in_size, geometry.columns.in_size
     inputs, tap = geometry.images * rows * columns, LINE_TAP
-    if (problem.weights.strides[1], width) not in problem.table["lines"]:
+    if wide:
         height, width, tap = min(height, rows), min(width, columns), WIDE_TAP * vector(problem)
     each = LINE_VECTOR + tap * height * width
     return CALL + _channel_vectors(problem) * (_pixels(problem) * each + LINE_INPUT * inputs)

@@ -20,8 +20,8 @@ from .record import Plan
 # A kernel row has a weight for each pixel of a tile but one. Against lane by lane over copied rows, on one
 # core of a Zen 4, AVX-512 / AVX2: 7x7 on 96 channels of 56x56 1.55 / 1.3 times as fast, on 40 or 17 1.55 /
 # 1.35; 9x9 1.4 / 1.05; 31x31 on 128 of 28x28 1.65 / 1.15, on 40 1.65 / 1.4; 27x27 on 768 of 7x7 3.2 / 2.8.
-# Columns of 5 to 25 taps 1.2 to 2.2 / 1.2 to 2.3, the least where rows are a multiple of 4 KB apart; 3x1 2.1
-# to 5 / 1.8 to 4 times as fast as tiles.
+# Columns of 5 to 25 taps mostly 1.2 to 3 / 1.2 to 2.3, the least where rows are a multiple of 4 KB apart; 3x1
+# 2.1 to 5 / 1.8 to 4 times as fast as tiles.
 WIDE_LEAST = 6
 
 
@@ -124,7 +124,7 @@ def depthwise_lines(problem: Problem) -> DepthwiseLines | None:
     if wide and not (2 * rows.in_step * pair <= rows.kernel * row_spacing and pair < rows.phases[0].count):
         lines, pixels = 1, pixels * lines  # rows that share too little
     return DepthwiseLines(
-        **problem.shared(depthwise_lines_costs(problem)),
+        **problem.shared(depthwise_lines_costs(problem, wide)),
         loops=loops,
         tile_pixels=pixels,
         pair=pair,

@@ -85,9 +85,10 @@ GROUP_CHANNELS, GROUP_CHANNELS_ALONG, GROUP_NUMBERS = 16, 32, 24 * 14 * 14
 PAIRS_PER_ROW = 8192
 MOST_WEIGHT_ROWS = 4
 UNHIDDEN = 2.5
-# The least gain: over the direct form; and of tiles with more than SMALL products along an axis over smaller
-# tiles, since their errors are three to five times as large and they have up to 1.8 times the weights. (On
-# 28x28 and 56x56 maps with 64 and more channels m = 6 is from 4% slower to 9% faster.)
+# The least gain: over the direct form (what was predicted to win 1.15 to 1.25 won 1.1 to 1.5, on an EPYC);
+# and of tiles with more than SMALL products along an axis over smaller tiles, since their errors are three to
+# five times as large and they have up to 1.8 times the weights. (On 28x28 and 56x56 maps with 64 and more
+# channels m = 6 is from 4% slower to 9% faster.)
 GAIN = 1.15
 GAIN_LARGE = 1.1
 SMALL, MOST = 6, 8
@@ -101,9 +102,10 @@ SMALL, MOST = 6, 8
 # they may be. Measured on a Zen 4 (1 MB of L2), one thread, weights in memory, 56 tiles against 28: 9 MB
 # and 49 tiles 1.03, 64 tiles 1.01, 196 tiles 0.99; 8 to 12 MB and m = 5, 6 1.01 to 1.02; 16 to 36 MB 1.01
 # to 1.045. Up to 4.5 MB it is 0.98 to 1.01. 70 tiles win 2% more where they make one block of two, but 2
-# MB of L2 do not hold them.
+# MB of L2 do not hold them. Where the inputs of 56 tiles exceed FAR_INPUTS (strided 3x3 on 512 channels), 28
+# are 1.12 times as fast; up to 8 MB 0.97 to 1.05.
 BLOCK_BYTES = 1280 * 1024
-LARGE_WEIGHTS = 5 << 20
+LARGE_WEIGHTS, FAR_INPUTS = 5 << 20, 10 << 20
 LEAST_TILES, MOST_TILES = 28, 56
 
 
@@ -274,11 +276,11 @@ def block_tiles(
 
     A thread's scratch is so many times read * cin + positions * panel elements: in float32 0.4 to 1.2 MB for
     up to 256 channels with 3x3 kernels in tiles of 2 and 4, up to 2.1 MB with 5 and 6, and in proportion to
-    cin beyond; twice as much with large weights.
+    cin beyond; twice as much with large weights, and again with strides, up to 13 MB for 512 channels.
     """
     weights = slots * itemsize * cin * cout
     if weights > LARGE_WEIGHTS:
-        return MOST_TILES // mr * mr
+        return max(LEAST_TILES, min(MOST_TILES, FAR_INPUTS // (itemsize * read * cin))) // mr * mr
     if weights > BLOCK_BYTES:
         weights = slots * itemsize * cin * min(panel, cout)
     tiles = (BLOCK_BYTES - weights) // (itemsize * (read * cin + positions * panel))

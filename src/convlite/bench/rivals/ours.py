@@ -42,7 +42,7 @@ def prepare(operands: Operands) -> dict[str, Call]:
     packed = cl.PackedKernel(operands.kernel, name, **geometry, **groups)
     out = empty(shape.out, x.dtype)
     run, into = _calls(name, shape, (x, packed, bias), out)
-    options: dict[str, Any] = groups
+    options: dict[str, Any] = dict(groups)
     if name != "dense":
         options |= {"strides": shape.strides, "dilation_rate": shape.dilation, "padding": shape.padding}
     layer = getattr(cl.layers, layer_name).from_weights(operands.kernel, bias, **options)

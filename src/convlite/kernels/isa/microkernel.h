@@ -196,7 +196,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
 
     if (joins) KEEP(t);
     if (joins && NAME(joined)(t, nr)) {
-        PREFETCH_L2(ahead); /* of the turn that the loop did not make */
+        PREFETCH_L2(ahead); /* of the turn that the loop did not make, where kc % 4 < 2 */
         PREFETCH_L2(ahead + 64);
         NAME(join_end)(t, acc, mr, nr, a0, a1, b, s1, s3, s5);
         if (t->finish && t->end.act.code > ACT_CLIP) for (int i = 0; i < mr; i += half)

@@ -1,4 +1,4 @@
-/* Depthwise along lines with kernel rows of any number of taps, kw > WIDE_MORE, and stride 1. It computes what the lines of depthwise.h compute, but
+/* Depthwise along lines with kernel rows of any number of taps, kw >= WIDE_MORE, and stride 1. It computes what the lines of depthwise.h compute, but
    for three things: weights are panels of one vector, [panel][row][tap][LANES], weights_step apart. There are only whole vectors: if channels are
    left over, the last vector and the last panel begin so early that they are whole, and some channels are computed twice, with the same result (masks
    took 1.1 times as long with AVX-512, 1.5 with AVX2). And sums may be cut: where rows[r].cut has bit o, a piece of the sums of output row o ends
