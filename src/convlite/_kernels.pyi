@@ -165,6 +165,7 @@ class Calls:
     def keep(self, call: Call) -> None: ...
     def clear(self) -> None: ...
 
+@disjoint_base
 class Packed:
     calls: Calls
 
