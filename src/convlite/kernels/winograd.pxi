@@ -12,7 +12,8 @@
 # With strides k runs over the parts of the inputs, too: v[tile][part][q][k] and u[panel][q][part][k][l], where a q may lack
 # parts. A q of a transposed convolution may lack its only one; then s is zero there.
 #
-# v stays in L2 while the panels are used. The weights of a position and panel are read once per block, wherever they are; the
+# v stays in L2 while the panels are used, but for large weights and strides.
+# The weights of a position and panel are read once per block, wherever they are; the
 # tiles before prefetch them. With weights in memory, as in a network, halves instead of quarters made one thread of a Zen 4 so
 # many times as fast: AVX-512, 16 to 64 tiles 1.05 to 1.13, 196 tiles 1.02, 9 tiles 1.04 to 1.08, 4 tiles 1.3; AVX2, 9 tiles 1.3
 # to 1.4, others 0.98 to 1.02. With weights in the caches 0.99 to 1.04. What did not help: bursts (0.75 to 1.05), the next
@@ -138,8 +139,8 @@ cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v
             columns = job.columns.parts - (j == job.columns.few)
             call.taps, call.panel = rows * columns, weights
             if call.taps == 0:
-                for g in range(tiles):
-                    memset(s + g * call.out_step + (i * job.columns.positions + j) * width * size, 0, width * size)
+                for t in range(tiles):
+                    memset(s + t * call.out_step + (i * job.columns.positions + j) * width * size, 0, width * size)
                 continue
             slice_bytes = call.taps * job.kc * width * size
             cuts = &job.cuts if job.cuts.part < call.taps * job.kc else NULL

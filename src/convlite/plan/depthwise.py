@@ -107,8 +107,8 @@ def depthwise_lines(problem: Problem) -> DepthwiseLines | None:
     """
     if not _fills(problem):
         return None
-    loops = flattened(problem.geometry)
-    if is_column(problem.geometry):
+    loops = problem.geometry
+    if is_column(loops):
         loops = Geometry(loops.images, loops.columns, loops.rows, loops.cin, loops.cout, loops.groups)
     rows, columns = loops.rows, loops.columns
     row_spacing, spacing, table = spacing_of(rows), spacing_of(columns), problem.table

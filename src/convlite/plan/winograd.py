@@ -102,8 +102,8 @@ SMALL, MOST = 6, 8
 # they may be. Measured on a Zen 4 (1 MB of L2), one thread, weights in memory, 56 tiles against 28: 9 MB
 # and 49 tiles 1.03, 64 tiles 1.01, 196 tiles 0.99; 8 to 12 MB and m = 5, 6 1.01 to 1.02; 16 to 36 MB 1.01
 # to 1.045. Up to 4.5 MB it is 0.98 to 1.01. 70 tiles win 2% more where they make one block of two, but 2
-# MB of L2 do not hold them. Where the inputs of 56 tiles exceed FAR_INPUTS (strided 3x3 on 512 channels), 28
-# are 1.12 times as fast; up to 8 MB 0.97 to 1.05.
+# MB of L2 do not hold them. Where the inputs of 56 tiles exceed FAR_INPUTS (strided 3x3 on 512 channels),
+# blocks are smaller, for the scratch: 28 and 42 tiles are 0.98 to 1.05 times as fast as 56.
 BLOCK_BYTES = 1280 * 1024
 LARGE_WEIGHTS, FAR_INPUTS = 5 << 20, 10 << 20
 LEAST_TILES, MOST_TILES = 28, 56
@@ -276,7 +276,8 @@ def block_tiles(
 
     A thread's scratch is so many times read * cin + positions * panel elements: in float32 0.4 to 1.2 MB for
     up to 256 channels with 3x3 kernels in tiles of 2 and 4, up to 2.1 MB with 5 and 6, and in proportion to
-    cin beyond; twice as much with large weights, and again with strides, up to 13 MB for 512 channels.
+    cin beyond; twice as much with large weights; with strides, up to 10 MB, and for LEAST_TILES whatever they
+    take (5x5 on 1344 channels 22 MB).
     """
     weights = slots * itemsize * cin * cout
     if weights > LARGE_WEIGHTS:

@@ -207,10 +207,10 @@ WINOGRAD_OUTPUT(10, 4)
 
 /* [columns?][n], [columns?][n][m] */
 static const NAME(WinogradInputLines) NAME(winograd_inputs)[2][11] = {
-    {[3] = NAME(winograd_rows3), [4] = NAME(winograd_rows4), [5] = NAME(winograd_rows5), [6] = NAME(winograd_rows6), [7] = NAME(winograd_rows7),
-     [8] = NAME(winograd_rows8), [10] = NAME(winograd_rows10)},
-    {[3] = NAME(winograd_columns3), [4] = NAME(winograd_columns4), [5] = NAME(winograd_columns5), [6] = NAME(winograd_columns6), [7] = NAME(winograd_columns7),
-     [8] = NAME(winograd_columns8), [10] = NAME(winograd_columns10)}};
+    {[3] = NAME(winograd_rows3), [4] = NAME(winograd_rows4), [5] = NAME(winograd_rows5), [6] = NAME(winograd_rows6),
+     [7] = NAME(winograd_rows7), [8] = NAME(winograd_rows8), [10] = NAME(winograd_rows10)},
+    {[3] = NAME(winograd_columns3), [4] = NAME(winograd_columns4), [5] = NAME(winograd_columns5), [6] = NAME(winograd_columns6),
+     [7] = NAME(winograd_columns7), [8] = NAME(winograd_columns8), [10] = NAME(winograd_columns10)}};
 #define WINOGRAD_OUTPUTS(along) \
     {[3] = {[2] = NAME(winograd_##along##3_2)}, [4] = {[2] = NAME(winograd_##along##4_2), [3] = NAME(winograd_##along##4_3)}, \
      [5] = {[3] = NAME(winograd_##along##5_3), [4] = NAME(winograd_##along##5_4)}, \
@@ -277,10 +277,11 @@ WINOGRAD_SQUARE(8, 6)
 #undef WINOGRAD_EACH
 #undef WINOGRAD_SQUARE
 static const NAME(WinogradSquare) NAME(winograd_square_inputs)[11] = {
-    [3] = NAME(winograd_square3), [4] = NAME(winograd_square4), [5] = NAME(winograd_square5), [6] = NAME(winograd_square6), [7] = NAME(winograd_square7), [8] = NAME(winograd_square8)};
+    [3] = NAME(winograd_square3), [4] = NAME(winograd_square4), [5] = NAME(winograd_square5),
+    [6] = NAME(winograd_square6), [7] = NAME(winograd_square7), [8] = NAME(winograd_square8)};
 static const NAME(WinogradSquareOutput) NAME(winograd_square_outputs)[11][7] = {
-    [3] = {[2] = NAME(winograd_square3_2)}, [4] = {[2] = NAME(winograd_square4_2)}, [5] = {[4] = NAME(winograd_square5_4)}, [6] = {[4] = NAME(winograd_square6_4)}, [7] = {[5] = NAME(winograd_square7_5)},
-    [8] = {[6] = NAME(winograd_square8_6)}};
+    [3] = {[2] = NAME(winograd_square3_2)}, [4] = {[2] = NAME(winograd_square4_2)}, [5] = {[4] = NAME(winograd_square5_4)},
+    [6] = {[4] = NAME(winograd_square6_4)}, [7] = {[5] = NAME(winograd_square7_5)}, [8] = {[6] = NAME(winograd_square8_6)}};
 #else
 static const NAME(WinogradSquare) NAME(winograd_square_inputs)[11];
 static const NAME(WinogradSquareOutput) NAME(winograd_square_outputs)[11][7];
