@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40, help="short rounds; the best one counts")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--check", action="store_true", help=f"fail below {GATE_SHARE:.0%} for {GATE}")
+    parser.add_argument("--check", action="store_true", help=f"fail below {GATE_SHARE:.0%}% for {GATE}")
     options = parser.parse_args()
 
     best = _dispatch.active_isa()

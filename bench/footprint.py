@@ -10,6 +10,7 @@ fastest of ROUNDS processes that import NumPy first and then the package, the pa
 that import adds to the resident set, the least of them. Linux only, since /proc tells the memory.
 """
 
+import argparse
 import json
 import platform
 import subprocess
@@ -114,8 +115,15 @@ def table(data: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure unless `--show` is given, and rewrite the README's table."""
-    if "--show" not in sys.argv[1:]:
-        RESULT.write_text(json.dumps(measure(*sys.argv[1:2] or [None]), indent=1) + "\n", encoding="utf-8")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--show", action="store_true", help="measure nothing")
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", help="keep the environments there")
+    options = parser.parse_args()
+    if not options.show:
+        found = json.dumps(measure(options.folder), indent=1)
+        RESULT.write_text(found + "\n", encoding="utf-8")
     readme = ROOT / "README.md"
     before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -182,5 +182,8 @@ def pages() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    source = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULT
-    print(block(json.loads(source.read_text(encoding="utf-8"))))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("result", metavar="RESULT.json", nargs="?", type=Path, default=RESULT)
+    print(block(json.loads(parser.parse_args().result.read_text(encoding="utf-8"))))

@@ -7,9 +7,9 @@ are missing. Needs `pip install ".[test-networks]"`. Times are the processor's, 
 interleaved rounds: a neighbour's load does not change them much.
 """
 
+import argparse
 import datetime
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -123,7 +123,7 @@ def processor() -> str:
     return named[0] if named else platform.processor()
 
 
-def main(folder: str) -> None:
+def main(folder: Path) -> None:
     print(HEAD)
     packages = ", ".join(f"{p} {version(p)}" for p in ("onnxruntime", "torch", "keras", "onnx", "numpy"))
     where = f"{datetime.date.today()}, {processor()}, one thread, convlite {cl.__version__}, {packages}."
@@ -137,9 +137,13 @@ def main(folder: str) -> None:
         with np.load(GOLDEN / file) as arrays:
             golden |= dict(arrays)
     with cl.num_threads(1):
-        for case in cases(Path(folder)):
+        for case in cases(folder):
             print(row(*case, golden), flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", metavar="FOLDER", type=Path)
+    main(parser.parse_args().folder)

@@ -5,8 +5,8 @@
 python bench/networks_table.py [RESULT.json] [README.md]
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -196,9 +196,13 @@ def pages() -> dict[str, str]:
 
 def main() -> None:
     """Rewrite the README, and draw the charts anew."""
-    arguments = [Path(argument) for argument in sys.argv[1:]]
-    result = arguments[0] if arguments else RESULT
-    readme = arguments[1] if len(arguments) > 1 else ROOT / "README.md"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("result", metavar="RESULT.json", nargs="?", type=Path, default=RESULT)
+    parser.add_argument("readme", metavar="README.md", nargs="?", type=Path, default=ROOT / "README.md")
+    options = parser.parse_args()
+    result, readme = options.result, options.readme
     data = json.loads(result.read_text(encoding="utf-8"))
     text = written(readme.read_text(encoding="utf-8"), data)
     result.with_suffix(".svg").write_text(standings.draw(data), encoding="utf-8")

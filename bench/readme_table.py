@@ -5,9 +5,9 @@
 python bench/readme_table.py [RESULT.json] [README.md]
 """
 
+import argparse
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from convlite.bench.report import Summary, noise, rows, summary
 from convlite.bench.rivals import PEERS
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "bench" / "results" / "convlite-bench.json"
 BEGIN, END = "<!-- speed: bench/readme_table.py -->", "<!-- end of speed -->"
 
 
@@ -102,9 +103,13 @@ def rewrite(text: str, lines: str, first: str = BEGIN, last: str = END, gap: str
 
 def main() -> None:
     """Rewrite the README."""
-    arguments = [Path(argument) for argument in sys.argv[1:]]
-    result = arguments[0] if arguments else ROOT / "bench" / "results" / "convlite-bench.json"
-    readme = arguments[1] if len(arguments) > 1 else ROOT / "README.md"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("result", metavar="RESULT.json", nargs="?", type=Path, default=RESULT)
+    parser.add_argument("readme", metavar="README.md", nargs="?", type=Path, default=ROOT / "README.md")
+    options = parser.parse_args()
+    result, readme = options.result, options.readme
     lines = front(json.loads(result.read_text(encoding="utf-8")))
     readme.write_text(rewrite(readme.read_text(encoding="utf-8"), lines), encoding="utf-8")
 

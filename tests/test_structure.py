@@ -505,3 +505,11 @@ def test_no_condition_asks_for_a_macro_that_nobody_defines() -> None:
         "KMP_VERSION_MAJOR",
     }  # setup.py, who builds, LLVM
     assert asked - compilers - made == outside
+
+
+def test_scripts_of_the_benchmarks_know_their_arguments() -> None:
+    """An argument that a script does not know must not start it: `--help` measured for minutes, and rewrote
+    the README."""
+    scripts = [path for path in (ROOT / "bench").glob("*.py") if "__main__" in path.read_text()]
+    assert len(scripts) > 10
+    assert [path.name for path in scripts if "ArgumentParser" not in path.read_text()] == []

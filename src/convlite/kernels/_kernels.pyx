@@ -63,9 +63,9 @@ cdef extern from "isa/table.h" nogil:
         void *const *out
         int64_t step, out_step
         const void *ahead
-        int64_t ahead_step, out_offset, taps, kc, channels
+        int64_t ahead_step, out_offset, taps, kc, piece_kc, piece_taps, part, period, rest, channels
         Epilogue end
-        int accumulate, finish
+        int accumulate, finish, cut, by_runs
         void *const *total
     ctypedef struct DepthwiseTile:
         const void *const *taps_at

@@ -12,8 +12,8 @@
 # How: the outputs of a phase pair are cut into tiles of up to `mr` pixels; a block is some tiles, and a task is (block, group,
 # span of panels). A task first writes down where each tile finds its input at each tap. Then it runs panel by panel, so that a
 # panel of weights stays in L2 while the tiles of the block use it. It computes one section of the sum at a time, so that panel
-# and table stay small; between sections the sums are in the output, and their rounding errors in `low`. Each piece of a section
-# is a call of the micro-kernel (`run_tile`).
+# and table stay small; between sections the sums are in the output, and their rounding errors in `low`. The micro-kernel
+# cuts a section into pieces (`set_pieces`).
 #
 # The table of inputs has two forms. Strided (strided.pxi): a tile is one or two runs of neighbouring pixels, so two addresses and
 # a step are enough. Gathered (gathered.pxi): a tile is any `mr` pixels, with an address for each. Depthwise operations are
@@ -120,15 +120,17 @@ cdef inline int64_t low_bytes(const Job *job, const Block *block) noexcept nogil
 
 # ---- long sums in pieces and sections, as sums.py cuts them ----
 #
-# A piece begins at zero, and its call adds the pieces before (`total`). These are kept in a buffer on the stack, as many whole
-# vectors as the tile has, which stays in L1 wherever the outputs are; the last call adds bias and activation and stores the
-# outputs. The sum of a section is complete in that buffer, and `add_low` adds it to the output.
+# The micro-kernel adds the pieces of a section (`set_pieces` says where they end): their sum so far lies on its stack, which stays
+# in L1 wherever the outputs are. The sum of a section is complete in a buffer, and `add_low` adds it to the output.
 
 
 @cython.cdivision(True)
 cdef inline int64_t piece_left(const Cuts *cuts, int64_t at) noexcept nogil:
     """How many products there are from product `at` to the end of its piece."""
-    cdef int64_t place = at % cuts.period if at else 0
+    cdef int64_t place
+    if at == 0:
+        return smaller(cuts.part, cuts.period)
+    place = at % cuts.period
     return smaller(cuts.part - place % cuts.part, cuts.period - place)
 
 
@@ -159,71 +161,59 @@ cdef void end_section(const Table *table, TileKernel kernel, const Tile *tile, c
         to = pixel_out(tile, mr, strided, i) + tile.out_offset * table.itemsize
         table.add_low(to, low + i * row_bytes, sums + i * row_bytes, tile.channels, not tile.accumulate, tile.finish)
     if tile.finish:
-        call.taps, call.accumulate = 0, True
+        call.taps, call.piece_taps, call.cut, call.accumulate = 0, 0, False, True
         kernel(&call)
 
 
-@cython.cdivision(True)
-cdef void in_pieces(const Table *table, TileKernel kernel, Tile *call, const Cuts *cuts, int64_t at, int64_t mr, int64_t nr,
-                    bint strided, char *low) noexcept nogil:
-    """A tile whose sums begin with product `at`; with `low`, [mr][nr*lanes], they are a section: the first or to `accumulate`.
+cdef void run_section(const Table *table, TileKernel kernel, Tile *call, int64_t mr, int64_t nr, bint strided,
+                      char *low) noexcept nogil:
+    """A tile whose sums are a section, the first or to `accumulate`; low: [mr][nr*lanes].
 
-    The call is changed and then restored: a copy of it in vectors would wait for the fields just stored, and for outputs stored
-    before.
+    The call is changed and then restored: a copy of it in vectors would wait for the fields just stored.
     """
-    cdef int64_t size = table.itemsize, row_bytes = nr * table.lanes * size, half = (mr + 1) // 2, runs = 2 if strided else mr
-    cdef int64_t left = piece_left(cuts, at), rest = cuts.period - (at % cuts.period if at else 0)
-    cdef int64_t taps = call.taps, kc = call.kc, products = taps * kc, k = 0, n, i
+    cdef int64_t row_bytes = nr * table.lanes * table.itemsize, half = (mr + 1) // 2, i
     cdef int64_t channels = call.channels, out_offset = call.out_offset, out_step = call.out_step
     cdef int accumulate = call.accumulate, finish = call.finish
     cdef char room[29 * 64]    # at most 14 x 2 vectors
     cdef char *sums = room + (64 - <uintptr_t> room % 64)
     cdef void *to[14]
-    cdef const void *shifted[14]
-    cdef const void *const *bases = call.taps_at
-    cdef const void *const *taps_at = call.taps_at
     cdef void *const *out = call.out
-    cdef const void *panel = call.panel
-    cdef const void *ahead = call.ahead
-    for i in range(runs):
+    for i in range(2 if strided else mr):
         to[i] = sums + (i * half if strided else i) * row_bytes
     call.out, call.out_step, call.out_offset, call.channels = to, row_bytes, 0, nr * table.lanes
     call.accumulate = call.finish = False
-    while True:  # LOOP pieces: whole taps, or channels of one
-        n = smaller(left, products)
-        call.taps, call.kc, call.taps_at = n // kc, kc, bases
-        if 0 < n < kc:
-            call.taps, call.kc, call.taps_at = 1, n, shifted
-            for i in range(runs):
-                shifted[i] = <const char *> bases[i] + k * size
-            k = k + n if k + n < kc else 0
-        products -= n
-        if products == 0 and low == NULL:
-            call.out, call.out_step, call.out_offset, call.channels, call.finish = out, out_step, out_offset, channels, finish
-        kernel(call)
-        if products == 0:
-            break
-        call.total = to
-        call.panel = <const char *> call.panel + n * row_bytes
-        call.ahead = <const char *> call.ahead + n // 4 * call.ahead_step
-        if k == 0:
-            bases += call.taps * runs
-        rest = rest - n if rest > n else cuts.period
-        left = smaller(cuts.part, rest)
-    call.out, call.out_step, call.out_offset, call.channels, call.finish = out, out_step, out_offset, channels, finish
-    call.taps, call.kc, call.taps_at, call.panel, call.ahead = taps, kc, taps_at, panel, ahead
-    call.accumulate, call.total = accumulate, NULL
-    if low != NULL:
-        end_section(table, kernel, call, sums, low, mr, nr, strided)
+    kernel(call)
+    call.out, call.out_step, call.out_offset, call.channels = out, out_step, out_offset, channels
+    call.accumulate, call.finish = accumulate, finish
+    end_section(table, kernel, call, sums, low, mr, nr, strided)
 
 
+@cython.cdivision(True)
+cdef inline void set_pieces(Tile *tile, const Cuts *cuts) noexcept nogil:
+    """Where the sums of tiles of `kc` channels are cut; NULL: they are one piece."""
+    tile.cut, tile.piece_kc = cuts != NULL, tile.kc
+    if cuts == NULL:
+        return
+    if cuts.part < tile.kc:    # a tap has whole periods, or is a part of one
+        tile.piece_kc, tile.part, tile.period = cuts.part, 1, cuts.period
+    else:
+        tile.part, tile.period = cuts.part // tile.kc, cuts.period // tile.kc
+
+
+@cython.cdivision(True)
 cdef inline void run_tile(const Table *table, TileKernel kernel, Tile *tile, const Cuts *cuts, int64_t at, int64_t mr,
                           int64_t nr, bint strided, char *low) noexcept nogil:
-    """A tile in pieces, or in one call if there are no cuts."""
-    if cuts == NULL:
+    """A tile whose sums begin with product `at`, after set_pieces; with `low` they are a section."""
+    tile.piece_taps = tile.taps
+    if cuts != NULL:
+        tile.piece_taps, tile.rest = tile.part, tile.period
+        if at and tile.piece_kc == tile.kc:
+            tile.piece_taps, tile.rest = piece_left(cuts, at) // tile.kc, tile.period - at % cuts.period // tile.kc
+        tile.piece_taps = smaller(tile.piece_taps, tile.taps)
+    if low == NULL:
         kernel(tile)
     else:
-        in_pieces(table, kernel, tile, cuts, at, mr, nr, strided, low)
+        run_section(table, kernel, tile, mr, nr, strided, low)
 
 
 @cython.cdivision(True)

@@ -168,6 +168,7 @@ cdef int64_t next_thinned_taps(ThinnedTile *thin, int64_t s, int64_t k, int64_t 
         g += 1
     thin.full = thin.pixels == spot.count and thin.lines == (3 if spot.two_lines else 1)
     thin.call.taps_at, thin.call.taps, thin.call.kc = <const void **> thin.taps_at, g, smaller(kc - k, left)
+    thin.call.piece_kc, thin.call.piece_taps, thin.call.cut = thin.call.kc, g, False
     return g
 
 
@@ -211,7 +212,7 @@ cdef bint add_thinned_taps(ThinnedTile *thin, int64_t at, bint ends) noexcept no
     if ends and thin.begun and not thin.last:
         if thin.summed and not added:
             thin.call.out, thin.call.total = <void *const *> thin.piece, <void *const *> thin.total
-            thin.call.taps, thin.call.accumulate = 0, True
+            thin.call.taps, thin.call.piece_taps, thin.call.accumulate = 0, 0, True
             thin.kernels[thin.spot.mr](&thin.call)
         thin.total[0], thin.total[1], thin.summed = thin.piece[0], thin.piece[1], True
     return False
@@ -220,7 +221,7 @@ cdef bint add_thinned_taps(ThinnedTile *thin, int64_t at, bint ends) noexcept no
 cdef void end_thinned_tile(ThinnedTile *thin, char *low_sums) noexcept nogil:
     """Turn the sums into outputs, or end a section."""
     cdef Tile call = thin.whole[0]
-    call.taps = 0
+    call.taps, call.piece_taps, call.cut = 0, 0, False
     if low_sums != NULL:
         if not thin.summed:
             memset(thin.total[0], 0, thin.spot.mr * thin.row_bytes)

@@ -65,7 +65,7 @@ cdef void locate(const Job *job, const Block *block, int64_t group, int64_t tap0
 @cython.cdivision(True)
 cdef void depthwise_in_pieces(const Table *table, const DepthwiseTile *tile, const Cuts *cuts, int64_t at, int mr, char *sums,
                               char *low) noexcept nogil:
-    """The same as in_pieces, for a depthwise tile. sums: [mr][channels*multiplier]; low the same, or NULL."""
+    """A depthwise tile, a call for each piece. sums: [mr][channels*multiplier]; low the same, or NULL."""
     cdef int64_t numbers = tile.channels * tile.multiplier, left, i
     cdef void *out[6]
     cdef DepthwiseTile call = tile[0]
@@ -132,7 +132,8 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         return
     call.taps, call.kc = taps, part.kc
     call.ahead, call.ahead_step, call.out_step = job.weights, 0, 0  # not used: nothing is fetched ahead, pixels have addresses
-    call.accumulate, call.finish, call.total = part.accumulate, part.finish, NULL
+    call.accumulate, call.finish, call.by_runs, call.total = part.accumulate, part.finish, False, NULL
+    set_pieces(&call, part.cuts)
     weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
         call.channels = smaller(panel_lanes, job.width - panel * panel_lanes)

@@ -411,7 +411,8 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     cdef Tile call
     place_tiles(job, block, group, part, spots, bases)
     call.out_step = cp.step * job.out_pixel
-    call.kc, call.accumulate, call.finish, call.total = part.kc, part.accumulate, part.finish, NULL
+    call.kc, call.accumulate, call.finish, call.by_runs, call.total = part.kc, part.accumulate, part.finish, True, NULL
+    set_pieces(&call, part.cuts)
     # prefetching the next tile's outputs, 12.8 MB or less: 0 to -2%
     # tiles outside, panels inside was no faster where all weights stay in L1: 1x1 on 24 and 64 channels, first layers -2 to 0%
     for panel in range(first, last + 1):

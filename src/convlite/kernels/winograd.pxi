@@ -131,7 +131,7 @@ cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v
     cdef const Cuts *cuts
     memset(&call, 0, sizeof(call))
     call.taps_at, call.out, call.step, call.out_step = taps_at, out, job.v_tile * size, job.s_tile * size
-    call.kc = job.kc
+    call.kc, call.by_runs = job.kc, True
     call.channels = half_vectors * job.table.lanes // 2  # the output transform reads whole vectors, but does not store the rest
     for i in range(job.rows.positions):
         rows = job.rows.parts - (i == job.rows.few)
@@ -144,6 +144,7 @@ cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v
                 continue
             slice_bytes = call.taps * job.kc * width * size
             cuts = &job.cuts if job.cuts.part < call.taps * job.kc else NULL
+            set_pieces(&call, cuts)
             place = i % job.rows.axis.n * job.columns.axis.n + j % job.columns.axis.n  # phases share inputs
             for t in range(call.taps):
                 at[t] = v + ((t // columns * job.columns.parts + t % columns) * job.v_part + place * job.v_step) * size

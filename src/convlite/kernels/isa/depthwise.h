@@ -3,7 +3,7 @@
        for i < mr, c < channels, m < multiplier:
            s = accumulate ? out[i][c*multiplier + m] : 0
            for t < taps:  s = fma(taps_at[t][i][c], weights[m][t][c], s)
-           if total:  s = total[i][c*multiplier + m] + s        the sum of the pieces before this one: see in_pieces
+           if total:  s = total[i][c*multiplier + m] + s        the sum of the pieces before this one: see depthwise_in_pieces
            out[i][c*multiplier + m] = finish ? last(act(s + bias[c*multiplier + m]) + residual) : s
 
    The loops below give the same result: one sum per (i, c, m), its taps in the same order, LANES channels at a time.

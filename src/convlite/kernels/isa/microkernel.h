@@ -2,8 +2,10 @@
 
        for i < mr, l < channels:
            s = accumulate ? out[i][l] : 0
-           for t < taps: for k < kc:  s = fma(taps_at[t][i][k], panel[t][k][l], s)
-           if total:  s = total[i][l] + s                   the sum of the pieces before this one: see in_pieces
+           for each piece of taps x kc:                     the whole sum, unless it is cut: see next_piece
+               for (t, k) of the piece:  s = fma(taps_at[t][i][k], panel[t][k][l], s)
+               if total:  s = total[i][l] + s               the sum of the pieces before this one
+               if more follow:  total[i][l] = s;  s = 0
            out[i][l] = finish ? last(act((s + 0) + bias[l]) + residual[i][l]) : s         see epilogue.h
 
    The tile below gives the same result, because every (i, l) keeps one sum that adds the same products in the same order; only
@@ -22,6 +24,9 @@
 #define STRIDED(base0, base1, i) \
     (((i) < half ? (base0) : (base1)) + ((i) < half ? NAME(multiple)(i, s1, s3, s5) : NAME(multiple)((i) - half, s1, s3, s5)))
 
+#define FETCH_PAIR(at) do { PREFETCH_L2(at); PREFETCH_L2((at) + 64); } while (0)
+#define KEEP_STEPS() do { KEEP(s1); if (half > 3) KEEP(s3); if (half > 5) KEEP(s5); } while (0)
+
 INLINE int64_t NAME(multiple)(const int i, int64_t s1, int64_t s3, int64_t s5) {
     switch (i) {
     case 0: return 0;
@@ -34,9 +39,8 @@ INLINE int64_t NAME(multiple)(const int i, int64_t s1, int64_t s3, int64_t s5) {
     }
 }
 
-INLINE char *NAME(tile_out)(const Tile *t, const int i, const int half, const int strided) {
-    char *base = (char *)t->out[strided ? i >= half : i];
-    return base + t->out_offset * (int64_t)sizeof(REAL) + (strided ? (i < half ? i : i - half) * t->out_step : 0);
+INLINE char *NAME(tile_out)(const Tile *t, const int i, const int half) {
+    return (char *)t->out[i >= half] + t->out_offset * (int64_t)sizeof(REAL) + (i < half ? i : i - half) * t->out_step;
 }
 
 /* last(acc + residual), or its clipping, while the sums are in registers. On rows just stored this took half as long as a 1x1 kernel on 24
@@ -44,12 +48,12 @@ INLINE char *NAME(tile_out)(const Tile *t, const int i, const int half, const in
 INLINE void NAME(add_residual)(const Tile *t, V (*acc)[MAX_NR], const int mr, const int nr, const int half) {
     const int clips = t->end.last.code == ACT_CLIP;
     const V low = VSPLAT((REAL)t->end.last.a), high = VSPLAT((REAL)t->end.last.b);
-    NAME(Residual) of = NAME(residual_of)(&t->end, NAME(tile_out)(t, 0, half, 1), t->out_step, t->channels);
+    NAME(Residual) of = NAME(residual_of)(&t->end, NAME(tile_out)(t, 0, half), t->out_step, t->channels);
     const int64_t last = of.columns - (nr - 1) * LANES, first = nr == 1 || of.columns > LANES ? LANES : of.columns;
     const int64_t n[2] = {nr == 1 ? last : first, last < 0 ? 0 : last}; /* columns of each vector */
     const char *more = of.at;
     UNROLL for (int i = 0; i < mr; i++) {
-        if (i == half) more = NAME(residual_of)(&t->end, NAME(tile_out)(t, half, half, 1), t->out_step, t->channels).at;
+        if (i == half) more = NAME(residual_of)(&t->end, NAME(tile_out)(t, half, half), t->out_step, t->channels).at;
         else if (i) more += of.step;
         KEEP(more);
         UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(acc[i][j], NAME(load_some)((const REAL *)more + j * LANES, n[j]));
@@ -57,45 +61,124 @@ INLINE void NAME(add_residual)(const Tile *t, V (*acc)[MAX_NR], const int mr, co
     if (clips) UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VMIN(high, VMAX(low, acc[i][j]));
 }
 
-/* Whether the last two products of all sums are joined with their end. */
+/* Whether the last two products of all sums are joined with their end, if the last piece has as many. */
 INLINE int NAME(joined)(const Tile *t, const int nr) {
-    return t->taps > 0 && t->kc > 1 && t->channels == nr * LANES && !t->total && !(t->finish && t->end.residual);
+    return t->channels == nr * LANES && !t->total && !(t->finish && t->end.residual);
 }
 
-/* The last two products, the end and the store of each pixel's sums, before those of the next pixel. A Zen 4 stores 32 bytes in a cycle: 28
-   vectors take as long as two products of 28 sums. When they were stored after all products, the multiply-adds of the next tile waited
+/* The last two products, the sum of the pieces before, the end and the store of each pixel's sums, before those of the next pixel. A Zen 4
+   stores 32 bytes in a cycle: 28 vectors take as long as two products of 28 sums. When they were stored after all products, the multiply-adds of the next tile waited
    meanwhile: of the 760 cycles of a tile of a 1x1 kernel on 24 channels 90 were lost, now 50. One or three products hid less; tiles of
-   half as many pixels, or the next tile's outputs prefetched, were no faster. A residual added here too (2 KB) took MobileNetV2 0.99 of the
+   half as many pixels, or the next tile's outputs prefetched, were no faster. A Zen 3
+   with AVX2 gains 6% of such a tile, with four products 2%. A residual added here too (2 KB) took MobileNetV2 0.99 of the
    time, ResNet-50 and EfficientNet-B0 1.00. */
 INLINE void NAME(join_end)(const Tile *t, V (*acc)[MAX_NR], const int mr, const int nr, const char *a0, const char *a1, const REAL *b,
-                           int64_t s1, int64_t s3, int64_t s5) {
+                           int64_t s1, int64_t s3, int64_t s5, const REAL *before) {
     const int half = (mr + 1) / 2;
     const REAL bounds[2] = {(REAL)t->end.act.a, (REAL)t->end.act.b}, *bound = bounds;
     int64_t clips = t->finish && t->end.act.code == ACT_CLIP ? 1 + (bounds[1] < (REAL)INFINITY) : 0; /* 1: relu, in half the time */
-    char *out = NAME(tile_out)(t, 0, half, 1);
+    char *out = NAME(tile_out)(t, 0, half);
     V bias[MAX_NR];
     UNROLL for (int j = 0; j < nr; j++) bias[j] = t->finish ? NAME(bias_at)(&t->end, j * LANES, LANES) : VZERO();
     UNROLL for (int i = 0; i < mr; i++) {
         KEEP(b); /* weights and bounds are loaded for each pixel: there are no registers for them */
         KEEP(bound);
         KEEP(clips);
-        KEEP(s1);
-        if (half > 3) KEEP(s3);
-        if (half > 5) KEEP(s5);
+        KEEP_STEPS();
         const REAL *at = (const REAL *)STRIDED(a0, a1, i);
         const V first = VSPLAT(at[0]), second = VSPLAT(at[1]);
         UNROLL for (int j = 0; j < nr; j++) FMA_AT(acc[i][j], first, b + j * LANES);
         UNROLL for (int j = 0; j < nr; j++) FMA_AT(acc[i][j], second, b + (nr + j) * LANES);
+        if (before) UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(VLOAD(before + (i * nr + j) * LANES), acc[i][j]);
         UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(acc[i][j], bias[j]);
         if (clips) {
             UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VMAX(VSPLAT(bound[0]), acc[i][j]);
             if (clips > 1) UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VMIN(VSPLAT(bound[1]), acc[i][j]);
         }
-        if (i == half) out = NAME(tile_out)(t, half, half, 1);
+        if (i == half) out = NAME(tile_out)(t, half, half);
         else if (i) out += t->out_step;
         KEEP(out);
         UNROLL for (int j = 0; j < nr; j++) VSTORE((REAL *)out + j * LANES, acc[i][j]);
     }
+}
+
+/* It may be far away. */
+INLINE void NAME(fetch_residual)(const Tile *t, const int mr) {
+    for (int i = 0; i < mr; i++) {
+        const char *more = NAME(tile_out)(t, i, (mr + 1) / 2) + t->end.residual;
+        PREFETCH(more);
+        PREFETCH(more + 64);
+    }
+}
+
+/* Sums that continue from the outputs. */
+INLINE void NAME(load_sums)(V *acc, const REAL *out, const int nr, int64_t full, int64_t rest) {
+    UNROLL for (int j = 0; j < nr; j++) acc[j] = j < full ? VLOAD(out + j * LANES) : NAME(load_some)(out + j * LANES, rest);
+}
+
+/* acc = the sum of the pieces before + acc: of this tile in `so_far`, or of the call's. */
+INLINE void NAME(add_before)(const Tile *t, V (*acc)[MAX_NR], const int mr, const int nr, const REAL *so_far) {
+    const int half = (mr + 1) / 2;
+    const REAL *first = so_far ? so_far : (const REAL *)t->total[0], *second = so_far ? so_far + half * nr * LANES : (const REAL *)t->total[1];
+    UNROLL for (int i = 0; i < mr; i++) {
+        const REAL *before = i < half ? first + i * nr * LANES : second + (i - half) * nr * LANES;
+        UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(VLOAD(before + j * LANES), acc[i][j]);
+    }
+}
+
+/* Store the sums, and start again from zero. */
+INLINE void NAME(put_aside)(V (*acc)[MAX_NR], HALF *last, const int mr, const int nr, REAL *to) {
+    UNROLL for (int i = 0; i < mr; i++) {
+        UNROLL for (int j = 0; j < nr; j++) {
+            VSTORE(to + (i * nr + j) * LANES, acc[i][j]);
+            acc[i][j] = VZERO();
+        }
+        last[i] = FIRST_HALF(acc[i][nr - 1]);
+    }
+}
+
+/* The addresses of the pixels of two runs. */
+INLINE void NAME(write_runs)(const void **to, const void *const *runs, const int mr, int64_t step) {
+    const int half = (mr + 1) / 2;
+    ROLLED for (int i = 0; i < mr; i++) to[i] = (const char *)runs[i >= half] + (i < half ? i : i - half) * step;
+}
+
+/* A piece after the first: its taps, and the channels of each. */
+typedef struct {
+    const void *const *taps_at, *const *end;
+    int64_t kc, skip;        /* channels before those of the piece */
+    int64_t later;           /* how many products are left for the tile's end */
+    int64_t period_end;      /* in taps, or in channels of a tap that has several pieces */
+} NAME(Piece);
+
+/* From the piece that ends at `taps_at`, in `p` unless it is the first, to the next one; whether there is one.
+
+   A tile that was called for each piece lost 90 of the 1,536 cycles of 256 products: 3x3 on 64 and 128 channels 1.04, 1x1 on 512 1.03 of the
+   speed since (Zen 3, AVX2). The function is not inline because each tile has it: 25 KB. */
+NOINLINE int NAME(next_piece)(const Tile *t, const int runs, const int joinable, const void *const *taps_at, NAME(Piece) *p) {
+    if (!t->taps) return 0;
+    const int first = !p->end, within = t->piece_kc < t->kc;
+    const int64_t taps = (taps_at - t->taps_at) / runs, left = t->taps - taps;
+    const int64_t channels = first ? t->piece_kc : p->skip + p->kc, of_tap = t->kc - channels;
+    if (!left && !of_tap) return 0;
+    if (first) p->period_end = t->rest;
+    p->taps_at = taps_at, p->end = taps_at, p->kc = t->piece_kc, p->skip = 0;
+    if (of_tap) { /* the next channels of this tap */
+        if (channels == p->period_end) p->period_end += t->period;
+        p->taps_at -= runs, p->skip = channels;
+        if (p->period_end - channels < p->kc) p->kc = p->period_end - channels;
+        if (of_tap < p->kc) p->kc = of_tap;
+    } else if (within) {
+        p->period_end = t->period;
+        p->end += runs;
+    } else {
+        if (taps == p->period_end) p->period_end += t->period;
+        const int64_t part = t->part < p->period_end - taps ? t->part : p->period_end - taps;
+        p->end += (part < left ? part : left) * runs;
+    }
+    const int ends = p->end == t->taps_at + t->taps * runs && p->skip + p->kc == t->kc;
+    p->later = joinable && ends && p->kc > 1 ? 2 : 0;
+    return 1;
 }
 
 INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narrow, const int strided) {
@@ -103,113 +186,111 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     HALF last[TILE_MR]; /* narrow: what is summed in place of acc[i][nr - 1] */
     const int whole = nr - narrow;
     const int64_t full = t->channels / LANES, rest = t->channels % LANES;
-    const int half = (mr + 1) / 2;
-    if (t->accumulate) {
-        UNROLL for (int i = 0; i < mr; i++) {
-            const REAL *o = (const REAL *)NAME(tile_out)(t, i, half, strided);
-            UNROLL for (int j = 0; j < nr; j++) acc[i][j] = j < full ? VLOAD(o + j * LANES) : NAME(load_some)(o + j * LANES, rest);
-        }
-    } else {
-        UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VZERO();
+    const int half = (mr + 1) / 2, by_runs = strided || (REAL_BITS == 64 && t->by_runs);
+    V room[TILE_MR * MAX_NR]; /* the sum of the pieces before; later what an activation reads */
+    const void *const *outs = (const void *const *)t->out;
+    const void *outs_of_runs[TILE_MR], *pixels_of_runs[TILE_MR];
+    if (!strided && by_runs) {
+        NAME(write_runs)(outs_of_runs, outs, mr, t->out_step);
+        outs = outs_of_runs;
     }
-
+#define OUT(i) (strided ? NAME(tile_out)(t, i, half) : (char *)outs[i] + t->out_offset * (int64_t)sizeof(REAL))
+    if (t->accumulate) UNROLL for (int i = 0; i < mr; i++) NAME(load_sums)(acc[i], (const REAL *)OUT(i), nr, full, rest);
+    else UNROLL for (int i = 0; i < mr; i++) UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VZERO();
     if (narrow) UNROLL for (int i = 0; i < mr; i++) last[i] = FIRST_HALF(acc[i][nr - 1]);
 
-    if (strided && t->finish && t->end.residual && !t->end.fewer) for (int i = 0; i < mr; i++) { /* it may be far away */
-        const char *more = NAME(tile_out)(t, i, half, 1) + t->end.residual;
-        PREFETCH(more);
-        PREFETCH(more + 64);
-    }
+    if (strided && t->finish && t->end.residual && !t->end.fewer) NAME(fetch_residual)(t, mr);
 
     const REAL *b = (const REAL *)t->panel;
     const void *const *taps_at = t->taps_at;
     const char *ahead = (const char *)t->ahead;
-    const int64_t kc = t->kc, ahead_half = strided ? t->ahead_step / 2 : 0;
+    const int64_t ahead_half = strided ? t->ahead_step / 2 : 0;
     const int twice = half > 3 && 4 * nr * sizeof(V) > 256; /* up to 6 rows take too little time for more */
-    const int joins = JOINS_ENDS && strided && nr == 2 && !narrow && mr > TILE_MR * 5 / 6;
-    const int64_t later = joins && NAME(joined)(t, nr) ? 2 : 0;
+    const int pins = JOINS_ENDS && nr == 2 && !narrow, joins = pins && strided && mr > TILE_MR * 5 / 6;
+    int64_t later = joins && NAME(joined)(t, nr) && !t->cut && t->taps > 0 && t->kc > 1 ? 2 : 0;
     int64_t s1 = strided ? t->step : 0, s3 = 3 * s1, s5 = 5 * s1; /* a gathered tile has none */
-    const int runs = strided ? 2 : mr;
+    const int runs = by_runs ? 2 : mr;
+    const void *const *end = taps_at + t->piece_taps * runs; /* of the piece */
+    int64_t n = t->piece_kc, skip = 0;
+    NAME(Piece) next; /* after the first */
+    next.end = 0;
+    const REAL *so_far = 0; /* the sum of the pieces before */
     const char *a0 = 0, *a1 = 0;
-    for (const void *const *end = taps_at + t->taps * runs; taps_at != end; taps_at += runs) {
-        const char *a[TILE_MR];
-        int64_t left = joins && taps_at + runs == end ? kc - later : kc;
-        a0 = (const char *)taps_at[0], a1 = (const char *)taps_at[strided ? 1 : 0];
-        if (!strided) UNROLL for (int i = 0; i < mr; i++) a[i] = (const char *)taps_at[i];
+    for (;;) { /* pieces */
+        for (; taps_at != end; taps_at += runs) {
+            const char *a[TILE_MR];
+            int64_t left = joins && taps_at + runs == end ? n - later : n, k = skip;
+            if (strided) a0 = (const char *)((const REAL *)taps_at[0] + skip), a1 = (const char *)((const REAL *)taps_at[1] + skip);
+            if (!strided && by_runs) NAME(write_runs)(pixels_of_runs, taps_at, mr, t->step);
+            if (!strided) UNROLL for (int i = 0; i < mr; i++) a[i] = (const char *)(by_runs ? pixels_of_runs : taps_at)[i];
 #define PIXEL(i, k) (*((const REAL *)(strided ? STRIDED(a0, a1, i) : a[i]) + (k)))
-        int64_t k = 0;
-        for (; left >= 4; left -= 4, k += 4, b += 4 * nr * LANES) {
-            UNROLL for (int u = 0; u < 4; u++) {
-                V w[MAX_NR];
-                const int64_t at = strided ? u : k + u;
-                if (strided) { /* otherwise the compiler makes all of them for each u, and spills them */
-                    KEEP(s1);
-                    if (half > 3) KEEP(s3);
-                    if (half > 5) KEEP(s5);
+            for (; left >= 4; left -= 4, k += 4, b += 4 * nr * LANES) {
+                UNROLL for (int u = 0; u < 4; u++) {
+                    V w[MAX_NR];
+                    const int64_t at = strided ? u : k + u;
+                    if (strided) KEEP_STEPS(); /* otherwise the compiler makes all of them for each u, and spills them */
+                    UNROLL for (int j = 0; j < whole; j++) w[j] = VLOAD(b + (u * nr + j) * LANES);
+                    const HALF h = HALF_LOAD(b + (u * nr + nr - 1) * LANES);
+                    UNROLL for (int i = 0; i < mr; i++) {
+                        const V s = VSPLAT(PIXEL(i, at));
+                        UNROLL for (int j = 0; j < whole; j++) {
+                            if (pins) FMA_TO(acc[i][j], s, w[j]);
+                            else acc[i][j] = VFMA(s, w[j], acc[i][j]);
+                        }
+                        if (narrow) last[i] = HALF_FMA(whole ? FIRST_HALF(s) : HALF_SPLAT(PIXEL(i, at)), h, last[i]);
+                    }
                 }
-                UNROLL for (int j = 0; j < whole; j++) w[j] = VLOAD(b + (u * nr + j) * LANES);
-                const HALF h = HALF_LOAD(b + (u * nr + nr - 1) * LANES);
+                if (strided) {
+                    FETCH_PAIR(ahead);
+                    if (twice) FETCH_PAIR(ahead + ahead_half);
+                    ahead += 2 * ahead_half;
+                    a0 += 4 * sizeof(REAL);
+                    a1 += 4 * sizeof(REAL);
+                    KEEP_BASES(a0, a1);
+                }
+            }
+            KEEP(left); /* otherwise the compiler writes this loop three times */
+            for (; left > 0; left--, k++, b += nr * LANES) {
+                V w[MAX_NR];
+                const int64_t at = strided ? 0 : k;
+                UNROLL for (int j = 0; j < whole; j++) w[j] = VLOAD(b + j * LANES);
+                const HALF h = HALF_LOAD(b + (nr - 1) * LANES);
                 UNROLL for (int i = 0; i < mr; i++) {
                     const V s = VSPLAT(PIXEL(i, at));
                     UNROLL for (int j = 0; j < whole; j++) {
-                        if (joins) FMA_TO(acc[i][j], s, w[j]);
+                        if (pins) FMA_TO(acc[i][j], s, w[j]);
                         else acc[i][j] = VFMA(s, w[j], acc[i][j]);
                     }
                     if (narrow) last[i] = HALF_FMA(whole ? FIRST_HALF(s) : HALF_SPLAT(PIXEL(i, at)), h, last[i]);
                 }
-            }
-            if (strided) {
-                PREFETCH_L2(ahead);
-                PREFETCH_L2(ahead + 64);
-                if (twice) {
-                    PREFETCH_L2(ahead + ahead_half);
-                    PREFETCH_L2(ahead + ahead_half + 64);
+                if (strided) {
+                    a0 += sizeof(REAL);
+                    a1 += sizeof(REAL);
+                    KEEP_BASES(a0, a1);
                 }
-                ahead += 2 * ahead_half;
-                a0 += 4 * sizeof(REAL);
-                a1 += 4 * sizeof(REAL);
-                KEEP_BASES(a0, a1);
             }
-        }
-        KEEP(left); /* otherwise the compiler writes this loop three times */
-        for (; left > 0; left--, k++, b += nr * LANES) {
-            V w[MAX_NR];
-            const int64_t at = strided ? 0 : k;
-            UNROLL for (int j = 0; j < whole; j++) w[j] = VLOAD(b + j * LANES);
-            const HALF h = HALF_LOAD(b + (nr - 1) * LANES);
-            UNROLL for (int i = 0; i < mr; i++) {
-                const V s = VSPLAT(PIXEL(i, at));
-                UNROLL for (int j = 0; j < whole; j++) {
-                    if (joins) FMA_TO(acc[i][j], s, w[j]);
-                    else acc[i][j] = VFMA(s, w[j], acc[i][j]);
-                }
-                if (narrow) last[i] = HALF_FMA(whole ? FIRST_HALF(s) : HALF_SPLAT(PIXEL(i, at)), h, last[i]);
-            }
-            if (strided) {
-                a0 += sizeof(REAL);
-                a1 += sizeof(REAL);
-                KEEP_BASES(a0, a1);
-            }
-        }
 #undef PIXEL
+        }
+        if (joins && later) break;
+        if (narrow) UNROLL for (int i = 0; i < mr; i++) acc[i][nr - 1] = FROM_HALF(last[i]);
+        if (so_far || t->total) NAME(add_before)(t, acc, mr, nr, so_far);
+        if (OFTEN(!t->cut)) break;
+        if (!NAME(next_piece)(t, runs, joins && NAME(joined)(t, nr), taps_at, &next)) break;
+        so_far = (const REAL *)room;
+        NAME(put_aside)(acc, last, mr, nr, (REAL *)room);
+        taps_at = next.taps_at, end = next.end, n = next.kc, skip = next.skip;
+        if (joins) later = next.later;
     }
 
     if (joins) KEEP(t);
-    if (joins && NAME(joined)(t, nr)) {
-        PREFETCH_L2(ahead); /* of the turn that the loop did not make, where kc % 4 < 2 */
-        PREFETCH_L2(ahead + 64);
-        NAME(join_end)(t, acc, mr, nr, a0, a1, b, s1, s3, s5);
+    if (joins && later) {
+        FETCH_PAIR(ahead); /* of the turn that the loop did not make, where kc % 4 < 2 */
+        NAME(join_end)(t, acc, mr, nr, a0, a1, b, s1, s3, s5, so_far);
         if (t->finish && t->end.act.code > ACT_CLIP) for (int i = 0; i < mr; i += half)
-            NAME(end_rows)(&t->end, NAME(tile_out)(t, i, half, 1), t->out_step, i ? mr - half : half, t->channels);
+            NAME(end_rows)(&t->end, NAME(tile_out)(t, i, half), t->out_step, i ? mr - half : half, t->channels);
         return;
     }
-    if (narrow) UNROLL for (int i = 0; i < mr; i++) acc[i][nr - 1] = FROM_HALF(last[i]);
-
     KEEP(t); /* the addresses of outputs are made here: before the loop they would be spilled */
-    if (t->total) UNROLL for (int i = 0; i < mr; i++) {
-        const REAL *before = (const REAL *)t->total[strided ? i >= half : i] + (strided ? (i < half ? i : i - half) * nr * LANES : 0);
-        UNROLL for (int j = 0; j < nr; j++) acc[i][j] = VADD(VLOAD(before + j * LANES), acc[i][j]);
-    }
     const NAME(Clip) clip = NAME(clip_of)(&t->end);
     if (t->finish) UNROLL for (int j = 0; j < nr; j++) NAME(end_sums)(&acc[0][j], mr, MAX_NR, NAME(bias_at)(&t->end, j * LANES, LANES), &clip);
     const int large = strided && mr > TILE_MR * 3 / 4; /* other tiles are rare, and code for them took 60 KB */
@@ -220,26 +301,28 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     const int activates = HAS_MASKS && large && t->finish && then->code > ACT_CLIP && (adds || !t->end.residual);
     const int keeps = activates && rest;
     const int64_t step = keeps ? nr * (int64_t)sizeof(V) : t->out_step;
-    V kept[TILE_MR * MAX_NR];
     char *out = 0;
     UNROLL for (int i = 0; i < mr; i++) {
         if (strided && i && i != half) out += step;
-        else out = keeps ? (char *)(kept + i * nr) : NAME(tile_out)(t, i, half, strided);
+        else out = keeps ? (char *)(room + i * nr) : OUT(i);
         KEEP(out); /* one address at a time: all at once, they would be spilled */
         UNROLL for (int j = 0; j < nr - 1; j++) VSTORE((REAL *)out + j * LANES, acc[i][j]);
         if (full == nr || keeps) VSTORE((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1]);
         else NAME(store_some)((REAL *)out + (nr - 1) * LANES, acc[i][nr - 1], rest);
     }
     if (!t->finish || !NAME(ends_later)(&t->end)) return;
-    if (!strided) for (int i = 0; i < mr; i++) NAME(end_rows)(&t->end, NAME(tile_out)(t, i, half, 0), 0, 1, t->channels);
+    if (!strided) for (int i = 0; i < mr; i++) NAME(end_rows)(&t->end, OUT(i), 0, 1, t->channels);
     else for (int i = 0; i < mr; i += half) { /* run by run: a call costs as much as some vectors */
-        char *to = NAME(tile_out)(t, i, half, 1);
+        char *to = NAME(tile_out)(t, i, half);
         const int rows = i ? mr - half : half;
-        if (activates) NAME(activate_apart)(keeps ? (char *)(kept + i * nr) : to, step, to, t->out_step, rows, t->channels, t->end.alpha, then);
+        if (activates) NAME(activate_apart)(keeps ? (char *)(room + i * nr) : to, step, to, t->out_step, rows, t->channels, t->end.alpha, then);
         else if (!adds) NAME(end_rows)(&t->end, to, t->out_step, rows, t->channels);
     }
 }
 #undef STRIDED
+#undef KEEP_STEPS
+#undef FETCH_PAIR
+#undef OUT
 
 /* Copy a panel of an unpacked kernel: to[k][0:whole] = w[k][0:n] and zeros, n <= whole, which is a few vectors. The rows lie on different pages,
    so the next rows are prefetched. */
@@ -254,51 +337,18 @@ static void NAME(take_panel)(const void *w_, int64_t w_step, int64_t rows, int64
     }
 }
 
-#if REAL_BITS == 64
-/* Strided tiles of doubles run as gathered ones, whose pointers are written down first: code of their own took 58 KB with AVX-512. They take a few
-   taps at a time; meanwhile the sums are in the output. The last call adds `total`, which is copied first where it lies in the output. */
-NOINLINE void NAME(strided_by_pointers)(const Tile *t, int mr, int nr, TileKernel gathered) {
-    enum { TAPS = 16 };
-    const void *taps_at[TAPS * TILE_MR];
-    void *out[TILE_MR], *total[TILE_MR];
-    V kept[TILE_MR * MAX_NR];
-    const int half = (mr + 1) / 2;
-    Tile part = *t;
-    part.taps_at = taps_at, part.out = out, part.total = 0;
-    for (int i = 0; i < mr; i++) {
-        out[i] = (char *)t->out[i >= half] + (i < half ? i : i - half) * t->out_step;
-        if (!t->total) continue;
-        const REAL *before = (const REAL *)t->total[i >= half] + (i < half ? i : i - half) * nr * LANES;
-        for (int j = 0; j < nr; j++) kept[i * nr + j] = VLOAD(before + j * LANES);
-        total[i] = kept + i * nr;
-    }
-    int64_t tap = 0;
-    do {
-        part.taps = t->taps - tap < TAPS ? t->taps - tap : TAPS;
-        for (int64_t p = 0; p < part.taps; p++)
-            for (int i = 0; i < mr; i++)
-                taps_at[p * mr + i] = (const char *)t->taps_at[2 * (tap + p) + (i >= half)] + (i < half ? i : i - half) * t->step;
-        part.panel = (const REAL *)t->panel + tap * t->kc * nr * LANES;
-        part.accumulate = t->accumulate || tap;
-        tap += part.taps;
-        if (tap >= t->taps) {
-            part.finish = t->finish;
-            part.total = t->total ? total : 0;
-        } else part.finish = 0;
-        gathered(&part);
-    } while (tap < t->taps);
-}
-#define STRIDED_TILE(t, m, n) NAME(strided_by_pointers)(t, m, n, NAME(gathered_##n##_##m))
-#else
-#define STRIDED_TILE(t, m, n) NAME(tile)(t, m, n, 0, 1)
-#endif
-
 /* There is one function for every (nr, mr): remainders use a tile of their size, not scalar code. Narrow tiles are strided only: gathered tiles
    serve maps that are too small to matter. */
 #define INSTANCE(n, m) \
     static void NAME(gathered_##n##_##m)(const Tile *t) { NAME(tile)(t, m, n, 0, 0); } \
-    static void NAME(strided_##n##_##m)(const Tile *t) { STRIDED_TILE(t, m, n); } \
+    STRIDED_INSTANCE(n, m) \
     NARROW_INSTANCE(n, m)
+#if REAL_BITS == 32
+#define STRIDED_INSTANCE(n, m) \
+    static void NAME(strided_##n##_##m)(const Tile *t) { NAME(tile)(t, m, n, 0, 1); }
+#else
+#define STRIDED_INSTANCE(n, m)
+#endif
 #if HAS_HALF
 #define NARROW_INSTANCE(n, m) \
     static void NAME(narrow_##n##_##m)(const Tile *t) { NAME(tile)(t, m, n, 1, 1); }
@@ -309,4 +359,4 @@ EACH_MR(INSTANCE, 1)
 EACH_MR(INSTANCE, 2)
 #undef INSTANCE
 #undef NARROW_INSTANCE
-#undef STRIDED_TILE
+#undef STRIDED_INSTANCE

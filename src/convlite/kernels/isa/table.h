@@ -100,7 +100,8 @@ typedef struct {
 /* One tile: out[i][l] = act(bias[l] + sum over taps t, channels k of taps_at[t][i][k] * panel[t][k][l]), l < channels.
 
    Without `finish` the raw sum is stored; with `accumulate` the sum continues from what is stored there, which is exact, as storing and
-   reloading a float is. With `total` it is a piece of a longer sum, added to those before. */
+   reloading a float is. A long sum is cut into pieces, each a chain from zero, which are added in their order (sums.py). With `total` the first
+   one is added to those before. */
 typedef struct {
     const void *const *taps_at; /* gathered: [taps][mr], where each pixel of the tile finds its kc channels; strided: [taps][2], see below */
     const void *panel;       /* [taps][kc][nr*LANES], 64-byte aligned, zero-padded; depthwise: see depthwise.h */
@@ -110,10 +111,15 @@ typedef struct {
     int64_t ahead_step;      /* bytes from one of these to the next; large tiles of wide panels fetch 128 more half a step on */
     int64_t out_offset;      /* elements added to each out[i] */
     int64_t taps, kc;
+    int64_t piece_kc, piece_taps; /* of the first piece: kc and taps, or less if the sum is cut (sums.py) */
+    int64_t part, period;    /* cut: other pieces have `part` taps, or what is left of a period; or, if piece_kc < kc, one tap's next channels */
+    int64_t rest;            /* of the first period; all three in taps, or in channels of a tap if piece_kc < kc */
     int64_t channels;        /* of the output: 1 .. nr*LANES */
     Epilogue end;            /* [nr*LANES] */
     int accumulate, finish;
-    void *const *total;      /* NULL, or what is added: bases like those of `out`, for whole pixels of [nr*LANES] */
+    int cut;                 /* whether the sum has several pieces */
+    int by_runs;             /* doubles have no strided kernels: their gathered ones read this as a strided tile */
+    void *const *total;      /* NULL, or what is added: [2], for pixels of [nr*LANES], one behind the other, of the first (mr + 1)/2 and the others */
 } Tile;
 
 /* A strided tile is two runs of neighbouring pixels: the first (mr + 1)/2 start at taps_at[t][0] and out[0], the others at taps_at[t][1] and out[1].
