@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         "--precision",
         choices=["exact", "fast"],
         default="exact",
-        help='layers: "fast" adds convlite under precision("fast"), for 3x3 convolutions with stride 1',
+        help='layers: "fast" adds convlite under precision("fast"), where it has Winograd tiles',
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the folder to write results and charts to")
     parser.add_argument("--show", type=Path, metavar="JSON", help="print the table of a stored run and exit")

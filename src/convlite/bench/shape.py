@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from .._memory import empty
 from ..geometry import Axis, conv_axis, transpose_axis
+from ..plan.along import tiles_of
 
 __all__ = ["FAMILIES", "Operands", "Shape", "families_of", "load", "parse", "shipped"]
 
@@ -175,15 +176,15 @@ class Shape:
 
     @property
     def winograd(self) -> bool:
-        """Whether Winograd's form may compute it: stride 1 and 3, 5 or 7 taps, or transposed by 2.
+        """Whether Winograd's form may compute it: the planner has tiles for both axes.
 
         >>> [parse(f"x {rest}").winograd for rest in ("conv 1,9,9,8 1x3 1 0x1 8", "conv 1,9,9,8 3 2 1 8")]
-        [True, False]
+        [True, True]
+        >>> [parse(f"x {rest}").winograd for rest in ("conv 1,9,9,8 1 2 0 8", "conv 1,9,9,8 7 2 3 8")]
+        [False, False]
         """
-        if self.operation == "transpose":
-            return self.strides == (2, 2) and set(self.kernel) <= {4, 5, 6}
-        taps = set(self.kernel)
-        return self.operation == "conv" and self.strides == (1, 1) and taps <= {1, 3, 5, 7} and taps != {1}
+        tiles = [tiles_of(axis) for axis in self.axes]
+        return self.operation in ("conv", "transpose") and all(tiles) and tiles != [(1,), (1,)]
 
 
 @dataclass(frozen=True)
