@@ -104,7 +104,12 @@ SMALL, MOST = 6, 8
 # to 1.045. Up to 4.5 MB it is 0.98 to 1.01. 70 tiles win 2% more where they make one block of two, but 2
 # MB of L2 do not hold them. Where the inputs of 56 tiles exceed FAR_INPUTS (strided 3x3 on 512 channels),
 # blocks are smaller, for the scratch: 28 and 42 tiles are 0.98 to 1.05 times as fast as 56.
-BLOCK_BYTES = 1280 * 1024
+# Instruction sets of 16 registers have micro-kernels of FEW_ROWS; most cores without a better one have 256 to
+# 512 KB of L2. On a Zen 3 (512 KB, AVX2, one thread) 24 tiles are so many times as fast as 54: 56x56 maps with
+# 32 channels 1.12, with 48 1.09, 64 1.04, 96 1.03, 128 1.02; 28x28 with 64 1.03; strided, transposed and 5x5
+# kernels 1.00 to 1.02.
+BLOCK_BYTES, SMALL_BLOCK_BYTES = 1280 * 1024, 320 * 1024
+FEW_ROWS = 6
 LARGE_WEIGHTS, FAR_INPUTS = 5 << 20, 10 << 20
 LEAST_TILES, MOST_TILES = 28, 56
 
@@ -274,17 +279,17 @@ def block_tiles(
     A tile has `read` transformed inputs for each input channel, `slots` weights for each pair, and
     `positions` sums for each output channel.
 
-    A thread's scratch is so many times read * cin + positions * panel elements: in float32 0.4 to 1.2 MB for
+    A thread's scratch is so many times read * cin + positions * panel elements: in float32 0.2 to 1.2 MB for
     up to 256 channels with 3x3 kernels in tiles of 2 and 4, up to 2.1 MB with 5 and 6, and in proportion to
     cin beyond; twice as much with large weights; with strides, up to 10 MB, and for LEAST_TILES whatever they
     take (5x5 on 1344 channels 22 MB).
     """
-    weights = slots * itemsize * cin * cout
+    weights, near = slots * itemsize * cin * cout, BLOCK_BYTES if mr > FEW_ROWS else SMALL_BLOCK_BYTES
     if weights > LARGE_WEIGHTS:
         return max(LEAST_TILES, min(MOST_TILES, FAR_INPUTS // (itemsize * read * cin))) // mr * mr
-    if weights > BLOCK_BYTES:
+    if weights > near:
         weights = slots * itemsize * cin * min(panel, cout)
-    tiles = (BLOCK_BYTES - weights) // (itemsize * (read * cin + positions * panel))
+    tiles = (near - weights) // (itemsize * (read * cin + positions * panel))
     return max(LEAST_TILES, min(tiles, MOST_TILES)) // mr * mr
 
 
