@@ -17,6 +17,8 @@ from convlite.bench import conduct, machine, report, run, worker
 from convlite.bench.picture import draw
 from convlite.bench.rivals import PEERS, WINOGRAD, ours
 from convlite.bench.shape import FAMILIES, Operands, Shape, load, parse, shipped
+from convlite.geometry import Geometry
+from convlite.plan.winograd import tile_for
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -142,6 +144,14 @@ def test_convlite_is_measured_on_what_the_line_says(line: str, tmp_path: Path) -
     for call in ours.prepare(operands).values():
         call.run()
         np.testing.assert_allclose(call.result(), want, rtol=1e-4, atol=1e-4 * np.abs(want).max())
+
+
+def test_each_layer_that_fast_changes_is_measured() -> None:
+    for shape in shipped():
+        if shape.operation != "dense":
+            groups = shape.cin if shape.operation == "depthwise" else shape.groups
+            geometry = Geometry(shape.x[0], *shape.axes, shape.cin, shape.cout, groups)
+            assert shape.winograd or tile_for(geometry) == (0, 0), shape.title
 
 
 @pytest.mark.parametrize("name", [name for name in PEERS if not name.startswith("convlite")])

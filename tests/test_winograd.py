@@ -421,11 +421,20 @@ def test_the_rule() -> None:
         1, conv_axis(5000, 1, 1000, 1, "same", ""), conv_axis(300, 3, 1, 1, "same", ""), 64, 64, 1
     )
     assert winograd.tile_for(rare) == (1, 6)
+    line = Geometry(1, conv_axis(1, 1, 1, 1, "same", ""), conv_axis(784, 3, 1, 1, "same", ""), 32, 32, 1)
+    assert winograd.tile_for(line) == (1, 6)
+    assert winograd.tile_for(line._replace(cin=31)) == winograd.tile_for(line._replace(cout=31)) == (0, 0)
     assert winograd.tile_for(shape(56, 64, 64, dilation=2)) == (4, 4)
     assert winograd.tile_for(shape(56, 64, 64)._replace(groups=2)) == (4, 4)
     assert winograd.tile_for(shape(56, 64, 64)._replace(groups=4)) == (4, 4)
     assert winograd.tile_for(shape(56, 64, 64)._replace(groups=8)) == (0, 0)
     assert winograd.tile_for(shape(14, 64, 64)._replace(groups=4)) == (0, 0)
+
+
+def test_blocks_are_smaller_where_tiles_have_few_rows() -> None:
+    tile = 36, 36, 36  # F(4, 3)
+    assert [winograd.block_tiles(*tile, c, c, 4, 14, 32) for c in (16, 64, 128, 256)] == [56, 42, 28, 56]
+    assert [winograd.block_tiles(*tile, c, c, 4, 6, 16) for c in (16, 64, 128, 256)] == [54, 24, 24, 54]
 
 
 @pytest.mark.parametrize("size", [1, 4, 7, 14, 28])

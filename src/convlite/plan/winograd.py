@@ -73,11 +73,13 @@ TRANSFORMED = 16
 SUM_COST = 5
 FEWEST_TILES = 4  # a product with fewer rows takes as long as one with these
 FEWEST_CHANNELS = 8
-# The least channels of a group, for tiles along two axes and along one, and numbers of a group in the output:
-# the fixed cost of a task arises for each group. Against the direct form on a Sapphire Rapids core, AVX-512 /
-# AVX2: 16 channels on 56x56 1.6 / 1.8, on 28x28 1.6 / 1.5, on 14x14 0.7 to 1.0; 24 on 28x28 1.7 / 1.9; 32 on
-# 14x14 1.4 / 1.5; 64 on 10x10 1.4, on 7x7 0.7 to 1.1; 16 along one axis 0.9 / 0.9.
-GROUP_CHANNELS, GROUP_CHANNELS_ALONG, GROUP_NUMBERS = 16, 32, 24 * 14 * 14
+# The least channels, of a group, for tiles along one axis; for others the least of each of several groups,
+# and numbers of a group in the output: the fixed cost of a task arises for each. Against the direct form on a
+# Sapphire Rapids core, AVX-512 / AVX2: 16 channels on 56x56 1.6 / 1.8, on 28x28 1.6 / 1.5, on 14x14 0.7 to
+# 1.0; 24 on 28x28 1.7 / 1.9; 32 on 14x14 1.4 / 1.5; 64 on 10x10 1.4, on 7x7 0.7 to 1.1; 16 along one axis
+# 0.9 / 0.9. On a Zen 3 (AVX2) one group of 16 along one axis, 49 to 12544 outputs: 3 taps 0.62 to 0.84, 5
+# taps 0.64 to 0.88, 7 taps 0.71 to 0.92; of 32: 0.82 to 1.1, 0.9 to 1.2, 1.04 to 1.4.
+CHANNELS_ALONG, GROUP_CHANNELS, GROUP_NUMBERS = 32, 16, 24 * 14 * 14
 # Weights beyond a core's cache must be fetched for each call, however small the map. This is counted as more
 # rows: one for PAIRS_PER_ROW pairs of channels, at most MOST_WEIGHT_ROWS. Few tiles do not hide it: then the
 # time is that of UNHIDDEN times these rows. Fitted on an EPYC with 40 GB/s from L3 to 256 and 512 channels: 4
@@ -104,10 +106,10 @@ SMALL, MOST = 6, 8
 # to 1.045. Up to 4.5 MB it is 0.98 to 1.01. 70 tiles win 2% more where they make one block of two, but 2
 # MB of L2 do not hold them. Where the inputs of 56 tiles exceed FAR_INPUTS (strided 3x3 on 512 channels),
 # blocks are smaller, for the scratch: 28 and 42 tiles are 0.98 to 1.05 times as fast as 56.
-# Instruction sets of 16 registers have micro-kernels of FEW_ROWS; most cores without a better one have 256 to
-# 512 KB of L2. On a Zen 3 (512 KB, AVX2, one thread) 24 tiles are so many times as fast as 54: 56x56 maps with
-# 32 channels 1.12, with 48 1.09, 64 1.04, 96 1.03, 128 1.02; 28x28 with 64 1.03; strided, transposed and 5x5
-# kernels 1.00 to 1.02.
+# Instruction sets of 16 registers have micro-kernels of FEW_ROWS; most cores without a better one have 256
+# to 512 KB of L2. On a Zen 3 (512 KB, AVX2, one thread) 24 tiles are so many times as fast as 54: on 56x56
+# with 32 channels 1.12, 48 1.09, 64 1.04, 96 1.03, 128 1.02; on 28x28 with 64 1.03; strided, transposed and
+# 5x5 kernels 1.00 to 1.02.
 BLOCK_BYTES, SMALL_BLOCK_BYTES = 1280 * 1024, 320 * 1024
 FEW_ROWS = 6
 LARGE_WEIGHTS, FAR_INPUTS = 5 << 20, 10 << 20
@@ -245,13 +247,14 @@ def tile_for(geometry: Geometry) -> Pair:
 
 
 def fits_groups(geometry: Geometry) -> bool:
-    """Whether groups have enough channels and pixels."""
-    if geometry.groups == 1:
-        return True
+    """Whether groups have enough channels and pixels, or the only one, along one axis, enough channels."""
     rows, columns = geometry.rows, geometry.columns
     channels = min(geometry.cin, geometry.cout) // geometry.groups
-    least = GROUP_CHANNELS_ALONG if 1 in (rows.kernel, columns.kernel) else GROUP_CHANNELS
-    return channels >= least and channels * rows.out_size * columns.out_size >= GROUP_NUMBERS
+    if 1 in (rows.kernel, columns.kernel) and channels < CHANNELS_ALONG:
+        return False
+    if geometry.groups == 1:
+        return True
+    return channels >= GROUP_CHANNELS and channels * rows.out_size * columns.out_size >= GROUP_NUMBERS
 
 
 def _is_large(geometry: Geometry, tile: Pair) -> bool:
