@@ -123,8 +123,11 @@ cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v
                             const char *weights) noexcept nogil:
     """LOOP positions: the products of a block's tiles with one panel."""
     cdef int64_t size = job.table.itemsize, groups = ceil_div(tiles, job.table.mr), slice_bytes
-    cdef int64_t i, j, t, place, rows, columns, g, low, high, half, half_vectors = ceil_div(2 * channels, job.table.lanes)
-    cdef const char *at[MOST_PARTS]
+    cdef int64_t i, j, t, place, rows, columns, g, count, half, low, half_vectors = ceil_div(2 * channels, job.table.lanes)
+    cdef int64_t least = tiles // groups, larger = tiles % groups, nr = width // job.table.lanes
+    cdef const TileKernel *kernels = job.table.strided[half_vectors]
+    cdef const char *at
+    cdef char *to
     cdef const void *taps_at[2 * MOST_PARTS]
     cdef void *out[2]
     cdef Tile call
@@ -133,39 +136,42 @@ cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v
     call.taps_at, call.out, call.step, call.out_step = taps_at, out, job.v_tile * size, job.s_tile * size
     call.kc, call.by_runs = job.kc, True
     call.channels = half_vectors * job.table.lanes // 2  # the output transform reads whole vectors, but does not store the rest
+    call.ahead_step = 2 * width * size * (1 + (groups == 1))
     for i in range(job.rows.positions):
         rows = job.rows.parts - (i == job.rows.few)
         for j in range(job.columns.positions):
             columns = job.columns.parts - (j == job.columns.few)
             call.taps, call.panel = rows * columns, weights
+            to = s + (i * job.columns.positions + j) * width * size
             if call.taps == 0:
                 for t in range(tiles):
-                    memset(s + t * call.out_step + (i * job.columns.positions + j) * width * size, 0, width * size)
+                    memset(to + t * call.out_step, 0, width * size)
                 continue
             slice_bytes = call.taps * job.kc * width * size
             cuts = &job.cuts if job.cuts.part < call.taps * job.kc else NULL
             set_pieces(&call, cuts)
             place = i % job.rows.axis.n * job.columns.axis.n + j % job.columns.axis.n  # phases share inputs
             for t in range(call.taps):
-                at[t] = v + ((t // columns * job.columns.parts + t % columns) * job.v_part + place * job.v_step) * size
-            for g in range(groups):
-                low, high = g * tiles // groups, (g + 1) * tiles // groups
-                half = (high - low + 1) // 2
-                for t in range(call.taps):
-                    taps_at[2 * t] = at[t] + low * call.step
-                    taps_at[2 * t + 1] = at[t] + (low + half) * call.step
-                out[0] = s + low * call.out_step + (i * job.columns.positions + j) * width * size
-                out[1] = <char *> out[0] + half * call.out_step
-                # Even and odd tiles fetch the halves of the next position's weights, which lie behind these. A tile that is alone
-                # reads weights as fast as memory can, and others would disturb it: it fetches its own, 16 channels ahead.
-                call.ahead_step = 2 * width * size
-                call.ahead = <const char *> call.panel + slice_bytes + g % 2 * slice_bytes // 2
-                if groups == 1:
-                    call.ahead_step *= 2
-                    call.ahead = <const char *> call.panel + 4 * call.ahead_step
-                run_tile(job.table, job.table.strided[half_vectors][high - low], &call, cuts, 0, high - low,
-                         width // job.table.lanes, True, NULL)
+                taps_at[2 * t] = v + ((t // columns * job.columns.parts + t % columns) * job.v_part + place * job.v_step) * size
+            count = 0
+            # Even and odd tiles fetch the halves of the next position's weights, which lie behind these. A tile that is alone
+            # reads weights as fast as memory can, and others would disturb it: it fetches its own, 16 channels ahead.
             weights += slice_bytes
+            for g in range(groups):
+                low = count * call.step
+                count = least + (g < larger)
+                half = (count + 1) // 2
+                for t in range(call.taps):
+                    at = <const char *> taps_at[2 * t] + low
+                    taps_at[2 * t] = at
+                    taps_at[2 * t + 1] = at + half * call.step
+                out[0] = to
+                out[1] = to + half * call.out_step
+                to += count * call.out_step
+                call.ahead = weights + (slice_bytes // 2 if g & 1 else 0)
+                if groups == 1:
+                    call.ahead = <const char *> call.panel + 4 * call.ahead_step
+                run_tile(job.table, kernels[count], &call, cuts, 0, count, nr, True, NULL)
 
 
 @cython.cdivision(True)
