@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from .._memory import empty
 from ..geometry import Axis, conv_axis, transpose_axis
-from ..plan.along import tiles_of
+from ..plan import tiles_of
 
 __all__ = ["FAMILIES", "Operands", "Shape", "families_of", "load", "parse", "shipped"]
 

@@ -18,7 +18,7 @@ A file for each form, with its record, the rule where it serves, and its own con
 """
 
 from . import depthwise, direct, few_rows, lanewise, merged_phases, pixel_vectors, tall_skinny  # noqa: F401 - FORMS
-from .along import weights_of
+from .along import tiles_of, weights_of
 from .choice import FORMS, kind_of, plan_as, plan_for, planned, usual_layout
 from .problem import Weights
 from .record import Plan
@@ -26,5 +26,5 @@ from .winograd import periods_for, read_layout, tile_for
 
 __all__ = [
     "FORMS", "Plan", "Weights", "kind_of", "periods_for", "plan_as", "plan_for", "planned", "read_layout",
-    "tile_for", "usual_layout", "weights_of",
+    "tile_for", "tiles_of", "usual_layout", "weights_of",
 ]  # fmt: skip
