@@ -113,6 +113,13 @@ cdef extern from "isa/table.h" nogil:
         void *const *to
         int64_t rows, kc, columns
         int add
+    enum:
+        PIXEL_PANELS
+    ctypedef struct PixelCall:
+        const void *const *taps_at
+        int64_t taps, first, kc
+        const void *panel[4]
+        void *sums
     ctypedef void (*TileKernel)(const Tile *) noexcept nogil
     ctypedef void (*DepthwiseKernel)(const DepthwiseTile *, int) noexcept nogil
     ctypedef struct PixelVectorsPass:
@@ -200,6 +207,7 @@ cdef extern from "isa/table.h" nogil:
         void (*winograd_kernel)(const WinogradKernel *) noexcept nogil
         TileKernel gathered[3][15]
         TileKernel strided[5][15]
+        void (*one_pixel)(const PixelCall *) noexcept nogil
         DepthwiseKernel depthwise
         PixelVectorsKernel pixels[15]
         void (*pixel_transpose)(const void *, int64_t, int64_t, int64_t, void *, int64_t) noexcept nogil

@@ -96,6 +96,54 @@ cdef void depthwise_in_pieces(const Table *table, const DepthwiseTile *tile, con
 
 
 @cython.cdivision(True)
+cdef int64_t run_pixel(const Job *job, const Span *part, const char *weights, int64_t all_taps, int64_t group, int64_t first,
+                       int64_t last, const char **rows, char *out) noexcept nogil:
+    """Sums of a phase pair's only pixel: panels from `first` on, some side by side. `weights` begin with the group's first panel.
+
+    Returns the first of the panels that are left to tiles: a narrow one, and one that has no neighbour.
+    """
+    cdef int64_t size = job.table.itemsize, lanes = job.table.nr * job.table.lanes, wide = smaller(last, job.padded // lanes)
+    cdef int64_t row_bytes = lanes * size, panel_bytes = all_taps * job.kc * row_bytes, product, left, n, k, p, panels, channels
+    cdef char room[(2 * PIXEL_PANELS + 1) * 64]
+    cdef char *to
+    cdef char *low = part.low
+    cdef Epilogue end
+    cdef PixelCall call
+    call.sums = room + (64 - <uintptr_t> room % 64)
+    while wide - first > 1:
+        product, left, k = part.tap0 * job.kc + part.k0, part.taps * part.kc, 0
+        panels, call.taps_at = smaller(wide - first, PIXEL_PANELS), <const void **> rows
+        for p in range(PIXEL_PANELS):  # the last one again in the place of those that are missing
+            call.panel[p] = weights + (first + smaller(p, panels - 1)) * panel_bytes + product * row_bytes
+        memset(call.sums, 0, PIXEL_PANELS * row_bytes)
+        while True:  # LOOP pieces: whole taps, or channels of one
+            n = left if part.cuts == NULL else smaller(piece_left(part.cuts, product), left)
+            call.taps, call.first, call.kc = (n // part.kc if n else 0), k, part.kc
+            if 0 < n < part.kc:
+                call.taps, call.kc = 1, n
+                k = k + n if k + n < part.kc else 0
+            job.table.one_pixel(&call)
+            product += n
+            left -= n
+            if left == 0:
+                break
+            for p in range(PIXEL_PANELS):
+                call.panel[p] = <const char *> call.panel[p] + n * row_bytes
+            if k == 0:
+                call.taps_at += call.taps
+        channels = smaller(panels * lanes, job.width - first * lanes)
+        to = out + first * row_bytes
+        if low != NULL:
+            job.table.add_low(to, low, call.sums, channels, not part.accumulate, part.finish)
+            low += panels * part.tile_step
+        if part.finish:
+            end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + first * lanes) * size)
+            job.table.few_rows_end(&end, call.sums if low == NULL else to, to, channels)
+        first += panels
+    return first
+
+
+@cython.cdivision(True)
 cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t span, const Span *part, const char **rows,
                     char **out) noexcept nogil:
     """LOOP panels, LOOP tiles over a part of the sum."""
@@ -104,7 +152,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
     cdef int64_t size = job.table.itemsize, pixels = job.images * rp.count * cp.count
     cdef int64_t all_taps = rp.taps * cp.taps, before = rp.before * job.kernel_w + rp.taps * cp.before
     cdef int64_t panel_lanes = job.table.nr * job.table.lanes
-    cdef int64_t panel, tile, mr, nr, taps = part.taps, at = part.tap0 * job.kc + part.k0
+    cdef int64_t begin, first, last, panel, tile, mr, nr, taps = part.taps, at = part.tap0 * job.kc + part.k0
     cdef char *low = part.low
     cdef const char *weights
     cdef const char **tile_rows
@@ -135,7 +183,12 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
     call.accumulate, call.finish, call.by_runs, call.total = part.accumulate, part.finish, False, NULL
     set_pieces(&call, part.cuts)
     weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
-    for panel in range(span * job.panels // job.spans, (span + 1) * job.panels // job.spans):
+    first = begin = span * job.panels // job.spans
+    last = (span + 1) * job.panels // job.spans
+    if pixels == 1 and job.table.one_pixel != NULL and (low != NULL or not part.accumulate):
+        first = run_pixel(job, part, weights, all_taps, group, begin, last, rows, out[0])
+        low += (first - begin) * part.tile_step
+    for panel in range(first, last):
         call.channels = smaller(panel_lanes, job.width - panel * panel_lanes)
         nr = ceil_div(call.channels, job.table.lanes)
         call.panel = weights + (panel * panel_lanes * all_taps * job.kc + at * nr * job.table.lanes) * size

@@ -76,6 +76,9 @@
 #include "sections.h"
 #include "microkernel.h"
 #include "depthwise.h"
+#if SPECIAL_FORMS
+#include "one_pixel.h"
+#endif
 #if LANES > 1 && SPECIAL_FORMS
 #include "lanewise.h"
 #if HAS_FMA
@@ -141,6 +144,7 @@ static const Table NAME(table) = {
     .move_sums = NAME(move_sums),
     .add_low = NAME(add_low),
 #if SPECIAL_FORMS
+    .one_pixel = NAME(one_pixel),
     .pixels = {ROW(pixels)},
     .pixel_transpose = NAME(pixel_transpose),
     .pixel_line = NAME(pixel_line),

@@ -238,6 +238,16 @@ typedef struct {
     int add; /* from zero, then added; needs add_rows of the table, or more */
 } FewRowsCall;
 
+/* One pixel times some panels: see one_pixel.h. */
+enum { PIXEL_PANELS = 4 };
+
+typedef struct {
+    const void *const *taps_at; /* [taps] */
+    int64_t taps, first, kc;
+    const void *panel[PIXEL_PANELS];
+    void *sums;
+} PixelCall;
+
 enum {
     MAX_MR = 14,
     MAX_NR = 2,
@@ -264,6 +274,7 @@ typedef struct {
     void (*winograd_kernel)(const WinogradKernel *);
     TileKernel gathered[MAX_NR + 1][MAX_MR + 1];    /* [nr][mr]; index 0 is unused */
     TileKernel strided[2 * MAX_NR + 1][MAX_MR + 1]; /* [half vectors in use][mr] */
+    void (*one_pixel)(const PixelCall *); /* NULL: tiles do it */
     DepthwiseKernel depthwise;
     PixelVectorsKernel pixels[MAX_MR + 1]; /* [n] */
     void (*pixel_transpose)(const void *from, int64_t from_step, int64_t pixels, int64_t kc, void *to, int64_t to_step);
