@@ -30,18 +30,17 @@ cdef void cut_line(const Job *job, AxisPhase *cp) noexcept nogil:
 
 
 @cython.cdivision(True)
-cdef inline int64_t column_offset(const Job *job, const AxisPhase *cp, int64_t b) noexcept nogil:
-    """The offset of column tap b, fused or not."""
-    return cp.offsets[b // job.fused] + b % job.fused
+cdef inline int64_t steps_to(int64_t distance, int64_t step) noexcept nogil:
+    """How many steps reach a distance above zero; most are of one, and a division takes as long as ten multiply-adds."""
+    return distance if step == 1 else ceil_div(distance, step)
 
 
-@cython.cdivision(True)
 cdef inline void outside(const Job *job, const AxisPhase *cp, int64_t p0, int64_t count, int64_t offset, int64_t *low,
                          int64_t *high) noexcept nogil:
     """How many of a run's first and last pixels a tap reads outside the image."""
     cdef int64_t first = p0 * cp.in_step + offset, last = first + (count - 1) * cp.in_step - job.w
-    low[0] = smaller(ceil_div(-first, cp.in_step), count) if first < 0 else 0
-    high[0] = smaller(last // cp.in_step + 1, count - low[0]) if last >= 0 else 0
+    low[0] = smaller(steps_to(-first, cp.in_step), count) if first < 0 else 0
+    high[0] = smaller(steps_to(last + 1, cp.in_step), count - low[0]) if last >= 0 else 0
 
 
 cdef inline int64_t tile_work(const Job *job, int64_t pixels) noexcept nogil:
@@ -49,6 +48,7 @@ cdef inline int64_t tile_work(const Job *job, int64_t pixels) noexcept nogil:
     return max(pixels * job.table.nr, 8) if pixels else 0
 
 
+@cython.cdivision(True)
 cdef bint pays_to_thin(const Job *job, const AxisPhase *cp) noexcept nogil:
     """Whether the multiplications by zeros that the edge tiles of a line save cost more than the calls they add."""
     cdef int64_t piece, p0, count, b, low, high, last_low, last_high, saved = 0, calls = 0, lines = 1 if cp.pieces else 2
@@ -63,7 +63,7 @@ cdef bint pays_to_thin(const Job *job, const AxisPhase *cp) noexcept nogil:
         count = tile_start(cp, piece + 1) - p0 if cp.pieces else cp.count
         last_low, last_high = -1, -1
         for b in range(cp.taps * job.fused):
-            outside(job, cp, p0, count, column_offset(job, cp, b), &low, &high)
+            outside(job, cp, p0, count, cp.offsets[b // job.fused] + b % job.fused, &low, &high)
             saved += tile_work(job, count * lines) - tile_work(job, (count - low - high) * lines)
             calls += low != last_low or high != last_high
             last_low, last_high = low, high
@@ -114,61 +114,84 @@ cdef struct ThinnedTile:           # a tile of a panel, tap by tap
     const Job *job
     const AxisPhase *cp
     const TileKernel *kernels  # by pixels
-    const Tile *whole          # the call that would compute it if all of its taps were inside
     const Spot *spot
     int64_t nr, row_bytes, middle
     char *buffer               # of two tiles
     char *piece[2]             # where the sums of this piece are kept,
     char *total[2]             # and where those of the pieces before
     bint begun, summed, last   # whether this piece has sums, whether there are pieces before, and whether it is the last one
-    # the next call: taps that read the same pixels inside the image
-    Tile call
+    # the next call: taps that read the same pixels inside the image. As in run_section, it is the caller's, restored afterwards.
+    Tile *call
     const char *taps_at[16]
     void *out[2]
+    int lines                  # of the next call: 1: the first line, 2: the second, 3: both
     int64_t low, pixels        # of each line: the first, and how many
-    int lines                  # 1: the first line, 2: the second, 3: both
     bint full                  # all pixels of the tile
+    int64_t tap, column, sub   # its first tap: of the spot's, of a kernel row's, of the taps fused
+    # of the call that would compute it if all of its taps were inside; no two are neighbours in Tile, too: see run_section
+    const char *panel
+    int64_t out_step
+    const char *ahead
+    int64_t out_offset
+    const char *const *bases
+    bint finish
+    void *const *to
+    int64_t channels
+
+
+cdef inline void store_whole(ThinnedTile *thin) noexcept nogil:
+    """The next call stores outputs, or sums where they will be."""
+    thin.call.out, thin.call.out_step = thin.to, thin.out_step
+    thin.call.out_offset, thin.call.channels = thin.out_offset, thin.channels
+
+
+cdef inline void store_rows(ThinnedTile *thin) noexcept nogil:
+    """The next call stores whole vectors in the buffer."""
+    thin.call.out_step, thin.call.out_offset, thin.call.channels = thin.row_bytes, 0, thin.nr * thin.job.table.lanes
 
 
 cdef void begin_thinned_piece(ThinnedTile *thin, bint last) noexcept nogil:
     """The last piece is kept in the output; each other piece in the half of the buffer that does not hold the total."""
     thin.begun, thin.last = False, last
-    thin.piece[0], thin.piece[1] = <char *> thin.whole.out[0], <char *> thin.whole.out[1]
-    thin.call.out_step, thin.call.out_offset, thin.call.channels = thin.whole.out_step, thin.whole.out_offset, thin.whole.channels
-    if not last:
+    if last:
+        thin.piece[0], thin.piece[1] = <char *> thin.to[0], <char *> thin.to[1]
+        store_whole(thin)
+    else:
         thin.piece[0] = thin.buffer + (thin.spot.mr * thin.row_bytes if thin.total[0] == thin.buffer else 0)
         thin.piece[1] = thin.piece[0] + thin.middle * thin.row_bytes
-        thin.call.out_step, thin.call.out_offset, thin.call.channels = thin.row_bytes, 0, thin.nr * thin.job.table.lanes
+        store_rows(thin)
 
 
-@cython.cdivision(True)
-cdef int64_t next_thinned_taps(ThinnedTile *thin, int64_t s, int64_t k, int64_t kc, int64_t left) noexcept nogil:
-    """How many taps, from channel k of tap s on and within the products left, read the same pixels inside the image."""
+cdef int64_t next_thinned_taps(ThinnedTile *thin, int64_t k, int64_t kc, int64_t left) noexcept nogil:
+    """How many taps, from channel k of the next one on and within the products left, read the same pixels inside the image."""
     cdef const Job *job = thin.job
     cdef const Spot *spot = thin.spot
-    cdef const char *const *bases = <const char *const *> thin.whole.taps_at
-    cdef int64_t fused = job.fused, subs = thin.cp.taps * fused, taps = spot.taps * fused
-    cdef int64_t g = 0, t, b, low, high, shift, half = 0
+    cdef int64_t fused = job.fused, g = 0, t = thin.tap, column = thin.column, sub = thin.sub, low, high, shift, half = 0
     cdef int64_t first_high = 0
     cdef int lines
-    while s + g < taps and g < 8 and (g == 0 or (g + 1) * kc <= left):
-        t = (s + g) // fused
-        b = (spot.tap * fused + s + g) % subs
-        outside(job, thin.cp, spot.p0, spot.count, column_offset(job, thin.cp, b), &low, &high)
-        lines = (1 if bases[2 * t] else 0) + (2 if spot.two_lines and bases[2 * t + 1] else 0)
+    while t < spot.taps and g < 8 and (g == 0 or (g + 1) * kc <= left):
+        outside(job, thin.cp, spot.p0, spot.count, thin.cp.offsets[column] + sub, &low, &high)
+        lines = (1 if thin.bases[2 * t] else 0) + (2 if spot.two_lines and thin.bases[2 * t + 1] else 0)
         if g == 0:
             thin.low, first_high, thin.lines = low, high, lines
             thin.pixels = spot.count - low - high
             half = (thin.pixels + 1) // 2
         elif thin.low != low or first_high != high or thin.lines != lines:
             break
-        shift = (s + g) % fused * spot.pixel + low * spot.step + k * job.table.itemsize
-        thin.taps_at[2 * g] = bases[2 * t + (1 if lines == 2 else 0)] + shift
-        thin.taps_at[2 * g + 1] = bases[2 * t + 1] + shift if lines == 3 else thin.taps_at[2 * g] + half * spot.step
+        shift = sub * spot.pixel + low * spot.step + k * job.table.itemsize
+        thin.taps_at[2 * g] = thin.bases[2 * t + (1 if lines == 2 else 0)] + shift
+        thin.taps_at[2 * g + 1] = thin.bases[2 * t + 1] + shift if lines == 3 else thin.taps_at[2 * g] + half * spot.step
         g += 1
+        sub += 1
+        if sub == fused:
+            sub = 0
+            t += 1
+            column = column + 1 if column + 1 < thin.cp.taps else 0
     thin.full = thin.pixels == spot.count and thin.lines == (3 if spot.two_lines else 1)
     thin.call.taps_at, thin.call.taps, thin.call.kc = <const void **> thin.taps_at, g, smaller(kc - k, left)
-    thin.call.piece_kc, thin.call.piece_taps, thin.call.cut = thin.call.kc, g, False
+    thin.call.piece_kc, thin.call.piece_taps = thin.call.kc, g
+    if k + thin.call.kc == kc:
+        thin.tap, thin.column, thin.sub = t, column, sub
     return g
 
 
@@ -186,79 +209,94 @@ cdef bint add_thinned_taps(ThinnedTile *thin, int64_t at, bint ends) noexcept no
     cdef bint alone = thin.summed and ends and not thin.begun and not thin.full
     cdef bint added = thin.summed and ends and (thin.full or alone)
     cdef bint both = thin.lines == 3
+    cdef Tile *call = thin.call
     if thin.pixels > 0 and thin.lines:
         if alone:              # the call is a whole piece
             thin.piece[0], thin.piece[1] = thin.total[0], thin.total[1]
-            thin.call.out_step, thin.call.out_offset, thin.call.channels = thin.row_bytes, 0, thin.nr * thin.job.table.lanes
+            store_rows(thin)
         elif not thin.begun and not thin.full:
             clear_thinned_piece(thin)
-        thin.out[0] = thin.piece[1 if thin.lines == 2 else 0] + thin.low * thin.call.out_step
-        thin.out[1] = (thin.piece[1] + thin.low * thin.call.out_step if both
-                       else <char *> thin.out[0] + (thin.pixels + 1) // 2 * thin.call.out_step)
-        thin.call.out, thin.call.total = <void *const *> thin.out, NULL
+        thin.out[0] = thin.piece[1 if thin.lines == 2 else 0] + thin.low * call.out_step
+        thin.out[1] = (thin.piece[1] + thin.low * call.out_step if both
+                       else <char *> thin.out[0] + (thin.pixels + 1) // 2 * call.out_step)
+        call.out, call.total = <void *const *> thin.out, NULL
         if alone:
-            thin.call.total = thin.call.out
+            call.total = call.out
         elif added:
-            thin.call.total = <void *const *> thin.total
-        thin.call.panel = <const char *> thin.whole.panel + at * thin.row_bytes
-        thin.call.ahead = <const char *> thin.whole.ahead + at // 4 * thin.whole.ahead_step
-        thin.call.accumulate, thin.call.finish = thin.begun, thin.last and ends and thin.full and thin.whole.finish
-        thin.kernels[2 * thin.pixels if both else thin.pixels](&thin.call)
-        if thin.call.finish:
+            call.total = <void *const *> thin.total
+        call.panel = thin.panel + at * thin.row_bytes
+        call.ahead = thin.ahead + at // 4 * call.ahead_step
+        call.accumulate, call.finish = thin.begun, thin.last and ends and thin.full and thin.finish
+        thin.kernels[2 * thin.pixels if both else thin.pixels](call)
+        if call.finish:
             return True
         thin.begun = not alone
     else:
         added = False
     if ends and thin.begun and not thin.last:
         if thin.summed and not added:
-            thin.call.out, thin.call.total = <void *const *> thin.piece, <void *const *> thin.total
-            thin.call.taps, thin.call.piece_taps, thin.call.accumulate = 0, 0, True
-            thin.kernels[thin.spot.mr](&thin.call)
+            call.out, call.total = <void *const *> thin.piece, <void *const *> thin.total
+            call.taps, call.piece_taps, call.accumulate, call.finish = 0, 0, True, False
+            thin.kernels[thin.spot.mr](call)
         thin.total[0], thin.total[1], thin.summed = thin.piece[0], thin.piece[1], True
     return False
 
 
-cdef void end_thinned_tile(ThinnedTile *thin, char *low_sums) noexcept nogil:
+cdef void end_thinned_tile(ThinnedTile *thin, bint accumulate, char *low_sums) noexcept nogil:
     """Turn the sums into outputs, or end a section."""
-    cdef Tile call = thin.whole[0]
-    call.taps, call.piece_taps, call.cut = 0, 0, False
+    store_whole(thin)
+    thin.call.taps, thin.call.piece_taps, thin.call.finish, thin.call.total = 0, 0, thin.finish, NULL
     if low_sums != NULL:
         if not thin.summed:
             memset(thin.total[0], 0, thin.spot.mr * thin.row_bytes)
-        end_section(thin.job.table, thin.kernels[thin.spot.mr], &call, thin.total[0], low_sums, thin.spot.mr, thin.nr, True)
+        thin.call.accumulate = accumulate
+        end_section(thin.job.table, thin.kernels[thin.spot.mr], thin.call, thin.total[0], low_sums, thin.spot.mr, thin.nr, True)
         return
-    call.accumulate = thin.last and thin.begun
+    thin.call.accumulate = thin.last and thin.begun
     if thin.summed:
-        call.total = <void *const *> thin.total
-    thin.kernels[thin.spot.mr](&call)
+        thin.call.total = <void *const *> thin.total
+    thin.kernels[thin.spot.mr](thin.call)
 
 
 @cython.cdivision(True)
-cdef void run_thinned(const Job *job, const AxisPhase *cp, const TileKernel *kernels, const Tile *tile, const Spot *spot,
+cdef void run_thinned(const Job *job, const AxisPhase *cp, const TileKernel *kernels, Tile *tile, const Spot *spot,
                       int64_t nr, const Cuts *cuts, char *low_sums, char *buffer) noexcept nogil:
     """Compute a tile of a panel tap by tap: the pixels that a tap reads inside the image make a smaller tile.
 
     Between the calls of a piece its sums are kept in one half of the buffer, those of the last piece in the output; the other
     half holds the total of the pieces before. Leaving out products with zeros changes no bit.
     """
-    cdef int64_t taps = spot.taps * job.fused, kc = tile.kc // job.fused, s = 0, k = 0, left = 0, products = taps * kc, g, at
+    cdef int64_t whole_kc = tile.kc, kc = whole_kc // job.fused if job.fused > 1 else whole_kc, k = 0, n, length = 0
+    cdef int64_t products = spot.taps * whole_kc, at = 0, left = products, rest = products, first = spot.tap * whole_kc
+    cdef int64_t piece_kc = tile.piece_kc
+    cdef bint accumulate = tile.accumulate, cut = tile.cut, begins = True, done = False
     cdef ThinnedTile thin
-    thin.job, thin.cp, thin.kernels, thin.whole, thin.spot, thin.nr, thin.call = job, cp, kernels, tile, spot, nr, tile[0]
+    thin.job, thin.cp, thin.kernels, thin.call, thin.spot, thin.nr = job, cp, kernels, tile, spot, nr
+    thin.bases, thin.panel, thin.ahead = <const char *const *> tile.taps_at, <const char *> tile.panel, <const char *> tile.ahead
+    thin.to, thin.out_step, thin.out_offset, thin.channels = tile.out, tile.out_step, tile.out_offset, tile.channels
+    thin.finish, thin.tap, thin.sub = tile.finish, 0, 0
+    thin.column = spot.tap % cp.taps if spot.tap else 0
     thin.row_bytes, thin.middle = nr * job.table.lanes * job.table.itemsize, (spot.mr + 1) // 2
     thin.buffer = buffer + (64 - <uintptr_t> buffer % 64 if cuts != NULL else 0)
     thin.total[0], thin.total[1] = thin.buffer, thin.buffer + thin.middle * thin.row_bytes
-    thin.begun = thin.summed = thin.last = False
-    while s < taps:
-        if left == 0:          # a piece begins
-            left = products if cuts == NULL else piece_left(cuts, (spot.tap * job.fused + s) * kc + k)
-            begin_thinned_piece(&thin, left >= products and low_sums == NULL)
-        g, at = next_thinned_taps(&thin, s, k, kc, left), s * kc + k
-        k += thin.call.kc
-        left -= g * thin.call.kc
-        products -= g * thin.call.kc
-        if add_thinned_taps(&thin, at, left == 0 or products == 0):
-            return
-        if k == kc:
-            k = 0
-            s += g
-    end_thinned_tile(&thin, low_sums)
+    thin.begun = thin.summed = thin.last = tile.cut = False
+    if cuts != NULL:
+        left, rest = piece_left(cuts, first), cuts.period - (first % cuts.period if first else 0)
+    while at < products and not done:
+        if begins:
+            begin_thinned_piece(&thin, left >= products - at and low_sums == NULL)
+            length = left
+        n = next_thinned_taps(&thin, k, kc, left) * tile.kc
+        k = k + tile.kc if k + tile.kc < kc else 0
+        left -= n
+        done = add_thinned_taps(&thin, at, left == 0 or at + n == products)
+        at += n
+        begins = left == 0
+        if begins and at < products:
+            rest = rest - length if rest > length else cuts.period
+            left = smaller(cuts.part, rest)
+    if not done:
+        end_thinned_tile(&thin, accumulate, low_sums)
+    store_whole(&thin)
+    tile.kc, tile.piece_kc, tile.cut = whole_kc, piece_kc, cut
+    tile.accumulate, tile.finish, tile.total = accumulate, thin.finish, NULL
