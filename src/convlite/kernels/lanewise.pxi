@@ -30,6 +30,7 @@ cdef struct LanewiseJob:
     int64_t planes, per, patterns, lowest, positions, x_step, slots
     bint point                 # one tap, no padding, one vector for each pixel: nothing is copied
     int64_t blocks, stretches, bands, lines, pixels     # lines and pixels of the largest phase
+    int64_t block_lanes        # channels of a block: one vector of them, or two that fill a cache line
     LanewiseRows *row
     LanewiseColumns *column
     # of one call:
@@ -122,6 +123,7 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
     cdef int64_t o = rp.start + i * rp.step, r = i * rp.in_step
     cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, pixel = job.out.pixel, numbers = task.outputs * size
     cdef bint whole = job.per == lanes and job.patterns == 1, direct
+    cdef int64_t panels = ceil_div(job.cout, lanes) if job.per == lanes else 1, panel = task.first // lanes
     cdef char *out = job.out.at + task.image * job.out.image + o * job.out.row + (cp.start + task.p0 * cp.step) * pixel \
         + task.first * size
     cdef LanewiseLine call
@@ -129,7 +131,7 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
         return
     call.x, call.rows, call.taps, call.shifts = <const void **> task.found, rp.taps, cp.taps * job.kc, cp.shifts
     call.weights_step = call.taps * job.patterns * lanes
-    call.weights = job.weights + (before * job.blocks + task.block * rp.taps * cp.taps) * job.kc * job.patterns * lanes * size
+    call.weights = job.weights + (before * panels + panel * rp.taps * cp.taps) * job.kc * job.patterns * lanes * size
     call.patterns, call.piece, call.end = job.patterns, cp.piece, end_at(&job.end, NULL, NULL, task.first * size)
     call.section = cp.section
     call.inside, call.behind = 0, <int64_t> 1 << 62
@@ -146,7 +148,7 @@ cdef void lanewise_line(const LanewiseJob *job, LanewiseTask *task, int64_t i, c
         call.last = task.outputs if whole else pixels * job.per - (call.vectors - 1) * lanes
     else:
         call.out, call.out_step, call.used, call.last = task.line, lanes, lanes, lanes
-    if job.point and task.copy.span <= lanes:
+    if job.point and task.copy.span <= job.block_lanes:
         task.copy.source = input_row(job, task, r) + task.p0 * job.planes * job.x.pixel
         task.copy.pixels = pixels
         job.table.lanewise_point(&call, &task.copy)
@@ -168,7 +170,7 @@ cdef void lanewise_lines(const LanewiseJob *job, LanewiseTask *task, int64_t i) 
         rp = &job.row[p]
         if i >= rp.count:
             continue
-        for a in range(0 if job.point and task.copy.span <= job.table.lanes else rp.taps):
+        for a in range(0 if job.point and task.copy.span <= job.block_lanes else rp.taps):
             r = i * rp.in_step + rp.offsets[a]
             task.found[a] = copied_row(job, task, r) if 0 <= r < job.h else NULL
         for a in range(job.column_phases):
@@ -184,8 +186,8 @@ cdef void lanewise_task(const void *of, int64_t index, char *scratch) noexcept n
     cdef LanewiseTask task
     task.block, task.image = index % job.blocks, index // job.blocks // job.stretches // job.bands
     task.p0, task.p1 = share_start(stretch, job.stretches, job.pixels), share_start(stretch + 1, job.stretches, job.pixels)
-    task.first = task.block * lanes
-    task.outputs = job.cout if job.blocks == 1 else smaller(lanes, job.cout - task.first)
+    task.first = task.block * job.block_lanes
+    task.outputs = job.cout if job.per != lanes else smaller(job.block_lanes, job.cout - task.first)
     task.rows = scratch
     task.line = task.rows + job.slots * lanewise_row(job)
     task.held = <int64_t *> (task.line + (job.x_step + lanes) * size)
@@ -221,7 +223,7 @@ cdef class Lanewise(Runner):
         job.row_phases, job.column_phases = len(rows.phases), len(columns.phases)
         job.planes, job.per, job.patterns = columns.in_step, plan.per, plan.patterns
         job.lowest, job.positions, job.x_step, job.slots = plan.lowest, plan.positions, plan.x_step, plan.slots
-        job.blocks = ceil_div(job.cout, lanes) if job.per == lanes else 1
+        job.blocks, job.block_lanes = ceil_div(job.cout, lanes) if job.per == lanes else 1, lanes
         job.stretches, job.bands = plan.stretches, plan.bands
         job.lines, job.pixels = max([p.count for p in rows.phases]), max([p.count for p in columns.phases])
         job.most_taps = rows.most_taps
@@ -312,6 +314,9 @@ cdef class Lanewise(Runner):
         if self.out_bytes == 0:
             return 0
         job.x, job.weights, job.out, job.end = on.x, on.weights, on.out, on.end
+        if (job.point and job.kc == 4 == job.width and 2 * job.table.lanes * self.table.itemsize == 64
+                and job.end.act.code <= ACT_CLIP):
+            job.blocks, job.block_lanes = ceil_div(job.blocks, 2), 2 * job.table.lanes
         # bands of rows, so that there are enough tasks for the threads
         tasks = job.images * job.blocks * job.stretches
         if threads > 1 and tasks * job.bands < <int64_t> 4 * threads:

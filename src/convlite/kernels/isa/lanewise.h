@@ -195,7 +195,36 @@ INLINE void NAME(lanewise_points)(const LanewiseLine *d, const LanewiseCopy *c, 
     }
 }
 
+#ifdef VPERMUTE_QUARTERS
+/* Two vectors of groups of four channels to four, which fill a cache line: 1.6 times as fast as one after the other, when each line came twice
+   (64 groups on 28x28, an EPYC, Zen 3). Each lane reads its own quarter. */
+INLINE void NAME(lanewise_pairs)(const LanewiseLine *d, const LanewiseCopy *c) {
+    const REAL *from = (const REAL *)c->from, *w = (const REAL *)d->weights;
+    REAL *out = (REAL *)d->out;
+    const V bias[2] = {NAME(bias_at)(&d->end, 0, LANES), NAME(bias_at)(&d->end, LANES, LANES)};
+    const NAME(Clip) clip = NAME(clip_of)(&d->end);
+    const int64_t used = d->used - LANES;
+    int32_t places[4][LANES];
+    for (int k = 0; k < 4; k++) memcpy(places[k], c->places + k * c->places_step, sizeof(places[k]));
+    for (int64_t i = 0; i < c->pixels; i++, from += c->from_step, out += d->out_step) {
+        const V v[2] = {VLOAD(from), used == LANES ? VLOAD(from + LANES) : NAME(load_some)(from + LANES, used)};
+        V s[2] = {VZERO(), VZERO()};
+        UNROLL for (int k = 0; k < 4; k++)
+            UNROLL for (int j = 0; j < 2; j++)
+                s[j] = VFMA(VPERMUTE_QUARTERS(v[j], places[k]), VLOAD(w + (4 * j + k) * LANES), s[j]);
+        UNROLL for (int j = 0; j < 2; j++) NAME(end_sums)(&s[j], 1, 1, bias[j], &clip);
+        VSTORE(out, s[0]);
+        if (used == LANES) VSTORE(out + LANES, s[1]);
+        else NAME(store_some)(out + LANES, s[1], used);
+    }
+}
+#endif
+
 static void NAME(lanewise_point)(const LanewiseLine *d, const LanewiseCopy *c) {
+#ifdef VPERMUTE_QUARTERS
+    if (c->span > LANES) NAME(lanewise_pairs)(d, c);
+    else
+#endif
     if (c->kc == 4) NAME(lanewise_points)(d, c, 4);
     else if (c->kc == 2) NAME(lanewise_points)(d, c, 2);
     else NAME(lanewise_points)(d, c, 0);

@@ -22,7 +22,8 @@
         VLOAD_SOME(p, n), VSTORE_SOME(p, v, n): of the first n <= LANES elements; they touch no byte beyond. Kernels call load_some and store_some.
              HAS_MASKS says whether they are instructions.
         FMA_INSTRUCTION: the name of x86's a*b + c into c, for assembler; strided tiles of floats use it (kernels.h).
-        VPERMUTE(v, places) = v[places[0]], v[places[1]], ...: of float.
+        VPERMUTE(v, places) = v[places[0]], v[places[1]], ...: of float. VPERMUTE_QUARTERS, the same where each place is in the quarter of its
+             lane, if that takes less time.
         HALF, HALF_LOAD, HALF_SPLAT, HALF_FMA: as above, of LANES/2 elements, if their multiply-adds cost less; FIRST_HALF(v), and
         FROM_HALF(h), whose second half is undefined: neither is an instruction. HALF also switches narrow tiles on: HAS_HALF. */
 
@@ -68,6 +69,7 @@
 #undef VLOAD_SOME
 #undef VSTORE_SOME
 #undef VPERMUTE
+#undef VPERMUTE_QUARTERS
 #undef HAS_HALF
 #undef HAS_MASKS
 #undef FMA_INSTRUCTION

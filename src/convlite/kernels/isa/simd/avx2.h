@@ -33,6 +33,7 @@ static inline __m256i NAME(first)(int64_t n) {
 #define VZIP_LOW(a, b) _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20)
 #define VZIP_HIGH(a, b) _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31)
 #define VPERMUTE(v, places) _mm256_permutevar8x32_ps(v, _mm256_loadu_si256((const __m256i *)(places)))
+#define VPERMUTE_QUARTERS(v, places) _mm256_permutevar_ps(v, _mm256_loadu_si256((const __m256i *)(places)))
 #define VZIP_QUARTERS_LOW(a, b) _mm256_unpacklo_ps(a, b)
 #define VZIP_QUARTERS_HIGH(a, b) _mm256_unpackhi_ps(a, b)
 #define VPAIR_LOW(a, b) _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
