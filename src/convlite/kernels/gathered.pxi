@@ -1,6 +1,6 @@
 # Gathered tiles: any `mr` pixels of a phase pair's flat list. rows[tap][pixel] holds a pointer for each, and padding points at a
 # row of zeros. They serve maps that are too narrow for runs, depthwise operations that have no lines, and, tap by tap, weights
-# that are not finite.
+# that are not finite. Of a single pixel, four panels are read side by side (isa/one_pixel.h).
 
 
 @cython.cdivision(True)
