@@ -17,8 +17,8 @@ def numbers(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("channels", [1, 20, 64, 100, 300, 517, 700])
 def test_a_pixel_alone_has_the_bits_of_neighbours(width: int, channels: int) -> None:
-    """Whatever its pieces and sections: 20 channels make one of all taps, 100 two and one tap of a row, 300 two
-    unequal ones of a tap, 700 three. Tiles and the pixel that is alone cut sums in codes of their own."""
+    """Whatever its pieces and sections: 20 channels make one of all taps, 100 two and one tap of a row, 300
+    two unequal ones of a tap, 700 three. Tiles and the pixel that is alone cut sums in codes of their own."""
     x, kernel, bias = (
         numbers(1, 4, 4, channels),
         cl.PackedKernel(numbers(3, 3, channels, width)),

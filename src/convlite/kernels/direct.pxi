@@ -120,8 +120,8 @@ cdef inline int64_t low_bytes(const Job *job, const Block *block) noexcept nogil
 
 # ---- long sums in pieces and sections, as sums.py cuts them ----
 #
-# The micro-kernel adds the pieces of a section (`set_pieces` says where they end): their sum so far lies on its stack, which stays
-# in L1 wherever the outputs are. The sum of a section is complete in a buffer, and `add_low` adds it to the output.
+# The micro-kernel adds the pieces of a section (`set_pieces` says where they end): their sum so far lies on its stack, which
+# stays in L1 wherever the outputs are. The sum of a section is complete in a buffer, and `add_low` adds it to the output.
 
 
 @cython.cdivision(True)
