@@ -43,6 +43,20 @@ FAST = tuple(
     )
 )
 
+# Sums of several pieces, equal and not: large tiles of any instruction set, with whole panels and half ones.
+LONG = tuple(
+    Case(
+        f"long-{kernel}-{cin}-{cout}-{padding}",
+        "conv2d",
+        (1, 5, 29, cin),
+        (3, kernel, cin, cout),
+        {"padding": padding},
+    )
+    for kernel, cin, cout, padding in itertools.product(
+        (1, 3), (96, 160, 257), (32, 40, 64), ("same", "valid")
+    )
+)
+
 
 def digest(*arrays: np.ndarray) -> str:
     """A hash of shapes, dtypes and numbers."""
@@ -60,9 +74,9 @@ def line(name: str, compute: Callable[..., np.ndarray], *operands: np.ndarray) -
 
 
 def convolutions() -> Iterator[str]:
-    """Every shape of cases.py and of Winograd's form, with the activations in turn."""
+    """Every shape of cases.py, of Winograd's form and of long sums, with the activations in turn."""
     turns = itertools.cycle(ACTIVATIONS)
-    for dtype, case in itertools.product(DTYPES, (*SMALL, *FAST)):
+    for dtype, case in itertools.product(DTYPES, (*SMALL, *FAST, *LONG)):
         activation = next(turns) if case.cout else None
 
         def compute(*operands: np.ndarray, case: Case = case, given: str | None = activation) -> np.ndarray:
