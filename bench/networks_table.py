@@ -20,6 +20,7 @@ from convlite.bench.standings import Standing, names
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "bench" / "results" / "convlite-networks.json"
 HELD_OUT = ROOT / "bench" / "results" / "convlite-held-out.json"  # networks that nothing was tuned on
+AVX2 = ROOT / "bench" / "results" / "convlite-networks-avx2.json"  # on a processor without AVX-512
 SECOND = ROOT / "bench" / "results" / "convlite-networks-2.json"  # an earlier race on another processor
 BEGIN, END = "<!-- networks: bench/networks_table.py -->", "<!-- end of networks -->"
 FIRST, LAST = "<!-- fast: bench/networks_table.py -->", "<!-- end of fast -->"  # within one line
@@ -181,7 +182,8 @@ def beside(data: dict[str, Any]) -> str:
 def pages() -> dict[str, str]:
     """The files that docs/speed.md includes."""
     made = {}
-    for name, file in (("held-out.md", HELD_OUT), ("second-processor.md", SECOND)):
+    files = {"held-out.md": HELD_OUT, "second-processor.md": SECOND, "avx2-processor.md": AVX2}
+    for name, file in files.items():
         found = beside(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else ""
         made[name] = found or "No result is committed yet.\n"
     if not RESULT.exists():
