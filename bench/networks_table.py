@@ -5,12 +5,11 @@
 python bench/networks_table.py [RESULT.json] [README.md]
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
-from readme_table import rewrite
+from readme_table import arguments, rewrite
 
 from convlite.bench import standings
 from convlite.bench.report import OURS, geomean
@@ -198,13 +197,7 @@ def pages() -> dict[str, str]:
 
 def main() -> None:
     """Rewrite the README, and draw the charts anew."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("result", metavar="RESULT.json", nargs="?", type=Path, default=RESULT)
-    parser.add_argument("readme", metavar="README.md", nargs="?", type=Path, default=ROOT / "README.md")
-    options = parser.parse_args()
-    result, readme = options.result, options.readme
+    result, readme = arguments(__doc__, RESULT)
     data = json.loads(result.read_text(encoding="utf-8"))
     text = written(readme.read_text(encoding="utf-8"), data)
     result.with_suffix(".svg").write_text(standings.draw(data), encoding="utf-8")

@@ -101,15 +101,18 @@ def rewrite(text: str, lines: str, first: str = BEGIN, last: str = END, gap: str
     return f"{before}{first}{gap}{lines}{gap}{last}{after}"
 
 
-def main() -> None:
-    """Rewrite the README."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("result", metavar="RESULT.json", nargs="?", type=Path, default=RESULT)
+def arguments(text: str | None, result: Path) -> tuple[Path, Path]:
+    """The result and the README that the command line names, `result` and ours by default."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("result", metavar="RESULT.json", nargs="?", type=Path, default=result)
     parser.add_argument("readme", metavar="README.md", nargs="?", type=Path, default=ROOT / "README.md")
     options = parser.parse_args()
-    result, readme = options.result, options.readme
+    return options.result, options.readme
+
+
+def main() -> None:
+    """Rewrite the README."""
+    result, readme = arguments(__doc__, RESULT)
     lines = front(json.loads(result.read_text(encoding="utf-8")))
     readme.write_text(rewrite(readme.read_text(encoding="utf-8"), lines), encoding="utf-8")
 

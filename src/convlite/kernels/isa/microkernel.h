@@ -67,11 +67,11 @@ INLINE int NAME(joined)(const Tile *t, const int nr) {
 }
 
 /* The last two products, the sum of the pieces before, the end and the store of each pixel's sums, before those of the next pixel. A Zen 4
-   stores 32 bytes in a cycle: 28 vectors take as long as two products of 28 sums. When they were stored after all products, the multiply-adds of the next tile waited
-   meanwhile: of the 760 cycles of a tile of a 1x1 kernel on 24 channels 90 were lost, now 50. One or three products hid less; tiles of
-   half as many pixels, or the next tile's outputs prefetched, were no faster. A Zen 3
-   with AVX2 gains 6% of such a tile, with four products 2%. A residual added here too (2 KB) took MobileNetV2 0.99 of the
-   time, ResNet-50 and EfficientNet-B0 1.00. */
+   stores 32 bytes in a cycle: 28 vectors take as long as two products of 28 sums. When they were stored after all products, the
+   multiply-adds of the next tile waited meanwhile: of the 760 cycles of a tile of a 1x1 kernel on 24 channels 90 were lost, now 50. One or
+   three products hid less; tiles of half as many pixels, or the next tile's outputs prefetched, were no faster. A Zen 3 with AVX2 gains
+   6% of such a tile, with four products 2%. A residual added here too (2 KB) took MobileNetV2 0.99 of the time, ResNet-50 and
+   EfficientNet-B0 1.00. */
 INLINE void NAME(join_end)(const Tile *t, V (*acc)[MAX_NR], const int mr, const int nr, const char *a0, const char *a1, const REAL *b,
                            int64_t s1, int64_t s3, int64_t s5, const REAL *before) {
     const int half = (mr + 1) / 2;
@@ -154,7 +154,7 @@ typedef struct {
 /* From the piece that ends at `taps_at`, in `p` unless it is the first, to the next one; whether there is one.
 
    A tile that was called for each piece lost 90 of the 1,536 cycles of 256 products: 3x3 on 64 and 128 channels 1.04, 1x1 on 512 1.03 of the
-   speed since (Zen 3, AVX2). The function is not inline because each tile has it: 25 KB. */
+   speed since (Zen 3, AVX2). The function is not inline because each tile has it: 28 KB. */
 NOINLINE int NAME(next_piece)(const Tile *t, const int runs, const int joinable, const void *const *taps_at, NAME(Piece) *p) {
     if (!t->taps) return 0;
     const int first = !p->end, within = t->piece_kc < t->kc;

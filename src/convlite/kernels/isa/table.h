@@ -112,8 +112,8 @@ typedef struct {
     int64_t out_offset;      /* elements added to each out[i] */
     int64_t taps, kc;
     int64_t piece_kc, piece_taps; /* of the first piece: kc and taps, or less if the sum is cut (sums.py) */
-    int64_t part, period;    /* cut: other pieces have `part` taps, or what is left of a period; or, if piece_kc < kc, one tap's next channels */
-    int64_t rest;            /* of the first period; all three in taps, or in channels of a tap if piece_kc < kc */
+    int64_t part;            /* cut: other pieces have so many taps, or what is left of a period; 1 if a tap has several pieces */
+    int64_t period, rest;    /* cut: of a period, and of the first one: taps, or channels of a tap if piece_kc < kc */
     int64_t channels;        /* of the output: 1 .. nr*LANES */
     Epilogue end;            /* [nr*LANES] */
     int accumulate, finish;
