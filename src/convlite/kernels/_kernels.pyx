@@ -200,7 +200,7 @@ cdef extern from "isa/table.h" nogil:
         void (*pool_line)(const PoolLine *) noexcept nogil
         void (*unary)(int, const void *, void *, int64_t) noexcept nogil
     ctypedef struct Table:
-        int kind, itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma
+        int kind, itemsize, lanes, mr, tall_mr, nr, depthwise_mr, line_rows, skinny_sums, fma
         double vector_nanoseconds
         void (*winograd_input)(const WinogradInput *) noexcept nogil
         void (*winograd_output)(const WinogradOutput *) noexcept nogil
@@ -336,7 +336,7 @@ def describe(str isa, str kind):
     if table == NULL:
         return None
     found = described[isa, kind] = {
-        "isa": isa, "itemsize": table.itemsize, "lanes": table.lanes, "mr": table.mr, "nr": table.nr,
+        "isa": isa, "itemsize": table.itemsize, "lanes": table.lanes, "mr": table.mr, "tall_mr": table.tall_mr, "nr": table.nr,
         "depthwise_mr": table.depthwise_mr, "line_mr": LINE_PIXELS, "skinny_sums": table.skinny_sums,
         "pixels": table.pixels[1] != NULL, "line_rows": table.line_rows, "wide": table.depthwise_wide != NULL,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL},

@@ -355,6 +355,26 @@ cdef inline void fetch_output(const Spot *spot, int64_t offset) noexcept nogil:
         prefetch(out + 64)
 
 
+cdef inline int64_t join_next(const Job *job, Spot *spot, const char **bases, int64_t room) noexcept nogil:
+    """Make a tile and the next one a single tile of one vector, if they are runs of the same taps; how many tiles it is now.
+
+    Six sums in one register each wait for each other; twelve do not. Each tile gives its one run, in place of the two halves of
+    it: a panel of one vector is the last one, so nobody reads the halves again.
+    """
+    cdef int64_t more = spot.mr - spot[1].mr, t
+    if spot.mr + spot[1].mr > job.table.tall_mr or not 0 <= more <= 1 or spot.two_lines or spot[1].two_lines:
+        return 1
+    if spot.thinned or spot[1].thinned or spot.clipped or spot[1].clipped:
+        return 1
+    if spot.tap != spot[1].tap or spot.taps != spot[1].taps or spot.step != spot[1].step:
+        return 1
+    for t in range(spot.taps):
+        bases[2 * t + 1] = bases[room + 2 * t]
+    spot.out[1] = spot[1].out[0]
+    spot.mr += spot[1].mr
+    return 2
+
+
 cdef inline void run_spot(const Job *job, const AxisPhase *cp, const TileKernel *kernels, Tile *call, const Spot *spot,
                           int64_t nr, const Span *part, int64_t channel, char *sums, char *buffer) noexcept nogil:
     """Compute a tile of a panel that begins with `channel`."""
@@ -398,12 +418,11 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, panel_lanes = job.table.nr * job.table.lanes, all_taps = rp.taps * cp.taps
     cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, panel, tile, channels, nr
-    cdef int64_t slice_bytes, slices, row_bytes, halves
+    cdef int64_t slice_bytes, slices, row_bytes, halves, joins, many, room = 2 * part.taps
     cdef const char *weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     cdef Spot *spots = <Spot *> (scratch + tile_bytes(job, cp))
     cdef const char **bases = <const char **> (spots + block.tiles)
-    cdef const char *at
-    cdef const char *next_panel
+    cdef const char *at, *next_panel
     cdef const TileKernel *kernels
     cdef char *sums = part.low
     cdef int64_t first = span * job.panels // job.spans if span else 0
@@ -413,8 +432,7 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     call.out_step = cp.step * job.out_pixel
     call.kc, call.accumulate, call.finish, call.by_runs, call.total = part.kc, part.accumulate, part.finish, True, NULL
     set_pieces(&call, part.cuts)
-    # prefetching the next tile's outputs, 12.8 MB or less: 0 to -2%
-    # tiles outside, panels inside was no faster where all weights stay in L1: 1x1 on 24 and 64 channels, first layers -2 to 0%
+    # no faster: prefetching the next tile's outputs (0 to -2%), panels inside tiles where weights stay in L1 (-2 to 0%)
     for panel in range(first, last + 1):
         channels = smaller(panel_lanes, job.width - panel * panel_lanes)
         halves = ceil_div(2 * channels, job.table.lanes)
@@ -426,10 +444,9 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
         call.channels, call.out_offset = channels, panel_offset(job, panel * panel_lanes)
         call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * panel_lanes) * size)
         # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
-        slices = smaller(4, block.tiles)
+        slices, call.ahead_step = smaller(4, block.tiles), 128
         slice_bytes = part.taps * part.kc * row_bytes // slices
         next_panel = at + all_taps * job.kc * panel_lanes * size + part.tap0 * job.kc * row_bytes if job.fetch else at
-        call.ahead_step = 128
         if part.panel != NULL:  # the next panel lies beside this one; a tile fetches every fourth row
             slice_bytes = job.groups * job.width * size
             next_panel, call.ahead_step = panel_source(job, group, part, (panel + 1) * panel_lanes), 4 * slice_bytes
@@ -437,12 +454,15 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
             share = rp.in_step * job.x.row * (1 if cp.pieces else 2) // (cp.pieces or 1)
             next_panel = unread(job, rp, cp, block.first_tile + block.tiles, share)
             slices, slice_bytes, call.ahead_step = block.tiles, share, 4 * share // (part.taps * part.kc + 1)
-        for tile in range(block.tiles):
+        tile, joins = 0, nr == 1 and job.table.tall_mr > job.mr and part.low == NULL
+        while tile < block.tiles:
+            many = join_next(job, &spots[tile], bases + room * tile, room) if joins and tile + 1 < block.tiles else 1
             call.panel = at + spots[tile].tap * job.kc * row_bytes
-            call.taps_at, call.out = <const void **> (bases + 2 * part.taps * tile), spots[tile].out
+            call.taps_at, call.out = <const void **> (bases + room * tile), spots[tile].out
             call.step, call.taps = spots[tile].step, spots[tile].taps
             call.ahead = next_panel + (tile * slice_bytes if tile < slices else 0)
             if job.far:
                 fetch_output(&spots[tile], call.out_offset * size)
             run_spot(job, cp, kernels, &call, &spots[tile], nr, part, panel * panel_lanes, sums, scratch)
             sums += part.tile_step
+            tile += many

@@ -15,9 +15,9 @@
    A narrow tile uses at most half the lanes of its last vector, and sums only that half (`last`): a Zen 4 computes a 32-byte FMA in half the time of
    a 64-byte one. On other CPUs it takes the same time, so nothing is lost.
 
-   Contract: 1 <= mr <= TILE_MR, 1 <= nr <= 2, (nr-1)*LANES < channels <= nr*LANES, less LANES/2 if narrow; each pixel has kc readable
-   elements at each tap; out[i] + out_offset has `channels` writeable ones; total, bias and alpha, where given, have nr*LANES readable ones,
-   the residual `channels`. */
+   Contract: 1 <= mr <= TILE_MR, or TALL_MR if strided and nr = 1; 1 <= nr <= 2; (nr-1)*LANES < channels <= nr*LANES, less LANES/2 if narrow;
+   each pixel has kc readable elements at each tap; out[i] + out_offset has `channels` writeable ones; total, bias and alpha, where given, have
+   nr*LANES readable ones, the residual `channels`. */
 
 /* Pixel i of a strided tile, from the bases of its two runs. Index registers hold 1, 3 and 5 steps; with the scales 1, 2, 4 of an
    address they reach seven pixels, so that 14 need two bases, three indices and no pointer of their own. */
@@ -182,14 +182,14 @@ NOINLINE int NAME(next_piece)(const Tile *t, const int runs, const int joinable,
 }
 
 INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narrow, const int strided) {
-    V acc[TILE_MR][MAX_NR];
-    HALF last[TILE_MR]; /* narrow: what is summed in place of acc[i][nr - 1] */
+    V acc[TALL_MR][MAX_NR];
+    HALF last[TALL_MR]; /* narrow: what is summed in place of acc[i][nr - 1] */
     const int whole = nr - narrow;
     const int64_t full = t->channels / LANES, rest = t->channels % LANES;
     const int half = (mr + 1) / 2, by_runs = strided || (REAL_BITS == 64 && t->by_runs);
     V room[TILE_MR * MAX_NR]; /* the sum of the pieces before; later what an activation reads */
     const void *const *outs = (const void *const *)t->out;
-    const void *outs_of_runs[TILE_MR], *pixels_of_runs[TILE_MR];
+    const void *outs_of_runs[TALL_MR], *pixels_of_runs[TALL_MR];
     if (!strided && by_runs) {
         NAME(write_runs)(outs_of_runs, outs, mr, t->out_step);
         outs = outs_of_runs;
@@ -206,7 +206,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     const char *ahead = (const char *)t->ahead;
     const int64_t ahead_half = strided ? t->ahead_step / 2 : 0;
     const int twice = half > 3 && 4 * nr * sizeof(V) > 256; /* up to 6 rows take too little time for more */
-    const int pins = JOINS_ENDS && nr == 2 && !narrow, joins = pins && strided && mr > TILE_MR * 5 / 6;
+    const int pins = JOINS_ENDS && !narrow && (nr == 2 || mr > TILE_MR), joins = pins && nr == 2 && strided && mr > TILE_MR * 5 / 6;
     int64_t later = joins && NAME(joined)(t, nr) && !t->cut && t->taps > 0 && t->kc > 1 ? 2 : 0;
     int64_t s1 = strided ? t->step : 0, s3 = 3 * s1, s5 = 5 * s1; /* a gathered tile has none */
     const int runs = by_runs ? 2 : mr;
@@ -218,7 +218,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     const char *a0 = 0, *a1 = 0;
     for (;;) { /* pieces */
         for (; taps_at != end; taps_at += runs) {
-            const char *a[TILE_MR];
+            const char *a[TALL_MR];
             int64_t left = joins && taps_at + runs == end ? n - later : n, k = skip;
             if (strided) a0 = (const char *)((const REAL *)taps_at[0] + skip), a1 = (const char *)((const REAL *)taps_at[1] + skip);
             if (!strided && by_runs) NAME(write_runs)(pixels_of_runs, taps_at, mr, t->step);
@@ -293,7 +293,7 @@ INLINE void NAME(tile)(const Tile *t, const int mr, const int nr, const int narr
     KEEP(t); /* the addresses of outputs are made here: before the loop they would be spilled */
     const NAME(Clip) clip = NAME(clip_of)(&t->end);
     if (t->finish) UNROLL for (int j = 0; j < nr; j++) NAME(end_sums)(&acc[0][j], mr, MAX_NR, NAME(bias_at)(&t->end, j * LANES, LANES), &clip);
-    const int large = strided && mr > TILE_MR * 3 / 4; /* other tiles are rare, and code for them took 60 KB */
+    const int large = strided && mr > (nr == 1 ? TALL_MR : TILE_MR) * 3 / 4; /* other tiles are rare, and code for them took 60 KB */
     const int adds = HAS_MASKS && large && t->finish && NAME(adds_in_registers)(&t->end);
     if (adds) NAME(add_residual)(t, acc, mr, nr, half);
     /* An activation reads these sums next, so whole vectors are stored: a load waits for a masked store to its bytes. */
@@ -357,6 +357,7 @@ static void NAME(take_panel)(const void *w_, int64_t w_step, int64_t rows, int64
 #endif
 EACH_MR(INSTANCE, 1)
 EACH_MR(INSTANCE, 2)
+EACH_TALL_MR(STRIDED_INSTANCE, 1)
 #undef INSTANCE
 #undef NARROW_INSTANCE
 #undef STRIDED_INSTANCE

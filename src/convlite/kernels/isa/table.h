@@ -267,7 +267,7 @@ typedef struct {
 #include "steps_table.h"
 
 typedef struct {
-    int kind, itemsize, lanes, mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
+    int kind, itemsize, lanes, mr, tall_mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
     double vector_nanoseconds; /* a multiply-add of a vector: plan/choice.py */
     void (*winograd_input)(const WinogradInput *);
     void (*winograd_output)(const WinogradOutput *);
