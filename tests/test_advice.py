@@ -204,6 +204,39 @@ def test_an_image_of_another_size(axes: tuple[int, ...]) -> None:
     net(cl.resize2d(x, (24, 20)).transpose(axes))
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 3, 1, 2)], ids=["NHWC", "NCHW"])
+@pytest.mark.parametrize(
+    ("given", "wanted", "advice"), [(1, 3, "grey"), (4, 3, "alpha"), (3, 1, "mean"), (4, 1, "mean")]
+)
+def test_images_with_other_channels(axes: tuple[int, ...], given: int, wanted: int, advice: str) -> None:
+    """What is advised is what the network takes."""
+    shape, f = tuple((1, "h", "w", wanted)[axis] for axis in axes), np.dtype("float32")
+    net = cl.Network(Graph.of([Value("x", f, shape)], [Value("y", f, shape)], [Node("relu", ("x",), ("y",))]))
+    x = np.zeros((1, 10, 30, given), f).transpose(axes)
+    with pytest.raises(ValueError, match=advice) as caught:
+        net(x)
+    told = str(caught.value).rsplit("rite ", 1)[1]
+    net(eval(told, {"np": np, "x": x}))
+    net.predict(eval(told, {"np": np, "x": x}))
+
+
+def test_channels_of_a_convolution() -> None:
+    x, kernel = np.zeros((1, 9, 9, 4), np.float32), np.zeros((3, 3, 3, 8), np.float32)
+    with pytest.raises(ValueError, match=r"is the fourth channel alpha\? Write x\[..., :3\]$"):
+        cl.conv2d(x, kernel)
+    with pytest.raises(ValueError, match=r"are the images grey\? Write np.repeat\(x, 3, axis=-1\)$"):
+        cl.conv2d(x[..., :1], kernel)
+
+
+def test_a_pair_of_images_and_labels() -> None:
+    model = Sequential([Flatten(), Dense(2)])
+    x = np.zeros((2, 4, 4, 3), np.float32)
+    with pytest.raises(
+        ValueError, match=r"got a pair, as of images and labels: give the images alone, x\[0\]"
+    ):
+        model.predict((x, np.zeros(2)))
+
+
 def test_an_image_of_another_size_for_a_model() -> None:
     model = Sequential([InputLayer((24, 20, 3)), Flatten(), Dense(2)])
     with pytest.raises(ValueError, match=r"write convlite.resize2d\(x, \(24, 20\)\)"):

@@ -16,6 +16,7 @@ onnx = pytest.importorskip("onnx", reason="the package onnx is not installed: th
 import onnx_fuzz  # noqa: E402
 from onnx_models import model, node, refusal, values  # noqa: E402
 
+import convlite as cl  # noqa: E402
 from convlite.network.load.onnx import NEWEST, OLDEST, OPERATORS, read_onnx  # noqa: E402
 from convlite.network.load.onnx.signatures import signature_of  # noqa: E402
 
@@ -115,6 +116,8 @@ def test_the_package_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(ImportError, match=r"pip install onnx$"):
         read_onnx(b"")
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: 'nowhere\.onnx'"):
+        cl.load("nowhere.onnx")
 
 
 # ---- the table of operators

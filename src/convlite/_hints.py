@@ -140,6 +140,8 @@ def not_an_array(value: Any, name: str, error: Exception) -> str:
     if getattr(value, "requires_grad", False):
         return f"it is a PyTorch tensor that requires grad: write {name}.detach()"
     if isinstance(error, ValueError) and "inhomogeneous" in str(error):
+        if isinstance(value, tuple) and len(value) == 2 and hasattr(value[0], "shape"):
+            return f"got a pair, as of images and labels: give the images alone, {name}[0]"
         return "its parts differ in shape: pad or cut them to one shape, or pass them one by one"
     return str(error)
 
@@ -251,6 +253,28 @@ def other_size(got: tuple[int | None, ...], wanted: tuple[int | str | None, ...]
             if channels == 3:
                 return f"{told}write convlite.resize2d(x, {size})"
             return f"{told}write convlite.resize2d(x, {size}) before the channels are moved to axis 1"
+    return ""
+
+
+def other_channels(got: tuple[int | None, ...], wanted: tuple[int | str | None, ...]) -> str:
+    """Advice for grey images where colours are wanted, for an alpha channel, and for colours where grey is.
+
+    >>> other_channels((1, 8, 8, 4), (None, None, None, 3))
+    '; is the fourth channel alpha? Write x[..., :3]'
+    >>> other_channels((1, 1, 8, 8), (None, 3, 8, 8))
+    '; are the images grey? Write np.repeat(x, 3, axis=1)'
+    """
+    for axis, name, colours in ((3, -1, "x[..., :3]"), (1, 1, "x[:, :3]")):
+        if len(got) == len(wanted) == 4 and all(
+            i == axis or not isinstance(want, int) or want == got[i] for i, want in enumerate(wanted)
+        ):
+            pair = got[axis], wanted[axis]
+            if pair == (1, 3):
+                return f"; are the images grey? Write np.repeat(x, 3, axis={name})"
+            if pair == (4, 3):
+                return f"; is the fourth channel alpha? Write {colours}"
+            if pair in ((3, 1), (4, 1)):
+                return f"; grey images are wanted: write {colours}.mean(axis={name}, keepdims=True)"
     return ""
 
 

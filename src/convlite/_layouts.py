@@ -86,6 +86,8 @@ def check_channels(
         hint = f"; {nchw_hint(x)}"
     elif len(x) == 3 and x[1] == received * groups and x[1] < x[2]:
         hint = f"; x of shape {x} looks like NCW: write x.transpose(0, 2, 1)"
+    elif not hint and groups == 1 and len(x) == 4:
+        hint = _hints.other_channels(x, (None, None, None, received))
     has = f"x has {expected}"
     if groups > 1:
         has = f"each of the {groups} groups of x's {expected * groups} channels has {expected}"

@@ -125,6 +125,7 @@ def _hint(got: tuple[int, ...], wanted: tuple[Any, ...], alone: bool) -> str:
     batch = wanted[0]
     if alone and len(got) > 1 and got[1:] == wanted[1:] and 0 < batch < got[0] and not got[0] % batch:
         return f"; the file fixes the batch: write net.predict(x, batch_size={batch}), or export a free one"
-    from .._hints import other_order, other_size
+    from .._hints import other_channels, other_order, other_size
 
-    return other_order(got, wanted, "this network", True) or other_size(got, wanted, "this network")
+    moved = other_order(got, wanted, "this network", True) or other_channels(got, wanted)
+    return moved or other_size(got, wanted, "this network")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pathlib
@@ -120,6 +121,8 @@ def load(path: str | os.PathLike[str], layout: str | None = None) -> Network:
     ending = _ending_of(path)
     if layout not in (None, "NHWC"):
         raise ValueError(f'layout must be None or "NHWC"; got {shown(layout)}')
+    with contextlib.suppress(ValueError):  # a null byte: the reader says so
+        os.stat(path)  # that a file is missing is said before that a package is
     refuse_stand_in(path)
     module, function = READERS[ending].split(":")
     read: Callable[..., Graph] = getattr(importlib.import_module(module), function)
