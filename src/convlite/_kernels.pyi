@@ -25,6 +25,7 @@ class _Table(TypedDict):
     itemsize: int
     lanes: int
     mr: int
+    tall_mr: int
     nr: int
     depthwise_mr: int
     line_mr: int
