@@ -248,8 +248,10 @@ cdef void pixel_vectors_task(const void *of, int64_t task, char *scratch) noexce
         if place_sums(job, r, low, high, slots):
             row = job.x.at + image * job.x.image + r * job.x.row
             transpose_row(job, row, p0, x)
-            # meanwhile the next row comes from L3 or memory
-            row += p0 * job.planes * job.x.pixel + (-job.x.row if job.descending else job.x.row)
+            # meanwhile the next row comes from L3 or memory, if there is one
+            row += p0 * job.planes * job.x.pixel
+            if i + 1 < last - first:
+                row += -job.x.row if job.descending else job.x.row
             pixel_row(job, vectors, x, acc, slots, row)
     while low <= o < high:
         write_line(job, image, o, p0, counts, acc)

@@ -410,6 +410,31 @@ cdef inline const char *unread(const Job *job, const AxisPhase *rp, const AxisPh
     return job.x.at + r // job.h * job.x.image + r % job.h * job.x.row + (tile % cp.pieces * share if cp.pieces else 0)
 
 
+cdef struct Ahead:             # what the tiles of a panel fetch meanwhile
+    const char *at             # where the first begins; so do all others but these:
+    int64_t slices, step, most  # so many begin a step after the one before, but none more than `most` after the first
+
+
+@cython.cdivision(True)
+cdef void fetch_next(Ahead *ahead, Tile *call, const Job *job, const Block *block, const Span *part, const char *next_panel,
+                     int64_t row_bytes, const char *end, bint last) noexcept nogil:
+    """The tiles of a panel fetch the next one, those of the last panel what the next block reads first.
+
+    Nothing is fetched from beyond the weights, which end at `end`: see `ahead` in isa/table.h.
+    """
+    cdef const AxisPhase *rp = &job.row[block.row_phase]
+    cdef const AxisPhase *cp = &job.column[block.column_phase]
+    cdef int64_t rows = part.taps * part.kc, share
+    if job.fetch and not last:  # each k row of a panel is nr vectors, each tile fetches half of that
+        ahead.at, ahead.slices = next_panel, smaller(4, block.tiles)
+        ahead.step, ahead.most = rows * row_bytes // ahead.slices, max(end - next_panel - 32 * rows, 0)
+    elif last and job.far and job.h and block.first_tile + block.tiles < block.all_tiles:  # 128 bytes or less for each step
+        share = rp.in_step * job.x.row * (1 if cp.pieces else 2) // (cp.pieces or 1)
+        ahead.at = unread(job, rp, cp, block.first_tile + block.tiles, share)
+        ahead.slices, ahead.step, ahead.most = block.tiles, share, block.tiles * share
+        call.ahead_step = 4 * share // (rows + 1)
+
+
 @cython.cdivision(True)
 cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t span, const Span *part,
                       char *scratch) noexcept nogil:
@@ -418,15 +443,17 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     cdef const AxisPhase *cp = &job.column[block.column_phase]
     cdef int64_t size = job.table.itemsize, panel_lanes = job.table.nr * job.table.lanes, all_taps = rp.taps * cp.taps
     cdef int64_t before = rp.before * job.kernel_w + rp.taps * cp.before, panel, tile, channels, nr
-    cdef int64_t slice_bytes, slices, row_bytes, halves, joins, many, room = 2 * part.taps
+    cdef int64_t row_bytes, halves, joins, many, room = 2 * part.taps
     cdef const char *weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
+    cdef const char *end = weights + all_taps * job.kc * job.padded * size
     cdef Spot *spots = <Spot *> (scratch + tile_bytes(job, cp))
     cdef const char **bases = <const char **> (spots + block.tiles)
-    cdef const char *at, *next_panel
+    cdef const char *at, *at_next
     cdef const TileKernel *kernels
     cdef char *sums = part.low
     cdef int64_t first = span * job.panels // job.spans if span else 0
-    cdef int64_t last = ((span + 1) * job.panels // job.spans if job.spans > 1 else job.panels) - 1, share
+    cdef int64_t last = ((span + 1) * job.panels // job.spans if job.spans > 1 else job.panels) - 1
+    cdef Ahead ahead
     cdef Tile call
     place_tiles(job, block, group, part, spots, bases)
     call.out_step = cp.step * job.out_pixel
@@ -443,24 +470,21 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
             at = take_panel(job, group, part, panel * panel_lanes, channels, row_bytes)
         call.channels, call.out_offset = channels, panel_offset(job, panel * panel_lanes)
         call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * panel_lanes) * size)
-        # the tiles of this panel fetch the next one: each k row of a panel is nr vectors, each tile fetches half of that
-        slices, call.ahead_step = smaller(4, block.tiles), 128
-        slice_bytes = part.taps * part.kc * row_bytes // slices
-        next_panel = at + all_taps * job.kc * panel_lanes * size + part.tap0 * job.kc * row_bytes if job.fetch else at
+        ahead.at, ahead.slices, call.ahead_step = at, 0, 128
         if part.panel != NULL:  # the next panel lies beside this one; a tile fetches every fourth row
-            slice_bytes = job.groups * job.width * size
-            next_panel, call.ahead_step = panel_source(job, group, part, (panel + 1) * panel_lanes), 4 * slice_bytes
-        elif panel == last and job.far and job.h:  # what the next block reads first: 128 bytes of it or less for each step
-            share = rp.in_step * job.x.row * (1 if cp.pieces else 2) // (cp.pieces or 1)
-            next_panel = unread(job, rp, cp, block.first_tile + block.tiles, share)
-            slices, slice_bytes, call.ahead_step = block.tiles, share, 4 * share // (part.taps * part.kc + 1)
+            ahead.slices, ahead.step = smaller(4, block.tiles), job.groups * job.width * size
+            ahead.at = panel_source(job, group, part, (panel + 1) * panel_lanes)
+            ahead.most = call.ahead_step = 4 * ahead.step
+        elif job.fetch or job.far:
+            at_next = at + all_taps * job.kc * panel_lanes * size + part.tap0 * job.kc * row_bytes
+            fetch_next(&ahead, &call, job, block, part, at_next, row_bytes, end, panel == last)
         tile, joins = 0, nr == 1 and job.table.tall_mr > job.mr and part.low == NULL
         while tile < block.tiles:
             many = join_next(job, &spots[tile], bases + room * tile, room) if joins and tile + 1 < block.tiles else 1
             call.panel = at + spots[tile].tap * job.kc * row_bytes
             call.taps_at, call.out = <const void **> (bases + room * tile), spots[tile].out
             call.step, call.taps = spots[tile].step, spots[tile].taps
-            call.ahead = next_panel + (tile * slice_bytes if tile < slices else 0)
+            call.ahead = ahead.at + (smaller(tile * ahead.step, ahead.most) if tile < ahead.slices else 0)
             if job.far:
                 fetch_output(&spots[tile], call.out_offset * size)
             run_spot(job, cp, kernels, &call, &spots[tile], nr, part, panel * panel_lanes, sums, scratch)

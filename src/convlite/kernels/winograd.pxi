@@ -130,6 +130,8 @@ cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v
     cdef int64_t i, j, t, place, rows, columns, g, count, half, low, half_vectors = ceil_div(2 * channels, job.table.lanes)
     cdef int64_t least = tiles // groups, larger = tiles % groups, nr = width // job.table.lanes
     cdef const TileKernel *kernels = job.table.strided[half_vectors]
+    cdef const char *end = job.weights + job.groups * job.padded * job.slots * job.kc * size
+    cdef const char *ahead
     cdef const char *at
     cdef char *to
     cdef const void *taps_at[2 * MOST_PARTS]
@@ -158,9 +160,11 @@ cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v
             for t in range(call.taps):
                 taps_at[2 * t] = v + ((t // columns * job.columns.parts + t % columns) * job.v_part + place * job.v_step) * size
             count = 0
-            # Even and odd tiles fetch the halves of the next position's weights, which lie behind these. A tile that is alone
-            # reads weights as fast as memory can, and others would disturb it: it fetches its own, 16 channels ahead.
+            # Even and odd tiles fetch the halves of the next position's weights, which lie behind these, if there are more.
+            # A tile that is alone reads weights as fast as memory can, and others would disturb it: it fetches its own, 16
+            # channels ahead.
             weights += slice_bytes
+            ahead = weights if weights < end else <const char *> call.panel
             for g in range(groups):
                 low = count * call.step
                 count = least + (g < larger)
@@ -172,7 +176,7 @@ cdef void winograd_products(const WinogradJob *job, int64_t tiles, const char *v
                 out[0] = to
                 out[1] = to + half * call.out_step
                 to += count * call.out_step
-                call.ahead = weights + (slice_bytes // 2 if g & 1 else 0)
+                call.ahead = ahead + (slice_bytes // 2 if g & 1 else 0)
                 if groups == 1:
                     call.ahead = <const char *> call.panel + 4 * call.ahead_step
                 run_tile(job.table, kernels[count], &call, cuts, 0, count, nr, True, NULL)

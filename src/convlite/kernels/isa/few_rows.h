@@ -164,8 +164,10 @@ static void NAME(few_rows)(const FewRowsCall *r) {
             next = c + vectors * LANES;
             tile.w = (const REAL *)r->w + k * step + c;
             tile.columns = n - c < LANES ? n - c : LANES;
-            /* Any address. A strip that begins within a line ends in one that nobody fetched: so the ends of 64 bytes are. */
-            const char *ahead = (const char *)((const REAL *)r->w + (next < n ? k * step + next : (k + depth) * step)) + 63;
+            /* The last strip of all fetches itself: see `ahead` in table.h. A strip that begins within a line ends in one that nobody fetched: so
+               the ends of 64 bytes are. */
+            const int64_t after = next < n ? k * step + next : part + 1 < parts ? (k + depth) * step : k * step + c;
+            const char *ahead = (const char *)((const REAL *)r->w + after) + 63;
             const NAME(FewRowsStrip) larger_one = NAME(few_rows_strip)(most, vectors);
             const NAME(FewRowsStrip) smaller_one = NAME(few_rows_strip)(most - 1, vectors);
             tile.x = r->x, tile.to = r->to;

@@ -330,8 +330,9 @@ static void NAME(take_panel)(const void *w_, int64_t w_step, int64_t rows, int64
     const REAL *w = (const REAL *)w_;
     REAL *to = (REAL *)to_;
     for (int64_t k = 0; k < rows; k++, w += w_step, to += whole) {
+        const int64_t ahead = k + 16 < rows ? 16 * w_step : 0; /* behind the last row there may be no memory: see table.h */
         for (int64_t c = 0; c < whole; c += LANES) {
-            PREFETCH(w + 16 * w_step + c);
+            PREFETCH(w + ahead + c);
             VSTORE(to + c, c + LANES <= n ? VLOAD(w + c) : c < n ? NAME(load_some)(w + c, n - c) : VZERO());
         }
     }
