@@ -44,7 +44,9 @@ cdef struct Spot:
     int64_t p0, count          # the first pixel in its line, and how many of each line
     int64_t pixel              # bytes between neighbouring inputs
     int64_t out_step           # bytes between neighbouring outputs
-    bint thinned               # some of its pixels leave out some taps
+    bint thinned               # some of its pixels leave out some taps:
+    char *steps                # its calls, and how many; see edges.pxi
+    int64_t step_count
     bint two_lines
     bint clipped               # merged phases: its first or its last pixel reaches over the line's ends
 
@@ -148,6 +150,7 @@ cdef int64_t strided_scratch(const Job *job, const Block *block, int64_t taps) n
             copies = smaller(copies, slots)
     longest = ceil_div(cp.count, cp.pieces) if cp.pieces else cp.count
     return (tile_bytes(job, cp) + block.tiles * (sizeof(Spot) + 2 * taps * sizeof(void *)) + slots * sizeof(void *)
+            + block.tiles * schedule_bytes(job, cp, taps)
             + copies * span_pixels(cp, longest) * (job.kc * job.table.itemsize + 64) + 64)
 
 
@@ -333,8 +336,10 @@ cdef void place_tiles(const Job *job, const Block *block, int64_t group, const S
     time of a 3x3 first layer with stride 2; now they take 12% (AVX2; 11 and 5% with AVX-512).
     """
     cdef int64_t tile, count, room = 2 * part.taps
+    cdef char *steps = <char *> (bases + room * block.tiles)
+    cdef char *slots = steps + block.tiles * schedule_bytes(job, &job.column[block.column_phase], part.taps)
     cdef Placing at
-    begin_placing(&at, job, block, group, part, bases + room * block.tiles)
+    begin_placing(&at, job, block, group, part, <const char **> slots)
     for tile in range(block.tiles):
         if at.along and at.piece < at.cp.pieces - at.cp.right:
             count = at.shortest + (at.piece < at.longer)
@@ -342,6 +347,8 @@ cdef void place_tiles(const Job *job, const Block *block, int64_t group, const S
             pass_piece(&at, count, True)
         else:
             place_tile(&at, spots + tile, bases)
+            if spots[tile].thinned:
+                steps = schedule_thinned(job, at.cp, part, spots + tile, bases, steps)
         bases += room
 
 
@@ -375,14 +382,14 @@ cdef inline int64_t join_next(const Job *job, Spot *spot, const char **bases, in
     return 2
 
 
-cdef inline void run_spot(const Job *job, const AxisPhase *cp, const TileKernel *kernels, Tile *call, const Spot *spot,
-                          int64_t nr, const Span *part, int64_t channel, char *sums, char *buffer) noexcept nogil:
+cdef inline void run_spot(const Job *job, const TileKernel *kernels, Tile *call, const Spot *spot, int64_t nr,
+                          const Span *part, int64_t channel, char *sums, char *buffer) noexcept nogil:
     """Compute a tile of a panel that begins with `channel`."""
     cdef int64_t product = spot.tap * job.kc + part.k0
     if spot.clipped:
         run_clipped(job, kernels, call, spot, nr, part.cuts, product, channel, sums, buffer)
     elif spot.thinned:
-        run_thinned(job, cp, kernels, call, spot, nr, part.cuts, sums, buffer)
+        run_thinned(job, kernels, call, spot, nr, part.cuts, sums, buffer)
     else:
         run_tile(job.table, kernels[spot.mr], call, part.cuts, product, spot.mr, nr, True, sums)
 
@@ -470,7 +477,7 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
             at = take_panel(job, group, part, panel * panel_lanes, channels, row_bytes)
         call.channels, call.out_offset = channels, panel_offset(job, panel * panel_lanes)
         call.end = end_at(&job.end, job.residual, job.out.at, (group * job.padded + panel * panel_lanes) * size)
-        ahead.at, ahead.slices, call.ahead_step = at, 0, 128
+        ahead.at, ahead.slices, ahead.step, ahead.most, call.ahead_step = at, 0, 0, 0, 128
         if part.panel != NULL:  # the next panel lies beside this one; a tile fetches every fourth row
             ahead.slices, ahead.step = smaller(4, block.tiles), job.groups * job.width * size
             ahead.at = panel_source(job, group, part, (panel + 1) * panel_lanes)
@@ -487,6 +494,6 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
             call.ahead = ahead.at + (smaller(tile * ahead.step, ahead.most) if tile < ahead.slices else 0)
             if job.far:
                 fetch_output(&spots[tile], call.out_offset * size)
-            run_spot(job, cp, kernels, &call, &spots[tile], nr, part, panel * panel_lanes, sums, scratch)
+            run_spot(job, kernels, &call, &spots[tile], nr, part, panel * panel_lanes, sums, scratch)
             sums += part.tile_step
             tile += many
