@@ -31,6 +31,7 @@ FN Pair load_ps(const float *p) { return (Pair){_mm256_loadu_ps(p), _mm256_loadu
 FN PairD load_pd(const double *p) { return (PairD){_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)}; }
 FN PairI load_bits(const void *p) { return (PairI){_mm256_loadu_si256(p), _mm256_loadu_si256((const __m256i *)p + 1)}; }
 FN void save_ps(float *p, Pair v) { _mm256_storeu_ps(p, v.l), _mm256_storeu_ps(p + 8, v.h); }
+FN void stream_ps(float *p, Pair v) { _mm256_stream_ps(p, v.l), _mm256_stream_ps(p + 8, v.h); }
 FN void save_pd(double *p, PairD v) { _mm256_storeu_pd(p, v.l), _mm256_storeu_pd(p + 4, v.h); }
 
 /* Masks: bit i of a number is lane i. Masked-out bytes are not touched. */
@@ -129,6 +130,7 @@ FN PairD widened(__m256 v) { return (PairD){_mm256_cvtps_pd(_mm256_castps256_ps1
 #define _mm512_loadu_pd load_pd
 #define _mm512_loadu_si512 load_bits
 #define _mm512_storeu_ps save_ps
+#define _mm512_stream_ps stream_ps
 #define _mm512_storeu_pd save_pd
 #define _mm512_maskz_loadu_ps some_ps
 #define _mm512_maskz_loadu_pd some_pd

@@ -46,4 +46,27 @@ static int cpu_features(void) {
     return CPU_ANY;
 #endif
 }
+
+/* Bytes of the last cache before memory, and how many CPUs share one; 0: unknown. Intel's leaf 4, AMD's 0x8000001D: one cache at each sub-leaf. AMD's
+   older leaf, which glibc's sysconf reads, has the caches of all cores together: 64 MB on a machine with 8 MB for two CPUs. */
+static long long cpu_cache(int *sharers) {
+    long long most = 0;
+#if defined(__x86_64__) || defined(_M_X64)
+    static const unsigned leaves[2] = {4, 0x8000001Du};
+    for (int i = 0; i < 2 && !most; i++) {
+        for (int sub = 0; sub < 8; sub++) {
+            int r[4] = {0};
+            cpu_id((int)leaves[i], sub, r);
+            const unsigned type = (unsigned)r[0] & 31, b = (unsigned)r[1];
+            if (type < 1 || type > 3) break;
+            const long long line = (long long)(b & 0xfff) + 1, parts = (long long)(b >> 12 & 0x3ff) + 1, ways = (long long)(b >> 22) + 1;
+            const long long bytes = line * parts * ways * ((long long)(unsigned)r[2] + 1);
+            if (bytes > most) most = bytes, *sharers = ((r[0] >> 14) & 0xfff) + 1;
+        }
+    }
+#else
+    (void)sharers;
+#endif
+    return most;
+}
 #endif

@@ -65,7 +65,7 @@ cdef extern from "isa/table.h" nogil:
         const void *ahead
         int64_t ahead_step, out_offset, taps, kc, piece_kc, piece_taps, part, period, rest, channels
         Epilogue end
-        int accumulate, finish, cut, by_runs
+        int accumulate, finish, cut, by_runs, streams
         void *const *total
     ctypedef struct DepthwiseTile:
         const void *const *taps_at
@@ -200,7 +200,7 @@ cdef extern from "isa/table.h" nogil:
         void (*pool_line)(const PoolLine *) noexcept nogil
         void (*unary)(int, const void *, void *, int64_t) noexcept nogil
     ctypedef struct Table:
-        int kind, itemsize, lanes, mr, tall_mr, nr, depthwise_mr, line_rows, skinny_sums, fma
+        int kind, itemsize, lanes, mr, tall_mr, nr, depthwise_mr, line_rows, skinny_sums, fma, streams
         double vector_nanoseconds
         void (*winograd_input)(const WinogradInput *) noexcept nogil
         void (*winograd_output)(const WinogradOutput *) noexcept nogil
@@ -240,6 +240,7 @@ cdef extern from "isa/isas.h" nogil:
         const Table *(*table)(int kind) noexcept nogil
     const InstructionSet instruction_sets[]
     int cpu_features()
+    int64_t cpu_cache(int *sharers)
 
 cdef extern from *:
     """
@@ -293,6 +294,8 @@ include "calls.pxi"
 cdef int cpu = cpu_features()  # asked once: cpuid costs microseconds on a virtual machine
 cdef list isas = [instruction_sets[i].name.decode() for i in range(ISA_COUNT)]
 cdef list kinds = [kind_names[i].decode() for i in range(KIND_COUNT)]
+cdef int cache_sharers = 1     # CPUs that share a last-level cache
+cdef int64_t stream_bytes = (cpu_cache(&cache_sharers) or 64 * 1024 * 1024) // 2  # see Direct._streams
 ISAS = tuple(isas)             # what this build has, best first, whether or not the machine has it
 
 
@@ -341,7 +344,7 @@ def describe(str isa, str kind):
         "pixels": table.pixels[1] != NULL, "line_rows": table.line_rows, "wide": table.depthwise_wide != NULL,
         "lines": {(i, j) for i in range(3) for j in range(8) if table.depthwise_line[i][j] != NULL},
         "lanewise": table.lanewise != NULL, "moves": table.lanewise_point != NULL, "fma": bool(table.fma),
-        "vector_nanoseconds": table.vector_nanoseconds,
+        "streams": bool(table.streams), "vector_nanoseconds": table.vector_nanoseconds,
     }
     return found
 
@@ -367,6 +370,15 @@ def float_mode(mode=None):
     cdef uint64_t found = float_mode_get()
     if mode is not None:
         float_mode_leave(mode)
+    return found
+
+
+def stream_from(nbytes=None):
+    """From how many bytes on outputs are written past the caches, set to `nbytes` if it is given: for the tests."""
+    global stream_bytes
+    found = stream_bytes
+    if nbytes is not None:
+        stream_bytes = nbytes
     return found
 
 

@@ -96,7 +96,7 @@ cdef void run_clipped(const Job *job, const TileKernel *kernels, const Tile *til
     cdef void *out[2]
     cdef Tile call = tile[0]
     out[0], out[1] = buffer, buffer + half * row_bytes
-    call.out, call.out_step, call.out_offset = out, row_bytes, 0
+    call.out, call.out_step, call.out_offset, call.streams = out, row_bytes, 0, False
     for turn in range(2):
         if turn == 0 and not tile.accumulate:
             continue
@@ -323,7 +323,7 @@ cdef void run_thinned(const Job *job, const TileKernel *kernels, Tile *tile, con
     half holds the total of the pieces before. Leaving out products with zeros changes no bit.
     """
     cdef int64_t kc = tile.kc, piece_kc = tile.piece_kc, i
-    cdef bint accumulate = tile.accumulate, cut = tile.cut, done = False
+    cdef bint accumulate = tile.accumulate, cut = tile.cut, streams = tile.streams, done = False
     cdef const ThinnedStep *step = <const ThinnedStep *> spot.steps
     cdef ThinnedTile thin
     thin.job, thin.kernels, thin.call, thin.spot, thin.nr = job, kernels, tile, spot, nr
@@ -332,12 +332,12 @@ cdef void run_thinned(const Job *job, const TileKernel *kernels, Tile *tile, con
     thin.finish, thin.row_bytes, thin.middle = tile.finish, nr * job.table.lanes * job.table.itemsize, (spot.mr + 1) // 2
     thin.buffer = buffer + (64 - <uintptr_t> buffer % 64 if cuts != NULL else 0)
     thin.total[0], thin.total[1] = thin.buffer, thin.buffer + thin.middle * thin.row_bytes
-    thin.begun = thin.summed = thin.last = tile.cut = False
+    thin.begun = thin.summed = thin.last = tile.cut = tile.streams = False
     for i in range(spot.step_count):
         done = run_thinned_step(&thin, step)
         step = <const ThinnedStep *> (<const char *> (step + 1) + 2 * step.taps * sizeof(void *))
     if not done:
         end_thinned_tile(&thin, accumulate, low_sums)
     store_whole(&thin)
-    tile.kc, tile.piece_kc, tile.cut = kc, piece_kc, cut
+    tile.kc, tile.piece_kc, tile.cut, tile.streams = kc, piece_kc, cut, streams
     tile.accumulate, tile.finish, tile.total = accumulate, thin.finish, NULL

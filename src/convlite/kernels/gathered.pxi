@@ -180,7 +180,7 @@ cdef void run_tiles(const Job *job, const Block *block, int64_t group, int64_t s
         return
     call.taps, call.kc = taps, part.kc
     call.ahead, call.ahead_step, call.out_step = job.weights, 0, 0  # not used: nothing is fetched ahead, pixels have addresses
-    call.accumulate, call.finish, call.by_runs, call.total = part.accumulate, part.finish, False, NULL
+    call.accumulate, call.finish, call.by_runs, call.streams, call.total = part.accumulate, part.finish, False, False, NULL
     set_pieces(&call, part.cuts)
     weights = job.weights + (before * job.groups + group * all_taps) * job.kc * job.padded * size
     first = begin = span * job.panels // job.spans

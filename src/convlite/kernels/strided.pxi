@@ -25,6 +25,7 @@ cdef enum:
     # (Zen 4, one thread); without these bounds -1% where all lies in caches.
     FAR_BYTES = 4 * 1024 * 1024
     FAR_PRODUCTS = 128
+    LINE = 64                  # bytes of a cache line
 
 cdef extern from *:
     """
@@ -33,8 +34,15 @@ cdef extern from *:
     #else
     #define CONVLITE_PREFETCH(p) ((void)(p))
     #endif
+    #if defined(__SSE__) || defined(_M_X64)
+    #include <xmmintrin.h>
+    #define CONVLITE_STREAM_FENCE(streams) ((streams) ? _mm_sfence() : (void)0)
+    #else
+    #define CONVLITE_STREAM_FENCE(streams) ((void)(streams))
+    #endif
     """
     void prefetch "CONVLITE_PREFETCH"(const char *) noexcept nogil
+    void stream_fence "CONVLITE_STREAM_FENCE"(int) noexcept nogil  # other threads see streams before what is stored after it
 
 cdef struct Spot:
     void *out[2]
@@ -463,7 +471,7 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
     cdef Ahead ahead
     cdef Tile call
     place_tiles(job, block, group, part, spots, bases)
-    call.out_step = cp.step * job.out_pixel
+    call.out_step, call.streams = cp.step * job.out_pixel, job.streams and part.low == NULL and <uintptr_t> job.out.at % LINE == 0
     call.kc, call.accumulate, call.finish, call.by_runs, call.total = part.kc, part.accumulate, part.finish, True, NULL
     set_pieces(&call, part.cuts)
     # no faster: prefetching the next tile's outputs (0 to -2%), panels inside tiles where weights stay in L1 (-2 to 0%)
@@ -492,8 +500,9 @@ cdef void run_strided(const Job *job, const Block *block, int64_t group, int64_t
             call.taps_at, call.out = <const void **> (bases + room * tile), spots[tile].out
             call.step, call.taps = spots[tile].step, spots[tile].taps
             call.ahead = ahead.at + (smaller(tile * ahead.step, ahead.most) if tile < ahead.slices else 0)
-            if job.far:
+            if job.far and not call.streams:
                 fetch_output(&spots[tile], call.out_offset * size)
             run_spot(job, kernels, &call, &spots[tile], nr, part, panel * panel_lanes, sums, scratch)
             sums += part.tile_step
             tile += many
+    stream_fence(call.streams)

@@ -141,6 +141,7 @@ static const Table NAME(table) = {
     .depthwise_mr = MAX_DEPTHWISE_MR,
     .line_rows = LINE_ROWS,
     .fma = HAS_FMA,
+    .streams = JOINS_ENDS && HAS_STREAM,
     .vector_nanoseconds = VECTOR_NANOSECONDS,
     .winograd_input = NAME(winograd_input),
     .winograd_output = NAME(winograd_output),

@@ -22,6 +22,7 @@
         VLOAD_SOME(p, n), VSTORE_SOME(p, v, n): of the first n <= LANES elements; they touch no byte beyond. Kernels call load_some and store_some.
              HAS_MASKS says whether they are instructions.
         FMA_INSTRUCTION: the name of x86's a*b + c into c, for assembler; strided tiles of floats use it (kernels.h).
+        VSTREAM(p, v): a store past the caches, to an address that a whole vector's size divides. HAS_STREAM says whether it is one.
         VPERMUTE(v, places) = v[places[0]], v[places[1]], ...: of float. VPERMUTE_QUARTERS, the same where each place is in the quarter of its
              lane, if that takes less time.
         HALF, HALF_LOAD, HALF_SPLAT, HALF_FMA: as above, of LANES/2 elements, if their multiply-adds cost less; FIRST_HALF(v), and
@@ -68,6 +69,8 @@
 #undef WIDE_MUL
 #undef VLOAD_SOME
 #undef VSTORE_SOME
+#undef VSTREAM
+#undef HAS_STREAM
 #undef VPERMUTE
 #undef VPERMUTE_QUARTERS
 #undef HAS_HALF
@@ -112,6 +115,13 @@
 #define HAS_MASKS 1
 #else
 #define HAS_MASKS 0
+#endif
+
+#ifdef VSTREAM
+#define HAS_STREAM 1
+#else
+#define HAS_STREAM 0
+#define VSTREAM(p, v) VSTORE(p, v)
 #endif
 
 /* Whole vectors are used instead, so that the code compiles: AVX2's multiply-adds of 16 bytes take as long as those of 32. */

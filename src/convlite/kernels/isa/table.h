@@ -122,11 +122,14 @@ typedef struct {
     int accumulate, finish;
     int cut;                 /* whether the sum has several pieces */
     int by_runs;             /* doubles have no strided kernels: their gathered ones read this as a strided tile */
+    int streams;             /* strided: the call finishes, out begins on cache lines, and whole large tiles may write past the caches */
     void *const *total;      /* NULL, or what is added: [2], for pixels of [nr*LANES], one behind the other, of the first (mr + 1)/2 and the others */
 } Tile;
 
 /* A strided tile is two runs of neighbouring pixels: the first (mr + 1)/2 start at taps_at[t][0] and out[0], the others at taps_at[t][1] and out[1].
    Addresses are then a base and multiples of `step`: no pointer is loaded for a pixel. */
+
+enum { STORE, STREAM, ASK }; /* how join_end_by of microkernel.h stores */
 
 typedef void (*TileKernel)(const Tile *);
 
@@ -270,7 +273,7 @@ typedef struct {
 #include "steps_table.h"
 
 typedef struct {
-    int kind, itemsize, lanes, mr, tall_mr, nr, depthwise_mr, line_rows, skinny_sums, fma;
+    int kind, itemsize, lanes, mr, tall_mr, nr, depthwise_mr, line_rows, skinny_sums, fma, streams;
     double vector_nanoseconds; /* a multiply-add of a vector: plan/choice.py */
     void (*winograd_input)(const WinogradInput *);
     void (*winograd_output)(const WinogradOutput *);
