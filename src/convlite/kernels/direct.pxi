@@ -503,10 +503,11 @@ cdef class Direct(Runner):
         """Whether tiles may write whole cache lines past the caches: a store that misses all of them reads its line first.
 
         So it is for outputs larger than half of the last-level cache: with another array as large, the input or the next
-        step's output, they do not fit in there. As many caches count as so many threads have at least. Zen 3, 8 MB of L3 (a
-        virtual machine), AVX2: 3x3 from 3 to 64 channels of 224x224 1.3 to 1.5 times as fast, 2x2 with stride 2, transposed, to
-        24 channels of 320x320 1.3; layers whose next one reads all at once: 1x1 on 32 and 64 channels of 4 to 12 MB 1.15 to
-        1.27, 3x3 on 32 1.02, on two threads as much; with outputs of 1.5 MB 0.91 to 1.06.
+        step's output, they do not fit in there. As many caches count as so many threads have at least. A virtual machine that
+        says it is a Zen 1 with 8 MB of L3, AVX2: 3x3 from 3 to 64 channels of 224x224 1.25 to 1.55 times as fast, transposed
+        2x2 with stride 2 to 24 channels of 320x320 1.25 to 1.55; chains of layers, each of which reads at once what the one
+        before wrote: 1x1 on 32 and 64 channels, of 4 to 12 MB 1.15 to 1.27, of 3.3 MB 0.98 to 1.23, of 1.5 MB 0.91 to 1.06;
+        3x3 on 32, of 4 to 12 MB 1.02 to 1.03. Five networks 0.99 to 1.06, four of them on two threads 1.00 to 1.03.
         """
         cdef int64_t size = job.table.itemsize, steps = job.out.image | job.out.row | job.out.pixel | job.width * size
         if job.phases > 1 and job.out.pixel == job.phase_width * size:  # side by side

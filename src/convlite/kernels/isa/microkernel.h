@@ -105,7 +105,8 @@ INLINE void NAME(join_end_by)(const Tile *t, V (*acc)[MAX_NR], const int mr, con
 }
 
 /* An ordinary store fetches each line that is not in a cache before it writes it; STREAM does not (Direct._streams says when). With AVX2 there
-   are two versions, 1 KB: to ASK at each pixel took the smallest layers 0.5% longer (Zen 3). With AVX-512 they would be 7 KB. */
+   are two versions, 1 KB: to ASK at each pixel took small layers up to 0.8% longer, mostly, which is within the noise there (a virtual
+   machine that says it is a Zen 1). With AVX-512, where ASK was not timed, two versions would be 7 KB. */
 INLINE void NAME(join_end)(const Tile *t, V (*acc)[MAX_NR], const int mr, const int nr, const char *a0, const char *a1, const REAL *b,
                            int64_t s1, int64_t s3, int64_t s5, const REAL *before) {
     if (HAS_STREAM && mr <= 6 && t->streams) NAME(join_end_by)(t, acc, mr, nr, a0, a1, b, s1, s3, s5, before, STREAM);
