@@ -131,11 +131,10 @@ def gathered(problem: Problem) -> Gathered:
 
 def strided_blocks(problem: Problem, loops: Geometry, cuttable: bool) -> dict[str, Any] | None:
     """The fields of a strided form's record, where strided tiles serve; `cuttable`: those at an edge may be
-    cut."""
+    cut. If two lines leave most of a tile empty, tiles are gathered across more lines."""
     table, size = problem.table, problem.bytes
     mr = table["tall_mr"] if loops.cout // loops.groups <= table["lanes"] else table["mr"]
     padding = reads_outside(loops.rows) or reads_outside(loops.columns)
-    # if two lines leave most of a tile empty, tiles are gathered across more lines
     narrowest = min([p.count for p in loops.columns.phases], default=0)
     if 4 * narrowest <= table["mr"] or (padding and not problem.weights.finite):
         return None
