@@ -293,12 +293,13 @@ cdef class Winograd(Runner):
         job.x, job.weights, job.out, job.end, job.residual = on.x, on.weights, on.out, on.end, on.residual
         # There are tasks for all threads: whole blocks, equally many for each thread, but no block is smaller than half a row of
         # the micro-kernel; then spans, each of which repeats the input transform of its block. Each block reads all weights, each
-        # span its own: large ones are not read by every thread.
+        # span its own: large ones are not read by every thread, unless it would transform more than it need not read.
         job.blocks, job.spans = ceil_div(job.tiles, self.block_tiles), 1
         if threads > 1:
             least = ceil_div(job.blocks, threads) * threads
             spans = ceil_div(threads, job.blocks * job.groups)
-            shares = self.weight_bytes > SHARED_WEIGHTS and (job.panels % spans == 0 or job.panels >= 4 * spans)
+            shares = self.weight_bytes > max(SHARED_WEIGHTS, job.tiles * job.v_tile * job.table.itemsize)
+            shares = shares and (job.panels % spans == 0 or job.panels >= 4 * spans)
             if job.tiles >= least * (job.table.mr // 2) and not (shares and spans > 1):
                 job.blocks = least
             elif spans > 1:
