@@ -27,8 +27,8 @@
 
 cdef enum:
     # Weights of more bytes are not read by each thread as long as there is one block. Two threads of a Zen 1 with 8 MB of L3,
-    # of the time when each read all: 3x3 on 256 channels of 14x14 0.53, on 192 0.7, on 128 1.0, transposed 4x4/2 512 to 256 on 8x8
-    # 0.52, ResNet-18 0.9, VGG-16 0.81; with 0.5 MB in place of 1 the same within 3%.
+    # of the time when each read all: 3x3 on 256 channels of 14x14 0.53, on 192 0.7, on 128 1.0, transposed 4x4/2 512 to 256 on
+    # 8x8 0.52, ResNet-18 0.9, VGG-16 0.81; with 0.5 MB in place of 1 the same within 3%.
     SHARED_WEIGHTS = 1024 * 1024
     MOST_PARTS = 4             # of a strided convolution's inputs: plan/along.py
 
